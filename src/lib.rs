@@ -1,0 +1,3 @@
+//! burki-edge: an edge replica of an organization's Burki call records.
+
+pub mod model;

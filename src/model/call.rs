@@ -1,0 +1,153 @@
+//! One call record: the upstream's own text, and the few fields the edge reads out of it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::{InvalidTimestamp, Timestamp};
+
+/// How a call is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallKey {
+    /// The upstream's integer `id`.
+    Id(i64),
+    /// The telephony provider's `call_sid`, case-sensitive.
+    Sid(String),
+}
+
+/// A call as the upstream wrote it, with the typed projection the store indexes.
+///
+/// `body` is the record's JSON text, byte for byte, without white space around it. The other
+/// fields are read from it and never written back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub id: i64,
+    pub call_sid: String,
+    pub assistant_id: Option<i64>,
+    pub assistant_name: Option<String>,
+    pub customer_phone_number: Option<String>,
+    /// Open-ended; `completed` and `failed` are the documented ends.
+    pub status: String,
+    /// Seconds.
+    pub duration: Option<i64>,
+    pub started_at: Option<Timestamp>,
+    pub body: Box<str>,
+}
+
+/// Why a JSON value is no call record. Holds no content of the record, so it may be logged.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidCall {
+    #[error("the record lacks id, call_sid or status, or one of them is of the wrong type")]
+    Shape(#[source] serde_json::Error),
+    #[error("record {id}: started_at is {source}")]
+    StartedAt { id: i64, source: InvalidTimestamp },
+}
+
+/// Statuses after which a record is not re-read at every poll (documented by the upstream). Any
+/// other, known or not, counts as open.
+const FINAL_STATUSES: [&str; 2] = ["completed", "failed"];
+
+/// The fields a record must have right. Those the edge only shows or filters by may be of any
+/// type: what does not fit its column is kept in the text alone.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    id: i64,
+    #[serde(borrow)]
+    call_sid: Cow<'a, str>,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    started_at: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    assistant_id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    assistant_name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    customer_phone_number: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    duration: Option<&'a RawValue>,
+}
+
+fn lenient<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+impl Call {
+    /// Reads one record from its JSON text.
+    pub fn from_json(body: &str) -> Result<Call, InvalidCall> {
+        let body = body.trim_matches([' ', '\t', '\r', '\n']);
+        let wire: Wire<'_> = serde_json::from_str(body).map_err(InvalidCall::Shape)?;
+        let started_at = wire
+            .started_at
+            .map(|text| Timestamp::parse(&text))
+            .transpose()
+            .map_err(|source| InvalidCall::StartedAt {
+                id: wire.id,
+                source,
+            })?;
+        Ok(Call {
+            id: wire.id,
+            call_sid: wire.call_sid.into_owned(),
+            assistant_id: lenient(wire.assistant_id),
+            assistant_name: lenient(wire.assistant_name),
+            customer_phone_number: lenient(wire.customer_phone_number),
+            status: wire.status.into_owned(),
+            duration: lenient(wire.duration),
+            started_at,
+            body: body.into(),
+        })
+    }
+
+    /// Whether the record is expected to change at any moment, and so is followed at every poll.
+    pub fn is_open(&self) -> bool {
+        !FINAL_STATUSES.contains(&self.status.as_str())
+    }
+
+    /// The first 64 bits of the body's SHA-256: its `ETag`, computed once, when it is written.
+    pub fn body_hash(&self) -> i64 {
+        let digest = Sha256::digest(self.body.as_bytes());
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        i64::from_be_bytes(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"{"call_sid":"v3:aB_c","to_phone_number":"+1","customer_phone_number":"sip:\u00e9@x","call_meta":{"n":12345678901234567890123,"f":1.10},"id":7,"assistant_id":1,"status":"in-progress","duration":null,"started_at":"2026-08-15T07:16:08","ended_at":null}"#;
+
+    #[test]
+    fn the_body_is_kept_byte_for_byte() {
+        let call = Call::from_json(&format!(" {TEXT}\n")).unwrap();
+        assert_eq!(&*call.body, TEXT);
+        assert_eq!(call.customer_phone_number.as_deref(), Some("sip:é@x"));
+        assert_eq!(call.duration, None);
+        assert!(call.is_open());
+    }
+
+    #[test]
+    fn a_field_of_an_unexpected_type_stays_in_the_text_alone() {
+        let call =
+            Call::from_json(r#"{"id":1,"call_sid":"a","status":"x","duration":"long"}"#).unwrap();
+        assert_eq!(call.duration, None);
+        assert_eq!(call.started_at, None);
+    }
+
+    #[test]
+    fn a_record_without_identity_or_with_an_impossible_start_is_refused() {
+        for text in [
+            r#"{"call_sid":"a","status":"x"}"#,
+            r#"{"id":"1","call_sid":"a","status":"x"}"#,
+            r#"{"id":99999999999999999999,"call_sid":"a","status":"x"}"#,
+            r#"{"id":1,"call_sid":"a","status":"x","started_at":"yesterday"}"#,
+            r#"{"id":1,"id":2,"call_sid":"a","status":"x"}"#,
+            "[]",
+        ] {
+            assert!(Call::from_json(text).is_err(), "{text}");
+        }
+    }
+}
