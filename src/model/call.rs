@@ -39,8 +39,9 @@ pub struct Call {
 /// Why a JSON value is no call record. Holds no content of the record, so it may be logged.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCall {
-    #[error("the record lacks id, call_sid or status, or one of them is of the wrong type")]
-    Shape(#[source] serde_json::Error),
+    /// Only the place: serde's own message quotes the value it stumbled on.
+    #[error("at byte {column} of the record: id, call_sid or status lacks or is of another type")]
+    Shape { column: usize },
     #[error("record {id}: started_at is {source}")]
     StartedAt { id: i64, source: InvalidTimestamp },
 }
@@ -78,7 +79,10 @@ impl Call {
     /// Reads one record from its JSON text.
     pub fn from_json(body: &str) -> Result<Call, InvalidCall> {
         let body = body.trim_matches([' ', '\t', '\r', '\n']);
-        let wire: Wire<'_> = serde_json::from_str(body).map_err(InvalidCall::Shape)?;
+        let wire: Wire<'_> =
+            serde_json::from_str(body).map_err(|error: serde_json::Error| InvalidCall::Shape {
+                column: error.column(),
+            })?;
         let started_at = wire
             .started_at
             .map(|text| Timestamp::parse(&text))

@@ -2,6 +2,8 @@
 
 mod call;
 mod timestamp;
+mod window;
 
 pub use call::{Call, CallKey, InvalidCall};
 pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use window::{Verified, Window};

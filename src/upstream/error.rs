@@ -1,0 +1,124 @@
+//! What can go wrong with the upstream, sorted by what to do about it.
+
+use std::time::Duration;
+
+/// What a failed request says about trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// At once: the connection broke, which an idle or recycled one does without notice.
+    Now,
+    /// Not before this long from now, by the upstream's own word.
+    After(Duration),
+    /// When the backoff says so.
+    Backoff,
+}
+
+/// The classes of failure. None of them proves anything about a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    Unreachable,
+    Reset,
+    Timeout,
+    Unauthorized,
+    Throttled,
+    ServerError,
+    Redirected,
+    Refused,
+    BadAnswer,
+}
+
+impl ErrorKind {
+    /// What went wrong, in a sentence that holds no payload.
+    pub fn message(self) -> &'static str {
+        match self {
+            ErrorKind::Unreachable => "no connection to the upstream",
+            ErrorKind::Reset => "the connection broke before the answer was complete",
+            ErrorKind::Timeout => "no complete answer within upstream.timeout",
+            ErrorKind::Unauthorized => "the upstream refuses the API key",
+            ErrorKind::Throttled => "the upstream asks for fewer requests",
+            ErrorKind::ServerError => "the upstream failed",
+            ErrorKind::Redirected => "the upstream redirects elsewhere",
+            ErrorKind::Refused => "the upstream refuses the request",
+            ErrorKind::BadAnswer => "the answer is not the calls API's",
+        }
+    }
+
+    /// What an operator can do.
+    pub fn hint(self) -> &'static str {
+        match self {
+            ErrorKind::Unreachable | ErrorKind::Reset => {
+                "check the line and upstream.base_url; reads go on from the replica"
+            }
+            ErrorKind::Timeout => "check the line; raise upstream.timeout if it is merely slow",
+            ErrorKind::Unauthorized => {
+                "if the key was replaced, set the new one; a server without its database answers \
+                 the same, and then this passes"
+            }
+            ErrorKind::Throttled => "lower upstream.max_requests_per_minute if this is frequent",
+            ErrorKind::ServerError => "nothing to do here; it is retried",
+            ErrorKind::Redirected => {
+                "set upstream.base_url to the address the server itself uses; the key is never \
+                 sent anywhere else"
+            }
+            ErrorKind::Refused => "check that upstream.base_url is the root of a Burki server",
+            ErrorKind::BadAnswer => {
+                "check that upstream.base_url is a Burki server and that no proxy answers for it"
+            }
+        }
+    }
+
+    /// Whether the failure is of the whole upstream, not of one request.
+    pub fn is_outage(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::Unreachable
+                | ErrorKind::Reset
+                | ErrorKind::Timeout
+                | ErrorKind::Unauthorized
+                | ErrorKind::Throttled
+        )
+    }
+}
+
+/// A request that got no usable answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}", kind.message(), status.map(|s| format!(" (status {s})")).unwrap_or_default())]
+pub struct UpstreamError {
+    pub kind: ErrorKind,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// `Retry-After`, honoured on any status.
+    pub retry_after: Option<Duration>,
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl UpstreamError {
+    pub fn new(kind: ErrorKind) -> UpstreamError {
+        UpstreamError {
+            kind,
+            status: None,
+            retry_after: None,
+            source: None,
+        }
+    }
+
+    pub fn caused_by(
+        self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> UpstreamError {
+        UpstreamError {
+            source: Some(source.into()),
+            ..self
+        }
+    }
+
+    pub fn retry(&self) -> Retry {
+        match (self.retry_after, self.kind) {
+            (Some(wait), _) => Retry::After(wait),
+            (None, ErrorKind::Reset) => Retry::Now,
+            (None, _) => Retry::Backoff,
+        }
+    }
+}

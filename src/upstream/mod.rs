@@ -1,0 +1,80 @@
+//! The Burki API as the engine sees it: a request is a value, an answer is a value.
+//!
+//! [`CallSource`] is the seam. [`HttpSource`] asks a real server; a simulation answers the same
+//! requests without a socket. What bytes mean is decided in [`wire`] alone, for both.
+
+mod error;
+mod http;
+pub mod wire;
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::model::{Call, CallKey, Timestamp};
+
+pub use error::{ErrorKind, Retry, UpstreamError};
+pub use http::HttpSource;
+
+/// The most rows the upstream puts on one page (documented maximum of `limit`).
+pub const PAGE_LIMIT: usize = 1000;
+
+/// One idempotent read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Whose key this is: `/api/v1/users/me`, which only hosted servers have.
+    Identity,
+    /// One page of the list, newest first.
+    List(ListQuery),
+    /// How many calls started within the bounds, both inclusive. Without a bound, those that
+    /// have no start count too.
+    Count {
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    },
+    /// One call.
+    Call(CallKey),
+}
+
+/// The list filters the engine uses. Bounds are inclusive and never match a call without start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListQuery {
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub status: Option<String>,
+    pub skip: usize,
+    /// 1 to [`PAGE_LIMIT`].
+    pub limit: usize,
+}
+
+/// What the upstream said.
+#[derive(Debug)]
+pub enum Answer {
+    /// `None` where the server has no such endpoint.
+    Identity(Option<i64>),
+    Page(Page),
+    Count(u64),
+    Call(Box<Call>),
+    /// The upstream's own 404 for the call that was asked for; a proxy's is an error.
+    NotFound,
+}
+
+/// One page of the list, in the upstream's order.
+#[derive(Debug)]
+pub struct Page {
+    pub calls: Vec<Call>,
+    /// How many match in all; hosted servers say it.
+    pub total: Option<u64>,
+}
+
+/// An answer, and how long the upstream wants to be left alone after it.
+#[derive(Debug)]
+pub struct Reply {
+    pub answer: Answer,
+    pub retry_after: Option<Duration>,
+}
+
+/// Whatever can answer a [`Request`].
+pub trait CallSource: Send + Sync + 'static {
+    fn fetch(&self, request: &Request)
+    -> impl Future<Output = Result<Reply, UpstreamError>> + Send;
+}

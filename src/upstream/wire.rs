@@ -1,0 +1,452 @@
+//! The calls API's bytes: how a request is spelled and what an answer means. No I/O.
+//!
+//! Source: the upstream's published OpenAPI document and observed answers of both flavours.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use chrono::DateTime;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use url::form_urlencoded;
+
+use super::{Answer, ErrorKind, ListQuery, Page, Request, UpstreamError};
+use crate::model::{Call, CallKey, Timestamp};
+
+/// The longest pause a `Retry-After` is believed for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// Path and query of a request. Lists carry the trailing slash that both flavours answer without
+/// a redirect; dates are naive, which both read as UTC.
+pub fn path_and_query(request: &Request) -> String {
+    match request {
+        Request::Identity => "/api/v1/users/me".to_owned(),
+        Request::List(query) => format!("/api/v1/calls/?{}", list_parameters(query)),
+        Request::Count { from, to } => {
+            let mut pairs = form_urlencoded::Serializer::new(String::new());
+            bounds(&mut pairs, *from, *to);
+            match pairs.finish() {
+                query if query.is_empty() => "/api/v1/calls/count".to_owned(),
+                query => format!("/api/v1/calls/count?{query}"),
+            }
+        }
+        Request::Call(CallKey::Id(id)) => format!("/api/v1/calls/{id}"),
+        Request::Call(CallKey::Sid(sid)) => {
+            // A form encoder differs from a path's only in the space.
+            let segment: String = form_urlencoded::byte_serialize(sid.as_bytes()).collect();
+            format!("/api/v1/calls/sid/{}", segment.replace('+', "%20"))
+        }
+    }
+}
+
+fn list_parameters(query: &ListQuery) -> String {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    pairs.append_pair("limit", &query.limit.to_string());
+    if query.skip > 0 {
+        pairs.append_pair("skip", &query.skip.to_string());
+    }
+    if let Some(status) = &query.status {
+        pairs.append_pair("status", status);
+    }
+    bounds(&mut pairs, query.from, query.to);
+    pairs.finish()
+}
+
+fn bounds(
+    pairs: &mut form_urlencoded::Serializer<'_, String>,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) {
+    for (name, bound) in [("date_from", from), ("date_to", to)] {
+        if let Some(bound) = bound {
+            pairs.append_pair(name, &bound.to_naive());
+        }
+    }
+}
+
+/// What `status` and `body` answer to `request`.
+pub fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamError> {
+    let kind = match status {
+        200 => return read_body(request, body),
+        404 => match (request, detail(body)) {
+            (Request::Identity, Some(_)) => return Ok(Answer::Identity(None)),
+            // "Not Found" alone is the server's word for a path it does not have.
+            (Request::Call(_), Some(detail)) if detail != "Not Found" => {
+                return Ok(Answer::NotFound);
+            }
+            _ => ErrorKind::BadAnswer,
+        },
+        401 | 403 => ErrorKind::Unauthorized,
+        429 => ErrorKind::Throttled,
+        300..=399 => ErrorKind::Redirected,
+        500..=599 => ErrorKind::ServerError,
+        400..=499 => ErrorKind::Refused,
+        _ => ErrorKind::BadAnswer,
+    };
+    Err(UpstreamError {
+        status: Some(status),
+        ..UpstreamError::new(kind)
+    })
+}
+
+/// The `detail` of an error in the upstream's shape, `{"detail": "…"}`.
+fn detail(body: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Detail<'a> {
+        #[serde(borrow)]
+        detail: Cow<'a, str>,
+    }
+    serde_json::from_slice::<Detail<'_>>(body)
+        .ok()
+        .map(|error| error.detail)
+}
+
+fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
+    #[derive(Deserialize)]
+    struct Me {
+        organization_id: i64,
+    }
+    #[derive(Deserialize)]
+    struct Count {
+        count: u64,
+    }
+    let text = std::str::from_utf8(body).map_err(|error| bad_answer().caused_by(error))?;
+    match request {
+        Request::Identity => {
+            let me: Me = parse(text)?;
+            Ok(Answer::Identity(Some(me.organization_id)))
+        }
+        Request::Count { .. } => {
+            let count: Count = parse(text)?;
+            Ok(Answer::Count(count.count))
+        }
+        Request::Call(key) => {
+            let call = read_call(text)?;
+            let asked = match key {
+                CallKey::Id(id) => *id == call.id,
+                CallKey::Sid(sid) => *sid == call.call_sid,
+            };
+            if !asked {
+                return Err(bad_answer().caused_by("another call than the one asked for"));
+            }
+            Ok(Answer::Call(Box::new(call)))
+        }
+        Request::List(query) => Ok(Answer::Page(read_page(query, text)?)),
+    }
+}
+
+fn read_page(query: &ListQuery, text: &str) -> Result<Page, UpstreamError> {
+    #[derive(Deserialize)]
+    struct Hosted<'a> {
+        #[serde(borrow)]
+        items: Vec<&'a RawValue>,
+        total: u64,
+    }
+    let (items, total) = if text.trim_start().starts_with('[') {
+        (parse::<Vec<&RawValue>>(text)?, None)
+    } else {
+        let page: Hosted<'_> = parse(text)?;
+        (page.items, Some(page.total))
+    };
+    let calls = items
+        .into_iter()
+        .map(|item| read_call(item.get()))
+        .collect::<Result<Vec<_>, _>>()?;
+    check_page(query, &calls)?;
+    Ok(Page { calls, total })
+}
+
+/// A page that is not in the documented order, or holds what was not asked for, comes from a
+/// server that does not understand the question: nothing can be concluded from what it left out.
+fn check_page(query: &ListQuery, calls: &[Call]) -> Result<(), UpstreamError> {
+    let in_order = calls
+        .windows(2)
+        .all(|pair| match (pair[0].started_at, pair[1].started_at) {
+            (Some(first), Some(second)) => first >= second,
+            (None, _) => true,
+            (Some(_), None) => false,
+        });
+    if !in_order {
+        return Err(bad_answer().caused_by("the page is not newest first"));
+    }
+    if calls.len() > query.limit {
+        return Err(bad_answer().caused_by("more rows than the limit asked for"));
+    }
+    let bounded = query.from.is_some() || query.to.is_some();
+    let asked_for = |call: &Call| {
+        let in_bounds = match call.started_at {
+            Some(start) => {
+                query.from.is_none_or(|from| from <= start) && query.to.is_none_or(|to| start <= to)
+            }
+            None => !bounded,
+        };
+        in_bounds
+            && query
+                .status
+                .as_ref()
+                .is_none_or(|status| *status == call.status)
+    };
+    if !calls.iter().all(asked_for) {
+        return Err(bad_answer().caused_by("a row outside the filters asked for"));
+    }
+    Ok(())
+}
+
+fn read_call(text: &str) -> Result<Call, UpstreamError> {
+    Call::from_json(text).map_err(|error| bad_answer().caused_by(error))
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
+    // serde_json's error may quote the payload; its position is all a log may hold.
+    serde_json::from_str(text).map_err(|error| {
+        let place = format!(
+            "line {} column {}: not the expected JSON",
+            error.line(),
+            error.column()
+        );
+        bad_answer().caused_by(place)
+    })
+}
+
+fn bad_answer() -> UpstreamError {
+    UpstreamError {
+        status: Some(200),
+        ..UpstreamError::new(ErrorKind::BadAnswer)
+    }
+}
+
+/// `Retry-After`, seconds or an HTTP date (RFC 9110 §10.2.3), capped at an hour. `None` where it
+/// is neither.
+pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    let pause = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = DateTime::parse_from_rfc2822(value).ok()?;
+        Timestamp::from_micros(date.timestamp_micros()).since(now)
+    };
+    Some(pause.min(LONGEST_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: i64, started_at: &str) -> String {
+        format!(
+            r#"{{"id":{id},"call_sid":"CA{id}","status":"completed","started_at":{started_at}}}"#
+        )
+    }
+
+    fn list(limit: usize) -> Request {
+        Request::List(ListQuery {
+            limit,
+            ..ListQuery::default()
+        })
+    }
+
+    fn kind(result: Result<Answer, UpstreamError>) -> ErrorKind {
+        result.unwrap_err().kind
+    }
+
+    #[test]
+    fn a_request_is_spelled_as_the_upstream_reads_it() {
+        let at = |text| Some(Timestamp::parse(text).unwrap());
+        let query = ListQuery {
+            from: at("2026-01-02T00:00:00"),
+            to: at("2026-01-03T00:00:00.000001"),
+            status: Some("in progress".into()),
+            skip: 1000,
+            limit: 1000,
+        };
+        assert_eq!(
+            path_and_query(&Request::List(query)),
+            "/api/v1/calls/?limit=1000&skip=1000&status=in+progress\
+             &date_from=2026-01-02T00%3A00%3A00&date_to=2026-01-03T00%3A00%3A00.000001"
+        );
+        assert_eq!(
+            path_and_query(&Request::Call(CallKey::Sid("v3:a/b c?é".into()))),
+            "/api/v1/calls/sid/v3%3Aa%2Fb%20c%3F%C3%A9"
+        );
+        assert_eq!(
+            path_and_query(&Request::Count {
+                from: None,
+                to: None
+            }),
+            "/api/v1/calls/count"
+        );
+    }
+
+    #[test]
+    fn both_list_shapes_are_read_and_keep_each_text() {
+        let (a, b) = (call(2, "null"), call(1, r#""2026-01-01T00:00:00Z""#));
+        let bare = format!("[{a}, {b}]");
+        let hosted = format!(r#"{{"items":[{a},{b}],"total":7,"skip":0,"limit":2}}"#);
+        for (body, total) in [(bare, None), (hosted, Some(7))] {
+            let Ok(Answer::Page(page)) = read(&list(2), 200, body.as_bytes()) else {
+                panic!("{body}")
+            };
+            assert_eq!(page.total, total);
+            assert_eq!(
+                page.calls
+                    .iter()
+                    .map(|call| &*call.body)
+                    .collect::<Vec<_>>(),
+                [&*a, &*b]
+            );
+        }
+    }
+
+    #[test]
+    fn a_page_nothing_can_be_concluded_from_is_refused() {
+        let (old, new) = (
+            call(1, r#""2026-01-01T00:00:00""#),
+            call(2, r#""2026-01-02T00:00:00""#),
+        );
+        let wrong_order = format!("[{old},{new}]");
+        assert_eq!(
+            kind(read(&list(9), 200, wrong_order.as_bytes())),
+            ErrorKind::BadAnswer
+        );
+        let too_many = format!("[{new},{old}]");
+        assert_eq!(
+            kind(read(&list(1), 200, too_many.as_bytes())),
+            ErrorKind::BadAnswer
+        );
+        let to = Timestamp::parse("2026-01-01T12:00:00").ok();
+        let bounded = Request::List(ListQuery {
+            to,
+            limit: 9,
+            ..ListQuery::default()
+        });
+        assert_eq!(
+            kind(read(&bounded, 200, too_many.as_bytes())),
+            ErrorKind::BadAnswer
+        );
+        let unfiltered = Request::List(ListQuery {
+            status: Some("failed".into()),
+            limit: 9,
+            ..ListQuery::default()
+        });
+        assert_eq!(
+            kind(read(&unfiltered, 200, too_many.as_bytes())),
+            ErrorKind::BadAnswer
+        );
+        for body in [
+            "",
+            "[",
+            "{}",
+            "null",
+            r#"[{"id":1}]"#,
+            "[\"\u{1}\"]",
+            "<html>",
+        ] {
+            assert_eq!(
+                kind(read(&list(9), 200, body.as_bytes())),
+                ErrorKind::BadAnswer,
+                "{body}"
+            );
+        }
+        assert_eq!(kind(read(&list(9), 200, b"[\xff]")), ErrorKind::BadAnswer);
+    }
+
+    #[test]
+    fn only_the_upstreams_own_404_says_that_a_call_is_not_there() {
+        let by_id = Request::Call(CallKey::Id(7));
+        let known = br#"{"detail":"Call with ID 7 not found in your organization"}"#;
+        assert!(matches!(read(&by_id, 404, known), Ok(Answer::NotFound)));
+        for body in [
+            &br#"{"detail":"Not Found"}"#[..],
+            b"<html>404</html>",
+            b"",
+            br#"{"detail":[]}"#,
+        ] {
+            assert_eq!(kind(read(&by_id, 404, body)), ErrorKind::BadAnswer);
+        }
+        assert_eq!(kind(read(&list(9), 404, known)), ErrorKind::BadAnswer);
+    }
+
+    #[test]
+    fn another_call_than_the_one_asked_for_is_no_answer() {
+        let body = call(8, "null");
+        assert_eq!(
+            kind(read(&Request::Call(CallKey::Id(7)), 200, body.as_bytes())),
+            ErrorKind::BadAnswer
+        );
+        assert!(
+            read(
+                &Request::Call(CallKey::Sid("CA8".into())),
+                200,
+                body.as_bytes()
+            )
+            .is_ok()
+        );
+        assert_eq!(
+            kind(read(
+                &Request::Call(CallKey::Sid("ca8".into())),
+                200,
+                body.as_bytes()
+            )),
+            ErrorKind::BadAnswer
+        );
+    }
+
+    #[test]
+    fn statuses_are_sorted_by_what_to_do_about_them() {
+        for (status, expected) in [
+            (401, ErrorKind::Unauthorized),
+            (403, ErrorKind::Unauthorized),
+            (429, ErrorKind::Throttled),
+            (307, ErrorKind::Redirected),
+            (422, ErrorKind::Refused),
+            (500, ErrorKind::ServerError),
+            (503, ErrorKind::ServerError),
+            (204, ErrorKind::BadAnswer),
+        ] {
+            assert_eq!(kind(read(&list(9), status, b"")), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn identity_is_the_organization_or_a_server_without_the_endpoint() {
+        let me = br#"{"id":1,"organization_id":42,"email":"x"}"#;
+        assert!(matches!(
+            read(&Request::Identity, 200, me),
+            Ok(Answer::Identity(Some(42)))
+        ));
+        let none = br#"{"detail":"Not Found"}"#;
+        assert!(matches!(
+            read(&Request::Identity, 404, none),
+            Ok(Answer::Identity(None))
+        ));
+        assert_eq!(
+            kind(read(&Request::Identity, 404, b"<html>")),
+            ErrorKind::BadAnswer
+        );
+        assert_eq!(
+            kind(read(&Request::Identity, 200, b"{}")),
+            ErrorKind::BadAnswer
+        );
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_is_capped() {
+        let now = Timestamp::parse("1994-11-06T08:49:00").unwrap();
+        for (value, seconds) in [
+            ("5", Some(5)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999", Some(3600)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            ("Sun, 06 Nov 1994 08:48:00 GMT", Some(0)),
+            ("soon", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                retry_after(value, now),
+                seconds.map(Duration::from_secs),
+                "{value:?}"
+            );
+        }
+    }
+}
