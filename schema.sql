@@ -35,6 +35,7 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_sid ON calls (call_sid);
 CREATE INDEX calls_by_start ON calls (started_at, id);
 CREATE INDEX open_calls ON calls (status, started_at) WHERE open = 1 AND suspect_at IS NULL;
+CREATE INDEX suspects ON calls (suspect_at) WHERE suspect_at IS NOT NULL;
 
 -- What is known: every call that started within a window is in `calls` as of verified_at, and no
 -- other was there. Windows do not overlap. What lies between two of them was not read yet.

@@ -1,4 +1,6 @@
 //! burki-edge: an edge replica of an organization's Burki call records.
 
 pub mod model;
+pub mod store;
+pub mod sync;
 pub mod upstream;

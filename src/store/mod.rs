@@ -1,0 +1,83 @@
+//! The replica's file. All SQL of the serving side lives below this module.
+//!
+//! One [`Writer`] a file, held by a lock on the file's neighbour; any number of [`Reader`]s, each
+//! with its own read-only connection. What one answer of the upstream says becomes one
+//! transaction, so a file on disk is always some state the replica really had.
+
+mod lock;
+mod reader;
+mod rollups;
+mod schema;
+mod windows;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use reader::{Held, Reader, Totals};
+pub use writer::{Identity, Learned, Merged, OpenCalls, Writer};
+
+/// What can go wrong with the file.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{}: another burki-edge has this file open; stop it, or set another store.path", .0.display())]
+    Locked(PathBuf),
+    #[error("{}: not a burki-edge file; move it away or set another store.path", .0.display())]
+    Foreign(PathBuf),
+    #[error("{}: written by a newer burki-edge (schema {found}, this one knows {known}); update this one", .path.display())]
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    #[error(
+        "{}: holds the calls of {recorded}, not of {configured}; set upstream.base_url back, or give the other upstream its own store.path",
+        .path.display()
+    )]
+    OtherBaseUrl {
+        path: PathBuf,
+        recorded: String,
+        configured: String,
+    },
+    #[error(
+        "{}: holds the calls of organization {recorded}, but the API key is of organization {found}; use that organization's key, or give this one its own store.path",
+        .path.display()
+    )]
+    OtherOrganization {
+        path: PathBuf,
+        recorded: i64,
+        found: i64,
+    },
+    #[error("{}: {source}", .path.display())]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// The writer, shared: its work runs on the blocking pool, one piece at a time.
+#[derive(Clone)]
+pub struct SharedWriter(Arc<Mutex<Writer>>);
+
+impl SharedWriter {
+    pub fn new(writer: Writer) -> SharedWriter {
+        SharedWriter(Arc::new(Mutex::new(writer)))
+    }
+
+    /// Runs `work` where it may block. The caller orders pieces by awaiting each.
+    pub async fn run<T, F>(&self, work: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Writer) -> T + Send + 'static,
+    {
+        let shared = Arc::clone(&self.0);
+        // A panic in a transaction rolls it back; the connection stays good.
+        let piece = move || work(&mut shared.lock().unwrap_or_else(PoisonError::into_inner));
+        match tokio::task::spawn_blocking(piece).await {
+            Ok(done) => done,
+            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+        }
+    }
+}

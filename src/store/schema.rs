@@ -1,0 +1,82 @@
+//! Connections, their settings, and the schema's versions.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::StoreError;
+
+const SCHEMA: &str = include_str!("../../schema.sql");
+const VERSION: i64 = 1;
+
+/// Marks the file as ours (`PRAGMA application_id`): "BURK".
+const APPLICATION_ID: i64 = 0x4255_524B;
+
+/// The writer's connection; an empty file gets the schema.
+///
+/// Commits are synced to disk (`synchronous = FULL`): there are few, and none that was
+/// acknowledged may be lost with the power either.
+pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    let version = version(&connection, path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // A log that a long fill made large shrinks again.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if version == 0 {
+        let create = connection.transaction()?;
+        create.execute_batch(SCHEMA)?;
+        create.pragma_update(None, "application_id", APPLICATION_ID)?;
+        create.pragma_update(None, "user_version", VERSION)?;
+        create.commit()?;
+    }
+    Ok(connection)
+}
+
+/// A connection that can't write. Pages are read through a memory map, so that a point read in
+/// memory is a lookup, not a copy.
+pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    if version(&connection, path)? == 0 {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "mmap_size", i64::from(i32::MAX))?;
+    connection.busy_timeout(Duration::from_secs(1))?;
+    Ok(connection)
+}
+
+/// The schema's version in the file, 0 where it is empty.
+fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let application_id = match pragma("application_id") {
+        Err(rusqlite::Error::SqliteFailure(error, _))
+            if error.code == rusqlite::ErrorCode::NotADatabase =>
+        {
+            return Err(StoreError::Foreign(path.to_owned()));
+        }
+        other => other?,
+    };
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application_id, tables) {
+        (APPLICATION_ID, _) => match pragma("user_version")? {
+            found if found > VERSION => Err(StoreError::Newer {
+                path: path.to_owned(),
+                found,
+                known: VERSION,
+            }),
+            found => Ok(found),
+        },
+        (0, 0) => Ok(0),
+        _ => Err(StoreError::Foreign(path.to_owned())),
+    }
+}

@@ -1,0 +1,415 @@
+//! The one writer: what an answer of the upstream says, in one transaction.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::lock::{FileLock, open_private};
+use super::rollups::{Counted, Deltas};
+use super::{StoreError, schema, windows};
+use crate::model::{Call, CallKey, Timestamp, Verified, Window};
+
+/// What one answer says of the replica.
+#[derive(Debug)]
+pub struct Learned {
+    /// The request that was answered.
+    pub request: Verified,
+    /// The lowest number among the requests that are still under way, this one included.
+    pub oldest_in_flight: u64,
+    /// The highest number given to any request.
+    pub newest_seq: u64,
+    pub calls: Vec<Call>,
+    /// The calls were asked for by name: that they are unchanged is worth a write.
+    pub singly: bool,
+    /// The upstream has no such call.
+    pub absent: Option<CallKey>,
+    /// All windows as they are with this answer, oldest first; `None` leaves them.
+    pub windows: Option<Vec<Window>>,
+}
+
+/// What became of the calls of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    pub new: usize,
+    /// Their JSON says something else than before.
+    pub changed: usize,
+    /// The same JSON in another spelling; the newer text is kept.
+    pub respelled: usize,
+    pub unchanged: usize,
+    /// A request that started later already told of them.
+    pub stale: usize,
+}
+
+/// Whose calls a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub base_url: String,
+    /// `None` until the upstream has told, or where it never does.
+    pub organization_id: Option<i64>,
+}
+
+/// Open calls of one status, for following them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenCalls {
+    pub status: String,
+    pub oldest: Timestamp,
+    pub newest: Timestamp,
+}
+
+/// The file's only writing connection.
+pub struct Writer {
+    connection: Connection,
+    path: PathBuf,
+    identity: Identity,
+    /// What the coverage table holds.
+    windows: Vec<Window>,
+    request_seq: u64,
+    /// Calls that a request confirmed without a write while an older one was under way, whose
+    /// answer must not overwrite what was confirmed. Requests die with the process, so this may.
+    confirmed: HashMap<i64, u64>,
+    _lock: FileLock,
+}
+
+impl Writer {
+    /// Opens the file, or creates it for `base_url`. Refuses a file of another upstream, of
+    /// another program, of a newer schema, or one that another process writes.
+    pub fn open(path: &Path, base_url: &str) -> Result<Writer, StoreError> {
+        let lock = FileLock::acquire(path)?;
+        drop(open_private(path)?);
+        let connection = schema::open_writer(path)?;
+        let recorded = connection
+            .query_row(
+                "SELECT base_url, organization_id, request_seq FROM replica",
+                [],
+                |row| {
+                    let identity = Identity {
+                        base_url: row.get(0)?,
+                        organization_id: row.get(1)?,
+                    };
+                    Ok((identity, row.get(2)?))
+                },
+            )
+            .optional()?;
+        let (identity, request_seq) = match recorded {
+            Some(recorded) => recorded,
+            None => {
+                connection.execute("INSERT INTO replica VALUES (1, ?1, NULL, 0)", [base_url])?;
+                (
+                    Identity {
+                        base_url: base_url.to_owned(),
+                        organization_id: None,
+                    },
+                    0,
+                )
+            }
+        };
+        if identity.base_url != base_url {
+            return Err(StoreError::OtherBaseUrl {
+                path: path.to_owned(),
+                recorded: identity.base_url,
+                configured: base_url.to_owned(),
+            });
+        }
+        let windows = windows::read(&connection)?;
+        Ok(Writer {
+            connection,
+            path: path.to_owned(),
+            identity,
+            windows,
+            request_seq,
+            confirmed: HashMap::new(),
+            _lock: lock,
+        })
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The windows on disk, oldest first.
+    pub fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    /// No request before this start of the process had a higher number.
+    pub fn request_seq(&self) -> u64 {
+        self.request_seq
+    }
+
+    /// Stamps the file with the organization the key belongs to, or checks it against the stamp.
+    pub fn identify(&mut self, organization_id: i64) -> Result<(), StoreError> {
+        match self.identity.organization_id {
+            Some(recorded) if recorded == organization_id => Ok(()),
+            Some(recorded) => Err(StoreError::OtherOrganization {
+                path: self.path.clone(),
+                recorded,
+                found: organization_id,
+            }),
+            None => {
+                self.connection
+                    .execute("UPDATE replica SET organization_id = ?1", [organization_id])?;
+                self.identity.organization_id = Some(organization_id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in one answer. On an error nothing of it was written.
+    pub fn merge(&mut self, learned: Learned) -> Result<Merged, StoreError> {
+        self.confirmed
+            .retain(|_, seq| *seq > learned.oldest_in_flight);
+        let mut merged = Merged::default();
+        let mut confirmed = Vec::new();
+        let mut deltas = Deltas::default();
+        let mut wrote = false;
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        for call in &learned.calls {
+            let guard = self.confirmed.get(&call.id).copied().unwrap_or(0);
+            let fate = merge_call(&transaction, &learned, call, guard, &mut deltas)?;
+            wrote |= fate.wrote;
+            match fate.outcome {
+                Outcome::New => merged.new += 1,
+                Outcome::Changed => merged.changed += 1,
+                Outcome::Respelled => merged.respelled += 1,
+                Outcome::Stale => merged.stale += 1,
+                Outcome::Unchanged => {
+                    merged.unchanged += 1;
+                    confirmed.push(call.id);
+                }
+            }
+        }
+        if let Some(key) = &learned.absent {
+            wrote |= suspect(&transaction, key, learned.request)?;
+        }
+        let windows = learned
+            .windows
+            .filter(|after| wrote || !windows::same_shape(&self.windows, after));
+        if let Some(after) = &windows {
+            windows::write(&transaction, &self.windows, after)?;
+            wrote = true;
+        }
+        if wrote {
+            deltas.write(&transaction)?;
+            transaction
+                .prepare_cached("UPDATE replica SET request_seq = ?1")?
+                .execute([learned.newest_seq])?;
+        }
+        transaction.commit()?;
+        if let Some(after) = windows {
+            self.windows = after;
+        }
+        if learned.request.seq > learned.oldest_in_flight {
+            self.confirmed
+                .extend(confirmed.into_iter().map(|id| (id, learned.request.seq)));
+        }
+        Ok(merged)
+    }
+
+    /// Writes the windows as they are in memory, with times of verification that were not worth a
+    /// transaction of their own. For the end of a run.
+    pub fn keep_windows(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
+        let transaction =
+            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        windows::write(&transaction, &self.windows, &after)?;
+        transaction.commit()?;
+        self.windows = after;
+        Ok(())
+    }
+
+    /// Open calls that started at or before `until`, by status.
+    pub fn open_calls(&self, until: Timestamp) -> Result<Vec<OpenCalls>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT status, min(started_at), max(started_at) FROM calls
+             WHERE open = 1 AND suspect_at IS NULL AND started_at <= ?1
+             GROUP BY status ORDER BY status",
+        )?;
+        let groups = select
+            .query_map([until.as_micros()], |row| {
+                Ok(OpenCalls {
+                    status: row.get(0)?,
+                    oldest: Timestamp::from_micros(row.get(1)?),
+                    newest: Timestamp::from_micros(row.get(2)?),
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(groups)
+    }
+
+    /// The open calls of `group`, by id.
+    pub fn open_call_ids(&self, group: &OpenCalls) -> Result<Vec<i64>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT id FROM calls
+             WHERE open = 1 AND suspect_at IS NULL AND status = ?1
+               AND started_at BETWEEN ?2 AND ?3",
+        )?;
+        let bounds = (
+            &group.status,
+            group.oldest.as_micros(),
+            group.newest.as_micros(),
+        );
+        let ids = select
+            .query_map(bounds, |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        Ok(ids)
+    }
+}
+
+enum Outcome {
+    New,
+    Changed,
+    Respelled,
+    Unchanged,
+    Stale,
+}
+
+struct Fate {
+    outcome: Outcome,
+    wrote: bool,
+}
+
+/// Writes one call if it says something new and nothing that started later spoke of it.
+fn merge_call(
+    transaction: &Transaction<'_>,
+    learned: &Learned,
+    call: &Call,
+    confirmed_by: u64,
+    deltas: &mut Deltas,
+) -> Result<Fate, StoreError> {
+    struct Before {
+        same_text: bool,
+        /// Where the text differs.
+        body: Option<String>,
+        request_seq: u64,
+        suspect: bool,
+        counted: Counted,
+    }
+    let before = transaction
+        .prepare_cached(
+            "SELECT body, request_seq, suspect_at, started_at, status, assistant_id, duration
+             FROM calls WHERE id = ?1",
+        )?
+        .query_row([call.id], |row| {
+            let body = row.get_ref(0)?.as_str()?;
+            let same_text = body == &*call.body;
+            Ok(Before {
+                same_text,
+                body: (!same_text).then(|| body.to_owned()),
+                request_seq: row.get(1)?,
+                suspect: row.get::<_, Option<i64>>(2)?.is_some(),
+                counted: Counted::new(
+                    row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
+                    row.get_ref(4)?.as_str()?,
+                    row.get(5)?,
+                    row.get(6)?,
+                ),
+            })
+        })
+        .optional()?;
+    let Some(before) = before else {
+        write_call(transaction, learned.request, call)?;
+        deltas.add(Counted::from(call));
+        return Ok(Fate {
+            outcome: Outcome::New,
+            wrote: true,
+        });
+    };
+    if learned.request.seq < before.request_seq.max(confirmed_by) {
+        return Ok(Fate {
+            outcome: Outcome::Stale,
+            wrote: false,
+        });
+    }
+    if before.same_text {
+        let wrote = learned.singly || before.suspect;
+        if wrote {
+            transaction
+                .prepare_cached(
+                    "UPDATE calls SET seen_at = ?2, request_seq = ?3, suspect_at = NULL
+                     WHERE id = ?1",
+                )?
+                .execute((call.id, learned.request.at.as_micros(), learned.request.seq))?;
+        }
+        return Ok(Fate {
+            outcome: Outcome::Unchanged,
+            wrote,
+        });
+    }
+    write_call(transaction, learned.request, call)?;
+    deltas.subtract(before.counted);
+    deltas.add(Counted::from(call));
+    let respelled = before.body.is_some_and(|body| same_json(&body, &call.body));
+    let outcome = if respelled {
+        Outcome::Respelled
+    } else {
+        Outcome::Changed
+    };
+    Ok(Fate {
+        outcome,
+        wrote: true,
+    })
+}
+
+fn write_call(
+    transaction: &Transaction<'_>,
+    request: Verified,
+    call: &Call,
+) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO calls (id, call_sid, assistant_id, assistant_name, customer_phone_number,
+                 status, duration, started_at, open, suspect_at, seen_at, request_seq, body_hash,
+                 body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11, ?12, ?13)
+             ON CONFLICT DO UPDATE SET call_sid = ?2, assistant_id = ?3, assistant_name = ?4,
+                 customer_phone_number = ?5, status = ?6, duration = ?7, started_at = ?8,
+                 open = ?9, suspect_at = NULL, seen_at = ?10, request_seq = ?11, body_hash = ?12,
+                 body = ?13",
+        )?
+        .execute((
+            call.id,
+            &call.call_sid,
+            call.assistant_id,
+            &call.assistant_name,
+            &call.customer_phone_number,
+            &call.status,
+            call.duration,
+            call.started_at.map(Timestamp::as_micros),
+            call.is_open(),
+            request.at.as_micros(),
+            request.seq,
+            call.body_hash(),
+            &*call.body,
+        ))
+}
+
+/// Marks a call that the upstream said it does not have. It is served on: the proof that it was
+/// deleted is not given by one answer.
+fn suspect(
+    transaction: &Transaction<'_>,
+    key: &CallKey,
+    request: Verified,
+) -> Result<bool, StoreError> {
+    let marked = match key {
+        CallKey::Id(id) => transaction
+            .prepare_cached(
+                "UPDATE calls SET suspect_at = ?2, request_seq = ?3
+                 WHERE id = ?1 AND request_seq <= ?3 AND suspect_at IS NULL",
+            )?
+            .execute((id, request.at.as_micros(), request.seq))?,
+        CallKey::Sid(sid) => transaction
+            .prepare_cached(
+                "UPDATE calls SET suspect_at = ?2, request_seq = ?3
+                 WHERE call_sid = ?1 AND request_seq <= ?3 AND suspect_at IS NULL",
+            )?
+            .execute((sid, request.at.as_micros(), request.seq))?,
+    };
+    Ok(marked > 0)
+}
+
+/// Whether two texts are equal JSON. Numbers are equal where their digits are.
+fn same_json(a: &str, b: &str) -> bool {
+    let parse = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+    matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)
+}

@@ -1,0 +1,422 @@
+//! What is known of the upstream: a set of time windows, each read completely by some request.
+//!
+//! Pure. A call without a start belongs to the instant [`NEVER`], just before all others, so that
+//! one mechanism covers every call.
+
+use std::ops::RangeInclusive;
+
+use crate::model::{Timestamp, Verified, Window};
+
+/// Where calls without a start are filed.
+pub const NEVER: Timestamp = Timestamp::from_micros(Timestamp::MIN.as_micros() - 1);
+
+/// A window that the head leaves behind joins its older neighbour up to this many calls, so that
+/// reading both again stays one request with room to grow.
+const JOINED_ROWS: usize = 900;
+
+/// Disjoint windows, oldest first. The last may be open-ended: the head.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    windows: Vec<Window>,
+    /// When the calls of the head started; unknown after a restart.
+    head_starts: Option<Vec<Timestamp>>,
+}
+
+/// The newest page of the list, as far as it is complete.
+#[derive(Clone, Debug)]
+pub struct HeadRead {
+    /// From here on, to the end of time, the page holds every call.
+    pub from: Timestamp,
+    /// When each of these calls started.
+    pub starts: Vec<Timestamp>,
+    /// How many calls without a start it holds, if it holds them all.
+    pub without_start: Option<usize>,
+    pub verified: Verified,
+}
+
+impl HeadRead {
+    /// The instant up to which the read still tells what is there when the next one comes: new
+    /// calls start after the request or after the newest call it saw, whichever is earlier (the
+    /// one where our clock is ahead, the other where a call is dated in the future).
+    fn settled_until(&self) -> Timestamp {
+        let newest = self.starts.iter().max().copied().unwrap_or(self.from);
+        newest.min(self.verified.at).max(self.from)
+    }
+}
+
+impl Coverage {
+    /// From windows as they were stored: disjoint, oldest first.
+    pub fn from_windows(windows: Vec<Window>) -> Coverage {
+        Coverage {
+            windows,
+            head_starts: None,
+        }
+    }
+
+    /// Oldest first.
+    pub fn windows(&self) -> &[Window] {
+        &self.windows
+    }
+
+    pub fn head(&self) -> Option<&Window> {
+        self.windows.last().filter(|window| window.open_ended)
+    }
+
+    /// Adds the page at the top of the list. What an earlier head verified below it stays, but
+    /// only up to where that one was settled: a gap may open between the two.
+    pub fn insert_head(&mut self, head: HeadRead) {
+        let previous = self.head().copied();
+        if previous.is_some_and(|previous| previous.verified.seq > head.verified.seq) {
+            return;
+        }
+        let starts = self.head_starts.take();
+        if let Some(last) = self.windows.last_mut() {
+            last.open_ended = false;
+        }
+        let window = Window {
+            from: head.from,
+            to: head.settled_until(),
+            verified: head.verified,
+            rows: head.starts.len(),
+            open_ended: true,
+        };
+        self.insert(window);
+        if let Some(rows) = head.without_start {
+            self.insert(Window {
+                from: NEVER,
+                to: NEVER,
+                rows,
+                open_ended: false,
+                ..window
+            });
+        }
+        self.head_starts = Some(head.starts);
+        if let Some(previous) = previous {
+            self.join_left_behind(previous, starts);
+        }
+    }
+
+    /// Adds a window. Where it meets others, the one of the later request holds.
+    pub fn insert(&mut self, window: Window) {
+        let mut pieces = vec![window];
+        let mut kept = Vec::with_capacity(self.windows.len() + 2);
+        for old in self.windows.drain(..) {
+            if old.verified.seq > window.verified.seq {
+                pieces = pieces
+                    .into_iter()
+                    .flat_map(|piece| without(piece, &old))
+                    .collect();
+                kept.push(old);
+            } else {
+                kept.extend(without(old, &window));
+            }
+        }
+        kept.append(&mut pieces);
+        kept.sort_unstable_by_key(|window| window.from);
+        self.windows = kept;
+    }
+
+    /// The ranges nobody has read, newest first, from `since` up to the head, and last [`NEVER`] if
+    /// that is unread. Empty before there is a head.
+    pub fn gaps(&self, since: Timestamp) -> Vec<RangeInclusive<Timestamp>> {
+        let Some(head) = self.head() else {
+            return Vec::new();
+        };
+        let mut gaps = Vec::new();
+        let mut above = head.from;
+        for window in self.windows.iter().rev().skip(1) {
+            if window.to < since {
+                break;
+            }
+            if next(window.to) < above {
+                gaps.push(next(window.to)..=before(above));
+            }
+            above = window.from;
+        }
+        if since < above {
+            gaps.push(since..=before(above));
+        }
+        if self.known(None).is_none() {
+            gaps.push(NEVER..=NEVER);
+        }
+        gaps
+    }
+
+    /// Whether every call that started since `since`, and every one without a start, was read.
+    pub fn is_complete(&self, since: Timestamp) -> bool {
+        self.head().is_some() && self.gaps(since).is_empty()
+    }
+
+    /// When what starts at `start` was last verified, if it was ever read.
+    pub fn known(&self, start: Option<Timestamp>) -> Option<Verified> {
+        let start = start.unwrap_or(NEVER);
+        let after = self.windows.partition_point(|window| window.from <= start);
+        let window = self.windows.get(after.checked_sub(1)?)?;
+        (start <= end(window)).then_some(window.verified)
+    }
+
+    /// The longest time anything has gone unverified: since when all of it is known.
+    pub fn oldest(&self) -> Option<Verified> {
+        self.windows
+            .iter()
+            .map(|window| window.verified)
+            .min_by_key(|verified| verified.at)
+    }
+
+    /// How many calls the windows held when they were read.
+    pub fn rows(&self) -> usize {
+        self.windows.iter().map(|window| window.rows).sum()
+    }
+
+    /// What remains of an earlier head below the new one is counted exactly and joined with the
+    /// window under it, so that a busy day does not leave a window for every poll.
+    fn join_left_behind(&mut self, previous: Window, starts: Option<Vec<Timestamp>>) {
+        let (Some(place), Some(starts)) = (
+            self.windows
+                .iter()
+                .position(|window| window.from == previous.from),
+            starts,
+        ) else {
+            return;
+        };
+        let left = &mut self.windows[place];
+        if left.open_ended {
+            return;
+        }
+        left.rows = starts
+            .iter()
+            .filter(|start| (left.from..=left.to).contains(start))
+            .count();
+        let left = *left;
+        let Some(below) = place.checked_sub(1).map(|place| self.windows[place]) else {
+            return;
+        };
+        let adjacent = next(below.to) == left.from && below.from != NEVER;
+        if adjacent && below.rows + left.rows <= JOINED_ROWS {
+            let older = if below.verified.at <= left.verified.at {
+                below
+            } else {
+                left
+            };
+            self.windows[place - 1] = Window {
+                from: below.from,
+                to: left.to,
+                verified: Verified {
+                    at: older.verified.at,
+                    seq: below.verified.seq.min(left.verified.seq),
+                },
+                rows: below.rows + left.rows,
+                open_ended: false,
+            };
+            self.windows.remove(place);
+        }
+    }
+}
+
+/// What of `window` lies outside `other`. Its row count stays, as an upper bound.
+fn without(window: Window, other: &Window) -> impl Iterator<Item = Window> {
+    let apart = end(&window) < other.from || end(other) < window.from;
+    let whole = apart.then_some(window);
+    let below = (!apart && window.from < other.from).then(|| Window {
+        to: window.to.min(before(other.from)),
+        open_ended: false,
+        ..window
+    });
+    let above = (!apart && end(other) < end(&window)).then(|| Window {
+        from: next(other.to),
+        to: window.to.max(next(other.to)),
+        ..window
+    });
+    whole.into_iter().chain(below).chain(above)
+}
+
+/// The last instant a window speaks of.
+fn end(window: &Window) -> Timestamp {
+    if window.open_ended {
+        Timestamp::MAX
+    } else {
+        window.to
+    }
+}
+
+fn next(instant: Timestamp) -> Timestamp {
+    Timestamp::from_micros(instant.as_micros() + 1)
+}
+
+fn before(instant: Timestamp) -> Timestamp {
+    Timestamp::from_micros(instant.as_micros() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    fn verified(seq: u64) -> Verified {
+        Verified {
+            at: at(1_000_000 + seq as i64),
+            seq,
+        }
+    }
+
+    fn window(from: i64, to: i64, seq: u64) -> Window {
+        Window {
+            from: at(from),
+            to: at(to),
+            verified: verified(seq),
+            rows: 1000,
+            open_ended: false,
+        }
+    }
+
+    fn head(from: i64, starts: &[i64], seq: u64) -> HeadRead {
+        let starts = starts.iter().copied().map(at).collect();
+        HeadRead {
+            from: at(from),
+            starts,
+            without_start: Some(0),
+            verified: verified(seq),
+        }
+    }
+
+    fn ranges(coverage: &Coverage) -> Vec<(i64, i64, u64)> {
+        let windows = coverage
+            .windows()
+            .iter()
+            .filter(|window| window.from != NEVER);
+        windows
+            .map(|w| (w.from.as_micros(), w.to.as_micros(), w.verified.seq))
+            .collect()
+    }
+
+    fn gaps(coverage: &Coverage, since: i64) -> Vec<(i64, i64)> {
+        let gaps = coverage.gaps(at(since)).into_iter();
+        gaps.map(|gap| (gap.start().as_micros(), gap.end().as_micros()))
+            .collect()
+    }
+
+    #[test]
+    fn the_fill_goes_down_from_the_head_and_ends_where_the_list_does() {
+        let mut coverage = Coverage::default();
+        assert!(gaps(&coverage, 0).is_empty() && !coverage.is_complete(at(0)));
+        coverage.insert_head(head(500, &[500, 700, 900], 1));
+        assert_eq!(gaps(&coverage, 0), [(0, 499)]);
+        coverage.insert(window(300, 499, 2));
+        assert_eq!(gaps(&coverage, 0), [(0, 299)]);
+        assert_eq!(gaps(&coverage, 300), []);
+        coverage.insert(window(0, 299, 3));
+        assert!(coverage.is_complete(at(0)));
+    }
+
+    #[test]
+    fn calls_without_a_start_are_a_gap_of_their_own() {
+        let mut coverage = Coverage::default();
+        coverage.insert_head(HeadRead {
+            without_start: None,
+            ..head(0, &[], 1)
+        });
+        assert_eq!(coverage.gaps(at(0)), [NEVER..=NEVER]);
+        assert_eq!(coverage.known(None), None);
+        coverage.insert(Window {
+            from: NEVER,
+            to: NEVER,
+            ..window(0, 0, 2)
+        });
+        assert!(coverage.is_complete(at(0)));
+        assert_eq!(coverage.known(None), Some(verified(2)));
+    }
+
+    #[test]
+    fn a_head_that_does_not_reach_the_one_before_leaves_a_gap_between() {
+        let mut coverage = Coverage::default();
+        coverage.insert_head(head(500, &[500, 900], 1));
+        coverage.insert_head(head(950, &[950, 2000], 2));
+        assert_eq!(gaps(&coverage, 500), [(901, 949)]);
+        assert_eq!(coverage.known(Some(at(920))), None);
+    }
+
+    #[test]
+    fn a_call_dated_in_the_future_does_not_hide_the_ones_that_come_before_it() {
+        let mut coverage = Coverage::default();
+        let far = 9_000_000_000;
+        coverage.insert_head(head(500, &[500, far], 1));
+        assert_eq!(
+            coverage.known(Some(at(far))),
+            Some(verified(1)),
+            "the head sees all that is newer"
+        );
+        coverage.insert_head(head(5_000_000, &[5_000_000, far], 2));
+        assert_eq!(
+            gaps(&coverage, 500),
+            [(1_000_002, 4_999_999)],
+            "settled until the request began"
+        );
+    }
+
+    #[test]
+    fn what_an_idle_head_leaves_behind_joins_its_neighbour() {
+        let mut coverage = Coverage::default();
+        coverage.insert_head(head(500, &[500, 700, 900], 1));
+        coverage.insert(Window {
+            rows: 10,
+            ..window(0, 499, 2)
+        });
+        coverage.insert_head(head(700, &[700, 900, 901], 3));
+        coverage.insert_head(head(900, &[900, 901, 902], 4));
+        assert_eq!(ranges(&coverage), [(0, 899, 1), (900, 902, 4)]);
+        assert_eq!(coverage.windows()[1].rows, 12);
+        assert_eq!(coverage.rows(), 15);
+    }
+
+    #[test]
+    fn an_answer_that_started_earlier_does_not_take_a_window_back() {
+        let mut coverage = Coverage::default();
+        coverage.insert(window(100, 200, 5));
+        coverage.insert(window(50, 250, 3));
+        assert_eq!(
+            ranges(&coverage),
+            [(50, 99, 3), (100, 200, 5), (201, 250, 3)]
+        );
+        coverage.insert(window(150, 220, 9));
+        assert_eq!(
+            ranges(&coverage),
+            [(50, 99, 3), (100, 149, 5), (150, 220, 9), (221, 250, 3)]
+        );
+        coverage.insert_head(head(150, &[150], 10));
+        coverage.insert_head(head(180, &[180], 4));
+        assert_eq!(coverage.head().map(|head| head.verified.seq), Some(10));
+    }
+
+    proptest! {
+        /// Against the naive model: one slot an instant, each holding the latest request that
+        /// read it.
+        #[test]
+        fn windows_are_what_a_slot_an_instant_would_say(
+            reads in prop::collection::vec((0..40_i64, 0..12_i64, 1..9_u64), 0..24)
+        ) {
+            let mut coverage = Coverage::default();
+            coverage.insert_head(head(60, &[], 1));
+            let mut slots = [0_u64; 60];
+            for (from, length, seq) in reads {
+                coverage.insert(window(from, from + length, seq));
+                for slot in &mut slots[from as usize..=(from + length) as usize] {
+                    *slot = (*slot).max(seq);
+                }
+            }
+            let windows = coverage.windows();
+            prop_assert!(windows.windows(2).all(|pair| pair[0].to < pair[1].from));
+            let gaps = coverage.gaps(at(0));
+            for (instant, slot) in slots.iter().enumerate() {
+                let instant = at(instant as i64);
+                let known = coverage.known(Some(instant)).map_or(0, |verified| verified.seq);
+                prop_assert_eq!(known, *slot);
+                prop_assert_eq!(gaps.iter().any(|gap| gap.contains(&instant)), *slot == 0);
+            }
+        }
+    }
+}

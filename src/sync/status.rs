@@ -1,0 +1,91 @@
+//! What the sync is doing, as data: the endpoint, the command line and the log all read this.
+
+use serde::Serialize;
+
+use crate::model::Timestamp;
+use crate::upstream::{ErrorKind, UpstreamError};
+
+/// What is known of the upstream's health. Last *success*, never last attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamState {
+    Online,
+    Offline,
+    Throttled,
+    Unauthorized,
+}
+
+impl From<ErrorKind> for UpstreamState {
+    fn from(kind: ErrorKind) -> UpstreamState {
+        match kind {
+            ErrorKind::Unauthorized => UpstreamState::Unauthorized,
+            ErrorKind::Throttled => UpstreamState::Throttled,
+            _ => UpstreamState::Offline,
+        }
+    }
+}
+
+/// Where the sync is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Nothing was read yet since the process started.
+    Starting,
+    /// Something within `sync.history` was never read.
+    Backfilling,
+    /// All of it was, and the newest is followed.
+    Live,
+}
+
+/// The last failure, without payload or secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    pub kind: String,
+    pub message: String,
+    /// What an operator can do about it.
+    pub hint: String,
+    pub at: Timestamp,
+}
+
+impl LastError {
+    pub fn upstream(error: &UpstreamError, at: Timestamp) -> LastError {
+        let kind = serde_json::to_value(error.kind).ok();
+        LastError {
+            kind: kind
+                .and_then(|kind| kind.as_str().map(str::to_owned))
+                .unwrap_or_default(),
+            message: error.to_string(),
+            hint: error.kind.hint().to_owned(),
+            at,
+        }
+    }
+
+    /// The file could not be written; the cause is in the log.
+    pub fn store(at: Timestamp) -> LastError {
+        LastError {
+            kind: "store".to_owned(),
+            message: "the replica's file could not be written".to_owned(),
+            hint: "see the log; check the disk's free space; the answer is asked for again"
+                .to_owned(),
+            at,
+        }
+    }
+}
+
+/// A snapshot of the sync.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SyncStatus {
+    pub state: UpstreamState,
+    pub last_success_at: Option<Timestamp>,
+    pub consecutive_errors: u32,
+    pub last_error: Option<LastError>,
+    /// When the next request is due, if that is known.
+    pub next_attempt_at: Option<Timestamp>,
+    pub phase: Phase,
+    /// The share of the upstream's calls that were read, 0 to 1.
+    pub progress: f64,
+    /// Requests sent in the last 60 minutes.
+    pub requests_last_hour: u32,
+    /// `None` until the upstream has told, or where it never does.
+    pub organization_id: Option<i64>,
+}
