@@ -1,5 +1,8 @@
 //! Keeps the replica equal to the upstream.
+mod backoff;
+mod budget;
 mod coverage;
+mod crowd;
 mod handle;
 mod status;
 
