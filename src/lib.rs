@@ -1,4 +1,5 @@
 //! burki-edge: an edge replica of an organization's Burki call records.
 
+pub mod cli;
 pub mod config;
 pub mod model;
