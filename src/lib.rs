@@ -1,5 +1,7 @@
 //! burki-edge: an edge replica of an organization's Burki call records.
 
+pub mod cli;
+pub mod config;
 pub mod model;
 pub mod store;
 pub mod sync;
