@@ -12,7 +12,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// It holds a quarter of a minute's budget, so that a client's miss rarely waits, and refills so
 /// slowly that a full bucket and its refill together stay within the budget of any minute.
 pub struct Budget {
-    per_minute: u32,
     /// Between two requests when the bucket is empty.
     interval: Duration,
     /// How far ahead of its time a request may be: the bucket, as time.
@@ -30,16 +29,11 @@ impl Budget {
         // The nanosecond keeps a rounded interval from fitting one request too many.
         let interval = MINUTE / (per_minute - bucket + 1) + Duration::from_nanos(1);
         Budget {
-            per_minute,
             interval,
             tolerance: interval * (bucket - 1),
             full_at: None,
             spent: VecDeque::new(),
         }
-    }
-
-    pub fn per_minute(&self) -> u32 {
-        self.per_minute
     }
 
     /// Takes a token, or says when there will be one.

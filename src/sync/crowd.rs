@@ -56,10 +56,6 @@ impl Crowd {
         }
     }
 
-    pub fn instant(&self) -> Timestamp {
-        self.instant
-    }
-
     /// The next request; the same until its answer is absorbed.
     pub fn request(&self) -> Request {
         let bound = (self.instant != NEVER).then_some(self.instant);
