@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::coverage::{HeadRead, NEVER};
+use super::coverage::HeadRead;
 use super::crowd::{Crowd, Progress};
 use super::engine::{Engine, Failure, SyncError};
 use super::handle::Fetched;
@@ -283,8 +283,13 @@ impl<S: CallSource> Engine<S> {
         self.tell(key, if stored { fetched } else { self.unavailable() });
     }
 
-    async fn learn_crowd(&mut self, request: Verified, answer: Answer) -> Result<(), Failure> {
-        let Some(mut crowd) = self.crowd.take() else {
+    async fn learn_crowd(
+        &mut self,
+        instant: Timestamp,
+        request: Verified,
+        answer: Answer,
+    ) -> Result<(), Failure> {
+        let Some(mut crowd) = self.crowds.remove(&instant) else {
             return Ok(());
         };
         let progress = crowd.absorb(request, &answer);
