@@ -1,5 +1,7 @@
 //! The store's promises, against real files.
 
+#![expect(clippy::expect_used, reason = "a test may fail where it stands")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
