@@ -48,6 +48,9 @@ const NAMES: [&str; 10] = [
 
 const SID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
+/// The statuses of a call that goes on.
+pub(super) const OPEN: [&str; 2] = ["ongoing", "in-progress"];
+
 /// The longest call, in seconds.
 const LONGEST: f64 = 6.0 * 3600.0;
 
@@ -58,15 +61,14 @@ pub(super) struct Inventor {
     lines: Vec<Arc<str>>,
     currency: Arc<str>,
     open: [Arc<str>; 2],
-    completed: Arc<str>,
-    failed: Arc<str>,
+    ended: [Arc<str>; 2],
 }
 
-/// How a call that began will end.
+/// How a call will end.
 pub(super) struct Ending {
-    pub(super) status: Arc<str>,
-    /// Seconds.
-    pub(super) duration: i64,
+    pub(super) failed: bool,
+    /// Whole seconds.
+    pub(super) after: Duration,
 }
 
 impl Inventor {
@@ -81,9 +83,8 @@ impl Inventor {
                 .collect(),
             lines: LINES.map(Arc::from).to_vec(),
             currency: Arc::from("USD"),
-            open: ["ongoing", "in-progress"].map(Arc::from),
-            completed: Arc::from("completed"),
-            failed: Arc::from("failed"),
+            open: OPEN.map(Arc::from),
+            ended: ["completed", "failed"].map(Arc::from),
         }
     }
 
@@ -126,20 +127,24 @@ impl Inventor {
         }
     }
 
-    /// How the call will end: mostly after three minutes or so, completed.
+    /// How a call that began will end: mostly after three minutes or so, completed.
     pub(super) fn ending(&mut self) -> Ending {
-        if self.one_in(8) {
-            return Ending {
-                status: self.failed.clone(),
-                duration: self.rng.random_range(0..3),
-            };
-        }
-        let seconds = self.exponential(180.0).min(LONGEST);
+        let failed = self.one_in(8);
+        let seconds = if failed {
+            self.rng.random_range(0..3)
+        } else {
+            // Within LONGEST, so the cast only drops the fraction.
+            self.exponential(180.0).min(LONGEST) as u64
+        };
         Ending {
-            status: self.completed.clone(),
-            // Within LONGEST, so the cast is exact but for the fraction.
-            duration: seconds as i64,
+            failed,
+            after: Duration::from_secs(seconds),
         }
+    }
+
+    /// The status of a call that ended.
+    pub(super) fn ended(&self, failed: bool) -> Arc<str> {
+        self.ended[usize::from(failed)].clone()
     }
 
     /// An exponentially distributed figure: the wait between independent events of that mean.
@@ -159,9 +164,8 @@ impl Inventor {
         Duration::from_micros(micros)
     }
 
-    /// What a call of `duration` seconds cost.
-    pub(super) fn costs(&mut self, duration: i64) -> Costs {
-        let seconds = u64::try_from(duration).unwrap_or(0);
+    /// What a call of that many seconds cost.
+    pub(super) fn costs(&mut self, seconds: u64) -> Costs {
         let llm = seconds * self.rng.random_range(1..40);
         let tts = seconds * self.rng.random_range(10..200);
         let stt = seconds * 72;

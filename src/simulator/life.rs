@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::invent::Inventor;
+use super::invent::{Ending, Inventor, OPEN};
 use super::record::Flavour;
 use super::world::World;
 use crate::model::Timestamp;
@@ -47,8 +47,8 @@ enum Event {
     Begin,
     Annotate,
     Delete,
-    End(i64),
-    Bill(i64),
+    End { id: i64, failed: bool },
+    Bill { id: i64 },
 }
 
 /// What is to come, and the generator it is drawn from.
@@ -80,7 +80,7 @@ impl Life {
             Event::Begin => self.rates.calls,
             Event::Annotate => self.rates.annotations,
             Event::Delete => self.rates.deletions,
-            Event::End(_) | Event::Bill(_) => return,
+            Event::End { .. } | Event::Bill { .. } => return,
         };
         if per_hour > 0.0 {
             let seconds = self.inventor.exponential(3600.0 / per_hour);
@@ -143,25 +143,25 @@ impl World {
     }
 
     fn plan_end(&mut self, id: i64, now: Timestamp) {
-        let seconds = self.life.inventor.exponential(180.0).min(3600.0);
-        self.life
-            .plan(now + Duration::from_secs_f64(seconds), Event::End(id));
+        let Ending { failed, after } = self.life.inventor.ending();
+        self.life.plan(now + after, Event::End { id, failed });
     }
 
     fn plan_bill(&mut self, id: i64, now: Timestamp) {
         let wait = Duration::from_millis(self.life.inventor.rng.random_range(5_000..60_000));
-        self.life.plan(now + wait, Event::Bill(id));
+        self.life.plan(now + wait, Event::Bill { id });
     }
 
     fn happen(&mut self, at: Timestamp, event: Event) {
         match event {
             Event::Begin => self.begin(at),
-            Event::End(id) => self.end(id, at),
-            Event::Bill(id) => {
+            Event::End { id, failed } => self.end(id, at, failed),
+            Event::Bill { id } => {
                 let Some(duration) = self.get(id).map(|record| record.duration) else {
                     return;
                 };
-                let costs = self.life.inventor.costs(duration.unwrap_or(0));
+                let seconds = duration.and_then(|seconds| u64::try_from(seconds).ok());
+                let costs = self.life.inventor.costs(seconds.unwrap_or(0));
                 self.update(id, |record| record.costs = Some(Box::new(costs)));
             }
             Event::Annotate => {
@@ -190,23 +190,24 @@ impl World {
             self.plan_end(id, at);
         } else if self.life.inventor.one_in(50) {
             let late = Duration::from_secs(self.life.inventor.rng.random_range(300..3600));
+            let Ending { failed, after } = self.life.inventor.ending();
             let id = self.start_call(Some(at - late));
-            self.end(id, at - late + Duration::from_secs(120));
+            self.end(id, at - late + after.min(late), failed);
         } else {
             let id = self.start_call(Some(at));
             self.plan_end(id, at);
         }
     }
 
-    fn end(&mut self, id: i64, at: Timestamp) {
-        let status = match self.life.inventor.one_in(8) {
-            true => "failed",
-            false => "completed",
-        };
-        let open = self.get(id).is_some_and(|record| is_open(&record.status));
+    fn end(&mut self, id: i64, at: Timestamp, failed: bool) {
         // A test may have ended or deleted it meanwhile.
-        if open && self.end_call(id, at, status) && self.flavour() == Flavour::Hosted {
-            self.plan_bill(id, at.max(self.now));
+        if !self.get(id).is_some_and(|record| is_open(&record.status)) {
+            return;
+        }
+        let status = self.life.inventor.ended(failed);
+        self.end_call(id, at, &status);
+        if self.flavour() == Flavour::Hosted {
+            self.plan_bill(id, self.now);
         }
     }
 
@@ -220,7 +221,6 @@ impl World {
     }
 }
 
-/// The statuses life gives a call before it ends.
 fn is_open(status: &str) -> bool {
-    matches!(status, "ongoing" | "in-progress")
+    OPEN.contains(&status)
 }

@@ -15,18 +15,25 @@
 //! answered, which `tests/simulator.rs` replays.
 
 mod api;
+mod change;
+mod config;
+mod connection;
 mod fault;
 mod invent;
 mod json;
 mod life;
+mod log;
 mod order;
 mod record;
 mod server;
 mod world;
 
 pub use api::{ApiRequest, ApiResponse};
+pub use change::Taken;
+pub use config::WorldConfig;
 pub use fault::{Fault, Faults};
 pub use life::Rates;
+pub use log::Logged;
 pub use record::{Costs, Flavour, InvalidRecord, Record};
-pub use server::{Logged, Simulator};
-pub use world::{Taken, World, WorldConfig};
+pub use server::Simulator;
+pub use world::World;

@@ -6,10 +6,9 @@
 //! `POST /simulator/restore` cut the line and mend it, without a key and also while it is cut.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,30 +17,17 @@ use actix_web::http::{StatusCode, header};
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::{System, time};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use socket2::{SockRef, Socket};
+use socket2::SockRef;
 
 use super::api::{ApiRequest, ApiResponse};
+use super::connection::{Connection, Connections};
 use super::fault::{Fault, Faults};
+use super::log::{Log, Logged};
 use super::world::World;
 use crate::model::Timestamp;
 
-/// How many requests the log remembers: a demonstration may run for days.
-const LOGGED: usize = 100_000;
-
 /// How often a living world is brought up to its clock.
 const TICK: Duration = Duration::from_millis(200);
-
-/// One request the API was asked, in the order they arrived. Control requests are not logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logged {
-    /// From 1, and not reset by [`Simulator::clear_requests`].
-    pub sequence: u64,
-    pub method: String,
-    /// Path and query as sent.
-    pub target: String,
-    /// None where the connection was closed or left without an answer.
-    pub status: Option<u16>,
-}
 
 /// A running upstream. Dropping it stops it.
 pub struct Simulator {
@@ -60,24 +46,7 @@ struct State {
     world: Mutex<World>,
     faults: Mutex<Faults>,
     log: Mutex<Log>,
-    connections: Mutex<Vec<Weak<Connection>>>,
-}
-
-#[derive(Default)]
-struct Log {
-    last: u64,
-    requests: VecDeque<Logged>,
-}
-
-/// A second handle of an accepted socket.
-struct Connection(Socket);
-
-impl Connection {
-    /// Closes it for both sides, whoever else holds it. Of a line already down there is nothing
-    /// to close, so the error means nothing.
-    fn shut_down(&self) {
-        let _ = self.0.shutdown(Shutdown::Both);
-    }
+    connections: Mutex<Connections>,
 }
 
 /// A panic elsewhere leaves a world, a fault list or a log that is still whole enough to serve:
@@ -88,40 +57,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl State {
     fn logged(&self, request: &ApiRequest, status: Option<u16>) {
-        let mut log = lock(&self.log);
-        log.last += 1;
-        if log.requests.len() == LOGGED {
-            log.requests.pop_front();
-        }
-        let entry = Logged {
-            sequence: log.last,
-            method: request.method.clone(),
-            target: request.target(),
-            status,
-        };
-        log.requests.push_back(entry);
+        lock(&self.log).push(request, status);
     }
 
-    fn accept(self: &Arc<Self>, stream: &dyn Any, extensions: &mut Extensions) {
+    fn accept(&self, stream: &dyn Any, extensions: &mut Extensions) {
         let Some(stream) = stream.downcast_ref::<TcpStream>() else {
             return;
         };
         // Out of descriptors: the connection is served, only no fault can close it.
-        if let Ok(socket) = SockRef::from(stream).try_clone() {
-            let connection = Arc::new(Connection(socket));
-            let mut connections = lock(&self.connections);
-            connections.retain(|known| known.strong_count() > 0);
-            connections.push(Arc::downgrade(&connection));
+        if let Ok(connection) = lock(&self.connections).add(&SockRef::from(stream)) {
             extensions.insert(connection);
-        }
-    }
-
-    /// Closes every open connection but `spared`.
-    fn drop_connections(&self, spared: Option<&Arc<Connection>>) {
-        for connection in lock(&self.connections).iter().filter_map(Weak::upgrade) {
-            if !spared.is_some_and(|spared| Arc::ptr_eq(spared, &connection)) {
-                connection.shut_down();
-            }
         }
     }
 }
@@ -182,26 +127,24 @@ impl Simulator {
 
     /// The last requests, oldest first, a hundred thousand at most.
     pub fn requests(&self) -> Vec<Logged> {
-        lock(&self.state.log).requests.iter().cloned().collect()
+        lock(&self.state.log).all()
     }
 
     /// How many of [`Simulator::requests`] have this text in their path and query.
     pub fn count_requests(&self, part: &str) -> usize {
-        let log = lock(&self.state.log);
-        let meant = |logged: &&Logged| logged.target.contains(part);
-        log.requests.iter().filter(meant).count()
+        lock(&self.state.log).count(part)
     }
 
     /// Forgets the requests so far.
     pub fn clear_requests(&self) {
-        lock(&self.state.log).requests.clear();
+        lock(&self.state.log).clear();
     }
 
     /// Drops every connection, and each new one at its first request, until
     /// [`Simulator::restore`].
     pub fn cut(&self) {
         self.faults().cut();
-        self.state.drop_connections(None);
+        lock(&self.state.connections).shut_down(None);
     }
 
     /// Mends the line.
@@ -231,10 +174,10 @@ impl Simulator {
         };
         // The command is sent by the call itself; joining the thread waits for its end.
         drop(running.server.stop(false));
-        self.state.drop_connections(None);
+        lock(&self.state.connections).shut_down(None);
         // A panic on the server's thread was reported there.
         let _ = running.thread.join();
-        self.state.drop_connections(None);
+        lock(&self.state.connections).shut_down(None);
     }
 }
 
@@ -276,7 +219,7 @@ fn serve(
 async fn cut(state: web::Data<State>, http: HttpRequest) -> HttpResponse {
     lock(&state.faults).cut();
     // The one that asked is still to be answered.
-    state.drop_connections(http.conn_data::<Arc<Connection>>());
+    lock(&state.connections).shut_down(http.conn_data::<Arc<Connection>>());
     HttpResponse::Ok().json(serde_json::json!({"line": "cut"}))
 }
 

@@ -196,6 +196,7 @@ async fn the_self_hosted_server_redirects_between_slash_forms() {
         let response = upstream.get(from).await.unwrap();
         assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT, "{from}");
         assert_eq!(header(&response, LOCATION), upstream.url(to));
+        assert!(!response.headers().contains_key(CONTENT_TYPE));
         assert_eq!(response.text().await.unwrap(), "");
     }
     assert_eq!(upstream.ids("/api/v1/calls/?limit=3").await.len(), 3);

@@ -10,10 +10,11 @@ use crate::model::Timestamp;
 const MILLISECONDS_ABOVE: u64 = 20_000_000_000;
 
 /// Date only, `T` or space, minutes precision and up, `Z` or an offset, or a Unix time in seconds
-/// or milliseconds. What names no zone is UTC.
-pub(super) fn parse(text: &str) -> Result<Timestamp, &'static str> {
+/// or milliseconds. What names no zone is UTC; whether it does is the second of the pair.
+pub(super) fn parse(text: &str) -> Result<(Timestamp, bool), &'static str> {
     if let Some(instant) = unix(text) {
-        return instant;
+        // A Unix time is read as a date in UTC, not as a naive one.
+        return Ok((instant?, true));
     }
     let date = day(text)?;
     let Some(rest) = text.get(10..) else {
@@ -21,13 +22,14 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, &'static str> {
         return Err("unexpected extra characters at the end of the input");
     };
     let (time, east) = if rest.is_empty() {
-        (NaiveTime::MIN, 0)
+        (NaiveTime::MIN, None)
     } else {
         time_of_day(rest).ok_or("unexpected extra characters at the end of the input")?
     };
     let local = NaiveDateTime::new(date, time).and_utc().timestamp_micros();
-    let instant = Timestamp::from_micros(local - east * 60_000_000);
-    Ok(instant.clamp(Timestamp::MIN, Timestamp::MAX))
+    let instant = Timestamp::from_micros(local - east.unwrap_or(0) * 60_000_000);
+    let instant = instant.clamp(Timestamp::MIN, Timestamp::MAX);
+    Ok((instant, east.is_some()))
 }
 
 /// Digits, with a sign and a fraction if need be.
@@ -82,8 +84,8 @@ fn day(text: &str) -> Result<NaiveDate, &'static str> {
     NaiveDate::from_ymd_opt(year as i32, month, day).ok_or("day value is outside expected range")
 }
 
-/// What follows the date: the time, and minutes east of Greenwich.
-fn time_of_day(rest: &str) -> Option<(NaiveTime, i64)> {
+/// What follows the date: the time and, where a zone is named, minutes east of Greenwich.
+fn time_of_day(rest: &str) -> Option<(NaiveTime, Option<i64>)> {
     let rest = rest.strip_prefix(['T', 't', ' ', '_'])?;
     let zone_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
     let (clock, zone) = rest.split_at(zone_at);
@@ -105,12 +107,16 @@ fn time_of_day(rest: &str) -> Option<(NaiveTime, i64)> {
     };
     let (hour, minute, second) = (number(&hour)?, number(&minute)?, number(&second)?);
     let time = NaiveTime::from_hms_micro_opt(hour, minute, second, micros)?;
-    Some((time, offset(zone)?))
+    let east = match zone {
+        "" => None,
+        zone => Some(offset(zone)?),
+    };
+    Some((time, east))
 }
 
 fn offset(zone: &str) -> Option<i64> {
     let (sign, hours, minutes) = match *zone.as_bytes() {
-        [] | [b'Z' | b'z'] => return Some(0),
+        [b'Z' | b'z'] => return Some(0),
         [sign, h1, h2, b':', m1, m2] | [sign, h1, h2, m1, m2] => (sign, [h1, h2], [m1, m2]),
         _ => return None,
     };
@@ -153,11 +159,18 @@ mod tests {
             ("1795132800.25", "2026-11-20T00:00:00.250000"),
             ("0", "1970-01-01T00:00:00"),
         ] {
-            assert_eq!(
-                parse(text),
-                Ok(Timestamp::parse(instant).unwrap()),
-                "{text}"
-            );
+            let (parsed, _) = parse(text).unwrap();
+            assert_eq!(parsed.to_naive(), instant, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_zoned_where_it_names_a_zone_or_is_a_unix_time() {
+        for text in ["2026-11-20", "2026-11-20T07:05", "2026-11-20 07:05:06.5"] {
+            assert!(!parse(text).unwrap().1, "{text}");
+        }
+        for text in ["2026-11-20T07:05Z", "2026-11-20T07:05+00:00", "1795132800"] {
+            assert!(parse(text).unwrap().1, "{text}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Query parameters, read as leniently and refused as exactly as the upstream does.
 
+use std::time::Duration;
+
 use super::date;
 use super::error::Invalid;
 use crate::model::Timestamp;
@@ -74,13 +76,16 @@ impl Query {
 /// Reads parameters in their declared order and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     query: &'a Query,
+    /// See [`WorldConfig::zone`](crate::simulator::WorldConfig::zone).
+    zone: Duration,
     pub(super) errors: Vec<Invalid>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(query: &'a Query) -> Reader<'a> {
+    pub(super) fn new(query: &'a Query, zone: Duration) -> Reader<'a> {
         Reader {
             query,
+            zone,
             errors: Vec::new(),
         }
     }
@@ -121,7 +126,8 @@ impl<'a> Reader<'a> {
     pub(super) fn date(&mut self, name: &str) -> Option<Timestamp> {
         let text = self.query.filter(name)?;
         match date::parse(text) {
-            Ok(instant) => Some(instant),
+            Ok((instant, true)) => Some(instant + self.zone),
+            Ok((instant, false)) => Some(instant),
             Err(why) => {
                 self.errors.push(Invalid::date(name, why, text));
                 None
