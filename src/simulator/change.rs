@@ -127,15 +127,19 @@ impl World {
     /// server answers its id with a 500 from then on.
     pub fn delete_assistant(&mut self, assistant_id: i64) -> usize {
         self.assistants.remove(&assistant_id);
-        let ids: Vec<i64> = self
-            .records()
-            .filter(|record| record.assistant_id == assistant_id)
-            .map(|record| record.id)
-            .collect();
-        for id in &ids {
-            self.delete(*id);
+        let before = self.len();
+        self.records.retain(|_, record| {
+            let stays = record.assistant_id != assistant_id;
+            if !stays {
+                self.sids.remove(&record.call_sid);
+            }
+            stays
+        });
+        // In one go: a hundred thousand removals one by one would each move the rest.
+        for order in std::iter::once(&mut self.all).chain(self.by_status.values_mut()) {
+            order.retain(|id| self.records.contains_key(&id));
         }
-        ids.len()
+        before - self.len()
     }
 
     pub(super) fn put(&mut self, record: Record) {

@@ -36,6 +36,10 @@ impl Order {
         }
     }
 
+    pub(super) fn retain(&mut self, stays: impl Fn(i64) -> bool) {
+        self.0.retain(|(_, id)| stays(*id));
+    }
+
     pub(super) fn places(&self) -> &[Place] {
         &self.0
     }

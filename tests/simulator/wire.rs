@@ -218,6 +218,23 @@ async fn an_assistant_the_self_hosted_server_does_not_know_is_a_500_on_list_and_
 }
 
 #[tokio::test]
+async fn an_assistant_is_deleted_with_all_its_calls() {
+    let upstream = Upstream::self_hosted();
+    let target = "/api/v1/calls/?limit=1000&assistant_id=3";
+    let ids = upstream.ids(target).await;
+    assert!(!ids.is_empty());
+    assert_eq!(upstream.simulator.world().delete_assistant(3), ids.len());
+    let gone = upstream.get(target).await.unwrap();
+    assert_eq!(gone.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let count = upstream.text("/api/v1/calls/count").await;
+    assert_eq!(count, format!("{{\"count\":{}}}", 1000 - ids.len()));
+    let call = upstream.get(&format!("/api/v1/calls/{}", ids[0])).await;
+    assert_eq!(call.unwrap().status(), StatusCode::NOT_FOUND);
+    let left = upstream.ids("/api/v1/calls/?limit=1000").await;
+    assert!(ids.iter().all(|id| !left.contains(id)));
+}
+
+#[tokio::test]
 async fn a_call_is_read_by_id_and_by_sid_and_its_metadata_merged() {
     let upstream = Upstream::hosted();
     let (id, sid) = {
