@@ -96,7 +96,12 @@ impl App {
                 None => server.listen(listener)?,
             };
         }
-        Ok(App { engine, handle, server: server.run(), addresses })
+        Ok(App {
+            engine,
+            handle,
+            server: server.run(),
+            addresses,
+        })
     }
 
     /// Where it listens; the ports are real ones also where 0 was asked for.
@@ -114,7 +119,12 @@ impl App {
     /// # Errors
     /// A task that failed or ended by itself, after the other was stopped in good order.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let App { engine, server, addresses, .. } = self;
+        let App {
+            engine,
+            server,
+            addresses,
+            ..
+        } = self;
         let serving = server.handle();
         let cancel = CancellationToken::new();
         let mut sync = tokio::spawn(engine.run(cancel.clone()));
@@ -164,16 +174,30 @@ fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
     let chain = open(&tls.cert)
         .map_err(anyhow::Error::from)
         .and_then(|file| Ok(CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>()?))
-        .with_context(|| format!("server.tls_cert: {} is no PEM file of certificates", tls.cert.display()))?;
+        .with_context(|| {
+            format!(
+                "server.tls_cert: {} is no PEM file of certificates",
+                tls.cert.display()
+            )
+        })?;
     let key = open(&tls.key)
         .map_err(anyhow::Error::from)
         .and_then(|file| Ok(PrivateKeyDer::from_pem_reader(file)?))
-        .with_context(|| format!("server.tls_key: {} is no PEM file of a private key", tls.key.display()))?;
+        .with_context(|| {
+            format!(
+                "server.tls_key: {} is no PEM file of a private key",
+                tls.key.display()
+            )
+        })?;
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .with_context(|| {
-            format!("server.tls_cert and server.tls_key: {} and {} do not fit together", tls.cert.display(), tls.key.display())
+            format!(
+                "server.tls_cert and server.tls_key: {} and {} do not fit together",
+                tls.cert.display(),
+                tls.key.display()
+            )
         })
 }

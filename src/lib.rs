@@ -23,13 +23,13 @@
 //!
 //! `tests/architecture.rs` holds the code to this.
 
-//pub mod app;
+pub mod app;
 pub mod cli;
 pub mod config;
-//pub mod http;
+pub mod http;
 pub mod model;
 pub mod simulator;
 pub mod store;
 pub mod sync;
-//pub mod telemetry;
+pub mod telemetry;
 pub mod upstream;

@@ -10,7 +10,10 @@ async fn main() -> ExitCode {
     match Cli::parse().run(&mut std::io::stdout()).await {
         Ok(code) => code,
         Err(error) => {
-            #[expect(clippy::disallowed_macros, reason = "the one place that prints the error")]
+            #[expect(
+                clippy::disallowed_macros,
+                reason = "the one place that prints the error"
+            )]
             {
                 eprintln!("burki-edge: {error:#}");
             }

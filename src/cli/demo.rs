@@ -66,7 +66,11 @@ pub async fn run(args: Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let folder = args.folder.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder).with_context(|| format!("--folder: {}", folder.display()))?;
     if !args.json {
-        writeln!(out, "Inventing {} calls for a simulated Burki ...", args.calls)?;
+        writeln!(
+            out,
+            "Inventing {} calls for a simulated Burki ...",
+            args.calls
+        )?;
     }
     let simulator = simulate(&args)?;
     let config = configure(&args, &simulator, folder)?;
@@ -109,19 +113,20 @@ fn simulate(args: &Args) -> anyhow::Result<Simulator> {
         },
         calls: args.calls,
         now: Timestamp::now(),
-        rates: Rates { calls: 600.0, annotations: 120.0, deletions: 0.0 },
+        rates: Rates {
+            calls: 600.0,
+            annotations: 120.0,
+            deletions: 0.0,
+        },
         ..WorldConfig::default()
     });
-    let simulator = Simulator::start(world, "127.0.0.1:0").context("starting the simulated Burki")?;
+    let simulator =
+        Simulator::start(world, "127.0.0.1:0").context("starting the simulated Burki")?;
     simulator.live(Timestamp::now);
     Ok(simulator)
 }
 
-fn configure(
-    args: &Args,
-    simulator: &Simulator,
-    folder: &Path,
-) -> anyhow::Result<Config> {
+fn configure(args: &Args, simulator: &Simulator, folder: &Path) -> anyhow::Result<Config> {
     let listen = args.listen.unwrap_or_else(|| {
         let usual = SocketAddr::from(([127, 0, 0, 1], 8080));
         match TcpListener::bind(usual) {
@@ -132,7 +137,10 @@ fn configure(
     let settings = [
         ("BURKI_EDGE_SERVER__LISTEN", listen.to_string()),
         ("BURKI_EDGE_UPSTREAM__BASE_URL", simulator.base_url()),
-        ("BURKI_EDGE_UPSTREAM__MAX_REQUESTS_PER_MINUTE", "6000".to_owned()),
+        (
+            "BURKI_EDGE_UPSTREAM__MAX_REQUESTS_PER_MINUTE",
+            "6000".to_owned(),
+        ),
         ("BURKI_EDGE_SYNC__POLL_INTERVAL", "2s".to_owned()),
         ("BURKI_API_KEY", simulator.world().api_key().to_owned()),
     ];
@@ -158,12 +166,21 @@ fn scene(simulator: &Simulator, app: &App, config: &Config) -> anyhow::Result<Sc
 /// Until the replica is complete.
 async fn filled(handle: Handle) -> anyhow::Result<()> {
     let mut status = handle.status();
-    status.wait_for(|status| status.phase == Phase::Live).await?;
+    status
+        .wait_for(|status| status.phase == Phase::Live)
+        .await?;
     Ok(())
 }
 
 fn announce(scene: &Scene, out: &mut impl Write) -> std::io::Result<()> {
-    let Scene { edge, upstream, key, id, sid, file } = scene;
+    let Scene {
+        edge,
+        upstream,
+        key,
+        id,
+        sid,
+        file,
+    } = scene;
     let ready = json!({
         "edge": edge,
         "upstream": upstream,
@@ -177,7 +194,14 @@ fn announce(scene: &Scene, out: &mut impl Write) -> std::io::Result<()> {
 }
 
 fn show(scene: &Scene, calls: usize, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
-    let Scene { edge, upstream, key, id, sid, file } = scene;
+    let Scene {
+        edge,
+        upstream,
+        key,
+        id,
+        sid,
+        file,
+    } = scene;
     let auth = format!("-H 'Authorization: Bearer {key}'");
     let took = took.as_secs_f64();
     writeln!(

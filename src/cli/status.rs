@@ -51,7 +51,10 @@ pub async fn run(
         None => usual_url(&config)?,
     };
     let token = token(&args, &config)?;
-    match HttpSource::new(&url, &token, TIMEOUT)?.get("/edge/status").await {
+    match HttpSource::new(&url, &token, TIMEOUT)?
+        .get("/edge/status")
+        .await
+    {
         Ok((200, body)) => {
             let status: Value = serde_json::from_slice(&body).context("the edge's answer")?;
             match args.json {
@@ -70,7 +73,11 @@ pub async fn run(
 }
 
 fn usual_url(config: &Config) -> anyhow::Result<Url> {
-    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let scheme = if config.server.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let mut address = config.server.listen[0];
     if address.ip().is_unspecified() {
         address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
@@ -84,7 +91,11 @@ fn token(args: &Args, config: &Config) -> anyhow::Result<String> {
             .with_context(|| format!("--token-file: {} can't be read", path.display()))?;
         return Ok(token.trim().to_owned());
     }
-    Ok(config.api_key().context("or --token-file")?.expose().to_owned())
+    Ok(config
+        .api_key()
+        .context("or --token-file")?
+        .expose()
+        .to_owned())
 }
 
 fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
@@ -98,7 +109,12 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     )?;
     if !upstream["last_error"].is_null() {
         let error = &upstream["last_error"];
-        writeln!(out, "          last failed {}: {}", text(&error["at"]), text(&error["message"]))?;
+        writeln!(
+            out,
+            "          last failed {}: {}",
+            text(&error["at"]),
+            text(&error["message"])
+        )?;
         writeln!(out, "          {}", text(&error["hint"]))?;
     }
     let complete = replica["coverage"]["complete"] == Value::Bool(true);
@@ -106,7 +122,11 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
         out,
         "replica   {} calls, {}, newest {}, all verified since {}",
         replica["calls"],
-        if complete { "complete" } else { "not complete yet" },
+        if complete {
+            "complete"
+        } else {
+            "not complete yet"
+        },
         text(&replica["newest_call_at"]),
         text(&replica["oldest_verified_at"]),
     )?;
@@ -131,7 +151,9 @@ fn print_file(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
             out,
             "{path}: {} calls, newest {}",
             totals.calls,
-            totals.newest_call_at.map_or("never".to_owned(), |at| at.to_string()),
+            totals
+                .newest_call_at
+                .map_or("never".to_owned(), |at| at.to_string()),
         )?,
         Err(_) => writeln!(out, "{path}: no replica yet")?,
     }

@@ -1,0 +1,177 @@
+//! One call, by id or by SID: from the replica, and from the upstream where the replica does not
+//! have it or the request wants it fresher.
+//!
+//! The replica is read on the worker's own thread: a prepared lookup in a memory map costs less
+//! than handing it to another.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+
+use super::directives::Directives;
+use super::error::Failure;
+use super::freshness::{EntityTag, Freshness, Origin};
+use super::params::{self, CallId};
+use super::worker::{Known, Worker};
+use crate::model::CallKey;
+use crate::sync::Fetched;
+
+/// A client waits this long for the upstream, at most.
+const FETCH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A client is told to come back after this long where the engine has no better word, in seconds.
+const RETRY_AFTER: u64 = 5;
+
+/// The key in a path's `{call_id}`.
+pub fn id_key(text: &str) -> Result<CallKey, Failure> {
+    match params::call_id(text) {
+        Ok(CallId::Possible(id)) => Ok(CallKey::Id(id)),
+        Ok(CallId::Impossible(id)) => Err(Failure::NoSuchCall {
+            name: format!("ID {id}"),
+            freshness: None,
+        }),
+        Err(problem) => Err(Failure::InvalidCallId {
+            problem,
+            input: text.to_owned(),
+        }),
+    }
+}
+
+/// The key in a path's `{call_sid}`. The upstream can't be asked for a dot segment, which every
+/// HTTP client resolves away, and its database holds no NUL.
+pub fn sid_key(text: &str) -> Result<CallKey, Failure> {
+    if matches!(text, "" | "." | "..") || text.contains('\0') {
+        return Err(Failure::NoSuchCall {
+            name: format!("SID {text}"),
+            freshness: None,
+        });
+    }
+    Ok(CallKey::Sid(text.to_owned()))
+}
+
+/// Answers `GET` and `HEAD`.
+pub async fn get(
+    worker: &Worker,
+    headers: &HeaderMap,
+    key: &CallKey,
+) -> Result<HttpResponse, Failure> {
+    let directives = Directives::of(headers);
+    let known = worker.look_up(key)?;
+    let acceptable = match known {
+        Known::Call { age, .. } => directives.accept(age),
+        // While the upstream can be asked, its word is better: the call may be a new one.
+        Known::Absent { age } => directives.only_if_cached && directives.accept(age),
+        Known::Nothing => false,
+    };
+    if acceptable {
+        return respond(headers, key, known, worker.origin());
+    }
+    if directives.only_if_cached {
+        return Err(Failure::OnlyIfCached);
+    }
+    let asked = match known {
+        Known::Call { .. } => Origin::Request,
+        Known::Absent { .. } | Known::Nothing => Origin::Miss,
+    };
+    // Read again after the wait, whatever it came to.
+    match fetch(worker, key).await {
+        Fetched::Found => respond(headers, key, worker.look_up(key)?, asked),
+        Fetched::NotFound => Err(Failure::no_such_call(
+            key,
+            Freshness {
+                origin: asked,
+                age: 0,
+                stored: false,
+            },
+        )),
+        Fetched::Unavailable { retry_after } => match worker.look_up(key)? {
+            Known::Nothing => Err(Failure::Unavailable { retry_after }),
+            known => respond(headers, key, known, Origin::ReplicaOffline),
+        },
+    }
+}
+
+async fn fetch(worker: &Worker, key: &CallKey) -> Fetched {
+    let answer = worker.shared().handle.fetch(key.clone());
+    match tokio::time::timeout(FETCH_DEADLINE, answer).await {
+        Ok(fetched) => fetched,
+        Err(_) => Fetched::Unavailable {
+            retry_after: RETRY_AFTER,
+        },
+    }
+}
+
+/// What is known, as an answer of `origin`.
+fn respond(
+    headers: &HeaderMap,
+    key: &CallKey,
+    known: Known,
+    origin: Origin,
+) -> Result<HttpResponse, Failure> {
+    let (call, age) = match known {
+        Known::Call { call, age } => (call, age),
+        Known::Absent { age } => {
+            let stored = false;
+            return Err(Failure::no_such_call(
+                key,
+                Freshness {
+                    origin,
+                    age,
+                    stored,
+                },
+            ));
+        }
+        // The upstream sent the call and the file has it no more: changed in between.
+        Known::Nothing => {
+            return Err(Failure::Unavailable {
+                retry_after: RETRY_AFTER,
+            });
+        }
+    };
+    let tag = EntityTag::new(call.body_hash);
+    let mut response = if tag.is_known_to(headers) {
+        HttpResponse::new(StatusCode::NOT_MODIFIED)
+    } else {
+        super::json_response(StatusCode::OK, call.body)
+    };
+    let stored = true;
+    tag.write(response.headers_mut());
+    Freshness {
+        origin,
+        age,
+        stored,
+    }
+    .write(response.headers_mut());
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("")]
+    #[case(".")]
+    #[case("..")]
+    #[case("a\0b")]
+    fn a_sid_that_cannot_be_asked_for_is_nobodys(#[case] sid: &str) {
+        assert!(matches!(
+            sid_key(sid),
+            Err(Failure::NoSuchCall {
+                freshness: None,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn any_other_sid_is_taken_as_it_is() {
+        for sid in ["CA1", "ca1", "v3:x", "...", " ", "é/b"] {
+            assert_eq!(sid_key(sid).unwrap(), CallKey::Sid(sid.to_owned()));
+        }
+    }
+}

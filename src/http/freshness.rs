@@ -1,0 +1,197 @@
+//! Where an answer came from and how long ago it was known to be true, as headers.
+//!
+//! Every answer about a call is `Cache-Control: private, no-cache`: it may be kept by the client,
+//! but is used again only after asking, for which it has its `ETag`. There is no `Vary`: shared
+//! caches must not keep it at all, and a private one can't use it for another token without a
+//! revalidation, which checks the token.
+
+use actix_web::http::header::{
+    AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+};
+
+/// RFC 9211.
+pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Who gave the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The replica, which follows the upstream.
+    Replica,
+    /// The replica, since the upstream can't be asked.
+    ReplicaOffline,
+    /// The upstream, since the replica does not hold the call.
+    Miss,
+    /// The upstream, since the request demanded something fresher than the replica's.
+    Request,
+}
+
+/// What an answer's headers say about its truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    pub origin: Origin,
+    /// Seconds since it was last verified.
+    pub age: u64,
+    /// The upstream was asked, and its answer is kept.
+    pub stored: bool,
+}
+
+impl Freshness {
+    pub fn write(self, headers: &mut HeaderMap) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(AGE, HeaderValue::from(self.age));
+        headers.insert(CACHE_STATUS, self.cache_status());
+    }
+
+    /// The edge gives its answers no time in which they count as fresh, so `ttl` is minus the age.
+    fn cache_status(self) -> HeaderValue {
+        HeaderValue::from_static(match (self.origin, self.stored) {
+            (Origin::Replica, _) => "burki-edge; hit",
+            (Origin::ReplicaOffline, _) => return offline(self.age),
+            (Origin::Miss, true) => "burki-edge; fwd=miss; stored",
+            (Origin::Miss, false) => "burki-edge; fwd=miss",
+            (Origin::Request, true) => "burki-edge; fwd=request; stored",
+            (Origin::Request, false) => "burki-edge; fwd=request",
+        })
+    }
+}
+
+fn offline(age: u64) -> HeaderValue {
+    let sign = if age > 0 { "-" } else { "" };
+    let text = format!("burki-edge; hit; ttl={sign}{age}; detail=offline");
+    // Visible ASCII, so it always is a header value.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("burki-edge; hit"))
+}
+
+/// A strong entity tag: the first 64 bits of the body's SHA-256 in hexadecimal, with its quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntityTag([u8; 18]);
+
+impl EntityTag {
+    pub fn new(body_hash: i64) -> EntityTag {
+        let mut tag = [b'"'; 18];
+        for (pair, byte) in tag[1..17].chunks_exact_mut(2).zip(body_hash.to_be_bytes()) {
+            pair[0] = hex_digit(byte >> 4);
+            pair[1] = hex_digit(byte & 0xF);
+        }
+        EntityTag(tag)
+    }
+
+    pub fn write(&self, headers: &mut HeaderMap) {
+        // Hexadecimal digits and quotes always are a header value.
+        if let Ok(value) = HeaderValue::from_bytes(&self.0) {
+            headers.insert(ETAG, value);
+        }
+    }
+
+    /// Whether the client has this very body: `If-None-Match` lists its tag, or is `*`. Compared
+    /// weakly, as RFC 9110 (section 13.1.2) wants it. What is no list of tags matches up to where
+    /// it can be read.
+    pub fn is_known_to(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get_all(IF_NONE_MATCH)
+            .any(|value| self.is_in(value.as_bytes()))
+    }
+
+    fn is_in(&self, list: &[u8]) -> bool {
+        if list.trim_ascii() == b"*" {
+            return true;
+        }
+        let mut rest = list;
+        while let Some((tag, after)) = next_tag(rest) {
+            if tag == self.0 {
+                return true;
+            }
+            rest = after;
+        }
+        false
+    }
+}
+
+/// The first tag of a list, quotes included and weakness dropped, and what comes after it. A tag
+/// may hold commas, so a list can't simply be split at them.
+fn next_tag(list: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = list
+        .iter()
+        .position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
+    let tag = &list[start..];
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+    let quoted = tag.strip_prefix(b"\"")?;
+    let length = quoted.iter().position(|&byte| byte == b'"')? + 2;
+    Some(tag.split_at(length))
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Origin::Replica, false, "burki-edge; hit")]
+    #[case(
+        Origin::ReplicaOffline,
+        false,
+        "burki-edge; hit; ttl=-61; detail=offline"
+    )]
+    #[case(Origin::Miss, true, "burki-edge; fwd=miss; stored")]
+    #[case(Origin::Miss, false, "burki-edge; fwd=miss")]
+    #[case(Origin::Request, true, "burki-edge; fwd=request; stored")]
+    #[case(Origin::Request, false, "burki-edge; fwd=request")]
+    fn the_headers_name_origin_and_age(
+        #[case] origin: Origin,
+        #[case] stored: bool,
+        #[case] status: &str,
+    ) {
+        let mut headers = HeaderMap::new();
+        Freshness {
+            origin,
+            age: 61,
+            stored,
+        }
+        .write(&mut headers);
+        assert_eq!(headers.get(CACHE_STATUS).unwrap(), status);
+        assert_eq!(headers.get(AGE).unwrap(), "61");
+        assert_eq!(headers.get(CACHE_CONTROL).unwrap(), "private, no-cache");
+    }
+
+    #[test]
+    fn an_offline_answer_of_this_very_second_has_no_negative_zero() {
+        assert_eq!(offline(0), "burki-edge; hit; ttl=0; detail=offline");
+    }
+
+    #[test]
+    fn a_tag_is_sixteen_digits_also_of_a_negative_or_small_hash() {
+        let mut headers = HeaderMap::new();
+        EntityTag::new(-2).write(&mut headers);
+        assert_eq!(headers.get(ETAG).unwrap(), "\"fffffffffffffffe\"");
+        EntityTag::new(0xAB).write(&mut headers);
+        assert_eq!(headers.get(ETAG).unwrap(), "\"00000000000000ab\"");
+    }
+
+    #[rstest]
+    #[case("*", true)]
+    #[case(" * ", true)]
+    #[case("\"00000000000000ab\"", true)]
+    #[case("W/\"00000000000000ab\"", true)]
+    #[case("\"a,b\" ,, W/\"\",\"00000000000000ab\"", true)]
+    #[case("\"00000000000000AB\"", false)]
+    #[case("00000000000000ab", false)]
+    #[case("\"x\" \"00000000000000ab", false)]
+    #[case("\"x,\"00000000000000ab\"", false)]
+    #[case("w/\"00000000000000ab\"", false)]
+    #[case("\"x\", *", false)]
+    #[case("", false)]
+    fn a_client_that_has_the_body_is_recognized(#[case] value: &str, #[case] known: bool) {
+        let mut headers = HeaderMap::new();
+        headers.append(IF_NONE_MATCH, HeaderValue::from_static("\"other\""));
+        headers.append(IF_NONE_MATCH, HeaderValue::from_str(value).unwrap());
+        assert_eq!(EntityTag::new(0xAB).is_known_to(&headers), known, "{value}");
+    }
+}

@@ -1,0 +1,43 @@
+//! What a load balancer or an orchestrator asks. Answered without a token, so it says nothing of
+//! the data.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::Serialize;
+
+use super::worker::Worker;
+use crate::model::CallKey;
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// The process runs and answers. A sync that fails is no reason to restart it: it serves on.
+pub fn alive() -> HttpResponse {
+    answer(StatusCode::OK, "alive", None)
+}
+
+/// Whether it has what it needs to answer: the file, and in it all of the configured history.
+pub fn ready(worker: &Worker) -> HttpResponse {
+    let reason = match worker.reader().call(&CallKey::Id(0)) {
+        Err(error) => {
+            tracing::error!(%error, "the replica could not be read");
+            Some("the replica's file can't be read; the log says why")
+        }
+        Ok(_) if !worker.is_complete() => {
+            Some("not all calls within sync.history were read from the upstream yet")
+        }
+        Ok(_) => None,
+    };
+    match reason {
+        Some(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "not ready", reason),
+        None => answer(StatusCode::OK, "ready", None),
+    }
+}
+
+fn answer(code: StatusCode, status: &'static str, reason: Option<&'static str>) -> HttpResponse {
+    super::own_response(code, &Health { status, reason })
+}

@@ -1,0 +1,214 @@
+//! `/edge/status` and `/edge/sync`: what the edge is doing, and the order to do it now.
+//!
+//! The figures come from memory, from the rollups and from the file's metadata, never from a scan
+//! of the calls.
+
+use std::path::Path;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::Serialize;
+
+use super::error::Failure;
+use super::worker::Worker;
+use crate::model::Timestamp;
+use crate::sync::{Coverage, LastError, NEVER, Phase, UpstreamState};
+
+/// The body of `/edge/status`. Instants are RFC 3339 in UTC.
+#[derive(Serialize)]
+struct Status<'a> {
+    version: &'static str,
+    /// Null until the upstream has told, or where it never does.
+    organization_id: Option<i64>,
+    upstream: UpstreamReport<'a>,
+    replica: ReplicaReport,
+    sync: SyncReport,
+}
+
+#[derive(Serialize)]
+struct UpstreamReport<'a> {
+    base_url: &'a str,
+    state: UpstreamState,
+    last_success_at: Option<Timestamp>,
+    consecutive_errors: u32,
+    last_error: Option<&'a LastError>,
+    next_attempt_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct ReplicaReport {
+    calls: u64,
+    /// Calls known to be deleted. None is ever taken for deleted in this version.
+    tombstones: u64,
+    /// Calls that the upstream once said it does not have; still served.
+    suspects: u64,
+    /// Calls that the upstream fails to send. None is ever stepped over in this version.
+    unreadable: u64,
+    coverage: CoverageReport,
+    newest_call_at: Option<Timestamp>,
+    /// Since when everything that was read is known, in its parts, to be true: no answer from a
+    /// window is older than this. The same as `coverage.verified`.
+    oldest_verified_at: Option<Timestamp>,
+    db_bytes: u64,
+    /// 0 where there is no log.
+    wal_bytes: u64,
+}
+
+/// What of the upstream was read. `from..=to` is the newest stretch of it without a gap.
+#[derive(Serialize)]
+struct CoverageReport {
+    /// Whether all of the configured history was.
+    complete: bool,
+    /// Every call that started from here on was read; null where nothing is older.
+    from: Option<Timestamp>,
+    /// When the newest calls were last asked for: what started later may be missing. Null where
+    /// nothing was read yet, and `from` then says nothing.
+    to: Option<Timestamp>,
+    /// In how many separately verified pieces.
+    windows: usize,
+    /// When the piece that waits longest was last verified.
+    verified: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct SyncReport {
+    phase: Phase,
+    /// 0 to 1.
+    progress: f64,
+    requests_last_hour: u32,
+    budget_per_minute: u32,
+    /// No change at the upstream stays unseen for longer, in seconds. Null in this version: what
+    /// lies below the head is not compared again once its calls have ended, so nothing bounds it.
+    freshness_bound_s: Option<u64>,
+}
+
+impl CoverageReport {
+    fn of(coverage: &Coverage, complete: bool) -> CoverageReport {
+        let gaps = coverage.gaps(Timestamp::MIN);
+        let below = gaps.iter().find(|gap| *gap.end() != NEVER);
+        CoverageReport {
+            complete,
+            from: below.map(|gap| Timestamp::from_micros(gap.end().as_micros() + 1)),
+            to: coverage.head().map(|head| head.verified.at),
+            windows: coverage.windows().len(),
+            verified: coverage.oldest().map(|verified| verified.at),
+        }
+    }
+}
+
+/// Answers `GET /edge/status`.
+pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
+    let shared = worker.shared();
+    let totals = worker.reader().totals()?;
+    let coverage = CoverageReport::of(&shared.handle.coverage(), worker.is_complete());
+    let status = worker.status().clone();
+    let report = Status {
+        version: env!("CARGO_PKG_VERSION"),
+        organization_id: status.organization_id,
+        upstream: UpstreamReport {
+            base_url: &shared.base_url,
+            state: status.state,
+            last_success_at: status.last_success_at,
+            consecutive_errors: status.consecutive_errors,
+            last_error: status.last_error.as_ref(),
+            next_attempt_at: status.next_attempt_at,
+        },
+        replica: ReplicaReport {
+            calls: totals.calls,
+            tombstones: 0,
+            suspects: totals.suspects,
+            unreadable: 0,
+            oldest_verified_at: coverage.verified,
+            coverage,
+            newest_call_at: totals.newest_call_at,
+            db_bytes: size(&shared.store_path),
+            wal_bytes: size(&log_of(&shared.store_path)),
+        },
+        sync: SyncReport {
+            phase: status.phase,
+            progress: status.progress,
+            requests_last_hour: status.requests_last_hour,
+            budget_per_minute: shared.budget_per_minute,
+            freshness_bound_s: None,
+        },
+    };
+    Ok(super::own_response(StatusCode::OK, &report))
+}
+
+/// Answers `POST /edge/sync`: the order is given, its outcome shows in the status.
+pub fn sync(worker: &Worker) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Accepted {
+        status: &'static str,
+    }
+    worker.shared().handle.sync_now();
+    let status = "sync requested";
+    super::own_response(StatusCode::ACCEPTED, &Accepted { status })
+}
+
+/// SQLite's write-ahead log of a file.
+fn log_of(path: &Path) -> std::path::PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Verified, Window};
+    use crate::sync::HeadRead;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    fn window(from: Timestamp, to: Timestamp, seq: u64) -> Window {
+        Window {
+            from,
+            to,
+            verified: Verified {
+                at: at(seq as i64),
+                seq,
+            },
+            rows: 0,
+            open_ended: false,
+        }
+    }
+
+    #[test]
+    fn the_known_range_reaches_down_to_the_newest_gap() {
+        let nothing = CoverageReport::of(&Coverage::default(), false);
+        assert_eq!(
+            (nothing.from, nothing.to, nothing.verified),
+            (None, None, None)
+        );
+
+        let mut coverage = Coverage::default();
+        coverage.insert_head(HeadRead {
+            from: at(500),
+            starts: vec![],
+            without_start: Some(0),
+            verified: Verified {
+                at: at(700),
+                seq: 9,
+            },
+        });
+        coverage.insert(window(at(100), at(200), 3));
+        let partial = CoverageReport::of(&coverage, false);
+        assert_eq!((partial.from, partial.to), (Some(at(500)), Some(at(700))));
+        assert_eq!(partial.verified, Some(at(3)));
+
+        coverage.insert(window(at(201), at(499), 4));
+        let deeper = CoverageReport::of(&coverage, false);
+        assert_eq!(deeper.from, Some(at(100)));
+
+        coverage.insert(window(Timestamp::MIN, at(99), 5));
+        let whole = CoverageReport::of(&coverage, true);
+        assert_eq!((whole.from, whole.to), (None, Some(at(700))));
+    }
+}
