@@ -1,0 +1,210 @@
+//! From nothing to a complete replica, and on from wherever it stopped.
+
+use std::time::Duration;
+
+use burki_edge::model::Timestamp;
+use burki_edge::simulator::{Fault, Flavour, WorldConfig};
+use burki_edge::store::{Reader, StoreError};
+use burki_edge::sync::{NEVER, Phase, SyncError, UpstreamState};
+
+use super::stage::Stage;
+
+fn crowded(flavour: Flavour) -> WorldConfig {
+    WorldConfig {
+        flavour,
+        calls: 5000,
+        same_instant: 1500,
+        without_start: 7,
+        ..WorldConfig::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_flavour_is_filled_byte_for_byte_with_1500_calls_at_one_instant() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let stage = Stage::new(crowded(flavour));
+        let running = stage.start();
+        running.until_live().await;
+        running.stop().await.unwrap();
+        stage.assert_equal();
+        let asked = stage.asked("/calls").len();
+        assert!(
+            asked <= 60,
+            "{flavour:?}: {asked} requests for five pages and a crowd"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_without_a_start_are_read_though_they_fill_the_first_page() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        for without_start in [999, 1000, 1001, 2300] {
+            let config = WorldConfig {
+                flavour,
+                calls: 4000,
+                without_start,
+                ..WorldConfig::default()
+            };
+            let stage = Stage::new(config);
+            let running = stage.start();
+            running.until_live().await;
+            running.stop().await.unwrap();
+            stage.assert_equal();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_upstream_is_a_complete_replica() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let config = WorldConfig {
+            flavour,
+            calls: 0,
+            same_instant: 0,
+            without_start: 0,
+            ..WorldConfig::default()
+        };
+        let stage = Stage::new(config);
+        let running = stage.start();
+        let status = running.until_live().await;
+        assert_eq!(status.progress, 1.0);
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_caps_its_pages_is_read_to_the_end() {
+    let stage = Stage::new(WorldConfig {
+        page_cap: Some(100),
+        ..crowded(Flavour::Hosted)
+    });
+    let running = stage.start();
+    running.until_live().await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_ends_where_it_is_told_to() {
+    let mut stage = Stage::new(WorldConfig {
+        calls: 6000,
+        span: Duration::from_secs(400 * 86_400),
+        ..WorldConfig::default()
+    });
+    let history = Duration::from_secs(100 * 86_400);
+    stage.settings.history = Some(history);
+    let since = stage.now() - history;
+    let running = stage.start();
+    running.until_live().await;
+    assert!(running.handle.coverage().is_complete(stage.now() - history));
+    assert!(!running.handle.coverage().is_complete(Timestamp::MIN));
+    running.stop().await.unwrap();
+    let older = stage
+        .world()
+        .records()
+        .filter(|call| call.started_at.is_some_and(|at| at < since))
+        .count();
+    assert!(older > 1000, "the world reaches further back");
+    let held = Reader::open(&stage.path()).unwrap().totals().unwrap().calls as usize;
+    assert!(held >= stage.world().len() - older && held <= stage.world().len() - older + 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_that_was_stopped_goes_on_where_it_was() {
+    let stage = Stage::new(WorldConfig {
+        calls: 20_000,
+        ..WorldConfig::default()
+    });
+    let running = stage.start();
+    running.until(|status| status.progress > 0.5).await;
+    running.stop().await.unwrap();
+    let first = stage.asked("/calls").len();
+    stage.forget_asked();
+    let running = stage.start();
+    running.until_live().await;
+    running.stop().await.unwrap();
+    let second = stage.asked("/calls").len();
+    assert!(
+        first >= 10 && second <= 12 && first + second <= 26,
+        "{first} then {second} requests"
+    );
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_complete_is_known_to_be_after_a_restart_without_the_upstream() {
+    let stage = Stage::new(crowded(Flavour::Hosted));
+    let running = stage.start();
+    running.until_live().await;
+    running.stop().await.unwrap();
+    stage.faults().cut();
+    let running = stage.start();
+    running.until(|status| status.consecutive_errors > 0).await;
+    let coverage = running.handle.coverage();
+    assert!(coverage.is_complete(Timestamp::MIN));
+    assert!(
+        coverage
+            .known(None)
+            .is_some_and(|verified| verified.at > NEVER)
+    );
+    let status = running
+        .until(|status| status.state == UpstreamState::Offline)
+        .await;
+    assert_eq!(
+        status.phase,
+        Phase::Starting,
+        "nothing was read since the start"
+    );
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_another_organization_writes_nothing_and_ends_the_sync() {
+    let stage = Stage::new(WorldConfig::default());
+    let running = stage.start();
+    running.until_live().await;
+    running.stop().await.unwrap();
+    stage.world().set_organization_id(8);
+    let newest = stage.world().newest(1)[0];
+    stage.world().delete(newest);
+    stage.forget_asked();
+    let running = stage.start();
+    let Err(SyncError::Refused(StoreError::OtherOrganization {
+        recorded: 7,
+        found: 8,
+        ..
+    })) = running.end().await
+    else {
+        panic!("the file was not refused");
+    };
+    assert_eq!(stage.asked("/calls/?").len(), 1, "not even a list was read");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_at_random_is_filled_all_the_same() {
+    for seed in 0..4 {
+        let stage = Stage::new(WorldConfig {
+            seed,
+            ..crowded(Flavour::Hosted)
+        });
+        let faults = vec![
+            Fault::Unauthorized,
+            Fault::Throttled {
+                retry_after: "7".to_owned(),
+            },
+            Fault::ServerError,
+            Fault::Unavailable,
+            Fault::Reset,
+            Fault::Hang,
+            Fault::Garbage,
+            Fault::NotFoundPage,
+        ];
+        stage.faults().at_random(seed, 0.3, faults);
+        let running = stage.start();
+        running.until_live().await;
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}

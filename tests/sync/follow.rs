@@ -1,0 +1,150 @@
+//! The newest calls, the open ones, and the pace.
+
+use std::time::Duration;
+
+use burki_edge::simulator::{Flavour, Rates, WorldConfig};
+
+use super::stage::Stage;
+
+#[tokio::test(start_paused = true)]
+async fn a_living_upstream_is_followed() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let rates = Rates {
+            calls: 400.0,
+            annotations: 0.0,
+            deletions: 0.0,
+        };
+        let stage = Stage::new(WorldConfig {
+            flavour,
+            rates,
+            without_start: 0,
+            ..WorldConfig::default()
+        });
+        let running = stage.start();
+        running.until_live().await;
+        running.pass(900).await;
+        stage.world().set_rates(Rates::STILL);
+        running.pass(30).await;
+        running.stop().await.unwrap();
+        assert!(stage.world().len() > 1060);
+        stage.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_call_far_below_the_head_is_followed_until_it_ends() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let stage = Stage::new(WorldConfig {
+            flavour,
+            calls: 3000,
+            ..WorldConfig::default()
+        });
+        let oldest: Vec<i64> = stage
+            .world()
+            .newest(3000)
+            .into_iter()
+            .rev()
+            .take(5)
+            .collect();
+        for id in &oldest {
+            stage
+                .world()
+                .update(*id, |call| call.status = "in-progress".into());
+        }
+        let running = stage.start();
+        running.until_live().await;
+        let at = stage.now();
+        assert!(stage.world().end_call(oldest[2], at, "completed"));
+        stage
+            .world()
+            .set_metadata(oldest[3], Some(r#"{"note":"still talking"}"#));
+        running.pass(25).await;
+        stage.assert_equal();
+        for id in oldest.iter().filter(|id| **id != oldest[2]) {
+            stage.world().end_call(*id, at, "failed");
+        }
+        running.pass(25).await;
+        stage.forget_asked();
+        running.pass(300).await;
+        assert!(
+            stage.asked("status=").is_empty(),
+            "nothing is open any more"
+        );
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_new_calls_than_a_page_between_two_heads_are_all_read() {
+    let stage = Stage::new(WorldConfig::default());
+    let running = stage.start();
+    running.until_live().await;
+    let from = stage.now();
+    for second in 0..2500 {
+        stage
+            .world()
+            .start_call(Some(from + Duration::from_millis(second)));
+    }
+    running.pass(25).await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_edge_asks_once_a_poll_and_writes_nothing() {
+    let stage = Stage::new(WorldConfig {
+        calls: 3000,
+        ..WorldConfig::default()
+    });
+    let ids = stage.world().newest(3000);
+    for id in ids {
+        let at = stage.now();
+        stage.world().end_call(id, at, "completed");
+    }
+    let running = stage.start();
+    running.until_live().await;
+    running.pass(30).await;
+    stage.forget_asked();
+    let log = stage.path().with_extension("db-wal");
+    let before = std::fs::metadata(&log).unwrap().len();
+    running.pass(3600).await;
+    assert_eq!(stage.asked("").len(), 360);
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), before);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_minute_costs_more_than_the_budget() {
+    let mut stage = Stage::new(WorldConfig {
+        calls: 30_000,
+        ..WorldConfig::default()
+    });
+    stage.settings.max_requests_per_minute = 12;
+    let running = stage.start();
+    let status = running.until_live().await;
+    running.stop().await.unwrap();
+    let asked = stage.asked("");
+    assert!(asked.len() > 30);
+    assert_eq!(status.requests_last_hour as usize, asked.len());
+    for (place, (first, _)) in asked.iter().enumerate() {
+        let minute = asked[place..]
+            .iter()
+            .take_while(|(at, _)| at.duration_since(*first) < Duration::from_secs(60));
+        assert!(minute.count() <= 12);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sync_now_does_not_wait_for_the_poll() {
+    let mut stage = Stage::new(WorldConfig::default());
+    stage.settings.poll_interval = Duration::from_secs(3600);
+    let running = stage.start();
+    running.until_live().await;
+    let id = stage.world().start_call(Some(stage.now()));
+    assert_eq!(stage.held(id), None);
+    running.handle.sync_now();
+    running.pass(1).await;
+    assert!(stage.held(id).is_some());
+    running.stop().await.unwrap();
+}

@@ -1,0 +1,126 @@
+//! What a client asks for and the replica does not hold.
+
+use std::time::Duration;
+
+use burki_edge::model::CallKey;
+use burki_edge::simulator::{Fault, WorldConfig};
+use burki_edge::sync::Fetched;
+
+use super::stage::{Running, Stage};
+
+/// A live edge that will not poll again by itself.
+async fn quiet() -> (Stage, Running) {
+    let mut stage = Stage::new(WorldConfig::default());
+    stage.settings.poll_interval = Duration::from_secs(3600);
+    let running = stage.start();
+    running.until_live().await;
+    stage.forget_asked();
+    (stage, running)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_miss_is_asked_for_and_kept() {
+    let (stage, running) = quiet().await;
+    let id = stage.world().start_call(Some(stage.now()));
+    assert_eq!(running.handle.fetch(CallKey::Id(id)).await, Fetched::Found);
+    assert_eq!(stage.held(id), stage.world().text(id));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn identical_misses_share_one_request() {
+    let (stage, running) = quiet().await;
+    let id = stage.world().start_call(Some(stage.now()));
+    let misses = (0..50).map(|_| running.handle.fetch(CallKey::Id(id)));
+    let answers = futures_util::future::join_all(misses).await;
+    assert!(answers.iter().all(|answer| *answer == Fetched::Found));
+    assert_eq!(stage.asked("").len(), 1);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_upstreams_own_word_makes_a_404() {
+    let (stage, running) = quiet().await;
+    let missing = CallKey::Sid("CAnone".to_owned());
+    assert_eq!(
+        running.handle.fetch(missing.clone()).await,
+        Fetched::NotFound
+    );
+    for fault in [
+        Fault::NotFoundPage,
+        Fault::Garbage,
+        Fault::ServerError,
+        Fault::Unauthorized,
+    ] {
+        stage.faults().once(fault.clone());
+        let answer = running.handle.fetch(missing.clone()).await;
+        assert!(
+            matches!(answer, Fetched::Unavailable { .. }),
+            "{fault:?}: {answer:?}"
+        );
+        running.handle.sync_now();
+        running.pass(40).await;
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_is_tried_once_more_at_once() {
+    let (stage, running) = quiet().await;
+    let id = stage.world().start_call(Some(stage.now()));
+    stage.faults().once(Fault::Reset);
+    assert_eq!(running.handle.fetch(CallKey::Id(id)).await, Fetched::Found);
+    stage.faults().times(2, Fault::Reset);
+    let answer = running.handle.fetch(CallKey::Id(id)).await;
+    assert!(matches!(answer, Fetched::Unavailable { .. }));
+    assert_eq!(stage.asked("").len(), 4);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_upstream_is_down_nobody_waits() {
+    let (stage, running) = quiet().await;
+    stage.faults().cut();
+    let first = running.handle.fetch(CallKey::Id(1)).await;
+    assert!(matches!(first, Fetched::Unavailable { .. }));
+    let asked = stage.asked("").len();
+    for id in 0..20 {
+        let Fetched::Unavailable { retry_after } = running.handle.fetch(CallKey::Id(id)).await
+        else {
+            panic!("an answer from a line that is cut");
+        };
+        assert!((1..=30).contains(&retry_after));
+    }
+    assert_eq!(stage.asked("").len(), asked);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_read_of_one_call_stops_nothing_else() {
+    let (stage, running) = quiet().await;
+    let broken = stage.world().start_call(Some(stage.now()));
+    stage.faults().make_unreadable(broken);
+    for _ in 0..10 {
+        let answer = running.handle.fetch(CallKey::Id(broken)).await;
+        assert!(matches!(answer, Fetched::Unavailable { .. }));
+        assert_eq!(
+            running.handle.fetch(CallKey::Id(-5)).await,
+            Fetched::NotFound
+        );
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_the_upstream_denies_is_served_on() {
+    let (stage, running) = quiet().await;
+    let id = stage.world().newest(1)[0];
+    let text = stage.held(id);
+    stage.world().delete(id);
+    assert_eq!(
+        running.handle.fetch(CallKey::Id(id)).await,
+        Fetched::NotFound
+    );
+    assert_eq!(stage.held(id), text);
+    running.stop().await.unwrap();
+}

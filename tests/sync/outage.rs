@@ -1,0 +1,128 @@
+//! The upstream refuses, throttles, fails, and comes back.
+
+use std::time::Duration;
+
+use burki_edge::simulator::{Fault, Flavour, WorldConfig};
+use burki_edge::sync::{Phase, UpstreamState};
+use tokio::time::Instant;
+
+use super::stage::Stage;
+
+#[tokio::test(start_paused = true)]
+async fn the_status_says_what_is_wrong_and_when_it_was_last_right() {
+    let stage = Stage::new(WorldConfig::default());
+    let running = stage.start();
+    let live = running.until_live().await;
+    assert_eq!(
+        (live.state, live.consecutive_errors),
+        (UpstreamState::Online, 0)
+    );
+    for (fault, state, kind) in [
+        (
+            Fault::Unauthorized,
+            UpstreamState::Unauthorized,
+            "unauthorized",
+        ),
+        (
+            Fault::Throttled {
+                retry_after: "1".into(),
+            },
+            UpstreamState::Throttled,
+            "throttled",
+        ),
+        (Fault::Reset, UpstreamState::Offline, "reset"),
+        (Fault::Hang, UpstreamState::Offline, "timeout"),
+        (Fault::ServerError, UpstreamState::Offline, "server_error"),
+        (Fault::Unavailable, UpstreamState::Offline, "server_error"),
+        (Fault::Garbage, UpstreamState::Offline, "bad_answer"),
+        (Fault::NotFoundPage, UpstreamState::Offline, "bad_answer"),
+    ] {
+        stage.faults().always(fault.clone());
+        let status = running.until(|status| status.consecutive_errors >= 3).await;
+        let error = status.last_error.unwrap();
+        assert_eq!((status.state, &*error.kind), (state, kind), "{fault:?}");
+        assert!(!error.message.is_empty() && !error.hint.is_empty());
+        assert!(status.last_success_at < Some(error.at));
+        stage.faults().clear();
+        let status = running
+            .until(|status| status.state == UpstreamState::Online)
+            .await;
+        assert_eq!(status.consecutive_errors, 0);
+        assert!(status.last_success_at > Some(error.at));
+        assert_eq!(status.phase, Phase::Live);
+    }
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_honoured_on_any_status() {
+    for (retry_after, wait) in [("45", 45), ("Sun, 22 Nov 2026 06:01:20 GMT", 30)] {
+        let stage = Stage::new(WorldConfig::default());
+        let running = stage.start();
+        running.until_live().await;
+        stage.forget_asked();
+        let begun = Instant::now();
+        stage.faults().once(Fault::Throttled {
+            retry_after: retry_after.into(),
+        });
+        running
+            .until(|status| status.state == UpstreamState::Throttled)
+            .await;
+        running.handle.sync_now();
+        running
+            .until(|status| status.state == UpstreamState::Online)
+            .await;
+        let asked = stage.asked("");
+        let pause = asked[1].0.duration_since(asked[0].0);
+        assert!(
+            pause >= Duration::from_secs(wait),
+            "{pause:?} after {retry_after}"
+        );
+        assert!(begun.elapsed() < Duration::from_secs(120));
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_a_day_costs_few_requests_and_ends_within_half_a_minute() {
+    let stage = Stage::new(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        ..WorldConfig::default()
+    });
+    let running = stage.start();
+    running.until_live().await;
+    stage.forget_asked();
+    stage.faults().cut();
+    running.pass(86_400).await;
+    let asked = stage.asked("").len();
+    assert!(asked < 10_000, "{asked} requests into a dead line");
+    let id = stage.world().start_call(Some(stage.now()));
+    stage.faults().restore();
+    running.pass(31).await;
+    assert_eq!(stage.held(id), stage.world().text(id));
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_row_in_history_leaves_the_newest_followed() {
+    let stage = Stage::new(WorldConfig {
+        calls: 5000,
+        ..WorldConfig::default()
+    });
+    let ids = stage.world().newest(5000);
+    stage.faults().make_unreadable(ids[2500]);
+    let running = stage.start();
+    let status = running.until(|status| status.consecutive_errors >= 4).await;
+    assert_eq!(
+        (status.state, status.phase),
+        (UpstreamState::Online, Phase::Backfilling)
+    );
+    let id = stage.world().start_call(Some(stage.now()));
+    running.pass(25).await;
+    assert_eq!(stage.held(id), stage.world().text(id));
+    stage.faults().make_readable(ids[2500]);
+    running.until_live().await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
