@@ -218,11 +218,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Open calls that started at or before `until`, by status.
+    /// Open calls that started at or before `until`, by status; an empty one can't be asked for.
     pub fn open_calls(&self, until: Timestamp) -> Result<Vec<OpenCalls>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT status, min(started_at), max(started_at) FROM calls
-             WHERE open = 1 AND suspect_at IS NULL AND started_at <= ?1
+             WHERE open = 1 AND suspect_at IS NULL AND started_at <= ?1 AND status <> ''
              GROUP BY status ORDER BY status",
         )?;
         let groups = select

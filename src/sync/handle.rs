@@ -39,7 +39,7 @@ pub struct Handle {
 }
 
 /// A client is told to come back after this long where nothing better is known, in seconds.
-const RETRY_SOON: u64 = 5;
+pub(super) const RETRY_SOON: u64 = 5;
 
 impl Handle {
     /// Asks the upstream for one call, ahead of all other work, and stores what it says. Those who

@@ -1,0 +1,136 @@
+//! The typed sections: what the rest of the program is handed.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+#[cfg(doc)]
+use super::Config;
+use super::{Secret, Token};
+
+/// How clients reach the edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// At least one, each once.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads, 0 to 1024; 0 is one per core.
+    pub workers: usize,
+    /// Serves TLS where set, plain HTTP where not.
+    pub tls: Option<Tls>,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, then its intermediates.
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The API that is replicated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// `http` or `https`, without credentials, query or fragment. Its path has no slash at the
+    /// end, save the root's own, which [`Url`] always writes; see [`Upstream::base`].
+    pub base_url: Url,
+    /// From `BURKI_API_KEY`, `upstream.api_key` or the file it names; visible ASCII. Where there
+    /// is none, `serve` and `sync` can't work: [`Config::api_key`] says so.
+    pub api_key: Option<Secret>,
+    /// For one request, from connecting to the last byte: 1 s to 10 min.
+    pub timeout: Duration,
+    /// 1 to 100,000.
+    pub max_requests_per_minute: NonZeroU32,
+    /// Requests under way at once, 1 to 64.
+    pub max_concurrency: usize,
+}
+
+impl Upstream {
+    /// The base URL to append `/path` to: never ends in a slash.
+    pub fn base(&self) -> &str {
+        self.base_url.as_str().trim_end_matches('/')
+    }
+}
+
+/// The SQLite file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Relative to the working directory.
+    pub path: PathBuf,
+}
+
+/// What is kept, and how closely it is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sync {
+    /// Between two looks at the newest calls: 1 s to 1 h.
+    pub poll_interval: Duration,
+    /// Every record is compared at least this often: 1 min to 30 days, and no less than
+    /// `poll_interval`.
+    pub reconcile_interval: Duration,
+    pub history: History,
+    /// What is kept beside the calls, for offline use.
+    pub details: BTreeSet<Detail>,
+}
+
+/// How far back calls are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum History {
+    All,
+    /// At least a day.
+    Back(Duration),
+}
+
+/// What the upstream tells of a call beside its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Detail {
+    Transcripts,
+    Recordings,
+    Messages,
+    Metrics,
+    WebhookLogs,
+}
+
+impl Detail {
+    pub const ALL: [Detail; 5] = [
+        Detail::Transcripts,
+        Detail::Recordings,
+        Detail::Messages,
+        Detail::Metrics,
+        Detail::WebhookLogs,
+    ];
+
+    /// The name in the configuration and in the upstream's paths.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Detail::Transcripts => "transcripts",
+            Detail::Recordings => "recordings",
+            Detail::Messages => "messages",
+            Detail::Metrics => "metrics",
+            Detail::WebhookLogs => "webhook-logs",
+        }
+    }
+}
+
+/// Who may read. At least one of the four ways in is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// The configured upstream key opens the edge too.
+    pub accept_upstream_key: bool,
+    /// No two with one name or one digest.
+    pub tokens: Vec<Token>,
+    /// Ask the upstream about keys nobody here knows.
+    pub introspect: bool,
+    /// No token needed. Only ever true where every listen address is a loopback address.
+    pub anonymous_on_loopback: bool,
+}
+
+/// The target of the upstream's webhooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhooks {
+    /// The last segment of the target's path, at least 16 URL-safe characters; without one there
+    /// is no target.
+    pub secret: Option<Secret>,
+}

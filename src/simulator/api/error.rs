@@ -1,0 +1,151 @@
+//! Refusals in the upstream's words.
+
+use super::json::string;
+use super::{ApiResponse, Flavour};
+
+/// One entry of a 422. JSON texts are verbatim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Invalid {
+    kind: &'static str,
+    loc: Vec<String>,
+    msg: String,
+    /// A JSON text.
+    input: String,
+    /// A JSON text.
+    ctx: Option<String>,
+    /// Whether the self-hosted server adds the address of pydantic's page.
+    documented: bool,
+}
+
+impl Invalid {
+    fn new(kind: &'static str, loc: &[&str], msg: &str, input: String) -> Invalid {
+        Invalid {
+            kind,
+            loc: loc.iter().map(|part| string(part)).collect(),
+            msg: msg.to_owned(),
+            input,
+            ctx: None,
+            documented: true,
+        }
+    }
+
+    pub(super) fn integer(place: &str, name: &str, input: &str) -> Invalid {
+        let msg = "Input should be a valid integer, unable to parse string as an integer";
+        Invalid::new("int_parsing", &[place, name], msg, string(input))
+    }
+
+    pub(super) fn too_small(name: &str, least: i64, input: &str) -> Invalid {
+        let msg = format!("Input should be greater than or equal to {least}");
+        Invalid {
+            ctx: Some(format!("{{\"ge\":{least}}}")),
+            ..Invalid::new("greater_than_equal", &["query", name], &msg, string(input))
+        }
+    }
+
+    pub(super) fn too_great(name: &str, most: i64, input: &str) -> Invalid {
+        let msg = format!("Input should be less than or equal to {most}");
+        Invalid {
+            ctx: Some(format!("{{\"le\":{most}}}")),
+            ..Invalid::new("less_than_equal", &["query", name], &msg, string(input))
+        }
+    }
+
+    pub(super) fn date(name: &str, why: &str, input: &str) -> Invalid {
+        let msg = format!("Input should be a valid datetime or date, {why}");
+        let kind = "datetime_from_date_parsing";
+        Invalid {
+            ctx: Some(format!("{{\"error\":{}}}", string(why))),
+            ..Invalid::new(kind, &["query", name], &msg, string(input))
+        }
+    }
+
+    /// `input` is the JSON text of what lacks the field.
+    pub(super) fn missing(loc: &[&str], input: &str) -> Invalid {
+        Invalid::new("missing", loc, "Field required", input.to_owned())
+    }
+
+    pub(super) fn not_an_object(input: &str) -> Invalid {
+        let msg = "Input should be a valid dictionary or object to extract fields from";
+        Invalid::new("model_attributes_type", &["body"], msg, input.to_owned())
+    }
+
+    pub(super) fn not_a_dictionary(input: &str) -> Invalid {
+        let msg = "Input should be a valid dictionary";
+        Invalid::new("dict_type", &["body", "metadata"], msg, input.to_owned())
+    }
+
+    /// A body that is no JSON, refused by FastAPI itself and so without a page of pydantic's.
+    pub(super) fn not_json(column: usize) -> Invalid {
+        Invalid {
+            loc: vec![string("body"), column.to_string()],
+            ctx: Some("{\"error\":\"Expecting value\"}".to_owned()),
+            documented: false,
+            ..Invalid::new("json_invalid", &[], "JSON decode error", "{}".to_owned())
+        }
+    }
+
+    fn text(&self, flavour: Flavour) -> String {
+        let mut text = format!(
+            r#"{{"type":"{}","loc":[{}],"msg":{},"input":{}"#,
+            self.kind,
+            self.loc.join(","),
+            string(&self.msg),
+            self.input
+        );
+        if let Some(ctx) = &self.ctx {
+            text.push_str(",\"ctx\":");
+            text.push_str(ctx);
+        }
+        if flavour == Flavour::SelfHosted && self.documented {
+            text.push_str(",\"url\":\"https://errors.pydantic.dev/2.11/v/");
+            text.push_str(self.kind);
+            text.push('"');
+        }
+        text.push('}');
+        text
+    }
+}
+
+/// A 422 with all that is wrong.
+pub(super) fn unprocessable(flavour: Flavour, errors: &[Invalid]) -> ApiResponse {
+    let errors: Vec<String> = errors.iter().map(|error| error.text(flavour)).collect();
+    ApiResponse::json(422, format!("{{\"detail\":[{}]}}", errors.join(",")))
+}
+
+/// An error with one sentence.
+pub(super) fn detail(status: u16, sentence: &str) -> ApiResponse {
+    ApiResponse::json(status, format!("{{\"detail\":{}}}", string(sentence)))
+}
+
+pub(super) fn not_found() -> ApiResponse {
+    detail(404, "Not Found")
+}
+
+/// `kind` is `ID` or `SID`.
+pub(super) fn no_such_call(kind: &str, key: &str) -> ApiResponse {
+    let sentence = format!("Call with {kind} {key} not found in your organization");
+    detail(404, &sentence)
+}
+
+pub(super) fn method_not_allowed(allow: &str) -> ApiResponse {
+    let mut response = detail(405, "Method Not Allowed");
+    response.headers.push(("allow", allow.to_owned()));
+    response
+}
+
+/// Also what a server answers whose database is down.
+pub(in super::super) fn unauthorized() -> ApiResponse {
+    let mut response = detail(
+        401,
+        "Authentication required. Provide a valid API key or login session.",
+    );
+    response
+        .headers
+        .push(("www-authenticate", "Bearer".to_owned()));
+    response
+}
+
+/// The plain-text 500 of a handler that raised.
+pub(in super::super) fn server_error() -> ApiResponse {
+    ApiResponse::new(500, "text/plain; charset=utf-8", "Internal Server Error")
+}

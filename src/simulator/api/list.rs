@@ -1,0 +1,148 @@
+//! Lists and counts.
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::error;
+use super::params::{Query, Reader};
+use super::{ApiResponse, Flavour};
+use crate::model::Timestamp;
+use crate::simulator::order::{self, Place};
+use crate::simulator::record::Record;
+use crate::simulator::world::World;
+
+/// All that a list is narrowed by, combined with AND.
+#[derive(Debug, Default)]
+struct Filter {
+    status: Option<String>,
+    assistant_id: Option<i64>,
+    /// This part and the next two in lower case.
+    customer_phone: Option<String>,
+    call_sid: Option<String>,
+    assistant_name: Option<String>,
+    date_from: Option<Timestamp>,
+    date_to: Option<Timestamp>,
+    min_duration: Option<i64>,
+    max_duration: Option<i64>,
+}
+
+impl Filter {
+    /// Whether status and dates, which have an index, are all there is.
+    fn is_indexed(&self) -> bool {
+        self.assistant_id.is_none()
+            && self.customer_phone.is_none()
+            && self.call_sid.is_none()
+            && self.assistant_name.is_none()
+            && self.min_duration.is_none()
+            && self.max_duration.is_none()
+    }
+
+    /// Whether the record passes what has no index.
+    fn passes(&self, record: &Record) -> bool {
+        let has = |part: &Option<String>, text: &str| match part {
+            Some(part) => text.to_lowercase().contains(part.as_str()),
+            None => true,
+        };
+        let (least, most) = (self.min_duration, self.max_duration);
+        self.assistant_id.is_none_or(|id| record.assistant_id == id)
+            && has(&self.customer_phone, &record.customer_phone_number)
+            && has(&self.call_sid, &record.call_sid)
+            && has(
+                &self.assistant_name,
+                record.assistant_name.as_deref().unwrap_or_default(),
+            )
+            && least.is_none_or(|least| record.duration.is_some_and(|seconds| seconds >= least))
+            && most.is_none_or(|most| record.duration.is_some_and(|seconds| seconds <= most))
+    }
+}
+
+impl World {
+    pub(super) fn list(&mut self, query: &Query) -> ApiResponse {
+        let mut reader = Reader::new(query, self.config.zone);
+        let skip = reader.bounded("skip", 0, 0, i64::MAX);
+        let limit = reader.bounded("limit", 100, 1, 1000);
+        let filter = Filter {
+            status: reader.text("status").map(str::to_owned),
+            assistant_id: reader.integer("assistant_id").filter(|id| *id != 0),
+            customer_phone: reader.part("customer_phone"),
+            call_sid: reader.part("call_sid"),
+            assistant_name: reader.part("assistant_name"),
+            date_from: reader.date("date_from"),
+            date_to: reader.date("date_to"),
+            min_duration: reader.integer("min_duration"),
+            max_duration: reader.integer("max_duration"),
+        };
+        if let Some(refusal) = self.refusal(&reader, &filter) {
+            return refusal;
+        }
+        let rows = self.config.page_cap.unwrap_or(limit).min(limit);
+        // A generator of the request's own, for the places stay borrowed from the world.
+        let mut shuffle = StdRng::from_rng(&mut self.shuffle);
+        let (ids, total) = self.with_places(&filter, |places| {
+            (order::page(places, skip, rows, &mut shuffle), places.len())
+        });
+        self.page(ids, total, skip, limit)
+    }
+
+    pub(super) fn count(&self, query: &Query) -> ApiResponse {
+        let mut reader = Reader::new(query, self.config.zone);
+        let filter = Filter {
+            status: reader.text("status").map(str::to_owned),
+            assistant_id: reader.integer("assistant_id").filter(|id| *id != 0),
+            date_from: reader.date("date_from"),
+            date_to: reader.date("date_to"),
+            ..Filter::default()
+        };
+        if let Some(refusal) = self.refusal(&reader, &filter) {
+            return refusal;
+        }
+        let count = self.with_places(&filter, <[Place]>::len);
+        ApiResponse::json(200, format!("{{\"count\":{count}}}"))
+    }
+
+    /// A 422, or the self-hosted server's 500 for an assistant it doesn't know.
+    fn refusal(&self, reader: &Reader<'_>, filter: &Filter) -> Option<ApiResponse> {
+        if !reader.errors.is_empty() {
+            return Some(error::unprocessable(self.flavour(), &reader.errors));
+        }
+        let unknown = filter
+            .assistant_id
+            .is_some_and(|id| !self.knows_assistant(id));
+        (unknown && self.flavour() == Flavour::SelfHosted).then(error::server_error)
+    }
+
+    /// Calls `read` with the places of all records that match, ascending.
+    fn with_places<T>(&self, filter: &Filter, read: impl FnOnce(&[Place]) -> T) -> T {
+        let places = match self.order(filter.status.as_deref()) {
+            Some(order) => order.range(filter.date_from, filter.date_to),
+            None => &[],
+        };
+        if filter.is_indexed() {
+            return read(places);
+        }
+        let passes = |id| self.get(id).is_some_and(|record| filter.passes(record));
+        let matching = places.iter().filter(|(_, id)| passes(*id));
+        read(&matching.copied().collect::<Vec<Place>>())
+    }
+
+    fn page(&self, ids: Vec<i64>, total: usize, skip: usize, limit: usize) -> ApiResponse {
+        let hosted = self.flavour() == Flavour::Hosted;
+        let mut body = String::with_capacity(512 * ids.len() + 64);
+        body.push_str(if hosted { "{\"items\":[" } else { "[" });
+        for (index, record) in ids.iter().filter_map(|id| self.get(*id)).enumerate() {
+            if index > 0 {
+                body.push(',');
+            }
+            record.render(self.flavour(), &mut body);
+        }
+        body.push(']');
+        if hosted {
+            body.push_str(&format!(
+                ",\"total\":{total},\"skip\":{skip},\"limit\":{limit}}}"
+            ));
+        }
+        let mut response = ApiResponse::json(200, body);
+        response.records = ids;
+        response
+    }
+}

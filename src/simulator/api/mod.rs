@@ -1,0 +1,177 @@
+//! The vendor's HTTP interface as a function: a request and the world in, an answer out.
+
+mod date;
+mod error;
+mod list;
+mod metadata;
+mod params;
+mod route;
+
+use super::json;
+use super::record::Flavour;
+use super::world::World;
+use error::Invalid;
+pub(super) use error::{server_error, unauthorized};
+use params::{Integer, Query};
+use route::{Found, Route};
+
+/// A request as it came over the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiRequest {
+    /// Upper case.
+    pub method: String,
+    /// Percent-encoded, without the query.
+    pub path: String,
+    /// What follows the `?`, raw; empty where there is none.
+    pub query: String,
+    /// The `Host` header, which redirects are built from.
+    pub host: Option<String>,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    pub body: Vec<u8>,
+}
+
+/// An answer before it goes over the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiResponse {
+    pub status: u16,
+    /// Lower-case names; `content-length` is left to the server.
+    pub headers: Vec<(&'static str, String)>,
+    pub body: String,
+    /// The ids of the records in the body. Not sent: a fault may hit those that are unreadable.
+    pub records: Vec<i64>,
+}
+
+impl ApiRequest {
+    /// A request for `target`, a path with or without a query, that carries no key.
+    pub fn new(method: &str, target: &str) -> ApiRequest {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        ApiRequest {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            ..ApiRequest::default()
+        }
+    }
+
+    /// The same request with `Authorization: Bearer {key}`.
+    pub fn with_key(mut self, key: &str) -> ApiRequest {
+        self.authorization = Some(format!("Bearer {key}"));
+        self
+    }
+
+    /// The same request with a body.
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> ApiRequest {
+        self.body = body.into();
+        self
+    }
+
+    /// Path and query, as on the request line.
+    pub fn target(&self) -> String {
+        if self.query.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}?{}", self.path, self.query)
+        }
+    }
+}
+
+impl ApiResponse {
+    /// An answer of one content type.
+    pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> ApiResponse {
+        ApiResponse {
+            status,
+            headers: vec![("content-type", content_type.to_owned())],
+            body: body.into(),
+            records: Vec::new(),
+        }
+    }
+
+    /// An answer in JSON.
+    pub fn json(status: u16, body: impl Into<String>) -> ApiResponse {
+        ApiResponse::new(status, "application/json", body)
+    }
+
+    /// The value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+impl World {
+    /// Answers one request. Only `PATCH …/metadata` changes a record; a list draws the order of
+    /// its ties anew each time.
+    pub fn answer(&mut self, request: &ApiRequest) -> ApiResponse {
+        let mut response = self.dispatch(request);
+        if request.method == "HEAD" {
+            response.body.clear();
+        }
+        response
+    }
+
+    /// The upstream's own order: routing, then method, then key, then parameters.
+    fn dispatch(&mut self, request: &ApiRequest) -> ApiResponse {
+        let path = route::decode(&request.path);
+        let route = match route::find(self.flavour(), &path) {
+            Found::Route(route) => route,
+            Found::Redirect(path) => return route::redirect(&path, request),
+            Found::Nothing => return error::not_found(),
+        };
+        if request.method != route.method() {
+            return error::method_not_allowed(route.method());
+        }
+        if !self.lets_in(request.authorization.as_deref()) {
+            return error::unauthorized();
+        }
+        match route {
+            Route::List => self.list(&Query::parse(&request.query)),
+            Route::Count => self.count(&Query::parse(&request.query)),
+            Route::ById(id) => self.by_id(id),
+            Route::BySid(sid) => match self.get_by_sid(sid).map(|record| record.id) {
+                Some(id) => self.one(id),
+                None => error::no_such_call("SID", sid),
+            },
+            Route::Metadata(id) => self.patch_metadata(id, &request.body),
+            Route::Me => self.me(),
+        }
+    }
+
+    /// The scheme in any case, the key to the letter.
+    fn lets_in(&self, authorization: Option<&str>) -> bool {
+        authorization
+            .and_then(|value| value.split_once(' '))
+            .is_some_and(|(scheme, key)| {
+                scheme.eq_ignore_ascii_case("bearer") && key.trim() == self.api_key()
+            })
+    }
+
+    fn by_id(&self, text: &str) -> ApiResponse {
+        match Integer::parse(text) {
+            Some(id) if self.get(id.value).is_some() => self.one(id.value),
+            Some(id) => error::no_such_call("ID", &id.digits),
+            None => {
+                error::unprocessable(self.flavour(), &[Invalid::integer("path", "call_id", text)])
+            }
+        }
+    }
+
+    /// The whole record; the caller knows that it exists.
+    fn one(&self, id: i64) -> ApiResponse {
+        let mut response = ApiResponse::json(200, self.text(id).unwrap_or_default());
+        response.records.push(id);
+        response
+    }
+
+    /// The key's user (hosted only).
+    fn me(&self) -> ApiResponse {
+        let organization = self.organization_id();
+        ApiResponse::json(
+            200,
+            format!(
+                r#"{{"id":{},"organization_id":{organization},"email":"ops@example.com","first_name":"Edge","last_name":null,"full_name":"Edge","role":"admin","is_active":true,"is_verified":true,"is_platform_admin":false,"avatar_url":null,"last_login_at":null,"login_count":0,"preferences":{{}},"google_id":null,"created_at":"2025-01-01T00:00:00Z","updated_at":"2025-01-01T00:00:00Z"}}"#,
+                organization.saturating_mul(10).saturating_add(1)
+            ),
+        )
+    }
+}

@@ -1,0 +1,165 @@
+//! What a test does to the records: each change keeps every index in step.
+
+use std::sync::Arc;
+
+use super::json;
+use super::order::{Place, place};
+use super::record::{InvalidRecord, Record};
+use super::world::World;
+use crate::model::Timestamp;
+
+/// A record can't be put in: its id or its SID is another record's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {id}: the id or the call_sid is taken")]
+pub struct Taken {
+    pub id: i64,
+}
+
+impl World {
+    /// Lets another key in, and the former no more.
+    pub fn set_api_key(&mut self, api_key: impl Into<String>) {
+        self.config.api_key = api_key.into();
+    }
+
+    /// Makes the key one of another organization, as `/users/me` tells it.
+    pub fn set_organization_id(&mut self, organization_id: i64) {
+        self.config.organization_id = organization_id;
+    }
+
+    /// Serves at most `rows` a page from now on, whatever is asked for.
+    pub fn set_page_cap(&mut self, rows: Option<usize>) {
+        self.config.page_cap = rows;
+    }
+
+    /// Puts in a record as it is.
+    pub fn insert(&mut self, record: Record) -> Result<(), Taken> {
+        let id = record.id;
+        if self.records.contains_key(&id) || self.sids.contains_key(&record.call_sid) {
+            return Err(Taken { id });
+        }
+        self.put(record);
+        Ok(())
+    }
+
+    /// Puts in the record this flavour writes as `text`, and returns its id.
+    pub fn insert_json(&mut self, text: &str) -> Result<i64, InvalidRecord> {
+        let record = Record::from_json(self.flavour(), text)?;
+        let id = record.id;
+        self.insert(record)?;
+        Ok(id)
+    }
+
+    /// An invented call begins, with the next id, which is returned. It stays open until ended.
+    pub fn start_call(&mut self, started_at: Option<Timestamp>) -> i64 {
+        let id = self.life.inventor.id_after(self.last_id);
+        let record = self.life.inventor.call(id, started_at);
+        self.put(record);
+        id
+    }
+
+    /// Changes any field but the id and the SID, which stay what they were. False where there is
+    /// no such record.
+    pub fn update(&mut self, id: i64, change: impl FnOnce(&mut Record)) -> bool {
+        let Some(record) = self.records.get_mut(&id) else {
+            return false;
+        };
+        let before = place(record.started_at, id);
+        let (sid, status) = (record.call_sid.clone(), record.status.clone());
+        change(record);
+        record.id = id;
+        record.call_sid = sid;
+        let after = place(record.started_at, id);
+        self.assistants.insert(record.assistant_id);
+        if before == after && record.status == status {
+            return true;
+        }
+        let new_status = record.status.clone();
+        self.unindex(before, &status);
+        self.index(after, new_status);
+        true
+    }
+
+    /// The call ends: status, `ended_at`, and the duration where it has a start.
+    pub fn end_call(&mut self, id: i64, at: Timestamp, status: &str) -> bool {
+        self.update(id, |record| {
+            record.status = status.into();
+            record.ended_at = Some(at);
+            record.duration = record
+                .started_at
+                .map(|start| i64::try_from(at.since(start).as_secs()).unwrap_or(i64::MAX));
+        })
+    }
+
+    /// Moves the call's start, to another place in every list.
+    pub fn move_start(&mut self, id: i64, started_at: Option<Timestamp>) -> bool {
+        self.update(id, |record| record.started_at = started_at)
+    }
+
+    /// Replaces `call_meta` by an object's text, taken verbatim; none is `null`.
+    pub fn set_metadata(&mut self, id: i64, text: Option<&str>) -> bool {
+        self.update(id, |record| record.call_meta = text.map(Box::from))
+    }
+
+    /// Merges an object into `call_meta`, as `PATCH …/metadata` does; `null` removes a key. False
+    /// also where either is no object.
+    pub fn merge_metadata(&mut self, id: i64, patch: &str) -> bool {
+        let Some(record) = self.records.get_mut(&id) else {
+            return false;
+        };
+        match json::merge(record.call_meta.as_deref().unwrap_or("{}"), patch) {
+            Ok(merged) => {
+                record.call_meta = Some(merged.into());
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Deletes a record without a trace, and returns it.
+    pub fn delete(&mut self, id: i64) -> Option<Record> {
+        let record = self.records.remove(&id)?;
+        self.sids.remove(&record.call_sid);
+        self.unindex(place(record.started_at, id), &record.status);
+        Some(*record)
+    }
+
+    /// Deletes an assistant and all its calls; returns how many there were. The self-hosted
+    /// server answers its id with a 500 from then on.
+    pub fn delete_assistant(&mut self, assistant_id: i64) -> usize {
+        self.assistants.remove(&assistant_id);
+        let before = self.len();
+        self.records.retain(|_, record| {
+            let stays = record.assistant_id != assistant_id;
+            if !stays {
+                self.sids.remove(&record.call_sid);
+            }
+            stays
+        });
+        // In one go: a hundred thousand removals one by one would each move the rest.
+        for order in std::iter::once(&mut self.all).chain(self.by_status.values_mut()) {
+            order.retain(|id| self.records.contains_key(&id));
+        }
+        before - self.len()
+    }
+
+    pub(super) fn put(&mut self, record: Record) {
+        let at = place(record.started_at, record.id);
+        self.last_id = self.last_id.max(record.id);
+        self.assistants.insert(record.assistant_id);
+        self.sids.insert(record.call_sid.clone(), record.id);
+        self.index(at, record.status.clone());
+        self.records.insert(record.id, Box::new(record));
+    }
+
+    fn index(&mut self, at: Place, status: Arc<str>) {
+        self.all.insert(at);
+        self.by_status.entry(status).or_default().insert(at);
+    }
+
+    fn unindex(&mut self, at: Place, status: &str) {
+        self.all.remove(at);
+        if let Some(order) = self.by_status.get_mut(status) {
+            order.remove(at);
+        }
+    }
+}

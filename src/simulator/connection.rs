@@ -1,0 +1,42 @@
+//! A second handle of every accepted socket, so that a fault can close what the server holds.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Arc, Weak};
+
+use socket2::{SockRef, Socket};
+
+/// A second handle of one socket, to be kept as long as its connection and no longer: the socket
+/// closes with the last of its handles.
+pub(super) struct Connection(Socket);
+
+impl Connection {
+    /// Closes the connection for both sides, whoever else holds it.
+    pub(super) fn shut_down(&self) {
+        // Of a line already down there is nothing to close, so the error means nothing.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// Those that are open.
+#[derive(Default)]
+pub(super) struct Connections(Vec<Weak<Connection>>);
+
+impl Connections {
+    /// Takes a second handle of an accepted socket, for its connection to keep.
+    pub(super) fn add(&mut self, socket: &SockRef<'_>) -> io::Result<Arc<Connection>> {
+        let connection = Arc::new(Connection(socket.try_clone()?));
+        self.0.retain(|known| known.strong_count() > 0);
+        self.0.push(Arc::downgrade(&connection));
+        Ok(connection)
+    }
+
+    /// Closes all but `spared`.
+    pub(super) fn shut_down(&self, spared: Option<&Arc<Connection>>) {
+        for connection in self.0.iter().filter_map(Weak::upgrade) {
+            if !spared.is_some_and(|spared| Arc::ptr_eq(spared, &connection)) {
+                connection.shut_down();
+            }
+        }
+    }
+}

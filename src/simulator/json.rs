@@ -1,0 +1,156 @@
+//! JSON text that keeps its order and its numbers.
+//!
+//! `serde_json::Value` sorts an object's keys, and the upstream does not. Only as much is read
+//! here as merging metadata and echoing a refused body need.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Appends `text` as a JSON string: raw UTF-8, escapes only where JSON demands them.
+pub(super) fn push_string(out: &mut String, text: &str) {
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&Value::from(text).to_string());
+    }
+}
+
+/// `text` as a JSON string.
+pub(super) fn string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    push_string(&mut out, text);
+    out
+}
+
+/// The value without white space and needless escapes, as the upstream would write it back.
+pub(super) fn compact(text: &str) -> Result<String, serde_json::Error> {
+    // `Value` refuses what is nested too deeply for the recursion below.
+    let _: Value = serde_json::from_str(text)?;
+    let mut out = String::with_capacity(text.len());
+    push_compact(&mut out, text.trim())?;
+    Ok(out)
+}
+
+fn push_compact(out: &mut String, text: &str) -> Result<(), serde_json::Error> {
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let members: Members<'_> = serde_json::from_str(text)?;
+            for (index, (key, value)) in members.0.iter().enumerate() {
+                out.push(if index == 0 { '{' } else { ',' });
+                push_string(out, key);
+                out.push(':');
+                push_compact(out, value.get())?;
+            }
+            out.push_str(if members.0.is_empty() { "{}" } else { "}" });
+        }
+        Some(b'[') => {
+            let elements: Vec<&RawValue> = serde_json::from_str(text)?;
+            for (index, element) in elements.iter().enumerate() {
+                out.push(if index == 0 { '[' } else { ',' });
+                push_compact(out, element.get())?;
+            }
+            out.push_str(if elements.is_empty() { "[]" } else { "]" });
+        }
+        Some(b'"') => push_string(out, &serde_json::from_str::<Cow<'_, str>>(text)?),
+        _ => out.push_str(text),
+    }
+    Ok(())
+}
+
+/// The value of `key` in the object `text`, verbatim; none where `text` is no object.
+pub(super) fn member<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let members: Members<'a> = serde_json::from_str(text).ok()?;
+    members
+        .0
+        .iter()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.get())
+}
+
+/// `base` with the members of `patch` put in: a known key keeps its place, a new one goes last,
+/// and `null` takes it away. Both are compact objects.
+pub(super) fn merge(base: &str, patch: &str) -> Result<String, serde_json::Error> {
+    let mut members: Members<'_> = serde_json::from_str(base)?;
+    let patch: Members<'_> = serde_json::from_str(patch)?;
+    for (key, value) in patch.0 {
+        members.put(key, value);
+    }
+    members.0.retain(|(_, value)| value.get() != "null");
+    let mut out = String::from("{");
+    for (index, (key, value)) in members.0.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_string(&mut out, key);
+        out.push(':');
+        out.push_str(value.get());
+    }
+    out.push('}');
+    Ok(out)
+}
+
+/// An object's members in their order; of a repeated key the last value, as Python reads it.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    fn put(&mut self, key: String, value: &'a RawValue) {
+        match self.0.iter_mut().find(|(known, _)| *known == key) {
+            Some(known) => known.1 = value,
+            None => self.0.push((key, value)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Members(Vec::new());
+                while let Some((key, value)) = map.next_entry()? {
+                    members.put(key, value);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compacting_keeps_order_and_numbers_and_drops_white_space_and_needless_escapes() {
+        let text = " { \"z\" : [ 1.10 , 123456789012345678901234567890, { } ] ,\n \"a\": \"\\u00e9\\u0001\" } ";
+        assert_eq!(
+            compact(text).unwrap(),
+            "{\"z\":[1.10,123456789012345678901234567890,{}],\"a\":\"é\\u0001\"}"
+        );
+        assert!(compact("{").is_err());
+        assert!(compact(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn merging_replaces_in_place_appends_and_removes_by_null() {
+        assert_eq!(
+            merge(r#"{"b":1,"a":2}"#, r#"{"a":null,"c":{"x":null},"b":3}"#).unwrap(),
+            r#"{"b":3,"c":{"x":null}}"#
+        );
+        assert_eq!(merge("{}", "{}").unwrap(), "{}");
+    }
+}

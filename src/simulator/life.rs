@@ -1,0 +1,226 @@
+//! The world's own life, in virtual time: calls begin, end, are billed, annotated and deleted.
+//!
+//! Events wait in one queue, ordered by instant and then by when they were planned, and draw from
+//! one seeded generator: the same seed and the same calls of [`World::advance`] make the same
+//! world, however long each step is.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::invent::{Ending, Inventor, OPEN};
+use super::record::Flavour;
+use super::world::World;
+use crate::model::Timestamp;
+
+/// How much happens, as means per hour of independent events. Where all are zero the world is
+/// still: calls that are open stay open, and nothing is billed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Calls that begin. Each ends after a length of its own, about three minutes, and a hosted
+    /// one is billed within the minute after. One in 50 is announced up to an hour late, already
+    /// ended; one in 100 never gets a `started_at`.
+    pub calls: f64,
+    /// Calls, of any age, that get metadata.
+    pub annotations: f64,
+    /// Deletions. One in 20 takes up to ten neighbours along.
+    pub deletions: f64,
+}
+
+impl Rates {
+    /// Nothing happens.
+    pub const STILL: Rates = Rates {
+        calls: 0.0,
+        annotations: 0.0,
+        deletions: 0.0,
+    };
+
+    fn is_still(&self) -> bool {
+        *self == Rates::STILL
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Begin,
+    Annotate,
+    Delete,
+    End { id: i64, failed: bool },
+    Bill { id: i64 },
+}
+
+/// What is to come, and the generator it is drawn from.
+pub(super) struct Life {
+    pub(super) inventor: Inventor,
+    rates: Rates,
+    queue: BinaryHeap<Reverse<(Timestamp, u64, Event)>>,
+    planned: u64,
+}
+
+impl Life {
+    pub(super) fn new(inventor: Inventor) -> Life {
+        Life {
+            inventor,
+            rates: Rates::STILL,
+            queue: BinaryHeap::new(),
+            planned: 0,
+        }
+    }
+
+    fn plan(&mut self, at: Timestamp, event: Event) {
+        self.planned += 1;
+        self.queue.push(Reverse((at, self.planned, event)));
+    }
+
+    /// Plans the next event of a kind that happens again and again.
+    fn plan_next(&mut self, now: Timestamp, event: Event) {
+        let per_hour = match event {
+            Event::Begin => self.rates.calls,
+            Event::Annotate => self.rates.annotations,
+            Event::Delete => self.rates.deletions,
+            Event::End { .. } | Event::Bill { .. } => return,
+        };
+        if per_hour > 0.0 {
+            let seconds = self.inventor.exponential(3600.0 / per_hour);
+            // A rate too small to matter waits for a year that never comes.
+            let wait = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+            self.plan(now + wait, event);
+        }
+    }
+
+    fn due(&mut self, now: Timestamp) -> Option<(Timestamp, Event)> {
+        let Reverse((at, _, _)) = self.queue.peek()?;
+        if *at > now {
+            return None;
+        }
+        let Reverse((at, _, event)) = self.queue.pop()?;
+        Some((at, event))
+    }
+}
+
+impl World {
+    /// Lets the time from the last `advance` to `now` pass; a `now` in the past does nothing.
+    /// Returns how many events there were.
+    pub fn advance(&mut self, now: Timestamp) -> usize {
+        let mut events = 0;
+        while let Some((at, event)) = self.life.due(now) {
+            self.now = self.now.max(at);
+            self.happen(at, event);
+            self.life.plan_next(at, event);
+            events += 1;
+        }
+        self.now = self.now.max(now);
+        events
+    }
+
+    /// Changes the pace from now on. `Rates::STILL` freezes the world; any other pace picks up
+    /// the calls that are open or not billed.
+    pub fn set_rates(&mut self, rates: Rates) {
+        self.life.rates = rates;
+        self.life.queue.clear();
+        if rates.is_still() {
+            return;
+        }
+        let now = self.now;
+        for event in [Event::Begin, Event::Annotate, Event::Delete] {
+            self.life.plan_next(now, event);
+        }
+        let hosted = self.flavour() == Flavour::Hosted;
+        let pending: Vec<(i64, bool)> = self
+            .records()
+            .filter(|record| is_open(&record.status) || (hosted && record.costs.is_none()))
+            .map(|record| (record.id, is_open(&record.status)))
+            .collect();
+        for (id, open) in pending {
+            if open {
+                self.plan_end(id, now);
+            } else {
+                self.plan_bill(id, now);
+            }
+        }
+    }
+
+    fn plan_end(&mut self, id: i64, now: Timestamp) {
+        let Ending { failed, after } = self.life.inventor.ending();
+        self.life.plan(now + after, Event::End { id, failed });
+    }
+
+    fn plan_bill(&mut self, id: i64, now: Timestamp) {
+        let wait = Duration::from_millis(self.life.inventor.rng.random_range(5_000..60_000));
+        self.life.plan(now + wait, Event::Bill { id });
+    }
+
+    fn happen(&mut self, at: Timestamp, event: Event) {
+        match event {
+            Event::Begin => self.begin(at),
+            Event::End { id, failed } => self.end(id, at, failed),
+            Event::Bill { id } => {
+                let Some(duration) = self.get(id).map(|record| record.duration) else {
+                    return;
+                };
+                let seconds = duration.and_then(|seconds| u64::try_from(seconds).ok());
+                let costs = self.life.inventor.costs(seconds.unwrap_or(0));
+                self.update(id, |record| record.costs = Some(Box::new(costs)));
+            }
+            Event::Annotate => {
+                if let Some(id) = self.any_id() {
+                    let annotation = self.life.inventor.annotation();
+                    self.merge_metadata(id, &annotation);
+                }
+            }
+            Event::Delete => {
+                let count = match self.life.inventor.one_in(20) {
+                    true => self.life.inventor.rng.random_range(2..=10),
+                    false => 1,
+                };
+                if let Some(first) = self.any_id() {
+                    for id in self.ids_from(first, count) {
+                        self.delete(id);
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, at: Timestamp) {
+        if self.life.inventor.one_in(100) {
+            let id = self.start_call(None);
+            self.plan_end(id, at);
+        } else if self.life.inventor.one_in(50) {
+            let late = Duration::from_secs(self.life.inventor.rng.random_range(300..3600));
+            let Ending { failed, after } = self.life.inventor.ending();
+            let id = self.start_call(Some(at - late));
+            self.end(id, at - late + after.min(late), failed);
+        } else {
+            let id = self.start_call(Some(at));
+            self.plan_end(id, at);
+        }
+    }
+
+    fn end(&mut self, id: i64, at: Timestamp, failed: bool) {
+        // A test may have ended or deleted it meanwhile.
+        if !self.get(id).is_some_and(|record| is_open(&record.status)) {
+            return;
+        }
+        let status = self.life.inventor.ended(failed);
+        self.end_call(id, at, &status);
+        if self.flavour() == Flavour::Hosted {
+            self.plan_bill(id, self.now);
+        }
+    }
+
+    /// A record drawn evenly from all.
+    fn any_id(&mut self) -> Option<i64> {
+        if self.is_empty() {
+            return None;
+        }
+        let rank = self.life.inventor.rng.random_range(0..self.len());
+        self.id_at(rank)
+    }
+}
+
+fn is_open(status: &str) -> bool {
+    OPEN.contains(&status)
+}

@@ -1,0 +1,39 @@
+//! A Burki upstream to run against: both live versions, their quirks, faults to order, and a life
+//! of its own.
+//!
+//! ```text
+//!  tests, demo ──► World: records, ordered ──► World::answer ──► ApiResponse
+//!                    ▲                            ▲    (pure: no clock, no socket)
+//!   World::advance ──┘ life, in virtual time      │
+//!                                                 │
+//!  a client ══ TCP ══► Simulator ──► Faults::decide ──► Faults::review ══► the client
+//! ```
+//!
+//! The world knows nothing of the wire, so that a simulation drives world and faults in one
+//! thread and in virtual time, while [`Simulator`] serves the same two over a real socket.
+//! What is simulated, and what is not, follows `captures.jsonl`: requests a self-hosted server
+//! answered, which `tests/simulator.rs` replays.
+
+mod api;
+mod change;
+mod config;
+mod connection;
+mod fault;
+mod invent;
+mod json;
+mod life;
+mod log;
+mod order;
+mod record;
+mod server;
+mod world;
+
+pub use api::{ApiRequest, ApiResponse};
+pub use change::Taken;
+pub use config::WorldConfig;
+pub use fault::{Fault, Faults};
+pub use life::Rates;
+pub use log::Logged;
+pub use record::{Costs, Flavour, InvalidRecord, Record};
+pub use server::Simulator;
+pub use world::World;

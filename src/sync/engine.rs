@@ -1,0 +1,445 @@
+//! Carries out what [`plan`] decides: sends requests, and takes in answers one at a time.
+//!
+//! All state of the sync is here, owned by one task. Answers may come in any order; each becomes
+//! one transaction of the store, and what was read is published only after it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::budget::Budget;
+use super::coverage::{Coverage, NEVER};
+use super::crowd::Crowd;
+use super::handle::{Clock, Command, Fetched, Handle, RETRY_SOON};
+use super::health::{Health, Moment, Scope};
+use super::plan::{self, Job, Next, View};
+use super::status::{Phase, SyncStatus, UpstreamState};
+use crate::model::{CallKey, Timestamp, Verified};
+use crate::store::{Learned, Merged, OpenCalls, SharedWriter, StoreError, Writer};
+use crate::upstream::{CallSource, Reply, Request, Retry, UpstreamError};
+
+/// How many commands may wait for the engine.
+const COMMANDS: usize = 1024;
+
+/// How the sync is to behave.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub poll_interval: Duration,
+    /// How far back calls are mirrored; `None`: all of them.
+    pub history: Option<Duration>,
+    pub max_concurrency: usize,
+    pub max_requests_per_minute: u32,
+    /// For the jitter of backoffs.
+    pub seed: u64,
+}
+
+/// Why the sync ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The key is of another organization than the file.
+    #[error(transparent)]
+    Refused(StoreError),
+}
+
+/// Why an answer could not be taken in.
+pub(super) enum Failure {
+    Upstream(UpstreamError),
+    Fatal(SyncError),
+}
+
+/// The task that keeps the replica equal to the upstream.
+pub struct Engine<S> {
+    source: Arc<S>,
+    clock: Clock,
+    settings: Settings,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<SyncStatus>,
+    published: Arc<ArcSwap<Coverage>>,
+    pub(super) writer: SharedWriter,
+
+    // What is known, and what is to be done about it.
+    pub(super) coverage: Arc<Coverage>,
+    pub(super) organization_id: Option<i64>,
+    pub(super) identified: bool,
+    pub(super) head_at: Option<Instant>,
+    pub(super) ranged_head: bool,
+    pub(super) total: Option<u64>,
+    pub(super) follow: Vec<OpenCalls>,
+    pub(super) vanished: VecDeque<CallKey>,
+    /// By instant.
+    pub(super) crowds: BTreeMap<Timestamp, Crowd>,
+    pub(super) asked: VecDeque<CallKey>,
+    waiting: HashMap<CallKey, Vec<oneshot::Sender<Fetched>>>,
+
+    // What is under way, and when more may be.
+    fetches: JoinSet<Finished>,
+    /// By sequence number, oldest first.
+    under_way: Vec<(u64, Job)>,
+    again: Vec<Job>,
+    next_seq: u64,
+    budget: Budget,
+    pub(super) health: Health,
+}
+
+/// A request that came to its end.
+struct Finished {
+    job: Job,
+    request: Verified,
+    /// The schedule's time of its start.
+    begun: Instant,
+    /// It was sent before, and the connection broke.
+    repeated: bool,
+    result: Result<Reply, UpstreamError>,
+}
+
+impl<S: CallSource> Engine<S> {
+    /// Takes up where the file's last process left off.
+    pub fn new(source: S, writer: Writer, settings: Settings, clock: Clock) -> (Engine<S>, Handle) {
+        let coverage = Arc::new(Coverage::from_windows(writer.windows().to_vec()));
+        let organization_id = writer.identity().organization_id;
+        let published = Arc::new(ArcSwap::new(Arc::clone(&coverage)));
+        let (commands_in, commands) = mpsc::channel(COMMANDS);
+        let (status, status_out) = watch::channel(SyncStatus {
+            state: UpstreamState::Offline,
+            last_success_at: None,
+            consecutive_errors: 0,
+            last_error: None,
+            next_attempt_at: None,
+            phase: Phase::Starting,
+            progress: 0.0,
+            requests_last_hour: 0,
+            organization_id,
+        });
+        let handle = Handle {
+            commands: commands_in,
+            status: status_out,
+            coverage: Arc::clone(&published),
+        };
+        let engine = Engine {
+            source: Arc::new(source),
+            clock,
+            commands,
+            status,
+            published,
+            coverage,
+            organization_id,
+            identified: false,
+            head_at: None,
+            ranged_head: false,
+            total: None,
+            follow: Vec::new(),
+            vanished: VecDeque::new(),
+            crowds: BTreeMap::new(),
+            asked: VecDeque::new(),
+            waiting: HashMap::new(),
+            fetches: JoinSet::new(),
+            under_way: Vec::new(),
+            again: Vec::new(),
+            next_seq: writer.request_seq() + 1,
+            budget: Budget::new(settings.max_requests_per_minute),
+            health: Health::new(settings.seed),
+            writer: SharedWriter::new(writer),
+            settings,
+        };
+        (engine, handle)
+    }
+
+    /// Runs until `cancel`, then writes what is only in memory and lets go of the file.
+    pub async fn run(mut self, cancel: CancellationToken) -> Result<(), SyncError> {
+        loop {
+            let sleep_until = self.send_what_is_due();
+            self.publish(sleep_until);
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => break,
+                Some(finished) = self.fetches.join_next() => match finished {
+                    Ok(finished) => self.absorb(finished).await?,
+                    Err(failed) if failed.is_panic() => {
+                        std::panic::resume_unwind(failed.into_panic())
+                    }
+                    Err(_) => {}
+                },
+                Some(command) = self.commands.recv() => self.obey(command),
+                () = tokio::time::sleep_until(sleep_until) => {}
+            }
+        }
+        self.fetches.shutdown().await;
+        let windows = self.coverage.windows().to_vec();
+        if let Err(error) = self.writer.run(|writer| writer.keep_windows(windows)).await {
+            self.health.store_failed(&error, self.now());
+        }
+        Ok(())
+    }
+
+    /// Sends requests until none is due, there are enough under way, or the budget is spent.
+    /// Returns when to look again; an answer or a command comes between.
+    fn send_what_is_due(&mut self) -> Instant {
+        loop {
+            let now = Instant::now();
+            match plan::next(&self.view(now)) {
+                Next::Sleep(until) => return until,
+                Next::Send(job, request) => {
+                    if let Err(until) = self.send(job, request, now) {
+                        return until;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends one request, or says when there may be room for it.
+    pub(super) fn send(&mut self, job: Job, request: Request, now: Instant) -> Result<(), Instant> {
+        if self.under_way.len() >= self.settings.max_concurrency {
+            return Err(now + self.settings.poll_interval);
+        }
+        self.budget.take(now)?;
+        let repeated = self.forget_wanted(&job);
+        let verified = Verified {
+            at: (self.clock)(),
+            seq: self.next_seq,
+        };
+        self.next_seq += 1;
+        self.under_way.push((verified.seq, job.clone()));
+        let source = Arc::clone(&self.source);
+        self.fetches.spawn(async move {
+            let result = source.fetch(&request).await;
+            Finished {
+                job,
+                request: verified,
+                begun: now,
+                repeated,
+                result,
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes a job off the lists of what is wanted. Returns whether it was sent before.
+    fn forget_wanted(&mut self, job: &Job) -> bool {
+        match job {
+            Job::Point(key) => {
+                self.asked.retain(|asked| asked != key);
+                self.vanished.retain(|vanished| vanished != key);
+            }
+            Job::Follow(group) => self.follow.retain(|followed| followed != group),
+            _ => {}
+        }
+        let before = self.again.len();
+        self.again.retain(|again| again != job);
+        self.again.len() < before
+    }
+
+    fn view(&mut self, now: Instant) -> View<'_> {
+        // A crowd that was given up, or that a restart forgot, is begun anew.
+        if self.ranged_head && self.coverage.known(None).is_none() {
+            self.crowds
+                .entry(NEVER)
+                .or_insert_with(|| Crowd::new(NEVER));
+        }
+        View {
+            now,
+            since: self.since(),
+            poll_interval: self.settings.poll_interval,
+            identified: self.identified,
+            coverage: &self.coverage,
+            head_at: self.head_at,
+            ranged_head: self.ranged_head,
+            total: self.total,
+            again: &self.again,
+            asked: &self.asked,
+            vanished: &self.vanished,
+            follow: &self.follow,
+            crowds: &self.crowds,
+            under_way: &self.under_way,
+            paused_until: self.health.paused_until(),
+            scans_paused_until: self.health.scans_paused_until(),
+        }
+    }
+
+    /// The oldest start that is mirrored.
+    fn since(&self) -> Timestamp {
+        self.settings.history.map_or(Timestamp::MIN, |history| {
+            ((self.clock)() - history).max(Timestamp::MIN)
+        })
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment {
+            instant: Instant::now(),
+            wall: (self.clock)(),
+        }
+    }
+
+    async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
+        let Finished {
+            job,
+            request,
+            begun,
+            repeated,
+            result,
+        } = finished;
+        self.under_way.retain(|(seq, _)| *seq != request.seq);
+        let scope = match job {
+            Job::Identify | Job::Head => Scope::Upstream,
+            Job::Point(_) => Scope::Call,
+            Job::Total | Job::Follow(_) | Job::Fill(_) | Job::Crowd(_) => Scope::Scan,
+        };
+        let error = match result {
+            Ok(reply) => match self.learn(&job, request, begun, reply.answer).await {
+                Ok(()) => {
+                    let (now, of_head) = (self.now(), scope == Scope::Upstream);
+                    self.health
+                        .succeeded(scope, of_head, reply.retry_after, now);
+                    return Ok(());
+                }
+                Err(Failure::Fatal(error)) => return Err(error),
+                Err(Failure::Upstream(error)) => error,
+            },
+            Err(error) if error.retry() == Retry::Now && !repeated => {
+                self.again.push(job);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let scope = if error.kind.is_outage() {
+            Scope::Upstream
+        } else {
+            scope
+        };
+        let now = self.now();
+        self.health.failed(&error, scope, now);
+        if let Job::Point(key) = &job {
+            self.tell(key, self.unavailable());
+        }
+        if self.is_paused() {
+            // Nobody waits for an upstream that is known not to answer.
+            for key in std::mem::take(&mut self.asked) {
+                self.tell(&key, self.unavailable());
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one answer; what was read counts from then on. A failure is noted and told to
+    /// nobody but the operator: the answer is simply asked for again.
+    pub(super) async fn commit(
+        &mut self,
+        learned: Learned,
+        coverage: Option<Coverage>,
+    ) -> Option<Merged> {
+        let windows = coverage
+            .as_ref()
+            .map(|coverage| coverage.windows().to_vec());
+        let learned = Learned { windows, ..learned };
+        match self.writer.run(|writer| writer.merge(learned)).await {
+            Ok(merged) => {
+                self.health.stored();
+                if let Some(coverage) = coverage {
+                    self.coverage = Arc::new(coverage);
+                    self.published.store(Arc::clone(&self.coverage));
+                }
+                Some(merged)
+            }
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+                None
+            }
+        }
+    }
+
+    /// An answer that says nothing yet, to be filled in.
+    pub(super) fn learned(&self, request: Verified) -> Learned {
+        let oldest = self.under_way.first().map_or(request.seq, |(seq, _)| *seq);
+        Learned {
+            request,
+            oldest_in_flight: oldest.min(request.seq),
+            newest_seq: self.next_seq - 1,
+            calls: Vec::new(),
+            singly: false,
+            absent: None,
+            windows: None,
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::SyncNow => {
+                self.health.hurry();
+                self.head_at = None;
+            }
+            Command::Fetch(key, reply) => {
+                if self.is_paused() {
+                    // The one who asked may have gone; then there is nobody to tell.
+                    let _ = reply.send(self.unavailable());
+                    return;
+                }
+                let waiting = self.waiting.entry(key.clone()).or_default();
+                if waiting.is_empty() {
+                    self.asked.push_back(key);
+                }
+                waiting.push(reply);
+            }
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.health
+            .paused_until()
+            .is_some_and(|until| until > Instant::now())
+    }
+
+    pub(super) fn tell(&mut self, key: &CallKey, fetched: Fetched) {
+        for reply in self.waiting.remove(key).into_iter().flatten() {
+            let _ = reply.send(fetched);
+        }
+    }
+
+    pub(super) fn unavailable(&self) -> Fetched {
+        let now = Instant::now();
+        let wait = self
+            .health
+            .paused_until()
+            .map(|until| until.duration_since(now).as_secs() + 1);
+        Fetched::Unavailable {
+            retry_after: wait.unwrap_or(RETRY_SOON),
+        }
+    }
+
+    fn publish(&mut self, sleep_until: Instant) {
+        let now = self.now();
+        let complete = self.coverage.is_complete(self.since());
+        let phase = match (self.head_at, complete) {
+            (None, _) if self.health.last_success_at().is_none() => Phase::Starting,
+            (_, true) => Phase::Live,
+            (_, false) => Phase::Backfilling,
+        };
+        let progress = match self.total {
+            _ if complete => 1.0,
+            Some(total) if total > 0 => (self.coverage.rows() as f64 / total as f64).min(0.999),
+            _ => 0.0,
+        };
+        if phase != self.status.borrow().phase {
+            info!(?phase, calls = self.coverage.rows(), "sync");
+        }
+        let status = SyncStatus {
+            state: self.health.state(),
+            last_success_at: self.health.last_success_at(),
+            consecutive_errors: self.health.consecutive_errors(),
+            last_error: self.health.last_error().cloned(),
+            next_attempt_at: Some(now.wall + sleep_until.duration_since(now.instant)),
+            phase,
+            progress,
+            requests_last_hour: self.budget.spent_last_hour(now.instant),
+            organization_id: self.organization_id,
+        };
+        self.status.send_replace(status);
+    }
+}

@@ -1,0 +1,283 @@
+//! How the upstream is, what went wrong last, and until when it is left alone.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::backoff::Backoff;
+use super::status::{LastError, UpstreamState};
+use crate::model::Timestamp;
+use crate::store::StoreError;
+use crate::upstream::UpstreamError;
+
+/// One point in time, for schedules and for people.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub instant: Instant,
+    pub wall: Timestamp,
+}
+
+/// What a failure stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The upstream, or the head of its list: nothing is asked for a while.
+    Upstream,
+    /// A read of history: such reads wait, the newest is followed all the same.
+    Scan,
+    /// One call.
+    Call,
+}
+
+pub struct Health {
+    state: UpstreamState,
+    last_success_at: Option<Timestamp>,
+    last_error: Option<LastError>,
+    /// The last failure of the upstream was one that any answer disproves.
+    outage: bool,
+    upstream: Backoff,
+    scans: Backoff,
+    store: Backoff,
+    paused_until: Option<Instant>,
+    /// The upstream asked for the pause: nobody may cut it short.
+    asked_for: bool,
+    scans_paused_until: Option<Instant>,
+}
+
+impl Health {
+    pub fn new(seed: u64) -> Health {
+        Health {
+            state: UpstreamState::Offline,
+            last_success_at: None,
+            last_error: None,
+            outage: true,
+            upstream: Backoff::new(seed),
+            scans: Backoff::new(seed ^ 1),
+            store: Backoff::new(seed ^ 2),
+            paused_until: None,
+            asked_for: false,
+            scans_paused_until: None,
+        }
+    }
+
+    pub fn state(&self) -> UpstreamState {
+        self.state
+    }
+
+    pub fn last_success_at(&self) -> Option<Timestamp> {
+        self.last_success_at
+    }
+
+    pub fn last_error(&self) -> Option<&LastError> {
+        self.last_error.as_ref()
+    }
+
+    pub fn consecutive_errors(&self) -> u32 {
+        self.upstream.failures() + self.scans.failures() + self.store.failures()
+    }
+
+    pub fn paused_until(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    pub fn scans_paused_until(&self) -> Option<Instant> {
+        self.scans_paused_until
+    }
+
+    pub fn failed(&mut self, error: &UpstreamError, scope: Scope, now: Moment) {
+        self.last_error = Some(LastError::upstream(error, now.wall));
+        let backoff = match scope {
+            Scope::Upstream => &mut self.upstream,
+            Scope::Scan => &mut self.scans,
+            Scope::Call => return self.leave_alone(error.retry_after, now),
+        };
+        // Requests that were under way together fail together: that is one failure.
+        let until = match scope {
+            Scope::Upstream => &mut self.paused_until,
+            _ => &mut self.scans_paused_until,
+        };
+        if until.is_none_or(|until| until <= now.instant) {
+            if backoff.failures() == 0 {
+                let hint = error.kind.hint();
+                warn!(
+                    error = chain(error),
+                    hint, "the upstream does not answer as it should"
+                );
+            }
+            *until = Some(now.instant + backoff.failed());
+        }
+        if scope == Scope::Upstream {
+            self.state = error.kind.into();
+            self.outage = error.kind.is_outage();
+            self.asked_for = false;
+        }
+        self.leave_alone(error.retry_after, now);
+    }
+
+    /// An answer came. `of_head`: the list itself is fine, not just some call.
+    pub fn succeeded(
+        &mut self,
+        scope: Scope,
+        of_head: bool,
+        retry_after: Option<Duration>,
+        now: Moment,
+    ) {
+        self.last_success_at = Some(now.wall);
+        if self.outage || of_head {
+            self.state = UpstreamState::Online;
+            report_recovery(&mut self.upstream, "the upstream answers again");
+        }
+        if scope == Scope::Scan {
+            report_recovery(&mut self.scans, "history can be read again");
+        }
+        self.leave_alone(retry_after, now);
+    }
+
+    pub fn store_failed(&mut self, cause: &StoreError, now: Moment) {
+        if self.store.failures() == 0 {
+            error!(
+                error = chain(cause),
+                "the replica's file could not be written"
+            );
+        }
+        self.last_error = Some(LastError::store(now.wall));
+        self.paused_until = Some(now.instant + self.store.failed());
+        self.asked_for = false;
+    }
+
+    pub fn stored(&mut self) {
+        report_recovery(&mut self.store, "the replica's file can be written again");
+    }
+
+    /// Ends every pause but one the upstream asked for.
+    pub fn hurry(&mut self) {
+        self.scans_paused_until = None;
+        if !self.asked_for {
+            self.paused_until = None;
+        }
+    }
+
+    fn leave_alone(&mut self, retry_after: Option<Duration>, now: Moment) {
+        if let Some(wait) = retry_after.filter(|wait| !wait.is_zero()) {
+            let until = now.instant + wait;
+            self.paused_until = Some(self.paused_until.map_or(until, |other| other.max(until)));
+            self.asked_for = true;
+        }
+    }
+}
+
+fn report_recovery(backoff: &mut Backoff, what: &str) {
+    let failures = backoff.succeeded();
+    if failures > 0 {
+        info!(failures, "{what}");
+    }
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::ErrorKind;
+
+    fn moment(seconds: u64, start: Instant) -> Moment {
+        let span = Duration::from_secs(seconds);
+        Moment {
+            instant: start + span,
+            wall: Timestamp::from_micros(0) + span,
+        }
+    }
+
+    #[test]
+    fn requests_that_fail_together_count_once() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        let error = UpstreamError::new(ErrorKind::Unreachable);
+        for _ in 0..4 {
+            health.failed(&error, Scope::Upstream, moment(0, start));
+        }
+        assert_eq!(health.consecutive_errors(), 1);
+        assert_eq!(health.state(), UpstreamState::Offline);
+        health.failed(&error, Scope::Upstream, moment(60, start));
+        assert_eq!(health.consecutive_errors(), 2);
+    }
+
+    #[test]
+    fn retry_after_holds_on_any_status_and_nobody_cuts_it_short() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        let wait = Some(Duration::from_secs(90));
+        health.succeeded(Scope::Call, false, wait, moment(0, start));
+        health.hurry();
+        assert_eq!(health.paused_until(), Some(moment(90, start).instant));
+        let error = UpstreamError {
+            retry_after: wait,
+            ..UpstreamError::new(ErrorKind::ServerError)
+        };
+        health.failed(&error, Scope::Call, moment(10, start));
+        assert_eq!(health.paused_until(), Some(moment(100, start).instant));
+    }
+
+    #[test]
+    fn a_backoff_is_cut_short_by_a_hint() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        health.failed(
+            &UpstreamError::new(ErrorKind::Timeout),
+            Scope::Upstream,
+            moment(0, start),
+        );
+        assert!(health.paused_until().is_some());
+        health.hurry();
+        assert_eq!(health.paused_until(), None);
+    }
+
+    #[test]
+    fn a_failing_read_of_history_does_not_stop_the_head() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        health.succeeded(Scope::Upstream, true, None, moment(0, start));
+        health.failed(
+            &UpstreamError::new(ErrorKind::ServerError),
+            Scope::Scan,
+            moment(1, start),
+        );
+        assert_eq!(health.state(), UpstreamState::Online);
+        assert_eq!(health.paused_until(), None);
+        assert!(health.scans_paused_until().is_some());
+        health.succeeded(Scope::Upstream, true, None, moment(2, start));
+        assert_eq!(
+            health.consecutive_errors(),
+            1,
+            "the head's success is not history's"
+        );
+        health.succeeded(Scope::Scan, false, None, moment(3, start));
+        assert_eq!(health.consecutive_errors(), 0);
+    }
+
+    #[test]
+    fn one_answer_ends_an_outage_but_not_a_failing_head() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        health.failed(
+            &UpstreamError::new(ErrorKind::Unauthorized),
+            Scope::Upstream,
+            moment(0, start),
+        );
+        assert_eq!(health.state(), UpstreamState::Unauthorized);
+        health.succeeded(Scope::Call, false, None, moment(1, start));
+        assert_eq!(health.state(), UpstreamState::Online);
+        health.failed(
+            &UpstreamError::new(ErrorKind::ServerError),
+            Scope::Upstream,
+            moment(60, start),
+        );
+        health.succeeded(Scope::Call, false, None, moment(61, start));
+        assert_eq!(health.state(), UpstreamState::Offline);
+    }
+}
