@@ -23,7 +23,7 @@
 //!
 //! `tests/architecture.rs` holds the code to this.
 
-//pub mod app;
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod http;
@@ -31,5 +31,5 @@ pub mod model;
 pub mod simulator;
 pub mod store;
 pub mod sync;
-//pub mod telemetry;
+pub mod telemetry;
 pub mod upstream;

@@ -1,5 +1,78 @@
-//! The command line, one file a subcommand: each has its `Args` and a `run` that writes to the
-//! writer it is given.
+//! The command line: one file a subcommand. Each has its arguments and a `run`.
 
-pub mod config_check;
-pub mod token;
+mod config_check;
+mod demo;
+mod serve;
+mod status;
+mod sync;
+mod token;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// An edge replica of your Burki call records: the calls API, answered from a local file.
+///
+/// Try it without an account: burki-edge demo
+#[derive(Parser, Debug)]
+#[command(name = "burki-edge", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
+    Sync(sync::Args),
+    Status(status::Args),
+    Token(token::Args),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Subcommand, Debug)]
+enum ConfigCommand {
+    Check(config_check::Args),
+}
+
+/// Where the configuration is; shared by most subcommands.
+#[derive(clap::Args, Debug)]
+struct ConfigFile {
+    /// The configuration file [default: ./config.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn load(&self, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Config> {
+        Ok(Config::load(self.config.as_deref(), environment)?.config)
+    }
+}
+
+impl Cli {
+    /// Runs the subcommand. What it prints goes to `out`, the log to standard error.
+    ///
+    /// # Errors
+    /// What kept it from doing its work, for `main` to print as one chain.
+    pub async fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+        let environment: Vec<_> = std::env::vars_os().collect();
+        match self.command {
+            Command::Demo(args) => demo::run(args, out).await,
+            Command::Serve(args) => serve::run(args, environment).await,
+            Command::Sync(args) => sync::run(args, environment, out).await,
+            Command::Status(args) => status::run(args, environment, out).await,
+            Command::Token(args) => token::run(args, out).map(|()| ExitCode::SUCCESS),
+            Command::Config(ConfigCommand::Check(args)) => {
+                config_check::run(args, out).map(|()| ExitCode::SUCCESS)
+            }
+        }
+    }
+}

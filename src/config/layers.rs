@@ -22,6 +22,8 @@ const ENVIRONMENT: &str = "environment";
 
 /// Where the file is, and whether it may be missing.
 pub(super) enum File<'a> {
+    /// There is none.
+    None,
     /// Asked for by name: must exist.
     Given(&'a Path),
     /// Read where it exists.
@@ -94,6 +96,7 @@ pub(super) fn origin(figment: &Figment, key: &str) -> Origin {
 
 fn read_file(file: File<'_>, problems: &mut Vec<Problem>) -> Option<Layer> {
     let (path, may_be_missing) = match file {
+        File::None => return None,
         File::Given(path) => (path, false),
         File::Usual(path) => (path, true),
     };

@@ -107,6 +107,16 @@ impl Config {
         load(file, environment)
     }
 
+    /// The defaults and `environment` alone, wherever the process runs: for the demo and tests.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_environment<N: Into<OsString>, V: Into<OsString>>(
+        environment: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Config, ConfigError> {
+        Ok(load(File::None, environment)?.config)
+    }
+
     /// The upstream's key, for those who can't work without it.
     ///
     /// # Errors

@@ -86,6 +86,8 @@ pub struct Engine<S> {
     next_seq: u64,
     budget: Budget,
     pub(super) health: Health,
+    /// The head was read since the process started.
+    begun: bool,
 }
 
 /// A request that came to its end.
@@ -145,6 +147,7 @@ impl<S: CallSource> Engine<S> {
             next_seq: writer.request_seq() + 1,
             budget: Budget::new(settings.max_requests_per_minute),
             health: Health::new(settings.seed),
+            begun: false,
             writer: SharedWriter::new(writer),
             settings,
         };
@@ -416,10 +419,11 @@ impl<S: CallSource> Engine<S> {
     fn publish(&mut self, sleep_until: Instant) {
         let now = self.now();
         let complete = self.coverage.is_complete(self.since());
-        let phase = match (self.head_at, complete) {
-            (None, _) if self.health.last_success_at().is_none() => Phase::Starting,
-            (_, true) => Phase::Live,
-            (_, false) => Phase::Backfilling,
+        self.begun |= self.head_at.is_some();
+        let phase = match (self.begun, complete) {
+            (false, _) => Phase::Starting,
+            (true, true) => Phase::Live,
+            (true, false) => Phase::Backfilling,
         };
         let progress = match self.total {
             _ if complete => 1.0,

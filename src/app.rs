@@ -1,0 +1,203 @@
+//! The composition root: opens the file, binds the sockets, starts everything in one order and
+//! stops it in the other.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::HttpServer;
+use actix_web::dev::{Server, ServerHandle};
+use anyhow::{Context, anyhow};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::config::{Config, History, Tls};
+use crate::http::{self, Auth, Shared};
+use crate::model::Timestamp;
+use crate::store::Writer;
+use crate::sync::{Clock, Engine, Handle, Settings};
+use crate::upstream::HttpSource;
+
+/// How long requests that are under way at the end may take, in seconds.
+const LAST_REQUESTS: u64 = 10;
+
+/// An edge, ready to run: the file is open and locked, the sockets are bound.
+pub struct App {
+    engine: Engine<HttpSource>,
+    handle: Handle,
+    server: Server,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Opens the file and sets up the sync, without a server: all that `sync` needs.
+pub fn engine(config: &Config) -> anyhow::Result<(Engine<HttpSource>, Handle, Clock)> {
+    let upstream = &config.upstream;
+    let key = config.api_key()?.expose();
+    let source = HttpSource::new(&upstream.base_url, key, upstream.timeout)?;
+    let writer = Writer::open(&config.store.path, upstream.base())?;
+    let settings = Settings {
+        poll_interval: config.sync.poll_interval,
+        history: history(config),
+        max_concurrency: upstream.max_concurrency,
+        max_requests_per_minute: upstream.max_requests_per_minute.get(),
+        seed: rand::random(),
+    };
+    let clock: Clock = Arc::new(Timestamp::now);
+    let (engine, handle) = Engine::new(source, writer, settings, Arc::clone(&clock));
+    Ok((engine, handle, clock))
+}
+
+impl App {
+    /// Opens and binds everything `config` names. Nothing is asked of the upstream yet.
+    ///
+    /// # Errors
+    /// No API key; the file is refused (see [`crate::store::StoreError`]); a certificate can't be
+    /// read; an address can't be bound.
+    pub fn build(config: &Config) -> anyhow::Result<App> {
+        let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
+        let (engine, handle, clock) = engine(config)?;
+        let upstream_key = match config.auth.accept_upstream_key {
+            true => Some(config.api_key()?.expose()),
+            false => None,
+        };
+        let shared = Arc::new(Shared {
+            store_path: config.store.path.clone(),
+            handle: handle.clone(),
+            clock,
+            auth: Auth::new(
+                upstream_key,
+                config.auth.tokens.iter().map(|token| token.sha256),
+                config.auth.anonymous_on_loopback,
+            ),
+            base_url: config.upstream.base().to_owned(),
+            history: history(config),
+            budget_per_minute: config.upstream.max_requests_per_minute.get(),
+        });
+        let mut server = HttpServer::new(move || {
+            actix_web::App::new().configure(http::routes(Arc::clone(&shared)))
+        })
+        .disable_signals()
+        .shutdown_timeout(LAST_REQUESTS);
+        if config.server.workers > 0 {
+            server = server.workers(config.server.workers);
+        }
+        let mut addresses = Vec::new();
+        for address in &config.server.listen {
+            let listener = TcpListener::bind(address).with_context(|| {
+                format!("server.listen: {address} can't be bound; is it in use by another program?")
+            })?;
+            addresses.push(listener.local_addr()?);
+            server = match &tls {
+                Some(tls) => server.listen_rustls_0_23(listener, tls.clone())?,
+                None => server.listen(listener)?,
+            };
+        }
+        Ok(App {
+            engine,
+            handle,
+            server: server.run(),
+            addresses,
+        })
+    }
+
+    /// Where it listens; the ports are real ones also where 0 was asked for.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves and syncs until `stop`, or until either fails. Then: no new connections, requests
+    /// under way are finished, the sync is cancelled, its last write is awaited, the file closed.
+    ///
+    /// # Errors
+    /// A task that failed or ended by itself, after the other was stopped in good order.
+    pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let App {
+            engine,
+            server,
+            addresses,
+            ..
+        } = self;
+        let serving = server.handle();
+        let cancel = CancellationToken::new();
+        let mut sync = tokio::spawn(engine.run(cancel.clone()));
+        let mut server = tokio::spawn(server);
+        for address in &addresses {
+            info!(%address, "serving");
+        }
+        let failure = tokio::select! {
+            () = stop.cancelled() => None,
+            ended = &mut sync => Some(match ended {
+                Ok(Ok(())) => anyhow!("the sync ended by itself"),
+                Ok(Err(error)) => anyhow!(error).context("the sync stopped"),
+                Err(panic) => anyhow!(panic).context("the sync failed"),
+            }),
+            ended = &mut server => Some(match ended {
+                Ok(Ok(())) => anyhow!("the server ended by itself"),
+                Ok(Err(error)) => anyhow!(error).context("the server failed"),
+                Err(panic) => anyhow!(panic).context("the server failed"),
+            }),
+        };
+        stop_serving(serving, server).await;
+        cancel.cancel();
+        if !sync.is_finished() {
+            // Its failure, if it fails now, is told by the log; the first cause is `failure`.
+            let _ = sync.await;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+async fn stop_serving(serving: ServerHandle, server: tokio::task::JoinHandle<std::io::Result<()>>) {
+    if !server.is_finished() {
+        serving.stop(true).await;
+        let _ = server.await;
+    }
+}
+
+fn history(config: &Config) -> Option<std::time::Duration> {
+    match config.sync.history {
+        History::All => None,
+        History::Back(span) => Some(span),
+    }
+}
+
+fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
+    let open = |path| File::open(path).map(BufReader::new);
+    let chain = open(&tls.cert)
+        .map_err(anyhow::Error::from)
+        .and_then(|file| Ok(CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>()?))
+        .with_context(|| {
+            format!(
+                "server.tls_cert: {} is no PEM file of certificates",
+                tls.cert.display()
+            )
+        })?;
+    let key = open(&tls.key)
+        .map_err(anyhow::Error::from)
+        .and_then(|file| Ok(PrivateKeyDer::from_pem_reader(file)?))
+        .with_context(|| {
+            format!(
+                "server.tls_key: {} is no PEM file of a private key",
+                tls.key.display()
+            )
+        })?;
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .with_context(|| {
+            format!(
+                "server.tls_cert and server.tls_key: {} and {} do not fit together",
+                tls.cert.display(),
+                tls.key.display()
+            )
+        })
+}
