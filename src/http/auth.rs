@@ -1,6 +1,9 @@
 //! Who may read: a bearer token that is the upstream key or one of the named tokens.
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use std::net::IpAddr;
+
+use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap};
+use actix_web::http::uri::Authority;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -12,8 +15,8 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// `tokens` are SHA-256 digests of the tokens' text. `anonymous` lets everybody in; that the
-    /// server then listens on loopback addresses only is the caller's to make sure.
+    /// `tokens` are SHA-256 digests of the tokens' text. `anonymous` lets in whoever reaches the
+    /// server; that it then listens on loopback addresses only is the caller's to make sure.
     pub fn new(
         upstream_key: Option<&str>,
         tokens: impl IntoIterator<Item = [u8; 32]>,
@@ -30,7 +33,7 @@ impl Auth {
     /// said, so that the time taken tells nothing of which was nearly right.
     pub(super) fn permits(&self, headers: &HeaderMap) -> bool {
         if self.anonymous {
-            return true;
+            return names_loopback(headers);
         }
         let Some(token) = bearer(headers) else {
             return false;
@@ -42,6 +45,24 @@ impl Auth {
             .fold(Choice::from(0), |any, known| any | matches(known))
             .into()
     }
+}
+
+/// Whether the request is for this machine by a name that is its own. A web page from elsewhere
+/// can give its own name a loopback address and have the browser read from there (DNS rebinding);
+/// without a token, the name is all that gives it away. Browsers always send it.
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else {
+        return true;
+    };
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else {
+        return false;
+    };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 fn digest(token: &[u8]) -> [u8; 32] {
@@ -98,6 +119,21 @@ mod tests {
     fn anything_else_stays_shut(#[case] value: &str) {
         assert!(!auth().permits(&with(value)));
         assert!(!Auth::new(None, [], false).permits(&with(value)));
+    }
+
+    #[rstest]
+    #[case("localhost:8080", true)]
+    #[case("127.0.0.1", true)]
+    #[case("127.1.2.3:80", true)]
+    #[case("[::1]:8080", true)]
+    #[case("rebound.example:8080", false)]
+    #[case("127.0.0.1.example", false)]
+    #[case("192.168.0.1", false)]
+    #[case("", false)]
+    fn the_anonymous_mode_answers_only_to_loopback_names(#[case] host: &str, #[case] open: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+        assert_eq!(Auth::new(None, [], true).permits(&headers), open, "{host}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::freshness::{EntityTag, Freshness, Origin};
 use super::params::{self, CallId};
 use super::worker::{Known, Worker};
 use crate::model::CallKey;
+use crate::store::Held;
 use crate::sync::Fetched;
 
 /// A client waits this long for the upstream, at most.
@@ -58,37 +59,32 @@ pub async fn get(
     key: &CallKey,
 ) -> Result<HttpResponse, Failure> {
     let directives = Directives::of(headers);
-    let known = worker.look_up(key)?;
-    let acceptable = match known {
-        Known::Call { age, .. } => directives.accept(age),
+    let asked = match worker.look_up(key)? {
+        Known::Call { call, age } if directives.accept(age) => {
+            return Ok(respond(headers, call, age, worker.origin()));
+        }
         // While the upstream can be asked, its word is better: the call may be a new one.
-        Known::Absent { age } => directives.only_if_cached && directives.accept(age),
-        Known::Nothing => false,
-    };
-    if acceptable {
-        return respond(headers, key, known, worker.origin());
-    }
-    if directives.only_if_cached {
-        return Err(Failure::OnlyIfCached);
-    }
-    let asked = match known {
+        Known::Absent { age } if directives.only_if_cached && directives.accept(age) => {
+            return Err(absent(key, age, worker.origin()));
+        }
+        _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
         Known::Call { .. } => Origin::Request,
         Known::Absent { .. } | Known::Nothing => Origin::Miss,
     };
-    // Read again after the wait, whatever it came to.
+    // Looked up again after the wait: the replica may know more by now.
     match fetch(worker, key).await {
-        Fetched::Found => respond(headers, key, worker.look_up(key)?, asked),
-        Fetched::NotFound => Err(Failure::no_such_call(
-            key,
-            Freshness {
-                origin: asked,
-                age: 0,
-                stored: false,
-            },
-        )),
+        Fetched::Found => match worker.look_up(key)? {
+            Known::Call { call, age } => Ok(respond(headers, call, age, asked)),
+            // Changed in between, so that the key is not its any more.
+            Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable {
+                retry_after: RETRY_AFTER,
+            }),
+        },
+        Fetched::NotFound => Err(absent(key, 0, asked)),
         Fetched::Unavailable { retry_after } => match worker.look_up(key)? {
+            Known::Call { call, age } => Ok(respond(headers, call, age, Origin::ReplicaOffline)),
+            Known::Absent { age } => Err(absent(key, age, Origin::ReplicaOffline)),
             Known::Nothing => Err(Failure::Unavailable { retry_after }),
-            known => respond(headers, key, known, Origin::ReplicaOffline),
         },
     }
 }
@@ -103,48 +99,36 @@ async fn fetch(worker: &Worker, key: &CallKey) -> Fetched {
     }
 }
 
-/// What is known, as an answer of `origin`.
-fn respond(
-    headers: &HeaderMap,
-    key: &CallKey,
-    known: Known,
-    origin: Origin,
-) -> Result<HttpResponse, Failure> {
-    let (call, age) = match known {
-        Known::Call { call, age } => (call, age),
-        Known::Absent { age } => {
-            let stored = false;
-            return Err(Failure::no_such_call(
-                key,
-                Freshness {
-                    origin,
-                    age,
-                    stored,
-                },
-            ));
-        }
-        // The upstream sent the call and the file has it no more: changed in between.
-        Known::Nothing => {
-            return Err(Failure::Unavailable {
-                retry_after: RETRY_AFTER,
-            });
-        }
-    };
+/// The call, or that the client has it already.
+fn respond(headers: &HeaderMap, call: Held, age: u64, origin: Origin) -> HttpResponse {
     let tag = EntityTag::new(call.body_hash);
     let mut response = if tag.is_known_to(headers) {
         HttpResponse::new(StatusCode::NOT_MODIFIED)
     } else {
         super::json_response(StatusCode::OK, call.body)
     };
-    let stored = true;
     tag.write(response.headers_mut());
-    Freshness {
+    let freshness = Freshness {
         origin,
         age,
-        stored,
-    }
-    .write(response.headers_mut());
-    Ok(response)
+        stored: true,
+    };
+    freshness.write(response.headers_mut());
+    response
+}
+
+/// The 404 of somebody who knows.
+fn absent(key: &CallKey, age: u64, origin: Origin) -> Failure {
+    let name = match key {
+        CallKey::Id(id) => format!("ID {id}"),
+        CallKey::Sid(sid) => format!("SID {sid}"),
+    };
+    let freshness = Some(Freshness {
+        origin,
+        age,
+        stored: false,
+    });
+    Failure::NoSuchCall { name, freshness }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, PRAGMA};
 /// have no time ahead of them in which they are declared fresh.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directives {
-    /// The oldest acceptable answer, in seconds; `no-cache` is zero tolerance, even of age 0.
+    /// `None`: an answer of any age will do.
     oldest: Option<Oldest>,
     /// Never ask the upstream.
     pub only_if_cached: bool,
@@ -17,7 +17,8 @@ pub struct Directives {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Oldest {
-    Unasked,
+    /// `no-cache`: not even one of this second.
+    Never,
     Seconds(u64),
 }
 
@@ -41,7 +42,7 @@ impl Directives {
     pub fn accept(&self, age: u64) -> bool {
         match self.oldest {
             None => true,
-            Some(Oldest::Unasked) => false,
+            Some(Oldest::Never) => false,
             Some(Oldest::Seconds(oldest)) => age <= oldest,
         }
     }
@@ -76,7 +77,7 @@ impl Read {
         let by_age = |age: u64| Oldest::Seconds(age.saturating_add(stale));
         Directives {
             oldest: match self.no_cache {
-                true => Some(Oldest::Unasked),
+                true => Some(Oldest::Never),
                 false => self.max_age.map(by_age),
             },
             only_if_cached: self.only_if_cached,
@@ -92,18 +93,24 @@ fn seconds(argument: &str) -> u64 {
     argument.parse().unwrap_or(u64::MAX)
 }
 
-/// Goes through the members of all headers of one name. No directive that is honoured has a comma
-/// in its argument, so one inside a quoted argument only makes parts that mean nothing.
+/// Goes through the members of all headers of one name. A comma in a quoted argument ends none.
 fn each(headers: &HeaderMap, name: HeaderName, mut member: impl FnMut(&str, Option<&str>)) {
     let texts = headers
         .get_all(name)
         .filter_map(|value| value.to_str().ok());
-    for part in texts.flat_map(|text| text.split(',')) {
-        match part.split_once('=') {
-            Some((name, argument)) => {
-                member(name.trim(), Some(argument.trim().trim_matches('"')));
+    for text in texts {
+        let mut quoted = false;
+        let members = text.split(|character| {
+            quoted ^= character == '"';
+            character == ',' && !quoted
+        });
+        for part in members {
+            match part.split_once('=') {
+                Some((name, argument)) => {
+                    member(name.trim(), Some(argument.trim().trim_matches('"')));
+                }
+                None => member(part.trim(), None),
             }
-            None => member(part.trim(), None),
         }
     }
 }
@@ -127,6 +134,7 @@ mod tests {
     #[rstest]
     #[case("", &[])]
     #[case("no-store, min-fresh=60, unknown=no-cache", &[])]
+    #[case("extension=\"a, no-cache, b\"", &[])]
     #[case("max-stale", &[])]
     #[case("max-stale=3", &[])]
     #[case("no-cache", &[0, 5, 6, 1_000_000])]

@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::freshness::Freshness;
 use super::json;
 use super::params::InvalidInteger;
-use crate::model::CallKey;
 use crate::store::StoreError;
 
 /// Why a request gets no resource. What it displays is the `detail` that the client reads.
@@ -91,17 +90,6 @@ impl InvalidInteger {
 }
 
 impl Failure {
-    /// The call that was asked for does not exist, as far as `freshness` knows.
-    pub fn no_such_call(key: &CallKey, freshness: Freshness) -> Failure {
-        Failure::NoSuchCall {
-            name: match key {
-                CallKey::Id(id) => format!("ID {id}"),
-                CallKey::Sid(sid) => format!("SID {sid}"),
-            },
-            freshness: Some(freshness),
-        }
-    }
-
     fn status(&self) -> StatusCode {
         match self {
             Failure::Unauthorized => StatusCode::UNAUTHORIZED,

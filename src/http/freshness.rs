@@ -31,7 +31,7 @@ pub struct Freshness {
     pub origin: Origin,
     /// Seconds since it was last verified.
     pub age: u64,
-    /// The upstream was asked, and its answer is kept.
+    /// The replica holds it now. Told where the upstream was asked.
     pub stored: bool,
 }
 

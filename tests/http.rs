@@ -1,0 +1,15 @@
+//! What a client of the edge sees: a real socket, a real file, the real engine. Only the upstream
+//! is a fake, which the tests change and cut off at will.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail where it stands"
+)]
+
+#[path = "http/edge.rs"]
+mod edge;
+#[path = "http/serving.rs"]
+mod serving;
+#[path = "http/surface.rs"]
+mod surface;

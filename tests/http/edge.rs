@@ -1,0 +1,315 @@
+//! An edge on a port of its own, the upstream behind it, and a client that sends a path as it is
+//! written.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer};
+use burki_edge::http::{Auth, Shared, routes};
+use burki_edge::model::{Call, CallKey, Timestamp};
+use burki_edge::store::Writer;
+use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncStatus};
+use burki_edge::upstream::{
+    Answer, CallSource, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError,
+};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+pub const KEY: &str = "burki_0123456789abcdefghijklmnopqrstuv";
+pub const TOKEN: &str = "a named token";
+pub const BASE_URL: &str = "https://upstream.test";
+
+/// Far more than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A Burki upstream: what it has, whether it answers, and what it was asked.
+#[derive(Clone, Default)]
+pub struct Upstream(Arc<Mutex<World>>);
+
+#[derive(Default)]
+struct World {
+    /// In the list's order.
+    calls: Vec<Call>,
+    fails: Option<ErrorKind>,
+    points: Vec<CallKey>,
+}
+
+impl Upstream {
+    pub fn holding(bodies: &[&str]) -> Upstream {
+        let upstream = Upstream::default();
+        for body in bodies {
+            upstream.put(body);
+        }
+        upstream
+    }
+
+    /// Creates or replaces a call.
+    pub fn put(&self, body: &str) {
+        let call = Call::from_json(body).unwrap();
+        let mut world = self.0.lock().unwrap();
+        world.calls.retain(|other| other.id != call.id);
+        world.calls.push(call);
+        let newest_first =
+            |call: &Call| std::cmp::Reverse((call.started_at.is_none(), call.started_at));
+        world.calls.sort_by_key(newest_first);
+    }
+
+    pub fn delete(&self, id: i64) {
+        self.0.lock().unwrap().calls.retain(|call| call.id != id);
+    }
+
+    pub fn fail(&self, kind: ErrorKind) {
+        self.0.lock().unwrap().fails = Some(kind);
+    }
+
+    /// The single calls it was asked for since the last time.
+    pub fn asked(&self) -> Vec<CallKey> {
+        std::mem::take(&mut self.0.lock().unwrap().points)
+    }
+}
+
+impl CallSource for Upstream {
+    async fn fetch(&self, request: &Request) -> Result<Reply, UpstreamError> {
+        let mut world = self.0.lock().unwrap();
+        if let Request::Call(key) = request {
+            world.points.push(key.clone());
+        }
+        if let Some(kind) = world.fails {
+            return Err(UpstreamError::new(kind));
+        }
+        let answer = match request {
+            Request::Identity => Answer::Identity(Some(7)),
+            Request::List(query) => Answer::Page(world.page(query)),
+            Request::Count { .. } => Answer::Count(world.calls.len() as u64),
+            Request::Call(key) => {
+                let asked = |call: &&Call| match key {
+                    CallKey::Id(id) => call.id == *id,
+                    CallKey::Sid(sid) => call.call_sid == *sid,
+                };
+                let found = world.calls.iter().find(asked).cloned();
+                found.map_or(Answer::NotFound, |call| Answer::Call(Box::new(call)))
+            }
+        };
+        Ok(Reply {
+            answer,
+            retry_after: None,
+        })
+    }
+}
+
+impl World {
+    fn page(&self, query: &ListQuery) -> Page {
+        let within = |call: &&Call| {
+            query.from.is_none_or(|from| call.started_at >= Some(from))
+                && (query.to).is_none_or(|to| call.started_at.is_some_and(|start| start <= to))
+                && (query.status.as_ref()).is_none_or(|status| call.status == *status)
+        };
+        let matching: Vec<Call> = self.calls.iter().filter(within).cloned().collect();
+        Page {
+            total: Some(matching.len() as u64),
+            calls: matching
+                .into_iter()
+                .skip(query.skip)
+                .take(query.limit)
+                .collect(),
+        }
+    }
+}
+
+/// A running edge. Its clock stands until it is moved.
+pub struct Edge {
+    pub upstream: Upstream,
+    pub handle: Handle,
+    address: SocketAddr,
+    now: Arc<AtomicI64>,
+    server: ServerHandle,
+    cancel: CancellationToken,
+    _directory: TempDir,
+}
+
+impl Edge {
+    /// An edge that has read all of `upstream`.
+    pub async fn synced(upstream: Upstream) -> Edge {
+        let edge = Edge::start(upstream, |_| {});
+        edge.until(|status| status.phase == Phase::Live).await;
+        edge
+    }
+
+    pub fn start(upstream: Upstream, adjust: impl FnOnce(&mut Shared)) -> Edge {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("replica.db");
+        let writer = Writer::open(&path, BASE_URL).unwrap();
+        let start = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
+        let now = Arc::new(AtomicI64::new(start.as_micros()));
+        let clock: Clock = {
+            let now = Arc::clone(&now);
+            Arc::new(move || Timestamp::from_micros(now.load(Ordering::SeqCst)))
+        };
+        let settings = Settings {
+            poll_interval: Duration::from_secs(3600),
+            history: None,
+            max_concurrency: 4,
+            max_requests_per_minute: 100_000,
+            seed: 1,
+        };
+        let (engine, handle) = Engine::new(upstream.clone(), writer, settings, Arc::clone(&clock));
+        let cancel = CancellationToken::new();
+        tokio::spawn(engine.run(cancel.clone()));
+
+        let mut shared = Shared {
+            store_path: path,
+            handle: handle.clone(),
+            clock,
+            auth: Auth::new(Some(KEY), [Sha256::digest(TOKEN).into()], false),
+            base_url: BASE_URL.to_owned(),
+            history: None,
+            budget_per_minute: 120,
+        };
+        adjust(&mut shared);
+        let shared = Arc::new(shared);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = HttpServer::new(move || App::new().configure(routes(Arc::clone(&shared))))
+            .workers(1)
+            .disable_signals()
+            .listen(listener)
+            .unwrap()
+            .run();
+        let stop = server.handle();
+        tokio::spawn(server);
+        Edge {
+            upstream,
+            handle,
+            address,
+            now,
+            server: stop,
+            cancel,
+            _directory: directory,
+        }
+    }
+
+    /// Waits for the sync to be in a state.
+    pub async fn until(&self, reached: impl Fn(&SyncStatus) -> bool) {
+        let mut status = self.handle.status();
+        let reached = status.wait_for(|status| reached(status));
+        let waited = tokio::time::timeout(DEADLINE, reached).await;
+        waited.expect("in time").expect("the engine runs");
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.load(Ordering::SeqCst))
+    }
+
+    pub fn pass(&self, seconds: i64) {
+        self.now.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    /// Lets time pass, and reads the head again.
+    pub async fn sync_after(&self, seconds: i64) {
+        self.pass(seconds);
+        let now = self.now();
+        self.handle.sync_now();
+        self.until(|status| status.last_success_at == Some(now))
+            .await;
+    }
+
+    /// Cuts the upstream off, and waits until the edge knows.
+    pub async fn go_offline(&self, kind: ErrorKind) {
+        self.upstream.fail(kind);
+        self.handle.sync_now();
+        self.until(|status| status.consecutive_errors > 0).await;
+    }
+
+    pub fn get(&self, path: &str) -> Received {
+        self.get_with(path, &[])
+    }
+
+    pub fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Received {
+        self.send("GET", path, Some(&format!("Bearer {KEY}")), headers)
+    }
+
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        headers: &[(&str, &str)],
+    ) -> Received {
+        let mut request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+        for (name, value) in authorization
+            .map(|value| ("Authorization", value))
+            .iter()
+            .chain(headers)
+        {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        Received::read(&answer)
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        // The order is given at once; nobody waits for its end.
+        drop(self.server.stop(false));
+    }
+}
+
+/// An answer, as it came over the wire.
+#[derive(Debug)]
+pub struct Received {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Received {
+    fn read(answer: &str) -> Received {
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap();
+        let headers = lines.map(|line| line.split_once(": ").unwrap());
+        Received {
+            status: status.parse().unwrap(),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn cache_status(&self) -> &str {
+        self.header("cache-status").unwrap_or_default()
+    }
+
+    pub fn age(&self) -> Option<u64> {
+        self.header("age").map(|age| age.parse().unwrap())
+    }
+
+    /// All headers but `Date`, in order of name.
+    pub fn sorted_headers(&self) -> Vec<(&str, &str)> {
+        let headers = self.headers.iter().filter(|(name, _)| name != "date");
+        let mut headers: Vec<_> = headers
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        headers.sort_unstable();
+        headers
+    }
+}

@@ -1,0 +1,329 @@
+//! The shapes of the answers: what the upstream was captured saying, and the edge's own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burki_edge::http::Auth;
+use burki_edge::sync::Phase;
+use burki_edge::upstream::ErrorKind;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::edge::{Edge, KEY, TOKEN, Upstream};
+
+const CAPTURES: &str = include_str!("../fixtures/captures.jsonl");
+
+const CALL: &str = r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":"2026-08-15T07:16:08","call_meta":{"n":1.10}}"#;
+const UNAUTHORIZED: &str =
+    r#"{"detail":"Authentication required. Provide a valid API key or login session."}"#;
+
+#[derive(Deserialize)]
+struct Capture {
+    request: CapturedRequest,
+    response: CapturedResponse,
+}
+
+#[derive(Deserialize)]
+struct CapturedRequest {
+    method: String,
+    path: String,
+    headers: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct CapturedResponse {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Capture {
+    /// Whether it is about what this edge serves: single calls, and paths that nobody has.
+    fn is_served(&self) -> bool {
+        let path = self.request.path.as_str();
+        let hosted_elsewhere = ["count", "stats", "analytics", "export"];
+        let single = path.strip_prefix("/api/v1/calls/").is_some_and(|below| {
+            let segment = below.strip_prefix("sid/").unwrap_or(below);
+            !segment.is_empty()
+                && !segment.contains(['/', '?'])
+                && !hosted_elsewhere.contains(&segment)
+        });
+        single || path.contains("nope/nope") || path == "/nope" || path.contains("search")
+    }
+
+    /// The captured server is a self-hosted one; a hosted one leaves the link out of its 422.
+    fn hosted_body(&self) -> String {
+        match self.response.body.find(r#","url":"#) {
+            Some(link) if self.response.status == 422 => {
+                format!("{}}}]}}", &self.response.body[..link])
+            }
+            _ => self.response.body.clone(),
+        }
+    }
+}
+
+fn captures() -> Vec<Capture> {
+    let lines = CAPTURES.lines().map(serde_json::from_str);
+    let captures: Vec<Capture> = lines.collect::<Result<_, _>>().unwrap();
+    captures.into_iter().filter(Capture::is_served).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_upstream_was_captured_answering_is_answered_byte_for_byte() {
+    let captures = captures();
+    let found = captures
+        .iter()
+        .filter(|capture| capture.response.status == 200);
+    let bodies: Vec<&str> = found.map(|capture| &*capture.response.body).collect();
+    let edge = Edge::synced(Upstream::holding(&bodies)).await;
+    let mut compared = 0;
+    for capture in captures.iter().filter(|c| c.request.method != "HEAD") {
+        let (request, expected) = (&capture.request, &capture.response);
+        let key = format!("Bearer {KEY}");
+        let authorization = match &request.headers {
+            Some(headers) => headers.get("Authorization").map(String::as_str),
+            None => Some(key.as_str()),
+        };
+        let answer = edge.send(&request.method, &request.path, authorization, &[]);
+        let context = format!("{} {}", request.method, request.path);
+        assert_eq!(answer.status, expected.status, "{context}");
+        assert_eq!(answer.body, capture.hosted_body(), "{context}");
+        for name in ["content-type", "www-authenticate"] {
+            let captured = expected.headers.get(name).map(String::as_str);
+            assert_eq!(answer.header(name), captured, "{context}: {name}");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, 24);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_the_same_by_every_spelling_of_its_path() {
+    let sid = r#"{"id":6,"call_sid":"v3:aB/_é","status":"completed","started_at":null}"#;
+    let edge = Edge::synced(Upstream::holding(&[CALL, sid])).await;
+    for path in [
+        "/api/v1/calls/5",
+        "/api/v1/calls/5/",
+        "/api/v1/calls/005",
+        "/api/v1/calls/+5",
+        "/api/v1/calls/5.0?ignored=1",
+        "/api/v1/calls/%20%35%0A",
+        "/api/v1/calls/sid/CA5",
+        "/api/v1/calls/sid/CA5/",
+        "/api/v1/calls/sid/%43A5",
+        "http://edge/api/v1/calls/5",
+    ] {
+        let answer = edge.get(path);
+        assert_eq!((answer.status, &*answer.body), (200, CALL), "{path}");
+    }
+    let answer = edge.get("/api/v1/calls/sid/ca5");
+    assert_eq!(
+        answer.body,
+        r#"{"detail":"Call with SID ca5 not found in your organization"}"#
+    );
+    // A slash separates, encoded or not, there as here.
+    let answer = edge.get("/api/v1/calls/sid/v3:aB%2F_%C3%A9");
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (404, r#"{"detail":"Not Found"}"#)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_request_gets_the_headers_of_the_get_and_no_body() {
+    let edge = Edge::synced(Upstream::holding(&[CALL])).await;
+    for path in [
+        "/api/v1/calls/5",
+        "/api/v1/calls/abc",
+        "/healthz",
+        "/edge/status",
+    ] {
+        let (get, key) = (edge.get(path), format!("Bearer {KEY}"));
+        let head = edge.send("HEAD", path, Some(&key), &[]);
+        assert_eq!(head.status, get.status, "{path}");
+        assert_eq!(head.sorted_headers(), get.sorted_headers(), "{path}");
+        assert_eq!(head.body, "", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_methods_are_told_which_ones_there_are() {
+    let edge = Edge::synced(Upstream::holding(&[CALL])).await;
+    let key = format!("Bearer {KEY}");
+    for (method, path, allow) in [
+        ("POST", "/api/v1/calls/5", "GET, HEAD"),
+        ("OPTIONS", "/api/v1/calls/abc", "GET, HEAD"),
+        ("DELETE", "/api/v1/calls/sid/CA5/", "GET, HEAD"),
+        ("PUT", "/edge/status", "GET, HEAD"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("GET", "/edge/sync", "POST"),
+    ] {
+        let answer = edge.send(method, path, Some(&key), &[]);
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_eq!(answer.body, r#"{"detail":"Method Not Allowed"}"#);
+        assert_eq!(answer.header("allow"), Some(allow));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_upstream_serves_is_not_mistaken_for_a_missing_call() {
+    let edge = Edge::synced(Upstream::holding(&[CALL])).await;
+    for path in [
+        "/api/v1/calls",
+        "/api/v1/calls/?limit=5",
+        "/api/v1/calls/stats",
+        "/api/v1/calls/5/transcripts",
+    ] {
+        let answer = edge.get(path);
+        assert_eq!(answer.status, 501, "{path}");
+        assert!(
+            answer.body.contains("not served by this edge yet"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_but_health_is_told_without_a_valid_token() {
+    let edge = Edge::synced(Upstream::holding(&[CALL])).await;
+    for (method, path) in [
+        ("GET", "/api/v1/calls/5"),
+        ("GET", "/api/v1/calls/abc"),
+        ("HEAD", "/api/v1/calls/5"),
+        ("POST", "/api/v1/calls/5"),
+        ("GET", "/api/v1/calls"),
+        ("GET", "/edge/status"),
+        ("POST", "/edge/sync"),
+        ("GET", "/nope"),
+        ("GET", "/healthz/x"),
+    ] {
+        for authorization in [None, Some("Bearer nope"), Some("Basic abc")] {
+            let answer = edge.send(method, path, authorization, &[]);
+            let body = if method == "HEAD" { "" } else { UNAUTHORIZED };
+            assert_eq!(
+                (answer.status, &*answer.body),
+                (401, body),
+                "{method} {path}"
+            );
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
+    }
+    let named = format!("bearer {TOKEN}");
+    assert_eq!(
+        edge.send("GET", "/api/v1/calls/5", Some(&named), &[]).body,
+        CALL
+    );
+    assert_eq!(
+        edge.send("GET", "/healthz", None, &[]).body,
+        r#"{"status":"alive"}"#
+    );
+    assert_eq!(
+        edge.send("GET", "/readyz/", None, &[]).body,
+        r#"{"status":"ready"}"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_anonymous_mode_asks_nobody_for_a_token() {
+    let upstream = Upstream::holding(&[CALL]);
+    let edge = Edge::start(upstream, |shared| shared.auth = Auth::new(None, [], true));
+    assert_eq!(edge.send("GET", "/edge/status", None, &[]).status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_is_alive_at_once_and_ready_when_all_was_read() {
+    let upstream = Upstream::holding(&[CALL]);
+    upstream.fail(ErrorKind::Unauthorized);
+    let edge = Edge::start(upstream, |_| {});
+    assert_eq!(edge.send("GET", "/healthz", None, &[]).status, 200);
+    let answer = edge.send("GET", "/readyz", None, &[]);
+    assert_eq!(answer.status, 503);
+    assert_eq!(
+        answer.body,
+        r#"{"status":"not ready","reason":"not all calls within sync.history were read from the upstream yet"}"#
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_tells_of_upstream_replica_and_sync() {
+    let edge = Edge::synced(Upstream::holding(&[CALL])).await;
+    let status: Value = serde_json::from_str(&edge.get("/edge/status").body).unwrap();
+    let replica = &status["replica"];
+    assert!(replica["db_bytes"].as_u64().unwrap() > 0);
+    assert!(replica["wal_bytes"].as_u64().unwrap() > 0);
+    assert!(status["upstream"]["next_attempt_at"].is_string());
+    let requests = status["sync"]["requests_last_hour"].as_u64().unwrap();
+    assert!((2..=10).contains(&requests));
+    let start = "2026-11-22T10:00:00Z";
+    let expected = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "organization_id": 7,
+        "upstream": {
+            "base_url": "https://upstream.test",
+            "state": "online",
+            "last_success_at": start,
+            "consecutive_errors": 0,
+            "last_error": null,
+            "next_attempt_at": status["upstream"]["next_attempt_at"],
+        },
+        "replica": {
+            "calls": 1,
+            "tombstones": 0,
+            "suspects": 0,
+            "unreadable": 0,
+            "coverage": {
+                "complete": true,
+                "from": null,
+                "to": start,
+                "windows": replica["coverage"]["windows"],
+                "verified": start,
+            },
+            "newest_call_at": "2026-08-15T07:16:08Z",
+            "oldest_verified_at": start,
+            "db_bytes": replica["db_bytes"],
+            "wal_bytes": replica["wal_bytes"],
+        },
+        "sync": {
+            "phase": "live",
+            "progress": 1.0,
+            "requests_last_hour": requests,
+            "budget_per_minute": 120,
+            "freshness_bound_s": null,
+        },
+    });
+    assert_eq!(status, expected);
+
+    edge.go_offline(ErrorKind::Throttled).await;
+    let status: Value = serde_json::from_str(&edge.get("/edge/status").body).unwrap();
+    assert_eq!(status["upstream"]["state"], "throttled");
+    assert_eq!(status["upstream"]["last_error"]["kind"], "throttled");
+    assert_eq!(status["upstream"]["last_error"]["at"], start);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_to_sync_reads_the_head_now() {
+    let edge = Edge::synced(Upstream::holding(&[CALL])).await;
+    edge.pass(30);
+    let now = edge.now();
+    let answer = edge.send("POST", "/edge/sync/", Some(&format!("Bearer {KEY}")), &[]);
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (202, r#"{"status":"sync requested"}"#)
+    );
+    edge.until(|status| status.last_success_at == Some(now))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_a_500_that_says_nothing_and_the_worker_serves_on() {
+    let edge = Edge::start(Upstream::holding(&[CALL]), |shared| {
+        shared.clock = Arc::new(|| panic!("of the test's making"));
+    });
+    edge.until(|status| status.phase == Phase::Live).await;
+    let answer = edge.get("/api/v1/calls/5");
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (500, r#"{"detail":"Internal Server Error"}"#)
+    );
+    assert_eq!(edge.get("/healthz").status, 200);
+}
