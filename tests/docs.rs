@@ -1,6 +1,4 @@
 //! What the documents say is what the program does.
-#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
 use std::path::Path;
 
 use burki_edge::config::Config;
