@@ -2,7 +2,8 @@
 --
 -- Instants (columns ending in _at) are microseconds since 1970-01-01T00:00:00Z:
 --     SELECT datetime(started_at / 1000000, 'unixepoch') FROM calls;
--- The year 1 (-62135596800000000) stands for "since ever".
+-- In `coverage` the year 1 (-62135596800000000) stands for "since ever", and the microsecond before
+-- it for the calls that have no start.
 -- Whatever has no column is in the text:
 --     SELECT body ->> '$.total_cost' FROM calls;
 

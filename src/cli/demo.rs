@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use serde_json::json;
+use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -50,13 +50,14 @@ enum Version {
     SelfHosted,
 }
 
-/// What somebody who tries the demo needs to know.
+/// What somebody who tries the demo needs to know; printed as it is for a program.
+#[derive(Serialize)]
 struct Scene {
     edge: String,
     upstream: String,
     key: String,
-    id: i64,
-    sid: String,
+    call_id: i64,
+    call_sid: String,
     file: PathBuf,
 }
 
@@ -151,14 +152,21 @@ fn configure(args: &Args, simulator: &Simulator, folder: &Path) -> anyhow::Resul
 
 fn scene(simulator: &Simulator, app: &App, config: &Config) -> anyhow::Result<Scene> {
     let world = simulator.world();
-    let newest = world.newest(1).into_iter().find_map(|id| world.get(id));
-    let call = newest.context("--calls: a demo needs at least one call that has started")?;
+    let newest = world
+        .newest(world.len())
+        .into_iter()
+        .filter_map(|id| world.get(id));
+    let ended = newest
+        .into_iter()
+        .find(|call| call.started_at.is_some() && call.costs.is_some());
+    let call = ended.or_else(|| world.records().next());
+    let call = call.context("--calls: a demo needs at least one call")?;
     Ok(Scene {
         edge: format!("http://{}", app.addresses()[0]),
         upstream: simulator.base_url(),
         key: world.api_key().to_owned(),
-        id: call.id,
-        sid: call.call_sid.to_string(),
+        call_id: call.id,
+        call_sid: call.call_sid.to_string(),
         file: config.store.path.clone(),
     })
 }
@@ -172,25 +180,9 @@ async fn filled(handle: Handle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn announce(scene: &Scene, out: &mut impl Write) -> std::io::Result<()> {
-    let Scene {
-        edge,
-        upstream,
-        key,
-        id,
-        sid,
-        file,
-    } = scene;
-    let ready = json!({
-        "edge": edge,
-        "upstream": upstream,
-        "key": key,
-        "call_id": id,
-        "call_sid": sid,
-        "file": file,
-    });
-    writeln!(out, "{ready}")?;
-    out.flush()
+fn announce(scene: &Scene, out: &mut impl Write) -> anyhow::Result<()> {
+    writeln!(out, "{}", serde_json::to_string(scene)?)?;
+    Ok(out.flush()?)
 }
 
 fn show(scene: &Scene, calls: usize, took: Duration, out: &mut impl Write) -> std::io::Result<()> {
@@ -198,8 +190,8 @@ fn show(scene: &Scene, calls: usize, took: Duration, out: &mut impl Write) -> st
         edge,
         upstream,
         key,
-        id,
-        sid,
+        call_id,
+        call_sid,
         file,
     } = scene;
     let auth = format!("-H 'Authorization: Bearer {key}'");
@@ -217,13 +209,13 @@ The edge mirrored {calls} calls in {took:.1} s. New ones start, end and get thei
 Try, in another terminal:
 
   1. A call by id, from the edge's own file:
-     curl -i {auth} {edge}/api/v1/calls/{id}
+     curl -i {auth} {edge}/api/v1/calls/{call_id}
   2. The same by SID:
-     curl -i {auth} {edge}/api/v1/calls/sid/{sid}
+     curl -i {auth} {edge}/api/v1/calls/sid/{call_sid}
   3. How fresh the edge is, by its own account:
      curl {auth} {edge}/edge/status
   4. Cut the upstream; the edge still answers, and says so in Age and Cache-Status:
-     curl -X POST {upstream}/simulator/cut; curl -i {auth} {edge}/api/v1/calls/{id}
+     curl -X POST {upstream}/simulator/cut; curl -i {auth} {edge}/api/v1/calls/{call_id}
   5. Mend it; the edge catches up:
      curl -X POST {upstream}/simulator/restore; curl {auth} {edge}/edge/status
 

@@ -5,6 +5,7 @@
 //! transaction, so a file on disk is always some state the replica really had.
 
 mod lock;
+mod merge;
 mod reader;
 mod rollups;
 mod schema;

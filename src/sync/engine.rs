@@ -3,24 +3,25 @@
 //! All state of the sync is here, owned by one task. Answers may come in any order; each becomes
 //! one transaction of the store, and what was read is published only after it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::budget::Budget;
+use super::clients::Clients;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
 use super::handle::{Clock, Command, Fetched, Handle, RETRY_SOON};
 use super::health::{Health, Moment, Scope};
 use super::plan::{self, Job, Next, View};
-use super::status::{Phase, SyncStatus, UpstreamState};
+use super::status::{Phase, SyncStatus};
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::store::{Learned, Merged, OpenCalls, SharedWriter, StoreError, Writer};
 use crate::upstream::{CallSource, Reply, Request, Retry, UpstreamError};
@@ -75,8 +76,7 @@ pub struct Engine<S> {
     pub(super) vanished: VecDeque<CallKey>,
     /// By instant.
     pub(super) crowds: BTreeMap<Timestamp, Crowd>,
-    pub(super) asked: VecDeque<CallKey>,
-    waiting: HashMap<CallKey, Vec<oneshot::Sender<Fetched>>>,
+    pub(super) clients: Clients,
 
     // What is under way, and when more may be.
     fetches: JoinSet<Finished>,
@@ -108,17 +108,7 @@ impl<S: CallSource> Engine<S> {
         let organization_id = writer.identity().organization_id;
         let published = Arc::new(ArcSwap::new(Arc::clone(&coverage)));
         let (commands_in, commands) = mpsc::channel(COMMANDS);
-        let (status, status_out) = watch::channel(SyncStatus {
-            state: UpstreamState::Offline,
-            last_success_at: None,
-            consecutive_errors: 0,
-            last_error: None,
-            next_attempt_at: None,
-            phase: Phase::Starting,
-            progress: 0.0,
-            requests_last_hour: 0,
-            organization_id,
-        });
+        let (status, status_out) = watch::channel(SyncStatus::starting(organization_id));
         let handle = Handle {
             commands: commands_in,
             status: status_out,
@@ -139,8 +129,7 @@ impl<S: CallSource> Engine<S> {
             follow: Vec::new(),
             vanished: VecDeque::new(),
             crowds: BTreeMap::new(),
-            asked: VecDeque::new(),
-            waiting: HashMap::new(),
+            clients: Clients::default(),
             fetches: JoinSet::new(),
             under_way: Vec::new(),
             again: Vec::new(),
@@ -228,7 +217,7 @@ impl<S: CallSource> Engine<S> {
     fn forget_wanted(&mut self, job: &Job) -> bool {
         match job {
             Job::Point(key) => {
-                self.asked.retain(|asked| asked != key);
+                self.clients.sent(key);
                 self.vanished.retain(|vanished| vanished != key);
             }
             Job::Follow(group) => self.follow.retain(|followed| followed != group),
@@ -256,7 +245,7 @@ impl<S: CallSource> Engine<S> {
             ranged_head: self.ranged_head,
             total: self.total,
             again: &self.again,
-            asked: &self.asked,
+            asked: self.clients.asked(),
             vanished: &self.vanished,
             follow: &self.follow,
             crowds: &self.crowds,
@@ -319,13 +308,18 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         self.health.failed(&error, scope, now);
         if let Job::Point(key) = &job {
-            self.tell(key, self.unavailable());
+            self.clients.tell(key, self.unavailable());
         }
         if self.is_paused() {
             // Nobody waits for an upstream that is known not to answer.
-            for key in std::mem::take(&mut self.asked) {
-                self.tell(&key, self.unavailable());
+            let unavailable = self.unavailable();
+            for job in std::mem::take(&mut self.again) {
+                match job {
+                    Job::Point(key) => self.clients.tell(&key, unavailable),
+                    job => self.again.push(job),
+                }
             }
+            self.clients.dismiss(unavailable);
         }
         Ok(())
     }
@@ -379,16 +373,10 @@ impl<S: CallSource> Engine<S> {
                 self.head_at = None;
             }
             Command::Fetch(key, reply) => {
+                self.clients.wait(key, reply);
                 if self.is_paused() {
-                    // The one who asked may have gone; then there is nobody to tell.
-                    let _ = reply.send(self.unavailable());
-                    return;
+                    self.clients.dismiss(self.unavailable());
                 }
-                let waiting = self.waiting.entry(key.clone()).or_default();
-                if waiting.is_empty() {
-                    self.asked.push_back(key);
-                }
-                waiting.push(reply);
             }
         }
     }
@@ -397,12 +385,6 @@ impl<S: CallSource> Engine<S> {
         self.health
             .paused_until()
             .is_some_and(|until| until > Instant::now())
-    }
-
-    pub(super) fn tell(&mut self, key: &CallKey, fetched: Fetched) {
-        for reply in self.waiting.remove(key).into_iter().flatten() {
-            let _ = reply.send(fetched);
-        }
     }
 
     pub(super) fn unavailable(&self) -> Fetched {
@@ -433,7 +415,7 @@ impl<S: CallSource> Engine<S> {
         if phase != self.status.borrow().phase {
             info!(?phase, calls = self.coverage.rows(), "sync");
         }
-        let status = SyncStatus {
+        self.status.send_replace(SyncStatus {
             state: self.health.state(),
             last_success_at: self.health.last_success_at(),
             consecutive_errors: self.health.consecutive_errors(),
@@ -443,7 +425,6 @@ impl<S: CallSource> Engine<S> {
             progress,
             requests_last_hour: self.budget.spent_last_hour(now.instant),
             organization_id: self.organization_id,
-        };
-        self.status.send_replace(status);
+        });
     }
 }

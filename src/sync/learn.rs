@@ -200,7 +200,9 @@ impl<S: CallSource> Engine<S> {
     fn read_on(&mut self, range: RangeInclusive<Timestamp>) {
         let job = Job::Fill(range);
         let request = plan::request(&job, self.ranged_head, &self.crowds);
-        if let Some(request) = request.filter(|_| self.asked.is_empty() && !self.is_paused()) {
+        if let Some(request) =
+            request.filter(|_| self.clients.asked().is_empty() && !self.is_paused())
+        {
             // Without room for it now, the plan finds the gap by itself.
             let _ = self.send(job, request, Instant::now());
         }
@@ -280,7 +282,8 @@ impl<S: CallSource> Engine<S> {
             ),
         };
         let stored = self.commit(learned, None).await.is_some();
-        self.tell(key, if stored { fetched } else { self.unavailable() });
+        self.clients
+            .tell(key, if stored { fetched } else { self.unavailable() });
     }
 
     async fn learn_crowd(

@@ -13,6 +13,7 @@
 
 mod backoff;
 mod budget;
+mod clients;
 mod coverage;
 mod crowd;
 mod engine;

@@ -196,3 +196,197 @@ pub fn request(
         Job::Crowd(instant) => crowds.get(instant).map(Crowd::request),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Verified, Window};
+    use crate::sync::coverage::HeadRead;
+
+    const POLL: Duration = Duration::from_secs(10);
+
+    /// A state to decide on: live, complete from 0 on, nothing under way, the head just read.
+    struct State {
+        now: Instant,
+        identified: bool,
+        coverage: Coverage,
+        head_at: Option<Instant>,
+        ranged_head: bool,
+        total: Option<u64>,
+        again: Vec<Job>,
+        asked: VecDeque<CallKey>,
+        vanished: VecDeque<CallKey>,
+        follow: Vec<OpenCalls>,
+        crowds: BTreeMap<Timestamp, Crowd>,
+        under_way: Vec<(u64, Job)>,
+        paused_until: Option<Instant>,
+        scans_paused_until: Option<Instant>,
+    }
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    fn window(from: i64, to: i64) -> Window {
+        let verified = Verified { at: at(0), seq: 1 };
+        Window {
+            from: at(from),
+            to: at(to),
+            verified,
+            rows: 0,
+            open_ended: false,
+        }
+    }
+
+    fn state(windows: &[Window]) -> State {
+        let mut coverage = Coverage::default();
+        coverage.insert_head(HeadRead {
+            from: at(1000),
+            starts: vec![at(1000)],
+            without_start: Some(0),
+            verified: Verified {
+                at: at(2000),
+                seq: 1,
+            },
+        });
+        for window in windows {
+            coverage.insert(*window);
+        }
+        let now = Instant::now() + Duration::from_secs(1000);
+        State {
+            now,
+            identified: true,
+            coverage,
+            head_at: Some(now),
+            ranged_head: false,
+            total: Some(5000),
+            again: Vec::new(),
+            asked: VecDeque::new(),
+            vanished: VecDeque::new(),
+            follow: Vec::new(),
+            crowds: BTreeMap::new(),
+            under_way: Vec::new(),
+            paused_until: None,
+            scans_paused_until: None,
+        }
+    }
+
+    fn decide(state: &State) -> Next {
+        next(&View {
+            now: state.now,
+            since: at(0),
+            poll_interval: POLL,
+            identified: state.identified,
+            coverage: &state.coverage,
+            head_at: state.head_at,
+            ranged_head: state.ranged_head,
+            total: state.total,
+            again: &state.again,
+            asked: &state.asked,
+            vanished: &state.vanished,
+            follow: &state.follow,
+            crowds: &state.crowds,
+            under_way: &state.under_way,
+            paused_until: state.paused_until,
+            scans_paused_until: state.scans_paused_until,
+        })
+    }
+
+    fn group(status: &str) -> OpenCalls {
+        OpenCalls {
+            status: status.to_owned(),
+            oldest: at(1),
+            newest: at(9),
+        }
+    }
+
+    /// Everything the plan would send, one after the other, were nothing ever answered.
+    fn order(mut state: State) -> Vec<Job> {
+        let mut jobs = Vec::new();
+        while let Next::Send(job, _) = decide(&state) {
+            state.again.retain(|again| *again != job);
+            state.under_way.push((jobs.len() as u64, job.clone()));
+            jobs.push(job);
+        }
+        jobs
+    }
+
+    #[test]
+    fn the_most_urgent_comes_first_and_nothing_comes_twice() {
+        let mut state = state(&[window(500, 699)]);
+        state.head_at = None;
+        state.total = None;
+        state.again.push(Job::Point(CallKey::Id(3)));
+        state.asked.extend([CallKey::Id(1), CallKey::Id(2)]);
+        state.vanished.push_back(CallKey::Id(9));
+        state.follow.push(group("ongoing"));
+        state.crowds.insert(at(400), Crowd::new(at(400)));
+        let expected = [
+            Job::Point(CallKey::Id(3)),
+            Job::Point(CallKey::Id(1)),
+            Job::Point(CallKey::Id(2)),
+            Job::Head,
+            Job::Follow(group("ongoing")),
+            Job::Point(CallKey::Id(9)),
+            Job::Crowd(at(400)),
+            Job::Fill(at(700)..=at(999)),
+            Job::Fill(at(401)..=at(499)),
+            Job::Fill(at(0)..=at(399)),
+            Job::Total,
+        ];
+        assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn nothing_is_read_before_it_is_known_whose_key_it_is() {
+        let mut state = state(&[]);
+        state.identified = false;
+        state.asked.push_back(CallKey::Id(1));
+        assert_eq!(order(state), [Job::Identify]);
+    }
+
+    #[test]
+    fn a_pause_holds_back_everything_and_a_pause_of_scans_only_history() {
+        let mut state = state(&[]);
+        let until = state.now + Duration::from_secs(3);
+        state.head_at = None;
+        state.asked.push_back(CallKey::Id(1));
+        state.paused_until = Some(until);
+        assert_eq!(decide(&state), Next::Sleep(until));
+        state.paused_until = Some(state.now);
+        state.scans_paused_until = Some(until);
+        state.follow.push(group("ongoing"));
+        assert_eq!(order(state), [Job::Point(CallKey::Id(1)), Job::Head]);
+    }
+
+    #[test]
+    fn a_complete_replica_sleeps_until_the_next_poll() {
+        let mut state = state(&[window(0, 999)]);
+        assert_eq!(decide(&state), Next::Sleep(state.now + POLL));
+        state.now += POLL;
+        assert!(matches!(decide(&state), Next::Send(Job::Head, _)));
+    }
+
+    #[test]
+    fn what_is_being_read_is_not_read_again() {
+        let mut state = state(&[]);
+        state.under_way.push((1, Job::Fill(at(300)..=at(600))));
+        let expected = [Job::Fill(at(601)..=at(999)), Job::Fill(at(0)..=at(299))];
+        assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn the_fill_asks_from_its_newest_end_and_for_no_lower_bound_at_the_beginning_of_time() {
+        let list = |job| match request(&job, false, &BTreeMap::new()) {
+            Some(Request::List(query)) => (query.from, query.to, query.skip, query.limit),
+            other => panic!("{other:?}"),
+        };
+        let fill = |from| Job::Fill(from..=at(9));
+        assert_eq!(
+            list(fill(Timestamp::MIN)),
+            (None, Some(at(9)), 0, PAGE_LIMIT)
+        );
+        assert_eq!(list(fill(at(5))), (Some(at(5)), Some(at(9)), 0, PAGE_LIMIT));
+        assert_eq!(list(Job::Head), (None, None, 0, PAGE_LIMIT));
+    }
+}

@@ -89,3 +89,20 @@ pub struct SyncStatus {
     /// `None` until the upstream has told, or where it never does.
     pub organization_id: Option<i64>,
 }
+
+impl SyncStatus {
+    /// Before the first request.
+    pub(super) fn starting(organization_id: Option<i64>) -> SyncStatus {
+        SyncStatus {
+            state: UpstreamState::Offline,
+            last_success_at: None,
+            consecutive_errors: 0,
+            last_error: None,
+            next_attempt_at: None,
+            phase: Phase::Starting,
+            progress: 0.0,
+            requests_last_hour: 0,
+            organization_id,
+        }
+    }
+}

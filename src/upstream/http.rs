@@ -76,25 +76,14 @@ impl CallSource for HttpSource {
     async fn fetch(&self, request: &Request) -> Result<Reply, UpstreamError> {
         let response = self.send(&wire::path_and_query(request)).await?;
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| wire::retry_after(value, Timestamp::now()));
-        let answer = match read_capped(response).await {
-            Ok(body) => wire::read(request, status, &body),
+        let retry_after = response.headers().get(RETRY_AFTER).cloned();
+        match read_capped(response).await {
+            Ok(body) => {
+                let retry_after = retry_after.as_ref().and_then(|value| value.to_str().ok());
+                wire::reply(request, status, retry_after, &body, Timestamp::now())
+            }
             Err(error) => Err(UpstreamError {
                 status: Some(status),
-                ..error
-            }),
-        };
-        match answer {
-            Ok(answer) => Ok(Reply {
-                answer,
-                retry_after,
-            }),
-            Err(error) => Err(UpstreamError {
-                retry_after,
                 ..error
             }),
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use super::{Answer, ErrorKind, ListQuery, Page, Request, UpstreamError};
+use super::{Answer, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError};
 use crate::model::{Call, CallKey, Timestamp};
 
 /// The longest pause a `Retry-After` is believed for.
@@ -64,8 +64,29 @@ fn bounds(
     }
 }
 
+/// What a whole answer says. `retry_after` is the header's value, `now` the time it came.
+pub fn reply(
+    request: &Request,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Reply, UpstreamError> {
+    let retry_after = retry_after.and_then(|value| pause(value, now));
+    match read(request, status, body) {
+        Ok(answer) => Ok(Reply {
+            answer,
+            retry_after,
+        }),
+        Err(error) => Err(UpstreamError {
+            retry_after,
+            ..error
+        }),
+    }
+}
+
 /// What `status` and `body` answer to `request`.
-pub fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamError> {
+fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamError> {
     let kind = match status {
         200 => return read_body(request, body),
         404 => match (request, detail(body)) {
@@ -217,7 +238,7 @@ fn bad_answer() -> UpstreamError {
 
 /// `Retry-After`, seconds or an HTTP date (RFC 9110 §10.2.3), capped at an hour. `None` where it
 /// is neither.
-pub fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
+fn pause(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let pause = if value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
@@ -443,7 +464,7 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                retry_after(value, now),
+                pause(value, now),
                 seconds.map(Duration::from_secs),
                 "{value:?}"
             );

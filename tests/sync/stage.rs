@@ -68,19 +68,14 @@ impl CallSource for Source {
         };
         match answer {
             Ok(answer) => {
-                let retry_after = answer
-                    .header("retry-after")
-                    .and_then(|value| wire::retry_after(value, (self.clock)()));
-                match wire::read(request, answer.status, answer.body.as_bytes()) {
-                    Ok(answer) => Ok(Reply {
-                        answer,
-                        retry_after,
-                    }),
-                    Err(error) => Err(UpstreamError {
-                        retry_after,
-                        ..error
-                    }),
-                }
+                let (status, retry_after) = (answer.status, answer.header("retry-after"));
+                wire::reply(
+                    request,
+                    status,
+                    retry_after,
+                    answer.body.as_bytes(),
+                    (self.clock)(),
+                )
             }
             Err(Fault::Hang) => {
                 tokio::time::sleep(TIMEOUT).await;

@@ -7,9 +7,6 @@
     reason = "a test may fail where it stands"
 )]
 
-#[path = "http/edge.rs"]
 mod edge;
-#[path = "http/serving.rs"]
 mod serving;
-#[path = "http/surface.rs"]
 mod surface;
