@@ -1,6 +1,6 @@
 //! How it ends: in good order when it is told to, and with a reason when it must.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burki_edge::simulator::{Fault, Flavour, Simulator, World, WorldConfig};
 
@@ -42,6 +42,21 @@ async fn told_to_end_it_finishes_what_it_was_asked_and_closes_the_file() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let log = site.folder().join("burki-edge.db-wal");
     assert_eq!(std::fs::metadata(log).map_or(0, |log| log.len()), 0);
+}
+
+#[tokio::test]
+async fn an_upstream_that_hangs_does_not_keep_it_from_ending() {
+    let simulator = serve(world(Flavour::Hosted, 100));
+    simulator.faults().always(Fault::Hang);
+    let site = Site::of(&simulator);
+    let edge = site.serve();
+    until(async || simulator.count_requests("") > 0).await;
+    let begun = Instant::now();
+    edge.process.interrupt();
+    let ended = edge.process.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // upstream.timeout is 30 seconds.
+    assert!(begun.elapsed() < Duration::from_secs(15));
 }
 
 #[test]

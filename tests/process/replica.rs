@@ -1,6 +1,7 @@
 //! The promise itself: every body is the upstream's, also without it, after a restart, and after
 //! a kill in mid-fill.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use burki_edge::model::CallKey;
@@ -73,8 +74,15 @@ async fn every_body_is_the_upstreams_and_stays_so_without_it_after_a_restart(
     edge.stop();
 }
 
+/// Lets the upstream answer the head of the list and that many pages below it, and then no more.
+pub fn answer_only(simulator: &Simulator, pages: usize) {
+    let mut faults = simulator.faults();
+    faults.times_where(pages, "date_to=", Fault::Latency(Duration::ZERO));
+    faults.always_where("date_to=", Fault::Hang);
+}
+
 /// Pages of the list asked for, other than those that follow open calls.
-fn pages(simulator: &Simulator) -> usize {
+pub fn pages(simulator: &Simulator) -> usize {
     let asked = simulator.requests();
     let pages = asked
         .iter()
@@ -87,18 +95,16 @@ fn pages(simulator: &Simulator) -> usize {
 async fn killed_in_mid_fill_it_goes_on_where_it_was() {
     const PAGES: usize = 20;
     let simulator = serve(world(Flavour::Hosted, PAGES * 1000));
-    simulator
-        .faults()
-        .always(Fault::Latency(Duration::from_millis(20)));
+    answer_only(&simulator, PAGES / 2);
     let site = Site::of(&simulator);
 
-    let mut edge = site.serve();
-    edge.process.logs("phase=Backfilling");
-    until(async || pages(&simulator) >= PAGES / 2).await;
+    let edge = site.serve();
+    until(async || pages(&simulator) > PAGES / 2).await;
     let killed = edge.process.kill();
     assert_eq!(killed.code, None);
     assert!(!killed.stderr.contains("phase=Live"));
 
+    simulator.faults().clear();
     let edge = site.serve_all();
     // Each run asks for the head, and the kill loses what was under way, four at most.
     let asked = pages(&simulator);
@@ -110,4 +116,23 @@ async fn killed_in_mid_fill_it_goes_on_where_it_was() {
         let held = reader.call(&CallKey::Id(call.id)).unwrap().unwrap();
         assert_eq!(held.body, call.text);
     }
+}
+
+#[test]
+fn its_files_are_their_owners_alone() {
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let site = Site::of(&simulator);
+    let edge = site.serve_all();
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(site.folder()).unwrap() {
+        let file = file.unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.path());
+        names.push(file.file_name().into_string().unwrap());
+    }
+    names.sort_unstable();
+    let replica = "burki-edge.db";
+    let files = ["", "-shm", "-wal", ".lock"].map(|end| format!("{replica}{end}"));
+    assert_eq!(names, files);
+    edge.stop();
 }

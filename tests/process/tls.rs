@@ -9,7 +9,7 @@ use super::site::{Edge, KEY, Site, answer, calls, client, serve, world};
 async fn a_client_that_trusts_the_certificate_reads_a_call() {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let simulator = serve(world(Flavour::Hosted, 10));
-    let site = Site::of(&simulator);
+    let mut site = Site::of(&simulator);
     site.write("cert.pem", &made.cert.pem());
     site.write("key.pem", &made.signing_key.serialize_pem());
     site.write(
@@ -31,6 +31,11 @@ async fn a_client_that_trusts_the_certificate_reads_a_call() {
     let health = |scheme: &str| format!("{scheme}://{}/healthz", edge.address);
     assert!(stranger.get(health("https")).send().await.is_err());
     assert!(stranger.get(health("http")).send().await.is_err());
+
+    assert_eq!(site.run(&["status", "--url", &edge.url]).code, Some(1));
+    site.set("SSL_CERT_FILE", "cert.pem");
+    let status = site.run(&["status", "--url", &edge.url]);
+    assert_eq!((status.code, &*status.stderr), (Some(0), ""));
     edge.stop();
 }
 
