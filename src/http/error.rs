@@ -2,6 +2,8 @@
 //!
 //! What went wrong inside the edge goes to the log; the client learns that it is a 500, no more.
 
+use std::error::Error;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -133,7 +135,9 @@ impl Failure {
 
     pub fn into_response(self) -> HttpResponse {
         match &self {
-            Failure::Store(error) => tracing::error!(%error, "the replica could not be read"),
+            Failure::Store(error) => {
+                tracing::error!(error = error as &dyn Error, "the replica could not be read");
+            }
             Failure::Panicked => tracing::error!("a request's handler panicked"),
             _ => {}
         }

@@ -1,6 +1,8 @@
 //! What a load balancer or an orchestrator asks. Answered without a token, so it says nothing of
 //! the data.
 
+use std::error::Error;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
@@ -24,7 +26,10 @@ pub fn alive() -> HttpResponse {
 pub fn ready(worker: &Worker) -> HttpResponse {
     let reason = match worker.reader().call(&CallKey::Id(0)) {
         Err(error) => {
-            tracing::error!(%error, "the replica could not be read");
+            tracing::error!(
+                error = &error as &dyn Error,
+                "the replica could not be read"
+            );
             Some("the replica's file can't be read; the log says why")
         }
         Ok(_) if !worker.is_complete() => {

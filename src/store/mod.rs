@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use reader::{Held, Reader, Totals};
 pub use writer::{Identity, Learned, Merged, OpenCalls, Writer};
 
-/// What can go wrong with the file.
+/// What can go wrong with the file. What it displays is without its source: print the chain.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{}: another burki-edge has this file open; stop it, or set another store.path", .0.display())]
@@ -49,12 +49,12 @@ pub enum StoreError {
         recorded: i64,
         found: i64,
     },
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: can't be opened; store.path needs a folder that exists and may be written to", .path.display())]
     Io {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("SQLite: {0}")]
+    #[error("SQLite failed")]
     Sqlite(#[from] rusqlite::Error),
 }
 

@@ -140,6 +140,16 @@ fn a_file_of_another_program_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
+#[test]
+fn a_file_in_no_folder_is_refused_and_the_cause_told_once() {
+    let simulator = upstream();
+    let mut site = Site::of(&simulator);
+    site.set("BURKI_EDGE_STORE__PATH", "absent/burki-edge.db");
+    refused(&site, &["serve"], &["absent/burki-edge.db", "store.path"]);
+    let ended = site.run(&["sync"]);
+    assert_eq!(ended.stderr.matches("No such file").count(), 1);
+}
+
 #[rstest]
 #[case::serve("serve")]
 #[case::sync("sync")]
