@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use tempfile::TempDir;
@@ -147,6 +147,13 @@ fn configure(args: &Args, simulator: &Simulator, folder: &Path) -> anyhow::Resul
     ];
     let mut config = Config::from_environment(settings)?;
     config.store.path = folder.join("burki-edge.db");
+    if config.store.path.exists() {
+        bail!(
+            "--folder: {} is of another demo, whose calls were invented anew for this one; remove \
+             it or name another folder",
+            config.store.path.display()
+        );
+    }
     Ok(config)
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use burki_edge::simulator::Flavour;
+use burki_edge::store::Reader;
 use serde_json::Value;
 
 use super::child::Running;
@@ -140,4 +141,25 @@ async fn the_five_commands_it_prints_do_what_it_says_of_them() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stdout.ends_with("Stopped.\n"));
     assert_eq!(files_in(&temporary), 0);
+}
+
+#[test]
+fn a_folder_that_was_given_keeps_the_file_and_is_no_other_demos() {
+    let (site, _temporary, mut demo) = start(&["--json", "--folder", "kept"]);
+    demo.prints("{");
+    demo.terminate();
+    let ended = demo.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let file = site.folder().join("kept/burki-edge.db");
+    assert!(Reader::open(&file).unwrap().totals().unwrap().calls >= 200);
+
+    let again = site.run(&["demo", "--listen", "127.0.0.1:0", "--folder", "kept"]);
+    assert_eq!(again.code, Some(1));
+    for part in [
+        "--folder",
+        "kept/burki-edge.db",
+        "remove it or name another folder",
+    ] {
+        assert!(again.stderr.contains(part), "{part}: {}", again.stderr);
+    }
 }
