@@ -1,7 +1,10 @@
 //! `burki-edge status`: what it tells of an edge that runs, and of one that does not.
 
+use std::net::SocketAddr;
+
 use burki_edge::simulator::Flavour;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 use super::site::{KEY, Site, serve, until, world};
 
@@ -103,10 +106,16 @@ fn a_token_the_edge_does_not_know_is_told_apart_from_no_edge() {
 fn where_no_edge_answers_it_tells_what_the_file_holds() {
     let simulator = serve(world(Flavour::Hosted, 500));
     let mut site = Site::of(&simulator);
-    // A port that nobody listens on while the listener is not accepting: it is closed at once.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
+    // Bound, so that it is nobody else's, and not listening.
+    let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    silent.bind(&any.into()).unwrap();
+    let address = silent
+        .local_addr()
+        .unwrap()
+        .as_socket()
+        .unwrap()
+        .to_string();
     site.set("BURKI_EDGE_SERVER__LISTEN", &address);
 
     let without = site.run(&["status"]);
