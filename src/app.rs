@@ -173,7 +173,11 @@ fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
     let open = |path| File::open(path).map(BufReader::new);
     let chain = open(&tls.cert)
         .map_err(anyhow::Error::from)
-        .and_then(|file| Ok(CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>()?))
+        .and_then(|file| {
+            let chain = CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>()?;
+            anyhow::ensure!(!chain.is_empty(), "no items found");
+            Ok(chain)
+        })
         .with_context(|| {
             format!(
                 "server.tls_cert: {} is no PEM file of certificates",

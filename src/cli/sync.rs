@@ -86,6 +86,9 @@ async fn filled(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<()> 
                 return Ok(());
             }
         }
-        status.changed().await?;
+        if status.changed().await.is_err() {
+            // The engine has ended, and says itself why.
+            return std::future::pending().await;
+        }
     }
 }

@@ -1,0 +1,516 @@
+//! The rules of `src/lib.rs`, held against the source: who may know whom, and how the code is
+//! written. Each rule is also shown a text that breaks it.
+//!
+//! The source is read as text, without comments, literals and tests: what is left is enough to
+//! tell a name.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+use std::fs;
+use std::path::Path;
+
+/// What each module may name of this crate, itself aside.
+const MAY_KNOW: [(&str, &[&str]); 12] = [
+    (
+        "app",
+        &["config", "http", "model", "store", "sync", "upstream"],
+    ),
+    (
+        "cli",
+        &[
+            "app",
+            "config",
+            "model",
+            "simulator",
+            "store",
+            "sync",
+            "telemetry",
+            "upstream",
+        ],
+    ),
+    ("config", &[]),
+    ("http", &["model", "store", "sync"]),
+    ("lib", &[]),
+    ("main", &["cli"]),
+    ("model", &[]),
+    ("simulator", &["model"]),
+    ("store", &["model"]),
+    ("sync", &["model", "store", "upstream"]),
+    ("telemetry", &[]),
+    ("upstream", &["model"]),
+];
+
+/// Where a name may stand: paths below `src/` begin so. A folder ends in a slash.
+const CONFINED: [(&str, &[&str]); 10] = [
+    ("rusqlite", &["store/", "analysis/"]),
+    ("reqwest", &["upstream/"]),
+    ("actix_web", &["app.rs", "http/", "simulator/"]),
+    // One asks the engine and the file's writer for nothing but to be composed and run.
+    ("Writer", &["app.rs", "store/", "sync/"]),
+    ("SharedWriter", &["store/", "sync/"]),
+    ("Engine", &["app.rs", "sync/"]),
+    ("HttpSource", &["app.rs", "cli/status.rs", "upstream/"]),
+    // Standard output is the command line's; the engine and the server have a log.
+    ("stdout", &["cli/", "main.rs"]),
+    ("indicatif", &["cli/"]),
+    ("anyhow", &["app.rs", "cli/"]),
+];
+
+/// Who asks the clock. All others are told the time.
+const CLOCKS: [&str; 4] = [
+    "app.rs",
+    "cli/",
+    "model/timestamp.rs",
+    // The date in a Retry-After means the time of its arrival.
+    "upstream/http.rs",
+];
+
+/// Lines of a file, its tests not counted.
+const LONGEST: usize = 400;
+
+/// Files that may be longer, and why.
+const LONGER: [(&str, &str); 1] = [(
+    "sync/engine.rs",
+    "the one owner of the sync's state; what answers mean is in learn.rs already",
+)];
+
+/// What a file holds besides comments, literals and tests.
+struct Code {
+    /// Those are blank, so that lines are where they were.
+    text: String,
+    /// Without the lines of tests.
+    lines: usize,
+}
+
+impl Code {
+    fn of(source: &str) -> Code {
+        let mut text = without_words(source);
+        let mut lines = source.lines().count();
+        while let Some(start) = text.find("#[cfg(test)]") {
+            let end = item_end(&text, start);
+            lines -= text[start..end].lines().count();
+            let blanked: String = text[start..end].chars().map(blank).collect();
+            text.replace_range(start..end, &blanked);
+        }
+        Code { text, lines }
+    }
+
+    /// Identifiers, and by itself any other character that is no white space and no slash.
+    fn tokens(&self) -> Vec<&str> {
+        let mut tokens = Vec::new();
+        let mut rest = self.text.as_str();
+        while let Some(first) = rest.chars().next() {
+            let name = rest.find(|c: char| !is_name(c)).unwrap_or(rest.len());
+            let length = name.max(first.len_utf8() * usize::from(name == 0));
+            let (token, after) = rest.split_at(length);
+            if !first.is_whitespace() && first != '/' {
+                tokens.push(token);
+            }
+            rest = after;
+        }
+        tokens
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Where the item ends that an attribute at `start` belongs to: at its semicolon or its brace.
+fn item_end(text: &str, start: usize) -> usize {
+    let mut depth = 0_usize;
+    for (at, c) in text[start..].char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 && matches!(c, ';' | '}') {
+            return start + at + 1;
+        }
+    }
+    text.len()
+}
+
+fn blank(c: char) -> char {
+    if c == '\n' { '\n' } else { ' ' }
+}
+
+/// `source` with every comment and literal blank, but for the slashes that say where a comment is.
+fn without_words(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(first) = rest.chars().next() {
+        let in_name = out.chars().next_back().is_some_and(is_name);
+        let words = match words(rest, in_name) {
+            0 => {
+                out.push(first);
+                first.len_utf8()
+            }
+            length => {
+                let (mark, words) = match rest.starts_with("//") {
+                    true => ("//", &rest[2..length]),
+                    false => ("", &rest[..length]),
+                };
+                out.push_str(mark);
+                out.extend(words.chars().map(blank));
+                length
+            }
+        };
+        rest = &rest[words..];
+    }
+    out
+}
+
+/// The length of the comment or literal that `rest` begins with.
+fn words(rest: &str, in_name: bool) -> usize {
+    let to = |end: &str, from: usize| {
+        let found = rest[from..].find(end);
+        found.map_or(rest.len(), |at| from + at + end.len())
+    };
+    if rest.starts_with("//") {
+        return rest.find('\n').unwrap_or(rest.len());
+    }
+    if rest.starts_with("/*") {
+        return to("*/", 2);
+    }
+    if rest.starts_with('"') {
+        return quoted(rest, '"');
+    }
+    let hashes = rest.strip_prefix('r').map_or("", |raw| {
+        &raw[..raw.len() - raw.trim_start_matches('#').len()]
+    });
+    if !in_name && rest.starts_with('r') && rest[1 + hashes.len()..].starts_with('"') {
+        return to(&format!("\"{hashes}"), 2 + hashes.len());
+    }
+    // A lifetime has no quote at its end.
+    let character = rest.strip_prefix('\'').map(|after| after.chars());
+    match character.map(|mut after| (after.next(), after.next())) {
+        Some((Some('\\'), _) | (_, Some('\''))) => quoted(rest, '\''),
+        _ => 0,
+    }
+}
+
+fn quoted(rest: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        if c == quote && !escaped {
+            return at + 1;
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    rest.len()
+}
+
+/// `http` of `http/auth.rs`.
+fn module(path: &str) -> &str {
+    let name = path.split('/').next().unwrap();
+    name.trim_end_matches(".rs")
+}
+
+/// How many `super` lead from a file's own module to the root of the crate.
+fn depth(path: &str) -> usize {
+    match path {
+        "lib.rs" | "main.rs" => 0,
+        _ => path.trim_end_matches("/mod.rs").split('/').count(),
+    }
+}
+
+/// The crate's modules that a file names by a path from its root.
+fn named_modules<'a>(path: &str, tokens: &[&'a str]) -> Vec<&'a str> {
+    let mut named = Vec::new();
+    for at in 0..tokens.len() {
+        let root = match tokens[at] {
+            "crate" | "burki_edge" => Some(at + 1),
+            _ => super_path(tokens, at, depth(path)),
+        };
+        let Some(from) = root else { continue };
+        if tokens.get(from..from + 2) == Some(&[":", ":"]) {
+            named.extend(first_names(&tokens[from + 2..]));
+        }
+    }
+    named
+}
+
+/// Behind exactly `depth` times `super`, joined by `::`, that begin at `at`.
+fn super_path(tokens: &[&str], at: usize, depth: usize) -> Option<usize> {
+    let before = at.checked_sub(1).map(|before| tokens[before]);
+    let mut from = at;
+    for step in 0..depth {
+        if step > 0 {
+            from += 2;
+        }
+        if tokens.get(from) != Some(&"super") {
+            return None;
+        }
+        from += 1;
+    }
+    (depth > 0 && before != Some(":")).then_some(from)
+}
+
+/// The name that a path goes on with, or each of a group's.
+fn first_names<'a>(tokens: &[&'a str]) -> Vec<&'a str> {
+    if tokens.first() != Some(&"{") {
+        return tokens.first().copied().into_iter().collect();
+    }
+    let mut depth = 0;
+    let mut names = Vec::new();
+    for pair in tokens.windows(2) {
+        match pair[0] {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+        if depth == 1 && matches!(pair[0], "{" | ",") && pair[1] != "}" {
+            names.push(pair[1]);
+        }
+    }
+    names
+}
+
+fn is_below(path: &str, places: &[&str]) -> bool {
+    places
+        .iter()
+        .any(|place| path == *place || place.ends_with('/') && path.starts_with(place))
+}
+
+/// Every rule that a file of `src/` breaks.
+fn broken(path: &str, source: &str) -> Vec<String> {
+    let mut broken = Vec::new();
+    if !source.starts_with("//!") {
+        broken.push("says nothing about itself: it opens without //!".to_owned());
+    }
+    if path.contains("/tests/") {
+        return broken;
+    }
+    let code = Code::of(source);
+    let tokens = code.tokens();
+    if code.lines > LONGEST && !LONGER.iter().any(|(longer, _)| *longer == path) {
+        broken.push(format!("is {} lines long", code.lines));
+    }
+    match MAY_KNOW.iter().find(|(name, _)| *name == module(path)) {
+        None => broken.push("is of a module that has no place yet".to_owned()),
+        Some((own, known)) => {
+            let named = named_modules(path, &tokens);
+            let unknown = named
+                .iter()
+                .filter(|name| *name != own && !known.contains(name));
+            broken.extend(unknown.map(|name| format!("{own} names {name}")));
+        }
+    }
+    for (name, places) in CONFINED {
+        if tokens.contains(&name) && !is_below(path, places) {
+            broken.push(format!("names {name}"));
+        }
+    }
+    let asks_clock = |four: &[&str]| four == ["Timestamp", ":", ":", "now"];
+    if tokens.windows(4).any(asks_clock) && !is_below(path, &CLOCKS) {
+        broken.push("asks the clock".to_owned());
+    }
+    if tokens.contains(&"Transaction") && tokens.contains(&"await") {
+        broken.push("may hold a transaction across an await".to_owned());
+    }
+    broken.extend(unproven(&code));
+    broken
+}
+
+/// Each `unwrap` or `expect` without a comment on its line or the one before.
+fn unproven(code: &Code) -> Vec<String> {
+    let lines: Vec<&str> = code.text.lines().collect();
+    let mut unproven = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let trusts = line.contains(".unwrap(") || line.contains(".expect(");
+        let proof = &lines[at.saturating_sub(1)..=at];
+        if trusts && !proof.iter().any(|line| line.contains("//")) {
+            unproven.push(format!("line {} trusts without proof", at + 1));
+        }
+    }
+    unproven
+}
+
+/// Every file below `folder`, by its path from there.
+fn sources(folder: &Path, prefix: &str, into: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{prefix}{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            sources(&entry.path(), &format!("{path}/"), into);
+        } else if path.ends_with(".rs") {
+            into.push((path, fs::read_to_string(entry.path()).unwrap()));
+        }
+    }
+}
+
+fn all_sources() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    sources(&folder, "", &mut files);
+    files.sort();
+    files
+}
+
+#[test]
+fn the_source_keeps_the_rules() {
+    let files = all_sources();
+    assert!(files.len() > 50, "only {} files found", files.len());
+    let broken: Vec<String> = files
+        .iter()
+        .flat_map(|(path, source)| {
+            let broken = broken(path, source).into_iter();
+            broken.map(move |rule| format!("src/{path}: {rule}"))
+        })
+        .collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn no_exception_outlives_its_reason() {
+    let files = all_sources();
+    for (path, reason) in LONGER {
+        let file = files.iter().find(|(name, _)| name == path);
+        let lines = file.map_or(0, |(_, source)| Code::of(source).lines);
+        assert!(lines > LONGEST, "src/{path} is {lines} lines: {reason}");
+    }
+    for (module_name, _) in MAY_KNOW {
+        assert!(files.iter().any(|(path, _)| module(path) == module_name));
+    }
+}
+
+/// What is said of a file that opens as it should and goes on with `source`.
+fn said(path: &str, source: &str) -> String {
+    broken(path, &format!("//! Why.\n{source}")).join("; ")
+}
+
+#[test]
+fn a_layer_that_reaches_past_its_neighbour_is_found_however_it_is_spelled() {
+    let found = "http names upstream";
+    assert_eq!(
+        said("http/calls.rs", "use crate::upstream::Request;"),
+        found
+    );
+    assert_eq!(
+        said(
+            "http/calls.rs",
+            "use crate::{model::{Call, Window}, upstream};"
+        ),
+        found
+    );
+    assert_eq!(
+        said("http/calls.rs", "use super::super::upstream::Request;"),
+        found
+    );
+    assert_eq!(
+        said("http/mod.rs", "fn f() { super::upstream::f() }"),
+        found
+    );
+    assert_eq!(said("http/calls.rs", "use super::upstream;"), "");
+    assert_eq!(
+        said("store/mod.rs", "use crate::sync::Handle;"),
+        "store names sync"
+    );
+    assert_eq!(said("store/mod.rs", "use crate::http;"), "store names http");
+    assert_eq!(
+        said("app.rs", "use crate::simulator::World;"),
+        "app names simulator"
+    );
+    assert_eq!(
+        said("main.rs", "use burki_edge::sync::Phase;"),
+        "main names sync"
+    );
+    assert_eq!(
+        said("cache/mod.rs", ""),
+        "is of a module that has no place yet"
+    );
+}
+
+#[test]
+fn a_library_or_a_type_outside_its_layer_is_found() {
+    for (path, source, found) in [
+        (
+            "sync/engine.rs",
+            "use rusqlite::Connection;",
+            "names rusqlite",
+        ),
+        (
+            "http/calls.rs",
+            "fn f(c: reqwest::Client) {}",
+            "names reqwest",
+        ),
+        ("cli/serve.rs", "use actix_web::App;", "names actix_web"),
+        (
+            "http/calls.rs",
+            "use crate::store::{Reader, Writer};",
+            "names Writer",
+        ),
+        ("http/mod.rs", "use crate::sync::Engine;", "names Engine"),
+        ("sync/engine.rs", "use std::io::stdout;", "names stdout"),
+        (
+            "model/call.rs",
+            "fn f() { Timestamp::now(); }",
+            "asks the clock",
+        ),
+        (
+            "store/writer.rs",
+            "async fn f(t: Transaction<'_>) { g().await }",
+            "may hold a transaction across an await",
+        ),
+    ] {
+        assert_eq!(said(path, source), found);
+    }
+}
+
+#[test]
+fn an_unproven_unwrap_is_found_and_a_proven_one_is_not() {
+    let found = "line 3 trusts without proof";
+    assert_eq!(
+        said("model/call.rs", "fn f() {\ng().unwrap();\n}"),
+        "line 3 trusts without proof"
+    );
+    assert_eq!(
+        said("model/call.rs", "fn f() {\ng().expect(\"// no\");\n}"),
+        found
+    );
+    assert_eq!(
+        said("model/call.rs", "// It is never empty.\nf().unwrap();"),
+        ""
+    );
+    assert_eq!(
+        said("model/call.rs", "f().unwrap_or(1); g().expect_err();"),
+        ""
+    );
+}
+
+#[test]
+fn a_file_without_a_word_about_itself_or_too_long_is_found() {
+    assert_eq!(
+        broken("model/call.rs", "use std::fmt;"),
+        ["says nothing about itself: it opens without //!"]
+    );
+    assert_eq!(
+        said("model/call.rs", &"\n".repeat(LONGEST)),
+        "is 401 lines long"
+    );
+    let tests = format!("#[cfg(test)]\nmod tests {{\n{}}}\n", "\n".repeat(LONGEST));
+    assert_eq!(said("model/call.rs", &tests), "");
+}
+
+#[test]
+fn comments_literals_and_tests_name_nothing() {
+    for source in [
+        "// rusqlite\n/* reqwest */",
+        "const A: &str = \"rusqlite \\\" reqwest\";",
+        "const A: &str = r#\"rusqlite \" reqwest\"#;",
+        "fn f<'a>(a: &'a str) -> char { '\\'' } const Q: char = '\"'; // \" rusqlite",
+        "#[cfg(test)]\nmod tests { fn f() { \"}\"; rusqlite(); } }",
+        "#[cfg(test)]\nmod tests;",
+    ] {
+        assert_eq!(said("model/call.rs", source), "", "{source}");
+    }
+    let after = "#[cfg(test)]\nmod tests;\nuse rusqlite::Connection;";
+    assert_eq!(said("model/call.rs", after), "names rusqlite");
+    let quote = "const Q: char = '\"'; use rusqlite::Connection; const R: char = '\"';";
+    assert_eq!(said("model/call.rs", quote), "names rusqlite");
+}

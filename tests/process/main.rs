@@ -1,0 +1,20 @@
+//! The binary itself, as an operator runs it: a child process with its own environment, sockets,
+//! signals and exit code, against a simulated Burki on a real socket.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test may fail where it stands"
+)]
+
+mod auth;
+mod child;
+mod demo;
+mod end;
+mod log;
+mod refusals;
+mod replica;
+mod site;
+mod status;
+mod sync;
+mod tls;

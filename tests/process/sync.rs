@@ -1,0 +1,70 @@
+//! `burki-edge sync`: once through, for a script or a timer.
+
+use burki_edge::simulator::Flavour;
+use burki_edge::store::Reader;
+
+use super::replica::{answer_only, pages};
+use super::site::{KEY, Site, serve, until, world};
+
+#[test]
+fn it_mirrors_all_and_says_so_in_one_line_and_the_next_run_costs_little() {
+    let simulator = serve(world(Flavour::Hosted, 3000));
+    let site = Site::of(&simulator);
+    let first = site.run(&["sync"]);
+    assert_eq!((first.code, &*first.stderr), (Some(0), ""));
+    assert!(
+        first
+            .stdout
+            .starts_with("burki-edge.db: 3000 calls, complete; ")
+    );
+    assert_eq!(first.stdout.lines().count(), 1);
+
+    simulator.clear_requests();
+    let second = site.run(&["sync"]);
+    assert_eq!((second.code, &*second.stderr), (Some(0), ""));
+    assert!(
+        second
+            .stdout
+            .starts_with("burki-edge.db: 3000 calls, complete; ")
+    );
+    // Whose key it is, the head, and what may be under way behind it: the open calls.
+    let asked = simulator.count_requests("");
+    assert!(asked <= 6, "{asked} requests");
+}
+
+#[test]
+fn a_wrong_key_is_told_at_once_with_what_to_do() {
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let mut site = Site::of(&simulator);
+    site.set("BURKI_API_KEY", "burki_a_key_that_was_replaced");
+    let ended = site.run(&["sync"]);
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
+    assert!(ended.stderr.contains("refuses the API key (status 401)"));
+    assert!(ended.stderr.contains("set the new one"));
+    assert!(!ended.stderr.contains("burki_a_key"));
+    assert_eq!(simulator.count_requests(""), 1);
+}
+
+#[tokio::test]
+async fn interrupted_it_keeps_what_it_read() {
+    let simulator = serve(world(Flavour::Hosted, 8000));
+    answer_only(&simulator, 3);
+    let site = Site::of(&simulator);
+    let running = site.start(&["sync"]);
+    until(async || pages(&simulator) > 4).await;
+    running.interrupt();
+    let ended = running.end();
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
+    assert!(ended.stderr.contains("what was read is kept"));
+    assert!(!ended.stderr.contains(KEY));
+    let calls = || {
+        let reader = Reader::open(&site.replica()).unwrap();
+        reader.totals().unwrap().calls
+    };
+    // The head and three pages, which share a call wherever one ends and the next begins.
+    let kept = calls();
+    assert!((3990..=4000).contains(&kept), "{kept} calls");
+    simulator.faults().clear();
+    assert_eq!(site.run(&["sync"]).code, Some(0));
+    assert_eq!(calls(), 8000);
+}

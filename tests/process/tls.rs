@@ -1,0 +1,69 @@
+//! Over TLS: a client that trusts the certificate is served, plain HTTP is not.
+
+use burki_edge::simulator::Flavour;
+use reqwest::Certificate;
+
+use super::site::{Edge, KEY, Site, answer, calls, client, serve, world};
+
+#[tokio::test]
+async fn a_client_that_trusts_the_certificate_reads_a_call() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let mut site = Site::of(&simulator);
+    site.write("cert.pem", &made.cert.pem());
+    site.write("key.pem", &made.signing_key.serialize_pem());
+    site.write(
+        "config.toml",
+        "[server]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\n",
+    );
+    let mut edge = Edge::of(site.start(&["serve"]), "https");
+    edge.process.logs("phase=Live");
+
+    let root = Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let trusting = client(reqwest::Client::builder().tls_certs_only([root]));
+    for call in calls(&simulator) {
+        let url = format!("{}/api/v1/calls/{}", edge.url, call.id);
+        let answer = answer(trusting.get(url).bearer_auth(KEY)).await;
+        assert_eq!((answer.status, answer.body), (200, call.text));
+    }
+
+    let stranger = client(reqwest::Client::builder());
+    let health = |scheme: &str| format!("{scheme}://{}/healthz", edge.address);
+    assert!(stranger.get(health("https")).send().await.is_err());
+    assert!(stranger.get(health("http")).send().await.is_err());
+
+    assert_eq!(site.run(&["status", "--url", &edge.url]).code, Some(1));
+    site.set("SSL_CERT_FILE", "cert.pem");
+    let status = site.run(&["status", "--url", &edge.url]);
+    assert_eq!((status.code, &*status.stderr), (Some(0), ""));
+    edge.stop();
+}
+
+#[test]
+fn a_certificate_file_without_a_certificate_is_refused_by_its_name() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let site = Site::of(&simulator);
+    site.write("cert.pem", &made.cert.pem());
+    site.write("key.pem", &made.signing_key.serialize_pem());
+    site.write("other.pem", &other.signing_key.serialize_pem());
+    for (cert, key, parts) in [
+        ("key.pem", "key.pem", &["server.tls_cert: key.pem"][..]),
+        ("cert.pem", "cert.pem", &["server.tls_key: cert.pem"]),
+        (
+            "cert.pem",
+            "other.pem",
+            &["cert.pem and other.pem", "do not fit together"],
+        ),
+    ] {
+        let toml = format!("[server]\ntls_cert = {cert:?}\ntls_key = {key:?}\n");
+        site.write("config.toml", &toml);
+        let ended = site.run(&["serve"]);
+        assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
+        for part in parts {
+            assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+        }
+        assert!(!ended.stderr.contains("PRIVATE KEY"));
+    }
+}
