@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use burki_edge::model::{Call, CallKey, Timestamp, Verified, Window};
-use burki_edge::store::{Learned, Merged, Reader, StoreError, Writer};
+use burki_edge::store::{Complete, Learned, Merged, Reader, StoreError, Writer};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -40,6 +40,7 @@ fn answer(seq: u64, calls: Vec<Call>) -> Learned {
         calls,
         singly: false,
         absent: None,
+        complete: None,
         windows: None,
     }
 }
@@ -254,6 +255,81 @@ fn a_call_the_upstream_denies_is_a_suspect_and_served_until_it_is_seen_again() {
     assert_eq!(reader.totals().unwrap().suspects, 1);
     writer.merge(answer(7, vec![call])).unwrap();
     assert!(!reader.call(&CallKey::Id(1)).unwrap().unwrap().suspect);
+}
+
+/// A list that is complete from `from` on, and holds the calls `ids`.
+fn complete(seq: u64, from: i64, ids: std::ops::Range<i64>, believed: bool) -> Learned {
+    let calls = ids
+        .map(|id| record(id, "completed", Some(id), None, ""))
+        .collect();
+    let complete = Complete {
+        from: Timestamp::from_micros(from * 1_000_000),
+        without_start: true,
+        believed,
+    };
+    Learned {
+        complete: Some(complete),
+        ..answer(seq, calls)
+    }
+}
+
+fn suspects(path: &Path) -> u64 {
+    Reader::open(path)
+        .expect("a reader")
+        .totals()
+        .expect("totals")
+        .suspects
+}
+
+#[test]
+fn what_a_complete_list_leaves_out_is_a_suspect_and_what_it_does_not_cover_is_not() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let mut calls: Vec<_> = (0..100)
+        .map(|id| record(id, "completed", Some(id), None, ""))
+        .collect();
+    calls.push(record(100, "failed", None, None, ""));
+    writer.merge(answer(5, calls)).unwrap();
+    writer.merge(complete(4, 50, 60..100, false)).unwrap();
+    assert_eq!(
+        suspects(&path),
+        0,
+        "the list was asked for before they were heard of"
+    );
+    writer.merge(complete(6, 50, 60..100, false)).unwrap();
+    assert_eq!(
+        suspects(&path),
+        11,
+        "calls 50 to 59, and the one without a start"
+    );
+    writer.merge(complete(7, 50, 50..100, false)).unwrap();
+    assert_eq!(suspects(&path), 1);
+}
+
+#[test]
+fn a_list_that_leaves_out_very_many_calls_is_not_believed_at_once() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let calls = (0..1000)
+        .map(|id| record(id, "completed", Some(id), None, ""))
+        .collect();
+    let before = vec![window(0, 999, 1)];
+    writer
+        .merge(Learned {
+            windows: Some(before.clone()),
+            ..answer(1, calls)
+        })
+        .unwrap();
+    let empty = |seq, believed| Learned {
+        windows: Some(vec![window(0, 2000, seq)]),
+        ..complete(seq, 0, 0..0, believed)
+    };
+    assert_eq!(writer.merge(empty(2, false)).unwrap().unbelieved, 1000);
+    assert_eq!((suspects(&path), writer.windows()), (0, &*before));
+    assert_eq!(writer.merge(empty(3, true)).unwrap().unbelieved, 0);
+    assert_eq!(suspects(&path), 1000);
 }
 
 #[test]

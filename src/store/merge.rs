@@ -1,10 +1,12 @@
 //! What one call of an answer does to its row.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::StoreError;
 use super::rollups::{Counted, Deltas};
-use super::writer::Learned;
+use super::writer::{Complete, Learned};
 use crate::model::{Call, CallKey, Timestamp, Verified};
 
 pub enum Outcome {
@@ -133,6 +135,47 @@ fn write_call(
             call.body_hash(),
             &*call.body,
         ))
+}
+
+/// The calls, not suspects yet and last heard of before the request, that a complete list leaves
+/// out.
+pub fn missing(
+    transaction: &Transaction<'_>,
+    learned: &Learned,
+    complete: Complete,
+) -> Result<Vec<i64>, StoreError> {
+    let listed: HashSet<i64> = learned.calls.iter().map(|call| call.id).collect();
+    let mut held = transaction.prepare_cached(
+        "SELECT id FROM calls
+         WHERE started_at >= ?1 AND suspect_at IS NULL AND request_seq < ?2
+         UNION ALL
+         SELECT id FROM calls
+         WHERE started_at IS NULL AND ?3 AND suspect_at IS NULL AND request_seq < ?2",
+    )?;
+    let mut missing = Vec::new();
+    let bounds = (
+        complete.from.as_micros(),
+        learned.request.seq,
+        complete.without_start,
+    );
+    for id in held.query_map(bounds, |row| row.get(0))? {
+        let id = id?;
+        if !listed.contains(&id) {
+            missing.push(id);
+        }
+    }
+    Ok(missing)
+}
+
+/// Whether it takes more than one list to doubt so many calls: over 50, and over 5 % of all.
+pub fn is_too_many(transaction: &Transaction<'_>, missing: usize) -> Result<bool, StoreError> {
+    if missing <= 50 {
+        return Ok(false);
+    }
+    let held: usize = transaction
+        .prepare_cached("SELECT coalesce(sum(calls), 0) FROM rollups")?
+        .query_row([], |row| row.get(0))?;
+    Ok(missing > held / 20)
 }
 
 /// Marks a call that the upstream said it does not have. It is served on: the proof that it was

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use reader::{Held, Reader, Totals};
-pub use writer::{Identity, Learned, Merged, OpenCalls, Writer};
+pub use writer::{Complete, Identity, Learned, Merged, OpenCalls, Writer};
 
 /// What can go wrong with the file. What it displays is without its source: print the chain.
 #[derive(Debug, thiserror::Error)]

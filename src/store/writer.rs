@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::lock::{FileLock, open_private};
-use super::merge::{Outcome, merge_call, suspect};
+use super::merge::{Outcome, is_too_many, merge_call, missing, suspect};
 use super::rollups::Deltas;
 use super::{StoreError, schema, windows};
 use crate::model::{Call, CallKey, Timestamp, Verified, Window};
@@ -25,8 +25,19 @@ pub struct Learned {
     pub singly: bool,
     /// The upstream has no such call.
     pub absent: Option<CallKey>,
+    /// What the answer lists completely: a call of it that is not among `calls` is a suspect.
+    pub complete: Option<Complete>,
     /// All windows as they are with this answer, oldest first; `None` leaves them.
     pub windows: Option<Vec<Window>>,
+}
+
+/// All calls that started from `from` on, and those without a start, if they are listed too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Complete {
+    pub from: Timestamp,
+    pub without_start: bool,
+    /// However many held calls it leaves out. Otherwise over 50 and over 5 % of all is too many.
+    pub believed: bool,
 }
 
 /// What became of the calls of an answer.
@@ -40,6 +51,9 @@ pub struct Merged {
     pub unchanged: usize,
     /// A request that started later already told of them.
     pub stale: usize,
+    /// So many held calls are left out of a complete list that it is not believed: no window and
+    /// no suspect came of it.
+    pub unbelieved: usize,
 }
 
 /// Whose calls a file holds.
@@ -157,7 +171,10 @@ impl Writer {
     }
 
     /// Takes in one answer. On an error nothing of it was written.
-    pub fn merge(&mut self, learned: Learned) -> Result<Merged, StoreError> {
+    pub fn merge(&mut self, mut learned: Learned) -> Result<Merged, StoreError> {
+        // An answer lists the newest first, and a B-tree that grows at its left end leaves every
+        // page half empty: in ascending order the same rows take half of the room.
+        learned.calls.sort_by_key(|call| call.id);
         self.confirmed
             .retain(|_, seq| *seq > learned.oldest_in_flight);
         let mut merged = Merged::default();
@@ -184,6 +201,18 @@ impl Writer {
         if let Some(key) = &learned.absent {
             wrote |= suspect(&transaction, key, learned.request)?;
         }
+        if let Some(complete) = learned.complete {
+            let mut missing = missing(&transaction, &learned, complete)?;
+            missing.retain(|id| !self.is_confirmed(*id, learned.request));
+            if !complete.believed && is_too_many(&transaction, missing.len())? {
+                merged.unbelieved = missing.len();
+                learned.windows = None;
+            } else {
+                for id in missing {
+                    wrote |= suspect(&transaction, &CallKey::Id(id), learned.request)?;
+                }
+            }
+        }
         let windows = learned
             .windows
             .filter(|after| wrote || !windows::same_shape(&self.windows, after));
@@ -206,6 +235,13 @@ impl Writer {
                 .extend(confirmed.into_iter().map(|id| (id, learned.request.seq)));
         }
         Ok(merged)
+    }
+
+    /// Whether a request that started later than `request` found the call unchanged.
+    fn is_confirmed(&self, id: i64, request: Verified) -> bool {
+        self.confirmed
+            .get(&id)
+            .is_some_and(|seq| *seq > request.seq)
     }
 
     /// Writes the windows as they are in memory, with times of verification that were not worth a

@@ -71,6 +71,8 @@ pub struct Engine<S> {
     pub(super) identified: bool,
     pub(super) head_at: Option<Instant>,
     pub(super) ranged_head: bool,
+    /// Since when the head leaves out more calls than is believed of it.
+    pub(super) doubted_since: Option<Instant>,
     pub(super) total: Option<u64>,
     pub(super) follow: Vec<OpenCalls>,
     pub(super) vanished: VecDeque<CallKey>,
@@ -125,6 +127,7 @@ impl<S: CallSource> Engine<S> {
             identified: false,
             head_at: None,
             ranged_head: false,
+            doubted_since: None,
             total: None,
             follow: Vec::new(),
             vanished: VecDeque::new(),
@@ -338,7 +341,7 @@ impl<S: CallSource> Engine<S> {
         match self.writer.run(|writer| writer.merge(learned)).await {
             Ok(merged) => {
                 self.health.stored();
-                if let Some(coverage) = coverage {
+                if let Some(coverage) = coverage.filter(|_| merged.unbelieved == 0) {
                     self.coverage = Arc::new(coverage);
                     self.published.store(Arc::clone(&self.coverage));
                 }
@@ -362,6 +365,7 @@ impl<S: CallSource> Engine<S> {
             calls: Vec::new(),
             singly: false,
             absent: None,
+            complete: None,
             windows: None,
         }
     }

@@ -12,10 +12,13 @@ use super::engine::{Engine, Failure, SyncError};
 use super::handle::Fetched;
 use super::plan::{self, Job};
 use crate::model::{CallKey, Timestamp, Verified, Window};
-use crate::store::{Learned, OpenCalls};
+use crate::store::{Complete, Learned, OpenCalls};
 use crate::upstream::{Answer, CallSource, ErrorKind, PAGE_LIMIT, Page, UpstreamError};
 
 const INSTANT: Duration = Duration::from_micros(1);
+
+/// A list that leaves out many calls is believed if it still does after this long.
+const LONG_ENOUGH: Duration = Duration::from_secs(60);
 
 /// How far down a page tells everything.
 enum Reach {
@@ -40,8 +43,8 @@ fn reach(page: &Page) -> Reach {
     }
 }
 
-fn bad_answer(cause: &str) -> Failure {
-    Failure::Upstream(UpstreamError::new(ErrorKind::BadAnswer).caused_by(cause))
+fn bad_answer(cause: impl Into<String>) -> Failure {
+    Failure::Upstream(UpstreamError::new(ErrorKind::BadAnswer).caused_by(cause.into()))
 }
 
 impl<S: CallSource> Engine<S> {
@@ -134,19 +137,36 @@ impl<S: CallSource> Engine<S> {
         if !self.ranged_head {
             self.total = page.total.or(self.total);
         }
+        let complete = Complete {
+            from,
+            without_start: head.without_start.is_some(),
+            believed: self
+                .doubted_since
+                .is_some_and(|since| begun - since >= LONG_ENOUGH),
+        };
         let mut coverage = (*self.coverage).clone();
         coverage.insert_head(head);
         let learned = Learned {
             calls: page.calls,
+            complete: Some(complete),
             ..self.learned(request)
         };
-        if self.commit(learned, Some(coverage)).await.is_some() {
-            self.head_at = Some(begun);
-            self.follow = match from {
-                Timestamp::MIN => Vec::new(),
-                from => self.open_calls_until(from - INSTANT).await,
-            };
+        let Some(merged) = self.commit(learned, Some(coverage)).await else {
+            return Ok(());
+        };
+        if merged.unbelieved > 0 {
+            self.doubted_since.get_or_insert(begun);
+            let calls = merged.unbelieved;
+            return Err(bad_answer(format!(
+                "the list leaves out {calls} calls that are held"
+            )));
         }
+        self.doubted_since = None;
+        self.head_at = Some(begun);
+        self.follow = match from {
+            Timestamp::MIN => Vec::new(),
+            from => self.open_calls_until(from - INSTANT).await,
+        };
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
@@ -89,8 +90,11 @@ pub fn reply(
 fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamError> {
     let kind = match status {
         200 => return read_body(request, body),
+        // A server without the endpoint has no such path, or takes "me" for something else.
+        404 | 405 | 422 if *request == Request::Identity && is_refusal(body) => {
+            return Ok(Answer::Identity(None));
+        }
         404 => match (request, detail(body)) {
-            (Request::Identity, Some(_)) => return Ok(Answer::Identity(None)),
             // "Not Found" alone is the server's word for a path it does not have.
             (Request::Call(_), Some(detail)) if detail != "Not Found" => {
                 return Ok(Answer::NotFound);
@@ -108,6 +112,16 @@ fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamE
         status: Some(status),
         ..UpstreamError::new(kind)
     })
+}
+
+/// Whether the body is an error of the upstream's own, `{"detail": …}`, not a proxy's.
+fn is_refusal(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        #[serde(rename = "detail")]
+        _detail: IgnoredAny,
+    }
+    serde_json::from_slice::<Refusal>(body).is_ok()
 }
 
 /// The `detail` of an error in the upstream's shape, `{"detail": "…"}`.
@@ -436,6 +450,13 @@ mod tests {
             Ok(Answer::Identity(Some(42)))
         ));
         let none = br#"{"detail":"Not Found"}"#;
+        let not_an_id = br#"{"detail":[{"type":"int_parsing","loc":["path","user_id"]}]}"#;
+        for (status, body) in [(404, &none[..]), (405, none), (422, not_an_id)] {
+            assert!(matches!(
+                read(&Request::Identity, status, body),
+                Ok(Answer::Identity(None))
+            ));
+        }
         assert!(matches!(
             read(&Request::Identity, 404, none),
             Ok(Answer::Identity(None))

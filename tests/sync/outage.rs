@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use burki_edge::simulator::{Fault, Flavour, WorldConfig};
+use burki_edge::store::Reader;
 use burki_edge::sync::{Phase, UpstreamState};
 use tokio::time::Instant;
 
@@ -125,4 +126,63 @@ async fn an_unreadable_row_in_history_leaves_the_newest_followed() {
     running.until_live().await;
     running.stop().await.unwrap();
     stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_list_of_a_moment_moves_nothing() {
+    let stage = Stage::new(WorldConfig::default());
+    let running = stage.start();
+    running.until_live().await;
+    let before = running.handle.coverage().known(None).unwrap();
+    stage.faults().always(Fault::EmptyList);
+    let status = running.until(|status| status.consecutive_errors >= 3).await;
+    assert_eq!(
+        status.state,
+        UpstreamState::Offline,
+        "it is not to be relied on"
+    );
+    let known = running.handle.coverage().known(None).unwrap();
+    assert!(known.at.since(before.at) < Duration::from_secs(10));
+    stage.faults().clear();
+    running
+        .until(|status| status.state == UpstreamState::Online)
+        .await;
+    assert_eq!(
+        Reader::open(&stage.path())
+            .unwrap()
+            .totals()
+            .unwrap()
+            .suspects,
+        0
+    );
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_leave_the_list_are_suspects_though_they_are_many() {
+    let stage = Stage::new(WorldConfig {
+        calls: 900,
+        ..WorldConfig::default()
+    });
+    let running = stage.start();
+    running.until_live().await;
+    let ids = stage.world().newest(900);
+    for id in &ids[..100] {
+        stage.world().delete(*id);
+    }
+    let doubt = running.until(|status| status.consecutive_errors > 0).await;
+    let message = doubt.last_error.unwrap();
+    assert_eq!(message.kind, "bad_answer");
+    running
+        .until(|status| status.state == UpstreamState::Online)
+        .await;
+    let reader = Reader::open(&stage.path()).unwrap();
+    let totals = reader.totals().unwrap();
+    assert_eq!(
+        (totals.calls, totals.suspects),
+        (900, 100),
+        "all of them are served on"
+    );
+    running.stop().await.unwrap();
 }

@@ -1,0 +1,206 @@
+//! Filling a replica: whom does the time belong to, the upstream or the edge?
+//!
+//! `cargo bench --bench fill` fills 100,000 calls from the simulator through a loopback socket, by
+//! the real engine into a real file, several times over, and prints two figures.
+//!
+//! *Waiting for the upstream*: the share of the wall time in which at least one request was on the
+//! line, from its first byte to the last of its answer: the simulator's work, the socket's, and the
+//! HTTP client's, which reads while the simulator writes. The source that the engine asks here is
+//! the real client with a watch in it. The rest is the edge's own, in two parts: *decoding*, timed
+//! around `wire::read`, and *all else*: comparing, writing and committing rows, and deciding what
+//! to ask next. A fill asks for one page at a time, each from where the last one ended, so the
+//! parts don't overlap. The simulator answers from memory on the same machine: a real upstream,
+//! with a line and a database, takes many times as long, and the edge's share shrinks accordingly.
+//!
+//! *Against a bare loop*: the fill's rows per second as a share of those of a loop that does
+//! nothing but insert the same rows, decoded and hashed beforehand, into the same schema with the
+//! same settings and in the same order, a page to a transaction. It takes turns with the fill,
+//! since a machine's disk is not the same from minute to minute.
+
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
+mod support;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use burki_edge::model::{Call, Timestamp};
+use burki_edge::simulator::Simulator;
+use burki_edge::store::Reader;
+use burki_edge::upstream::{
+    CallSource, HttpSource, PAGE_LIMIT, Reply, Request, UpstreamError, wire,
+};
+use rusqlite::Connection;
+use support::CALLS;
+use url::Url;
+
+const ROUNDS: usize = 5;
+
+fn main() -> anyhow::Result<()> {
+    let simulator = support::simulate()?;
+    let calls = in_order_of_writing(&simulator)?;
+    let folder = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+
+    println!("filling {CALLS} calls, {ROUNDS} rounds after one that does not count");
+    println!("round  waiting for the upstream  decoding  all else  rows/s, fill : bare loop");
+    let (mut waiting, mut ratios) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let bare = bare_loop(&calls, &folder.path().join(format!("bare-{round}.db")))?;
+        let filled = folder.path().join(format!("edge-{round}.db"));
+        let watch = Arc::new(Watch::default());
+        let took = runtime.block_on(fill(&simulator, &filled, Arc::clone(&watch)))?;
+        let held = Reader::open(&filled)?.totals()?.calls;
+        ensure!(held == CALLS as u64, "the file holds {held} calls");
+        if round == 0 {
+            continue;
+        }
+        let share = |part: Duration| part.as_secs_f64() / took.as_secs_f64();
+        let (line, decoding) = (share(watch.line()), share(watch.decoding()));
+        let ratio = bare.as_secs_f64() / took.as_secs_f64();
+        println!(
+            "{round:>5}  {line:>24.3}  {decoding:>8.3}  {:>8.3}  {ratio:>24.3}",
+            1.0 - line - decoding,
+        );
+        waiting.push(line);
+        ratios.push(ratio);
+    }
+    println!("waiting for the upstream: {}", support::spread(&waiting));
+    println!("fill : bare loop:         {}", support::spread(&ratios));
+    Ok(())
+}
+
+/// Every call of the simulator as the store writes a fill: the newest page first, and each page by
+/// ascending id.
+fn in_order_of_writing(simulator: &Simulator) -> anyhow::Result<Vec<Call>> {
+    let world = simulator.world();
+    let mut ids = world.newest(CALLS);
+    for page in ids.chunks_mut(PAGE_LIMIT) {
+        page.sort_unstable();
+    }
+    ids.into_iter()
+        .map(|id| {
+            let text = world.text(id).context("a call without a text")?;
+            Ok(Call::from_json(&text)?)
+        })
+        .collect()
+}
+
+async fn fill(simulator: &Simulator, file: &Path, watch: Arc<Watch>) -> anyhow::Result<Duration> {
+    let base = Url::parse(&simulator.base_url())?;
+    let key = simulator.world().api_key().to_owned();
+    let source = Watched {
+        inner: HttpSource::new(&base, &key, Duration::from_secs(30))?,
+        watch,
+    };
+    support::fill(source, file, &simulator.base_url()).await
+}
+
+/// How long there was something on the line, and how long answers were decoded.
+#[derive(Default)]
+struct Watch(Mutex<Times>);
+
+#[derive(Default)]
+struct Times {
+    on_the_line: usize,
+    since: Option<Instant>,
+    line: Duration,
+    decoding: Duration,
+}
+
+impl Watch {
+    fn with<T>(&self, act: impl FnOnce(&mut Times) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn sent(&self) {
+        self.with(|times| {
+            times.on_the_line += 1;
+            times.since.get_or_insert_with(Instant::now);
+        });
+    }
+
+    fn answered(&self) {
+        self.with(|times| {
+            times.on_the_line -= 1;
+            if let Some(since) = times.since.take_if(|_| times.on_the_line == 0) {
+                times.line += since.elapsed();
+            }
+        });
+    }
+
+    fn line(&self) -> Duration {
+        self.with(|times| times.line)
+    }
+
+    fn decoding(&self) -> Duration {
+        self.with(|times| times.decoding)
+    }
+}
+
+/// The real client, with the two halves of its work timed apart.
+struct Watched {
+    inner: HttpSource,
+    watch: Arc<Watch>,
+}
+
+impl CallSource for Watched {
+    async fn fetch(&self, request: &Request) -> Result<Reply, UpstreamError> {
+        self.watch.sent();
+        let received = self.inner.get(&wire::path_and_query(request)).await;
+        self.watch.answered();
+        let (status, body) = received?;
+        let begun = Instant::now();
+        let answer = wire::read(request, status, &body);
+        self.watch.with(|times| times.decoding += begun.elapsed());
+        Ok(Reply {
+            answer: answer?,
+            retry_after: None,
+        })
+    }
+}
+
+/// How long the mere insertion of all rows takes.
+fn bare_loop(calls: &[Call], file: &Path) -> anyhow::Result<Duration> {
+    let mut connection = Connection::open(file)?;
+    // As the store's writer has them.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.execute_batch(include_str!("../schema.sql"))?;
+    let hashes: Vec<i64> = calls.iter().map(Call::body_hash).collect();
+    let rows: Vec<_> = calls.iter().zip(hashes).collect();
+    let begun = Instant::now();
+    for page in rows.chunks(PAGE_LIMIT) {
+        let transaction = connection.transaction()?;
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO calls (id, call_sid, assistant_id, assistant_name, customer_phone_number,
+                 status, duration, started_at, open, suspect_at, seen_at, request_seq, body_hash,
+                 body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, 0, 0, ?10, ?11)",
+        )?;
+        for (call, hash) in page {
+            insert.execute((
+                call.id,
+                &call.call_sid,
+                call.assistant_id,
+                &call.assistant_name,
+                &call.customer_phone_number,
+                &call.status,
+                call.duration,
+                call.started_at.map(Timestamp::as_micros),
+                call.is_open(),
+                hash,
+                &*call.body,
+            ))?;
+        }
+        drop(insert);
+        transaction.commit()?;
+    }
+    Ok(begun.elapsed())
+}
