@@ -149,8 +149,8 @@ fn configure(args: &Args, simulator: &Simulator, folder: &Path) -> anyhow::Resul
     config.store.path = folder.join("burki-edge.db");
     if config.store.path.exists() {
         bail!(
-            "--folder: {} is of another demo, whose calls were invented anew for this one; remove \
-             it or name another folder",
+            "--folder: {} is there already, and each demo invents its calls anew; name another \
+             folder",
             config.store.path.display()
         );
     }
