@@ -7,7 +7,7 @@
 //! line, from its first byte to the last of its answer: the simulator's work, the socket's, and the
 //! HTTP client's, which reads while the simulator writes. The source that the engine asks here is
 //! the real client with a watch in it. The rest is the edge's own, in two parts: *decoding*, timed
-//! around `wire::read`, and *all else*: comparing, writing and committing rows, and deciding what
+//! around `wire::reply`, and *all else*: comparing, writing and committing rows, and deciding what
 //! to ask next. A fill asks for one page at a time, each from where the last one ended, so the
 //! parts don't overlap. The simulator answers from memory on the same machine: a real upstream,
 //! with a line and a database, takes many times as long, and the edge's share shrinks accordingly.
@@ -155,12 +155,9 @@ impl CallSource for Watched {
         self.watch.answered();
         let (status, body) = received?;
         let begun = Instant::now();
-        let answer = wire::read(request, status, &body);
+        let reply = wire::reply(request, status, None, &body, Timestamp::now());
         self.watch.with(|times| times.decoding += begun.elapsed());
-        Ok(Reply {
-            answer: answer?,
-            retry_after: None,
-        })
+        reply
     }
 }
 
