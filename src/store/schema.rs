@@ -43,8 +43,10 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection that can't write. Pages are read through a memory map, so that a point read in
-/// memory is a lookup, not a copy.
+/// A connection that can't write. Its cache holds the upper pages of the B-trees; the leaves come
+/// from the system's cache. A memory map of the file is no faster (0.69 of a constant answer's
+/// requests/s with and without one, at 100,000 calls), and would count the whole file as resident,
+/// once for every worker.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         path,
@@ -54,7 +56,8 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         return Err(StoreError::Foreign(path.to_owned()));
     }
     connection.pragma_update(None, "query_only", true)?;
-    connection.pragma_update(None, "mmap_size", i64::from(i32::MAX))?;
+    // In KiB, by the sign.
+    connection.pragma_update(None, "cache_size", -8192)?;
     connection.busy_timeout(Duration::from_secs(1))?;
     Ok(connection)
 }
