@@ -1,8 +1,8 @@
 //! One call, by id or by SID: from the replica, and from the upstream where the replica does not
 //! have it or the request wants it fresher.
 //!
-//! The replica is read on the worker's own thread: a prepared lookup in a memory map costs less
-//! than handing it to another.
+//! The replica is read on the worker's own thread: a prepared lookup costs less than handing it to
+//! another.
 
 use std::time::Duration;
 

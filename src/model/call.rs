@@ -42,7 +42,7 @@ pub enum InvalidCall {
     /// Only the place: serde's own message quotes the value it stumbled on.
     #[error("at byte {column} of the record: id, call_sid or status lacks or is of another type")]
     Shape { column: usize },
-    #[error("record {id}: started_at is {source}")]
+    #[error("record {id}: started_at can't be read")]
     StartedAt { id: i64, source: InvalidTimestamp },
 }
 
