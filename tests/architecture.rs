@@ -68,12 +68,6 @@ const CLOCKS: [&str; 4] = [
 /// Lines of a file, its tests not counted.
 const LONGEST: usize = 400;
 
-/// Files that may be longer, and why.
-const LONGER: [(&str, &str); 1] = [(
-    "sync/engine.rs",
-    "the one owner of the sync's state; what answers mean is in learn.rs already",
-)];
-
 /// What a file holds besides comments, literals and tests.
 struct Code {
     /// Those are blank, so that lines are where they were.
@@ -288,7 +282,7 @@ fn broken(path: &str, source: &str) -> Vec<String> {
     }
     let code = Code::of(source);
     let tokens = code.tokens();
-    if code.lines > LONGEST && !LONGER.iter().any(|(longer, _)| *longer == path) {
+    if code.lines > LONGEST {
         broken.push(format!("is {} lines long", code.lines));
     }
     match MAY_KNOW.iter().find(|(name, _)| *name == module(path)) {
@@ -367,13 +361,8 @@ fn the_source_keeps_the_rules() {
 }
 
 #[test]
-fn no_exception_outlives_its_reason() {
+fn every_layer_that_has_rules_has_files() {
     let files = all_sources();
-    for (path, reason) in LONGER {
-        let file = files.iter().find(|(name, _)| name == path);
-        let lines = file.map_or(0, |(_, source)| Code::of(source).lines);
-        assert!(lines > LONGEST, "src/{path} is {lines} lines: {reason}");
-    }
     for (module_name, _) in MAY_KNOW {
         assert!(files.iter().any(|(path, _)| module(path) == module_name));
     }

@@ -7,6 +7,10 @@ use tokio::sync::oneshot;
 use super::handle::Fetched;
 use crate::model::CallKey;
 
+/// How many calls may wait to be asked for. At the default budget the last of them would wait for
+/// longer than any client does.
+const MOST_ASKED: usize = 256;
+
 #[derive(Default)]
 pub struct Clients {
     /// Not sent yet, longest waiting first.
@@ -20,18 +24,38 @@ impl Clients {
         &self.asked
     }
 
-    /// Another client waits, for a request of its own or one that is under way.
-    pub fn wait(&mut self, key: CallKey, reply: oneshot::Sender<Fetched>) {
-        let waiting = self.waiting.entry(key.clone()).or_default();
-        if waiting.is_empty() {
-            self.asked.push_back(key);
+    /// Another client waits, for a request of its own or one that is under way. If too many wait
+    /// already, it is told `unavailable`.
+    pub fn wait(&mut self, key: CallKey, reply: oneshot::Sender<Fetched>, unavailable: Fetched) {
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            waiting.push(reply);
+        } else if self.asked.len() < MOST_ASKED {
+            self.asked.push_back(key.clone());
+            self.waiting.insert(key, vec![reply]);
+        } else {
+            let _ = reply.send(unavailable);
         }
-        waiting.push(reply);
     }
 
-    /// The request for this call is under way.
-    pub fn sent(&mut self, key: &CallKey) {
+    /// Drops what was not sent and nobody waits for any more: it would only be spent budget.
+    pub fn forget_gone(&mut self) {
+        self.asked.retain(|key| {
+            let waiting = self
+                .waiting
+                .get(key)
+                .is_some_and(|waiting| waiting.iter().any(|reply| !reply.is_closed()));
+            if !waiting {
+                self.waiting.remove(key);
+            }
+            waiting
+        });
+    }
+
+    /// The request for this call is under way. Returns whether a client had asked for it.
+    pub fn sent(&mut self, key: &CallKey) -> bool {
+        let before = self.asked.len();
         self.asked.retain(|asked| asked != key);
+        self.asked.len() < before
     }
 
     /// Tells everybody who waits for this call.

@@ -9,22 +9,21 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::budget::Budget;
 use super::clients::Clients;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
 use super::handle::{Clock, Command, Fetched, Handle, RETRY_SOON};
 use super::health::{Health, Moment, Scope};
 use super::plan::{self, Job, Next, View};
+use super::requests::{Finished, Requests};
 use super::status::{Phase, SyncStatus};
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::store::{Learned, Merged, OpenCalls, SharedWriter, StoreError, Writer};
-use crate::upstream::{CallSource, Reply, Request, Retry, UpstreamError};
+use crate::upstream::{CallSource, Request, Retry, UpstreamError};
 
 /// How many commands may wait for the engine.
 const COMMANDS: usize = 1024;
@@ -57,7 +56,6 @@ pub(super) enum Failure {
 
 /// The task that keeps the replica equal to the upstream.
 pub struct Engine<S> {
-    source: Arc<S>,
     clock: Clock,
     settings: Settings,
     commands: mpsc::Receiver<Command>,
@@ -81,26 +79,12 @@ pub struct Engine<S> {
     pub(super) clients: Clients,
 
     // What is under way, and when more may be.
-    fetches: JoinSet<Finished>,
-    /// By sequence number, oldest first.
-    under_way: Vec<(u64, Job)>,
-    again: Vec<Job>,
-    next_seq: u64,
-    budget: Budget,
+    requests: Requests<S>,
+    /// Requests for clients since the last one for history.
+    clients_in_a_row: usize,
     pub(super) health: Health,
     /// The head was read since the process started.
     begun: bool,
-}
-
-/// A request that came to its end.
-struct Finished {
-    job: Job,
-    request: Verified,
-    /// The schedule's time of its start.
-    begun: Instant,
-    /// It was sent before, and the connection broke.
-    repeated: bool,
-    result: Result<Reply, UpstreamError>,
 }
 
 impl<S: CallSource> Engine<S> {
@@ -117,7 +101,8 @@ impl<S: CallSource> Engine<S> {
             coverage: Arc::clone(&published),
         };
         let engine = Engine {
-            source: Arc::new(source),
+            requests: Requests::new(source, &settings, writer.request_seq()),
+            clients_in_a_row: 0,
             clock,
             commands,
             status,
@@ -133,11 +118,6 @@ impl<S: CallSource> Engine<S> {
             vanished: VecDeque::new(),
             crowds: BTreeMap::new(),
             clients: Clients::default(),
-            fetches: JoinSet::new(),
-            under_way: Vec::new(),
-            again: Vec::new(),
-            next_seq: writer.request_seq() + 1,
-            budget: Budget::new(settings.max_requests_per_minute),
             health: Health::new(settings.seed),
             begun: false,
             writer: SharedWriter::new(writer),
@@ -154,7 +134,7 @@ impl<S: CallSource> Engine<S> {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                Some(finished) = self.fetches.join_next() => match finished {
+                Some(finished) = self.requests.next() => match finished {
                     Ok(finished) => self.absorb(finished).await?,
                     Err(failed) if failed.is_panic() => {
                         std::panic::resume_unwind(failed.into_panic())
@@ -165,7 +145,7 @@ impl<S: CallSource> Engine<S> {
                 () = tokio::time::sleep_until(sleep_until) => {}
             }
         }
-        self.fetches.shutdown().await;
+        self.requests.abandon().await;
         let windows = self.coverage.windows().to_vec();
         if let Err(error) = self.writer.run(|writer| writer.keep_windows(windows)).await {
             self.health.store_failed(&error, self.now());
@@ -189,46 +169,26 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Sends one request, or says when there may be room for it.
+    /// Sends one request, or says when to try again.
     pub(super) fn send(&mut self, job: Job, request: Request, now: Instant) -> Result<(), Instant> {
-        if self.under_way.len() >= self.settings.max_concurrency {
-            return Err(now + self.settings.poll_interval);
-        }
-        self.budget.take(now)?;
-        let repeated = self.forget_wanted(&job);
-        let verified = Verified {
-            at: (self.clock)(),
-            seq: self.next_seq,
-        };
-        self.next_seq += 1;
-        self.under_way.push((verified.seq, job.clone()));
-        let source = Arc::clone(&self.source);
-        self.fetches.spawn(async move {
-            let result = source.fetch(&request).await;
-            Finished {
-                job,
-                request: verified,
-                begun: now,
-                repeated,
-                result,
-            }
-        });
-        Ok(())
-    }
-
-    /// Takes a job off the lists of what is wanted. Returns whether it was sent before.
-    fn forget_wanted(&mut self, job: &Job) -> bool {
+        // An answer wakes the engine before the next poll does.
+        let later = now + self.settings.poll_interval;
+        let sent = self
+            .requests
+            .send(job.clone(), request, now, (self.clock)());
+        sent.map_err(|until| until.unwrap_or(later))?;
         match job {
-            Job::Point(key) => {
-                self.clients.sent(key);
-                self.vanished.retain(|vanished| vanished != key);
+            Job::Identify | Job::Head => return Ok(()),
+            Job::Point(key) if self.clients.sent(&key) => {
+                self.clients_in_a_row += 1;
+                return Ok(());
             }
-            Job::Follow(group) => self.follow.retain(|followed| followed != group),
-            _ => {}
+            Job::Point(key) => self.vanished.retain(|vanished| *vanished != key),
+            Job::Follow(group) => self.follow.retain(|followed| *followed != group),
+            Job::Total | Job::Fill(_) | Job::Crowd(_) => {}
         }
-        let before = self.again.len();
-        self.again.retain(|again| again != job);
-        self.again.len() < before
+        self.clients_in_a_row = 0;
+        Ok(())
     }
 
     fn view(&mut self, now: Instant) -> View<'_> {
@@ -238,6 +198,7 @@ impl<S: CallSource> Engine<S> {
                 .entry(NEVER)
                 .or_insert_with(|| Crowd::new(NEVER));
         }
+        self.clients.forget_gone();
         View {
             now,
             since: self.since(),
@@ -247,12 +208,13 @@ impl<S: CallSource> Engine<S> {
             head_at: self.head_at,
             ranged_head: self.ranged_head,
             total: self.total,
-            again: &self.again,
+            again: self.requests.again(),
             asked: self.clients.asked(),
             vanished: &self.vanished,
             follow: &self.follow,
             crowds: &self.crowds,
-            under_way: &self.under_way,
+            under_way: self.requests.under_way(),
+            clients_in_a_row: self.clients_in_a_row,
             paused_until: self.health.paused_until(),
             scans_paused_until: self.health.scans_paused_until(),
         }
@@ -280,7 +242,6 @@ impl<S: CallSource> Engine<S> {
             repeated,
             result,
         } = finished;
-        self.under_way.retain(|(seq, _)| *seq != request.seq);
         let scope = match job {
             Job::Identify | Job::Head => Scope::Upstream,
             Job::Point(_) => Scope::Call,
@@ -298,7 +259,7 @@ impl<S: CallSource> Engine<S> {
                 Err(Failure::Upstream(error)) => error,
             },
             Err(error) if error.retry() == Retry::Now && !repeated => {
-                self.again.push(job);
+                self.requests.repeat(job);
                 return Ok(());
             }
             Err(error) => error,
@@ -316,10 +277,9 @@ impl<S: CallSource> Engine<S> {
         if self.is_paused() {
             // Nobody waits for an upstream that is known not to answer.
             let unavailable = self.unavailable();
-            for job in std::mem::take(&mut self.again) {
-                match job {
-                    Job::Point(key) => self.clients.tell(&key, unavailable),
-                    job => self.again.push(job),
+            for job in self.requests.give_up_calls() {
+                if let Job::Point(key) = job {
+                    self.clients.tell(&key, unavailable);
                 }
             }
             self.clients.dismiss(unavailable);
@@ -357,11 +317,10 @@ impl<S: CallSource> Engine<S> {
 
     /// An answer that says nothing yet, to be filled in.
     pub(super) fn learned(&self, request: Verified) -> Learned {
-        let oldest = self.under_way.first().map_or(request.seq, |(seq, _)| *seq);
         Learned {
             request,
-            oldest_in_flight: oldest.min(request.seq),
-            newest_seq: self.next_seq - 1,
+            oldest_in_flight: self.requests.oldest_seq(request),
+            newest_seq: self.requests.newest_seq(),
             calls: Vec::new(),
             singly: false,
             absent: None,
@@ -377,9 +336,10 @@ impl<S: CallSource> Engine<S> {
                 self.head_at = None;
             }
             Command::Fetch(key, reply) => {
-                self.clients.wait(key, reply);
+                let unavailable = self.unavailable();
+                self.clients.wait(key, reply, unavailable);
                 if self.is_paused() {
-                    self.clients.dismiss(self.unavailable());
+                    self.clients.dismiss(unavailable);
                 }
             }
         }
@@ -427,7 +387,7 @@ impl<S: CallSource> Engine<S> {
             next_attempt_at: Some(now.wall + sleep_until.duration_since(now.instant)),
             phase,
             progress,
-            requests_last_hour: self.budget.spent_last_hour(now.instant),
+            requests_last_hour: self.requests.spent_last_hour(now.instant),
             organization_id: self.organization_id,
         });
     }

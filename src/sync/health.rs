@@ -105,11 +105,11 @@ impl Health {
                 );
             }
             *until = Some(now.instant + backoff.failed());
+            self.asked_for &= scope != Scope::Upstream;
         }
         if scope == Scope::Upstream {
             self.state = error.kind.into();
             self.outage = error.kind.is_outage();
-            self.asked_for = false;
         }
         self.leave_alone(error.retry_after, now);
     }
@@ -141,8 +141,11 @@ impl Health {
             );
         }
         self.last_error = Some(LastError::store(now.wall));
-        self.paused_until = Some(now.instant + self.store.failed());
-        self.asked_for = false;
+        let until = now.instant + self.store.failed();
+        if self.paused_until.is_none_or(|other| other < until) {
+            self.paused_until = Some(until);
+            self.asked_for = false;
+        }
     }
 
     pub fn stored(&mut self) {
@@ -224,6 +227,21 @@ mod tests {
         };
         health.failed(&error, Scope::Call, moment(10, start));
         assert_eq!(health.paused_until(), Some(moment(100, start).instant));
+    }
+
+    #[test]
+    fn a_failure_during_a_pause_that_was_asked_for_does_not_open_it() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        health.succeeded(
+            Scope::Call,
+            false,
+            Some(Duration::from_secs(90)),
+            moment(0, start),
+        );
+        let reset = UpstreamError::new(ErrorKind::Reset);
+        health.failed(&reset, Scope::Upstream, moment(1, start));
+        health.hurry();
+        assert_eq!(health.paused_until(), Some(moment(90, start).instant));
     }
 
     #[test]

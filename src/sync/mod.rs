@@ -21,6 +21,7 @@ mod handle;
 mod health;
 mod learn;
 mod plan;
+mod requests;
 mod status;
 
 pub use coverage::{Coverage, HeadRead, NEVER};

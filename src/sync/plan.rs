@@ -1,8 +1,9 @@
 //! What to ask the upstream next. Pure: the state and `now` in, the most urgent request out.
 //!
-//! The order of urgency: whose key this is, since nothing may be stored before that is known; what
-//! clients wait for; the head, when it is due; the open calls below it, and those that left their
-//! list; then, as the budget allows, history.
+//! The order of urgency: whose key this is, since nothing may be stored before that is known; the
+//! head, when it is due; what clients wait for; the open calls below the head, and those that left
+//! their list; then history. Nothing starves: of four requests one is history's, however many calls
+//! clients ask for.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -16,8 +17,8 @@ use crate::model::{CallKey, Timestamp};
 use crate::store::OpenCalls;
 use crate::upstream::{ListQuery, PAGE_LIMIT, Request};
 
-/// The shortest sleep.
-const MOMENT: Duration = Duration::from_millis(1);
+/// After so many requests for clients the next is history's.
+const CLIENTS_IN_A_ROW: usize = 3;
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct View<'a> {
     pub crowds: &'a BTreeMap<Timestamp, Crowd>,
     /// By sequence number.
     pub under_way: &'a [(u64, Job)],
+    /// Requests for clients since the last one for history.
+    pub clients_in_a_row: usize,
     /// The upstream is to be left alone until then.
     pub paused_until: Option<Instant>,
     /// History is.
@@ -94,29 +97,44 @@ pub fn next(view: &View<'_>) -> Next {
         };
     }
     let idle = |job: &Job| view.is_idle(job);
-    let point = |keys: &VecDeque<CallKey>| keys.iter().cloned().map(Job::Point).find(idle);
-    let head_due = view.head_at.map_or(view.now, |at| at + view.poll_interval);
-    let urgent = (view.again.first().cloned())
-        .or_else(|| point(view.asked))
-        .or_else(|| (head_due <= view.now).then_some(Job::Head).filter(idle));
-    if let Some(job) = urgent {
+    let head_due = match idle(&Job::Head) {
+        true => view.head_at.map_or(view.now, |at| at + view.poll_interval),
+        // Its end wakes the engine.
+        false => view.now + view.poll_interval,
+    };
+    let head = (head_due <= view.now).then_some(Job::Head);
+    if let Some(job) = view.again.first().cloned().or(head) {
         return send(view, job);
     }
-    // A head under way is not due again before it has come to its end, which wakes the engine.
-    let head_due = head_due.max(view.now + MOMENT);
-    if let Some(until) = view.scans_paused_until.filter(|until| *until > view.now) {
-        return Next::Sleep(head_due.min(until));
-    }
-    let scan = (view.follow.iter().cloned().map(Job::Follow).find(idle))
-        .or_else(|| point(view.vanished))
+    let paused = view.scans_paused_until.filter(|until| *until > view.now);
+    let history = || paused.is_none().then(|| history(view)).flatten();
+    let client = || point(view, view.asked);
+    let job = match view.clients_in_a_row < CLIENTS_IN_A_ROW {
+        true => client().or_else(history),
+        false => history().or_else(client),
+    };
+    let until = paused.map_or(head_due, |until| until.min(head_due));
+    job.map_or(Next::Sleep(until), |job| send(view, job))
+}
+
+/// The first of these calls that is not being asked for.
+fn point(view: &View<'_>, keys: &VecDeque<CallKey>) -> Option<Job> {
+    keys.iter()
+        .cloned()
+        .map(Job::Point)
+        .find(|job| view.is_idle(job))
+}
+
+/// What nobody waits for.
+fn history(view: &View<'_>) -> Option<Job> {
+    let idle = |job: &Job| view.is_idle(job);
+    (view.follow.iter().cloned().map(Job::Follow).find(idle))
+        .or_else(|| point(view, view.vanished))
         .or_else(|| view.crowds.keys().copied().map(Job::Crowd).find(idle))
         .or_else(|| unread(view).into_iter().next().map(Job::Fill))
         .or_else(|| {
-            (view.total.is_none() && filling(view))
-                .then_some(Job::Total)
-                .filter(idle)
-        });
-    scan.map_or(Next::Sleep(head_due), |job| send(view, job))
+            Some(Job::Total).filter(|job| view.total.is_none() && filling(view) && idle(job))
+        })
 }
 
 fn filling(view: &View<'_>) -> bool {
@@ -221,6 +239,7 @@ mod tests {
         under_way: Vec<(u64, Job)>,
         paused_until: Option<Instant>,
         scans_paused_until: Option<Instant>,
+        clients_in_a_row: usize,
     }
 
     fn at(micros: i64) -> Timestamp {
@@ -268,6 +287,7 @@ mod tests {
             under_way: Vec::new(),
             paused_until: None,
             scans_paused_until: None,
+            clients_in_a_row: 0,
         }
     }
 
@@ -289,6 +309,7 @@ mod tests {
             under_way: &state.under_way,
             paused_until: state.paused_until,
             scans_paused_until: state.scans_paused_until,
+            clients_in_a_row: state.clients_in_a_row,
         })
     }
 
@@ -323,9 +344,9 @@ mod tests {
         state.crowds.insert(at(400), Crowd::new(at(400)));
         let expected = [
             Job::Point(CallKey::Id(3)),
+            Job::Head,
             Job::Point(CallKey::Id(1)),
             Job::Point(CallKey::Id(2)),
-            Job::Head,
             Job::Follow(group("ongoing")),
             Job::Point(CallKey::Id(9)),
             Job::Crowd(at(400)),
@@ -356,7 +377,16 @@ mod tests {
         state.paused_until = Some(state.now);
         state.scans_paused_until = Some(until);
         state.follow.push(group("ongoing"));
-        assert_eq!(order(state), [Job::Point(CallKey::Id(1)), Job::Head]);
+        assert_eq!(order(state), [Job::Head, Job::Point(CallKey::Id(1))]);
+    }
+
+    #[test]
+    fn after_three_requests_for_clients_history_has_its_turn() {
+        let mut state = state(&[]);
+        state.asked.push_back(CallKey::Id(1));
+        state.clients_in_a_row = 3;
+        let expected = [Job::Fill(at(0)..=at(999)), Job::Point(CallKey::Id(1))];
+        assert_eq!(order(state), expected);
     }
 
     #[test]

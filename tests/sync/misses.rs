@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use burki_edge::model::CallKey;
 use burki_edge::simulator::{Fault, WorldConfig};
-use burki_edge::sync::Fetched;
+use burki_edge::sync::{Fetched, Phase};
+use tokio::time::{Instant, timeout};
 
 use super::stage::{Running, Stage};
 
@@ -122,5 +123,54 @@ async fn a_call_the_upstream_denies_is_served_on() {
         Fetched::NotFound
     );
     assert_eq!(stage.held(id), text);
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_misses_starves_neither_the_head_nor_the_fill() {
+    let mut stage = Stage::new(WorldConfig {
+        calls: 10_000,
+        ..WorldConfig::default()
+    });
+    stage.settings.max_requests_per_minute = 20;
+    let running = stage.start();
+    running
+        .until(|status| status.phase == Phase::Backfilling)
+        .await;
+    let handle = running.handle.clone();
+    let flood = tokio::spawn(async move {
+        for sid in 0.. {
+            let wait = Duration::from_millis(200);
+            let _ = timeout(wait, handle.fetch(CallKey::Sid(format!("CAflood{sid}")))).await;
+        }
+    });
+    let begun = Instant::now();
+    running.until_live().await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(600),
+        "{:?}",
+        begun.elapsed()
+    );
+    let id = stage.world().start_call(Some(stage.now()));
+    running.pass(30).await;
+    assert_eq!(stage.held(id), stage.world().text(id));
+    flood.abort();
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_miss_that_its_client_gave_up_is_not_asked_for() {
+    let mut stage = Stage::new(WorldConfig::default());
+    stage.settings.max_concurrency = 1;
+    let running = stage.start();
+    running.until_live().await;
+    stage.forget_asked();
+    let key = |id| CallKey::Id(id);
+    let (first, second) = (running.handle.fetch(key(-1)), running.handle.fetch(key(-2)));
+    let given_up = timeout(Duration::from_millis(10), second);
+    let (first, given_up) = tokio::join!(first, given_up);
+    assert_eq!((first, given_up.is_err()), (Fetched::NotFound, true));
+    running.pass(5).await;
+    assert_eq!(stage.asked("/calls/-").len(), 1);
     running.stop().await.unwrap();
 }

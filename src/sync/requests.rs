@@ -1,0 +1,134 @@
+//! The requests under way: how many there may be, in which order they began, and what they spend.
+
+use std::sync::Arc;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::budget::Budget;
+use super::engine::Settings;
+use super::plan::Job;
+use crate::model::{Timestamp, Verified};
+use crate::upstream::{CallSource, Reply, Request, UpstreamError};
+
+pub struct Requests<S> {
+    source: Arc<S>,
+    fetches: JoinSet<Finished>,
+    /// By sequence number, oldest first.
+    under_way: Vec<(u64, Job)>,
+    /// Those whose connection broke, to be sent once more.
+    again: Vec<Job>,
+    next_seq: u64,
+    at_once: usize,
+    budget: Budget,
+}
+
+/// A request that came to its end.
+pub struct Finished {
+    pub job: Job,
+    pub request: Verified,
+    /// The schedule's time of its start.
+    pub begun: Instant,
+    /// It was sent before, and the connection broke.
+    pub repeated: bool,
+    pub result: Result<Reply, UpstreamError>,
+}
+
+impl<S: CallSource> Requests<S> {
+    /// Numbers go on after `last_seq`.
+    pub fn new(source: S, settings: &Settings, last_seq: u64) -> Requests<S> {
+        Requests {
+            source: Arc::new(source),
+            fetches: JoinSet::new(),
+            under_way: Vec::new(),
+            again: Vec::new(),
+            next_seq: last_seq + 1,
+            at_once: settings.max_concurrency,
+            budget: Budget::new(settings.max_requests_per_minute),
+        }
+    }
+
+    pub fn under_way(&self) -> &[(u64, Job)] {
+        &self.under_way
+    }
+
+    pub fn again(&self) -> &[Job] {
+        &self.again
+    }
+
+    pub fn newest_seq(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    /// The lowest number under way, or that of `request`, which just ended.
+    pub fn oldest_seq(&self, request: Verified) -> u64 {
+        let oldest = self.under_way.first().map_or(request.seq, |(seq, _)| *seq);
+        oldest.min(request.seq)
+    }
+
+    /// Sends a request, or says when the budget allows it; `None`: when another has ended.
+    pub fn send(
+        &mut self,
+        job: Job,
+        request: Request,
+        now: Instant,
+        wall: Timestamp,
+    ) -> Result<(), Option<Instant>> {
+        if self.under_way.len() >= self.at_once {
+            return Err(None);
+        }
+        self.budget.take(now)?;
+        let before = self.again.len();
+        self.again.retain(|again| *again != job);
+        let repeated = self.again.len() < before;
+        let verified = Verified {
+            at: wall,
+            seq: self.next_seq,
+        };
+        self.next_seq += 1;
+        self.under_way.push((verified.seq, job.clone()));
+        let source = Arc::clone(&self.source);
+        self.fetches.spawn(async move {
+            let result = source.fetch(&request).await;
+            Finished {
+                job,
+                request: verified,
+                begun: now,
+                repeated,
+                result,
+            }
+        });
+        Ok(())
+    }
+
+    /// The next one to end; `None` where none is under way. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Result<Finished, JoinError>> {
+        let finished = self.fetches.join_next().await?;
+        if let Ok(finished) = &finished {
+            self.under_way
+                .retain(|(seq, _)| *seq != finished.request.seq);
+        }
+        Some(finished)
+    }
+
+    /// Its connection broke: it is sent once more.
+    pub fn repeat(&mut self, job: Job) {
+        self.again.push(job);
+    }
+
+    /// Gives up the repetition of reads of single calls, which somebody may wait for.
+    pub fn give_up_calls(&mut self) -> Vec<Job> {
+        self.again
+            .extract_if(.., |job| matches!(job, Job::Point(_)))
+            .collect()
+    }
+
+    pub fn spent_last_hour(&mut self, now: Instant) -> u32 {
+        self.budget.spent_last_hour(now)
+    }
+
+    /// Lets go of whatever is under way.
+    pub async fn abandon(&mut self) {
+        self.fetches.shutdown().await;
+    }
+}
