@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use burki_edge::model::Timestamp;
-use burki_edge::simulator::{Fault, Flavour, WorldConfig};
+use burki_edge::simulator::{Fault, Flavour, Rates, WorldConfig};
 use burki_edge::store::{Reader, StoreError};
 use burki_edge::sync::{NEVER, Phase, SyncError, UpstreamState};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::stage::Stage;
 
@@ -182,12 +184,31 @@ async fn a_key_of_another_organization_writes_nothing_and_ends_the_sync() {
     assert_eq!(stage.asked("/calls").len(), 0, "not even a list was read");
 }
 
+/// `SEEDS=N` runs N worlds instead of a few.
+fn seeds() -> std::ops::Range<u64> {
+    let told = std::env::var("SEEDS")
+        .ok()
+        .and_then(|seeds| seeds.parse().ok());
+    0..told.unwrap_or(4)
+}
+
+/// Random faults on three of ten requests, calls that begin and end meanwhile, and an engine that
+/// is dropped where it stands, with whatever it was about to do, again and again.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_fails_at_random_is_filled_all_the_same() {
-    for seed in 0..4 {
+async fn whatever_fails_and_however_often_it_is_killed_the_replica_becomes_equal() {
+    for seed in seeds() {
+        println!("seed {seed}");
+        let mut rng = StdRng::seed_from_u64(seed);
+        let flavour = [Flavour::Hosted, Flavour::SelfHosted][rng.random_range(0..2)];
+        let rates = Rates {
+            calls: 200.0,
+            ..Rates::STILL
+        };
         let stage = Stage::new(WorldConfig {
             seed,
-            ..crowded(Flavour::Hosted)
+            rates,
+            without_start: rng.random_range(0..2000),
+            ..crowded(flavour)
         });
         let faults = vec![
             Fault::Unauthorized,
@@ -202,8 +223,16 @@ async fn a_server_that_fails_at_random_is_filled_all_the_same() {
             Fault::NotFoundPage,
         ];
         stage.faults().at_random(seed, 0.3, faults);
+        for _ in 0..rng.random_range(0..12) {
+            let running = stage.start();
+            running.pass(rng.random_range(0..30)).await;
+            running.kill().await;
+        }
         let running = stage.start();
         running.until_live().await;
+        stage.world().set_rates(Rates::STILL);
+        stage.faults().clear();
+        running.pass(60).await;
         running.stop().await.unwrap();
         stage.assert_equal();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, Timestamp};
 use burki_edge::simulator::{ApiRequest, Fault, Faults, World, WorldConfig};
-use burki_edge::store::{Reader, Writer};
+use burki_edge::store::{Reader, StoreError, Writer};
 use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncError, SyncStatus};
 use burki_edge::upstream::{CallSource, ErrorKind, Reply, Request, UpstreamError, wire};
 use tempfile::TempDir;
@@ -146,7 +146,7 @@ impl Stage {
             asked: Arc::clone(&self.asked),
             clock: Arc::clone(&clock),
         };
-        let writer = Writer::open(&self.path(), URL).expect("a writer");
+        let writer = self.writer();
         let (engine, handle) = Engine::new(source, writer, self.settings.clone(), clock);
         let cancel = CancellationToken::new();
         let task = tokio::spawn(engine.run(cancel.clone()));
@@ -155,6 +155,18 @@ impl Stage {
             cancel,
             task,
         }
+    }
+
+    /// A killed engine's last transaction may still be ending: nothing can stop that one but the end
+    /// of the process.
+    fn writer(&self) -> Writer {
+        for _ in 0..1_000_000 {
+            match Writer::open(&self.path(), URL) {
+                Err(StoreError::Locked(_)) => std::thread::yield_now(),
+                other => return other.expect("a writer"),
+            }
+        }
+        panic!("the file stays locked");
     }
 
     /// Asserts that the replica holds the upstream's calls, byte for byte, and no others.
@@ -203,6 +215,12 @@ impl Running {
     pub async fn stop(self) -> Result<(), SyncError> {
         self.cancel.cancel();
         self.task.await.expect("no panic")
+    }
+
+    /// Drops the engine where it stands.
+    pub async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
     }
 
     /// The engine's own end.
