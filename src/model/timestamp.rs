@@ -42,6 +42,15 @@ impl Timestamp {
 
     /// Reads the date-time of a call record: `Z`, an offset, or naive, which means UTC. Digits
     /// beyond the microsecond, which the upstream never sends, are cut off.
+    ///
+    /// ```
+    /// use burki_edge::model::Timestamp;
+    ///
+    /// let hosted = Timestamp::parse("2026-11-17T09:16:30.500000Z")?;
+    /// let self_hosted = Timestamp::parse("2026-11-17T09:16:30.500000")?;
+    /// assert_eq!(hosted, self_hosted);
+    /// # Ok::<(), burki_edge::model::InvalidTimestamp>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Timestamp, InvalidTimestamp> {
         let micros = match DateTime::parse_from_rfc3339(text) {
             Ok(zoned) => zoned.timestamp_micros(),
