@@ -260,11 +260,13 @@ fn a_call_the_upstream_denies_is_a_suspect_and_served_until_it_is_seen_again() {
 /// A list that is complete from `from` on, and holds the calls `ids`.
 fn complete(seq: u64, from: i64, ids: std::ops::Range<i64>, believed: bool) -> Learned {
     let calls = ids
+        .clone()
         .map(|id| record(id, "completed", Some(id), None, ""))
         .collect();
     let complete = Complete {
-        from: Timestamp::from_micros(from * 1_000_000),
+        started: Some(Timestamp::from_micros(from * 1_000_000)..=Timestamp::MAX),
         without_start: true,
+        listed: ids.clone().collect(),
         believed,
     };
     Learned {

@@ -1,8 +1,6 @@
 //! What one call of an answer does to its row.
 
-use std::collections::HashSet;
-
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{OptionalExtension, Rows, Transaction};
 
 use super::StoreError;
 use super::rollups::{Counted, Deltas};
@@ -141,28 +139,33 @@ fn write_call(
 /// out.
 pub fn missing(
     transaction: &Transaction<'_>,
-    learned: &Learned,
-    complete: Complete,
+    request: Verified,
+    complete: &Complete,
 ) -> Result<Vec<i64>, StoreError> {
-    let listed: HashSet<i64> = learned.calls.iter().map(|call| call.id).collect();
-    let mut held = transaction.prepare_cached(
-        "SELECT id FROM calls
-         WHERE started_at >= ?1 AND suspect_at IS NULL AND request_seq < ?2
-         UNION ALL
-         SELECT id FROM calls
-         WHERE started_at IS NULL AND ?3 AND suspect_at IS NULL AND request_seq < ?2",
-    )?;
     let mut missing = Vec::new();
-    let bounds = (
-        complete.from.as_micros(),
-        learned.request.seq,
-        complete.without_start,
-    );
-    for id in held.query_map(bounds, |row| row.get(0))? {
-        let id = id?;
-        if !listed.contains(&id) {
-            missing.push(id);
+    let mut compare = |held: &mut Rows<'_>| -> rusqlite::Result<()> {
+        while let Some(row) = held.next()? {
+            let id = row.get(0)?;
+            if !complete.listed.contains(&id) {
+                missing.push(id);
+            }
         }
+        Ok(())
+    };
+    if let Some(started) = &complete.started {
+        let mut held = transaction.prepare_cached(
+            "SELECT id FROM calls
+             WHERE started_at BETWEEN ?1 AND ?2 AND suspect_at IS NULL AND request_seq < ?3",
+        )?;
+        let (from, to) = (started.start().as_micros(), started.end().as_micros());
+        compare(&mut held.query((from, to, request.seq))?)?;
+    }
+    if complete.without_start {
+        let mut held = transaction.prepare_cached(
+            "SELECT id FROM calls
+             WHERE started_at IS NULL AND suspect_at IS NULL AND request_seq < ?1",
+        )?;
+        compare(&mut held.query([request.seq])?)?;
     }
     Ok(missing)
 }

@@ -1,6 +1,7 @@
 //! The one writer: what an answer of the upstream says, in one transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -25,17 +26,20 @@ pub struct Learned {
     pub singly: bool,
     /// The upstream has no such call.
     pub absent: Option<CallKey>,
-    /// What the answer lists completely: a call of it that is not among `calls` is a suspect.
+    /// What the answer, alone or with those before it, lists completely.
     pub complete: Option<Complete>,
     /// All windows as they are with this answer, oldest first; `None` leaves them.
     pub windows: Option<Vec<Window>>,
 }
 
-/// All calls that started from `from` on, and those without a start, if they are listed too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A list of all calls within bounds. Who is held and not listed is a suspect.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {
-    pub from: Timestamp,
+    /// All that started within.
+    pub started: Option<RangeInclusive<Timestamp>>,
+    /// All that have no start.
     pub without_start: bool,
+    pub listed: HashSet<i64>,
     /// However many held calls it leaves out. Otherwise over 50 and over 5 % of all is too many.
     pub believed: bool,
 }
@@ -201,8 +205,8 @@ impl Writer {
         if let Some(key) = &learned.absent {
             wrote |= suspect(&transaction, key, learned.request)?;
         }
-        if let Some(complete) = learned.complete {
-            let mut missing = missing(&transaction, &learned, complete)?;
+        if let Some(complete) = &learned.complete {
+            let mut missing = missing(&transaction, learned.request, complete)?;
             missing.retain(|id| !self.is_confirmed(*id, learned.request));
             if !complete.believed && is_too_many(&transaction, missing.len())? {
                 merged.unbelieved = missing.len();

@@ -30,6 +30,7 @@ pub struct Crowd {
     /// The pass is through; it is counted again.
     passed: bool,
     passes: u32,
+    requests: u32,
 }
 
 /// What came of an answer.
@@ -53,7 +54,18 @@ impl Crowd {
             skip: 0,
             passed: false,
             passes: 0,
+            requests: 0,
         }
+    }
+
+    /// How many answers it took so far.
+    pub fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// The ids of all calls of the instant, once they are read.
+    pub fn into_seen(self) -> HashSet<i64> {
+        self.seen
     }
 
     /// The next request; the same until its answer is absorbed.
@@ -88,6 +100,7 @@ impl Crowd {
     /// Takes in the answer to [`Crowd::request`], which started as `request`.
     pub fn absorb(&mut self, request: Verified, answer: &Answer) -> Progress {
         self.begun.get_or_insert(request);
+        self.requests += 1;
         match answer {
             Answer::Page(page) => self.absorb_page(&page.calls),
             Answer::Count(count) => self.absorb_count(*count),
@@ -143,6 +156,7 @@ impl Crowd {
                 // Some were deleted meanwhile: what was seen no longer tells what is there.
                 *self = Crowd {
                     passes: self.passes,
+                    requests: self.requests,
                     ..Crowd::new(self.instant)
                 };
                 Progress::More

@@ -57,7 +57,7 @@ pub(super) enum Failure {
 /// The task that keeps the replica equal to the upstream.
 pub struct Engine<S> {
     clock: Clock,
-    settings: Settings,
+    pub(super) settings: Settings,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<SyncStatus>,
     published: Arc<ArcSwap<Coverage>>,
@@ -69,6 +69,8 @@ pub struct Engine<S> {
     pub(super) identified: bool,
     pub(super) head_at: Option<Instant>,
     pub(super) ranged_head: bool,
+    /// When the calls without a start are read again, if the head is ranged.
+    pub(super) without_start_due: Option<Instant>,
     /// Since when the head leaves out more calls than is believed of it.
     pub(super) doubted_since: Option<Instant>,
     pub(super) total: Option<u64>,
@@ -112,6 +114,7 @@ impl<S: CallSource> Engine<S> {
             identified: false,
             head_at: None,
             ranged_head: false,
+            without_start_due: None,
             doubted_since: None,
             total: None,
             follow: Vec::new(),
@@ -192,8 +195,10 @@ impl<S: CallSource> Engine<S> {
     }
 
     fn view(&mut self, now: Instant) -> View<'_> {
-        // A crowd that was given up, or that a restart forgot, is begun anew.
-        if self.ranged_head && self.coverage.known(None).is_none() {
+        // Below a ranged head they are nobody else's to read: at first, after the reading was given
+        // up, and again when it is due.
+        let due = self.without_start_due.is_none_or(|due| due <= now);
+        if self.ranged_head && (due || self.coverage.known(None).is_none()) {
             self.crowds
                 .entry(NEVER)
                 .or_insert_with(|| Crowd::new(NEVER));

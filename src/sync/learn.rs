@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::coverage::HeadRead;
+use super::coverage::{HeadRead, NEVER};
 use super::crowd::{Crowd, Progress};
 use super::engine::{Engine, Failure, SyncError};
 use super::handle::Fetched;
@@ -138,8 +138,9 @@ impl<S: CallSource> Engine<S> {
             self.total = page.total.or(self.total);
         }
         let complete = Complete {
-            from,
+            started: Some(from..=Timestamp::MAX),
             without_start: head.without_start.is_some(),
+            listed: page.calls.iter().map(|call| call.id).collect(),
             believed: self
                 .doubted_since
                 .is_some_and(|since| begun - since >= LONG_ENOUGH),
@@ -332,6 +333,23 @@ impl<S: CallSource> Engine<S> {
                 }
             }
             Progress::Read(window) => {
+                if instant == NEVER {
+                    // Read on and on, they cost one request a poll.
+                    let rest = self.settings.poll_interval * crowd.requests();
+                    self.without_start_due = Some(Instant::now() + rest);
+                }
+                let complete = Complete {
+                    started: (instant != NEVER).then_some(instant..=instant),
+                    without_start: instant == NEVER,
+                    listed: crowd.into_seen(),
+                    // Passes agreed with the count, and with one another.
+                    believed: true,
+                };
+                let learned = Learned {
+                    request: window.verified,
+                    complete: Some(complete),
+                    ..learned
+                };
                 let mut coverage = (*self.coverage).clone();
                 coverage.insert(window);
                 self.commit(learned, Some(coverage)).await;

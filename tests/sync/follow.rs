@@ -148,3 +148,35 @@ async fn sync_now_does_not_wait_for_the_poll() {
     assert!(stage.held(id).is_some());
     running.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_without_a_start_are_followed_though_they_fill_the_first_page() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let stage = Stage::new(WorldConfig {
+            flavour,
+            calls: 3000,
+            without_start: 1200,
+            ..WorldConfig::default()
+        });
+        let running = stage.start();
+        running.until_live().await;
+        stage.forget_asked();
+        let (new, changed) = {
+            let mut world = stage.world();
+            let changed = world.newest(1)[0];
+            world.set_metadata(changed, Some(r#"{"note":"changed"}"#));
+            (world.start_call(None), changed)
+        };
+        running.pass(600).await;
+        assert_eq!(stage.held(new), stage.world().text(new));
+        assert_eq!(stage.held(changed), stage.world().text(changed));
+        let polls = 60;
+        let asked = stage.asked("").len();
+        assert!(
+            asked <= 2 * polls + 30,
+            "{flavour:?}: {asked} requests in {polls} polls"
+        );
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
