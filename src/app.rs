@@ -7,11 +7,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::HttpServer;
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use anyhow::{Context, anyhow};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -134,32 +135,41 @@ impl App {
         }
         let failure = tokio::select! {
             () = stop.cancelled() => None,
-            ended = &mut sync => Some(match ended {
-                Ok(Ok(())) => anyhow!("the sync ended by itself"),
-                Ok(Err(error)) => anyhow!(error).context("the sync stopped"),
-                Err(panic) => anyhow!(panic).context("the sync failed"),
-            }),
-            ended = &mut server => Some(match ended {
-                Ok(Ok(())) => anyhow!("the server ended by itself"),
-                Ok(Err(error)) => anyhow!(error).context("the server failed"),
-                Err(panic) => anyhow!(panic).context("the server failed"),
-            }),
+            ended = &mut sync => Some(
+                task_failure("the sync", ended).unwrap_or_else(|| anyhow!("the sync ended by itself")),
+            ),
+            ended = &mut server => Some(
+                task_failure("the server", ended)
+                    .unwrap_or_else(|| anyhow!("the server ended by itself")),
+            ),
         };
-        stop_serving(serving, server).await;
+        let mut late = None;
+        if !server.is_finished() {
+            serving.stop(true).await;
+            late = task_failure("the server", server.await);
+        }
         cancel.cancel();
         if !sync.is_finished() {
-            // Its failure, if it fails now, is told by the log; the first cause is `failure`.
-            let _ = sync.await;
+            late = late.or(task_failure("the sync", sync.await));
         }
-        failure.map_or(Ok(()), Err)
+        failure.or(late).map_or(Ok(()), Err)
     }
 }
 
-async fn stop_serving(serving: ServerHandle, server: tokio::task::JoinHandle<std::io::Result<()>>) {
-    if !server.is_finished() {
-        serving.stop(true).await;
-        let _ = server.await;
-    }
+/// Why a task failed, if it did.
+fn task_failure<E>(
+    task: &'static str,
+    ended: Result<Result<(), E>, JoinError>,
+) -> Option<anyhow::Error>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let error = match ended {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => anyhow!(error),
+        Err(panic) => anyhow!(panic),
+    };
+    Some(error.context(format!("{task} failed")))
 }
 
 fn history(config: &Config) -> Option<std::time::Duration> {

@@ -266,6 +266,7 @@ fn pause(value: &str, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::Retry;
 
     fn call(id: i64, started_at: &str) -> String {
         format!(
@@ -469,6 +470,21 @@ mod tests {
             kind(read(&Request::Identity, 200, b"{}")),
             ErrorKind::BadAnswer
         );
+    }
+
+    #[test]
+    fn retry_after_is_read_on_every_status() {
+        let now = Timestamp::from_micros(0);
+        let wait = Some(Duration::from_secs(5));
+        let good = reply(&list(9), 200, Some("5"), b"[]", now).unwrap();
+        assert_eq!(good.retry_after, wait);
+        for status in [200, 202, 307, 401, 404, 429, 500, 503] {
+            let error = reply(&list(9), status, Some("5"), b"<html>", now).unwrap_err();
+            assert_eq!(
+                (error.retry_after, error.retry()),
+                (wait, Retry::After(Duration::from_secs(5)))
+            );
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The engine's promises, in virtual time, against the simulator's world.
 #![expect(clippy::expect_used, reason = "a test may fail where it stands")]
+#![expect(clippy::print_stdout, reason = "a failing seed is shown with its test")]
 
 mod fill;
 mod follow;
