@@ -112,7 +112,7 @@ impl<S: CallSource> Engine<S> {
                 return Err(bad_answer("an empty page of a list that is not empty"));
             }
             Reach::Nowhere => {
-                // They are read once, by count; the head goes on below them.
+                // They are read by count, as a crowd; the head goes on below them.
                 self.ranged_head = true;
                 let learned = Learned {
                     calls: page.calls,
@@ -122,16 +122,16 @@ impl<S: CallSource> Engine<S> {
                 return Ok(());
             }
         };
-        let starts = page.calls.iter().filter_map(|call| call.started_at);
+        let starts: Vec<_> = page
+            .calls
+            .iter()
+            .filter_map(|call| call.started_at)
+            .collect();
+        let without_start = page.calls.len() - starts.len();
         let head = HeadRead {
             from,
-            starts: starts.filter(|start| *start >= from).collect(),
-            without_start: (!self.ranged_head).then(|| {
-                page.calls
-                    .iter()
-                    .filter(|call| call.started_at.is_none())
-                    .count()
-            }),
+            starts: starts.into_iter().filter(|start| *start >= from).collect(),
+            without_start: (!self.ranged_head).then_some(without_start),
             verified: request,
         };
         if !self.ranged_head {
@@ -164,6 +164,8 @@ impl<S: CallSource> Engine<S> {
         }
         self.doubted_since = None;
         self.head_at = Some(begun);
+        // They leave too little of the page to the newest: the next head is read below them.
+        self.ranged_head |= from > Timestamp::MIN && without_start > PAGE_LIMIT / 2;
         self.follow = match from {
             Timestamp::MIN => Vec::new(),
             from => self.open_calls_until(from - INSTANT).await,

@@ -233,8 +233,8 @@ async fn whatever_fails_and_however_often_it_is_killed_the_replica_becomes_equal
         running.until_live().await;
         stage.world().set_rates(Rates::STILL);
         stage.faults().clear();
-        // A page of calls without a start makes them slow to follow.
-        let settle = if without_start < 900 { 60 } else { 900 };
+        // Half a page of calls without a start makes them slow to follow.
+        let settle = if without_start < 400 { 60 } else { 900 };
         running.pass(settle).await;
         running.stop().await.unwrap();
         stage.assert_equal();

@@ -180,3 +180,21 @@ async fn calls_without_a_start_are_followed_though_they_fill_the_first_page() {
         stage.assert_equal();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_without_a_start_do_not_shorten_the_head() {
+    let stage = Stage::new(WorldConfig {
+        calls: 4000,
+        without_start: 995,
+        ..WorldConfig::default()
+    });
+    let running = stage.start();
+    running.until_live().await;
+    let id = stage.world().newest(1300)[1299];
+    stage
+        .world()
+        .set_metadata(id, Some(r#"{"note":"changed below 300 others"}"#));
+    running.pass(25).await;
+    assert_eq!(stage.held(id), stage.world().text(id));
+    running.stop().await.unwrap();
+}
