@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ConfigFile;
 use super::serve::stop_on_signal;
+use crate::store::Reader;
 use crate::sync::{Phase, SyncStatus, UpstreamState};
 use crate::{app, telemetry};
 
@@ -50,12 +51,12 @@ pub async fn run(
         engine.await??;
     }
     outcome?;
-    let coverage = handle.coverage();
+    let totals = Reader::open(&config.store.path)?.totals()?;
     writeln!(
         out,
         "{}: {} calls, complete; {} requests",
         config.store.path.display(),
-        coverage.rows(),
+        totals.calls,
         status.borrow().requests_last_hour,
     )?;
     Ok(ExitCode::SUCCESS)

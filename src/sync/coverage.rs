@@ -163,7 +163,8 @@ impl Coverage {
             .min_by_key(|verified| verified.at)
     }
 
-    /// How many calls the windows held when they were read.
+    /// How many calls the windows held when they were read, at most: what is left of one that
+    /// another cut keeps its count. Good for a progress, not for a total.
     pub fn rows(&self) -> usize {
         self.windows.iter().map(|window| window.rows).sum()
     }

@@ -382,7 +382,7 @@ impl<S: CallSource> Engine<S> {
             _ => 0.0,
         };
         if phase != self.status.borrow().phase {
-            info!(?phase, calls = self.coverage.rows(), "sync");
+            info!(?phase, "sync");
         }
         self.status.send_replace(SyncStatus {
             state: self.health.state(),

@@ -30,6 +30,21 @@ fn it_mirrors_all_and_says_so_in_one_line_and_the_next_run_costs_little() {
     // Whose key it is, the head, and what may be under way behind it: the open calls.
     let asked = simulator.count_requests("");
     assert!(asked <= 6, "{asked} requests");
+
+    // A head that moved on leaves a window whose count is a bound; the line says what is held.
+    for _ in 0..5 {
+        let mut world = simulator.world();
+        let now = world.now();
+        world.start_call(Some(now));
+    }
+    let third = site.run(&["sync"]);
+    assert!(
+        third
+            .stdout
+            .starts_with("burki-edge.db: 3005 calls, complete; "),
+        "{}",
+        third.stdout
+    );
 }
 
 #[test]
