@@ -1,4 +1,4 @@
--- burki-edge, schema 1: an organization's Burki calls, as the upstream last told them.
+-- burki-edge, schema 2: an organization's Burki calls, as the upstream last told them.
 --
 -- Instants (columns ending in _at) are microseconds since 1970-01-01T00:00:00Z:
 --     SELECT datetime(started_at / 1000000, 'unixepoch') FROM calls;
@@ -12,10 +12,12 @@ CREATE TABLE replica (
     one             INTEGER PRIMARY KEY CHECK (one = 1),
     base_url        TEXT NOT NULL,     -- the upstream this file mirrors
     organization_id INTEGER,           -- NULL: the upstream does not tell
-    request_seq     INTEGER NOT NULL   -- no request has had a higher number when this was written
+    request_seq     INTEGER NOT NULL,  -- no request has had a higher number when this was written
+    feed_id         TEXT NOT NULL      -- names this file's order of changes; another file has another
 ) STRICT;
 
--- One row a call. The text is the record; the columns beside it are read from it.
+-- One row a call. The text is the record; the columns beside it are read from it. A call that is
+-- proven to be gone has none: see `tombstones`.
 CREATE TABLE calls (
     id                    INTEGER PRIMARY KEY,  -- the upstream's
     call_sid              TEXT NOT NULL,        -- the telephony provider's
@@ -29,6 +31,7 @@ CREATE TABLE calls (
     suspect_at            INTEGER,              -- the upstream said then that it has no such call
     seen_at               INTEGER NOT NULL,     -- this text was the upstream's then (see coverage)
     request_seq           INTEGER NOT NULL,     -- the request that said so
+    change_seq            INTEGER NOT NULL,     -- its place in the order of changes, each the next
     body_hash             INTEGER NOT NULL,     -- first 64 bits of the body's SHA-256: its ETag
     body                  TEXT NOT NULL         -- the upstream's JSON, byte for byte
 ) STRICT;
@@ -36,7 +39,29 @@ CREATE TABLE calls (
 CREATE INDEX calls_by_sid ON calls (call_sid);
 CREATE INDEX calls_by_start ON calls (started_at, id);
 CREATE INDEX open_calls ON calls (status, started_at) WHERE open = 1 AND suspect_at IS NULL;
-CREATE INDEX suspects ON calls (suspect_at) WHERE suspect_at IS NOT NULL;
+CREATE INDEX suspects ON calls (started_at, suspect_at) WHERE suspect_at IS NOT NULL;
+CREATE UNIQUE INDEX calls_by_change ON calls (change_seq);
+
+-- Calls that were held, and are proven to be deleted at the upstream. One that is seen again is a
+-- row of `calls` again, and none of these.
+CREATE TABLE tombstones (
+    id          INTEGER PRIMARY KEY,  -- the upstream's
+    call_sid    TEXT NOT NULL,
+    deleted_at  INTEGER NOT NULL,     -- it was known to be gone then
+    request_seq INTEGER NOT NULL,     -- the request that proved it
+    change_seq  INTEGER NOT NULL      -- its place in the order of changes, one for both tables
+) STRICT;
+
+CREATE INDEX tombstones_by_sid ON tombstones (call_sid);
+CREATE UNIQUE INDEX tombstones_by_change ON tombstones (change_seq);
+
+-- How far this file follows the order of changes of another edge. No row where the upstream is none.
+CREATE TABLE followed (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    feed_id TEXT NOT NULL,     -- the other file's
+    place   INTEGER NOT NULL,  -- every change up to here is in this file
+    whole   INTEGER NOT NULL   -- 1: no call is here that the other file had never told of
+) STRICT;
 
 -- What is known: every call that started within a window is in `calls` as of verified_at, and no
 -- other was there. Windows do not overlap. What lies between two of them was not read yet.

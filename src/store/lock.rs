@@ -28,6 +28,15 @@ impl FileLock {
     }
 }
 
+/// Whether a process has the file open to write it: a running edge keeps it up to date.
+pub fn is_written(database: &Path) -> Result<bool, StoreError> {
+    match FileLock::acquire(database) {
+        Ok(_) => Ok(false),
+        Err(StoreError::Locked(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
 /// Creates the file readable by its owner alone, if it isn't there; SQLite gives its companions
 /// (`-wal`, `-shm`) the same mode.
 pub fn open_private(path: &Path) -> Result<File, StoreError> {

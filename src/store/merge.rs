@@ -1,11 +1,13 @@
 //! What one call of an answer does to its row.
 
-use rusqlite::{OptionalExtension, Rows, Transaction};
+use rusqlite::{OptionalExtension, Transaction};
 
 use super::StoreError;
-use super::rollups::{Counted, Deltas};
-use super::writer::{Complete, Learned};
-use crate::model::{Call, CallKey, Timestamp, Verified};
+use super::census::Ledger;
+use super::learned::Learned;
+use super::removal::revive;
+use super::rollups::Counted;
+use crate::model::{Call, Timestamp, Verified};
 
 pub enum Outcome {
     New,
@@ -26,41 +28,55 @@ pub fn merge_call(
     learned: &Learned,
     call: &Call,
     confirmed_by: u64,
-    deltas: &mut Deltas,
+    ledger: &mut Ledger,
 ) -> Result<Fate, StoreError> {
     struct Before {
         same_text: bool,
         /// Where the text differs.
         body: Option<String>,
         request_seq: u64,
+        change_seq: u64,
         suspect: bool,
+        /// What the indexes are by is the same.
+        in_place: bool,
         counted: Counted,
     }
     let before = transaction
         .prepare_cached(
-            "SELECT body, request_seq, suspect_at, started_at, status, assistant_id, duration
+            "SELECT body, request_seq, suspect_at, started_at, status, assistant_id, duration,
+                 change_seq, call_sid
              FROM calls WHERE id = ?1",
         )?
         .query_row([call.id], |row| {
             let body = row.get_ref(0)?.as_str()?;
             let same_text = body == &*call.body;
+            let started_at = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros);
+            let suspect = row.get::<_, Option<i64>>(2)?.is_some();
+            let status = row.get_ref(4)?.as_str()?;
             Ok(Before {
                 same_text,
                 body: (!same_text).then(|| body.to_owned()),
                 request_seq: row.get(1)?,
-                suspect: row.get::<_, Option<i64>>(2)?.is_some(),
-                counted: Counted::new(
-                    row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros),
-                    row.get_ref(4)?.as_str()?,
-                    row.get(5)?,
-                    row.get(6)?,
-                ),
+                change_seq: row.get(7)?,
+                suspect,
+                in_place: !suspect
+                    && started_at == call.started_at
+                    && status == call.status
+                    && row.get_ref(8)?.as_str()? == call.call_sid,
+                counted: Counted::new(started_at, status, row.get(5)?, row.get(6)?),
             })
         })
         .optional()?;
     let Some(before) = before else {
-        write_call(transaction, learned.request, call)?;
-        deltas.add(Counted::from(call));
+        if !revive(transaction, call.id, learned.request, ledger)? {
+            return Ok(Fate {
+                outcome: Outcome::Stale,
+                wrote: false,
+            });
+        }
+        write_call(transaction, learned.request, call, ledger.next_change())?;
+        ledger.census.calls += 1;
+        ledger.rollups.add(Counted::from(call));
         return Ok(Fate {
             outcome: Outcome::New,
             wrote: true,
@@ -81,21 +97,27 @@ pub fn merge_call(
                      WHERE id = ?1",
                 )?
                 .execute((call.id, learned.request.at.as_micros(), learned.request.seq))?;
+            ledger.acquit(before.suspect);
         }
         return Ok(Fate {
             outcome: Outcome::Unchanged,
             wrote,
         });
     }
-    write_call(transaction, learned.request, call)?;
-    deltas.subtract(before.counted);
-    deltas.add(Counted::from(call));
     let respelled = before.body.is_some_and(|body| same_json(&body, &call.body));
-    let outcome = if respelled {
-        Outcome::Respelled
+    let (outcome, change_seq) = if respelled {
+        (Outcome::Respelled, before.change_seq)
     } else {
-        Outcome::Changed
+        (Outcome::Changed, ledger.next_change())
     };
+    if before.in_place {
+        rewrite_call(transaction, learned.request, call, change_seq)?;
+    } else {
+        write_call(transaction, learned.request, call, change_seq)?;
+    }
+    ledger.acquit(before.suspect);
+    ledger.rollups.subtract(before.counted);
+    ledger.rollups.add(Counted::from(call));
     Ok(Fate {
         outcome,
         wrote: true,
@@ -106,17 +128,18 @@ fn write_call(
     transaction: &Transaction<'_>,
     request: Verified,
     call: &Call,
+    change_seq: u64,
 ) -> rusqlite::Result<usize> {
     transaction
         .prepare_cached(
             "INSERT INTO calls (id, call_sid, assistant_id, assistant_name, customer_phone_number,
                  status, duration, started_at, open, suspect_at, seen_at, request_seq, body_hash,
-                 body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11, ?12, ?13)
-             ON CONFLICT DO UPDATE SET call_sid = ?2, assistant_id = ?3, assistant_name = ?4,
+                 body, change_seq)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, ?10, ?11, ?12, ?13, ?14)
+             ON CONFLICT (id) DO UPDATE SET call_sid = ?2, assistant_id = ?3, assistant_name = ?4,
                  customer_phone_number = ?5, status = ?6, duration = ?7, started_at = ?8,
                  open = ?9, suspect_at = NULL, seen_at = ?10, request_seq = ?11, body_hash = ?12,
-                 body = ?13",
+                 body = ?13, change_seq = ?14",
         )?
         .execute((
             call.id,
@@ -132,77 +155,37 @@ fn write_call(
             request.seq,
             call.body_hash(),
             &*call.body,
+            change_seq,
         ))
 }
 
-/// The calls, not suspects yet and last heard of before the request, that a complete list leaves
-/// out.
-pub fn missing(
+/// The same for a call that stays where it is in every index but that of changes: what an `UPDATE`
+/// does not name costs nothing, though it were set to what it is.
+fn rewrite_call(
     transaction: &Transaction<'_>,
     request: Verified,
-    complete: &Complete,
-) -> Result<Vec<i64>, StoreError> {
-    let mut missing = Vec::new();
-    let mut compare = |held: &mut Rows<'_>| -> rusqlite::Result<()> {
-        while let Some(row) = held.next()? {
-            let id = row.get(0)?;
-            if !complete.listed.contains(&id) {
-                missing.push(id);
-            }
-        }
-        Ok(())
-    };
-    if let Some(started) = &complete.started {
-        let mut held = transaction.prepare_cached(
-            "SELECT id FROM calls
-             WHERE started_at BETWEEN ?1 AND ?2 AND suspect_at IS NULL AND request_seq < ?3",
-        )?;
-        let (from, to) = (started.start().as_micros(), started.end().as_micros());
-        compare(&mut held.query((from, to, request.seq))?)?;
-    }
-    if complete.without_start {
-        let mut held = transaction.prepare_cached(
-            "SELECT id FROM calls
-             WHERE started_at IS NULL AND suspect_at IS NULL AND request_seq < ?1",
-        )?;
-        compare(&mut held.query([request.seq])?)?;
-    }
-    Ok(missing)
-}
-
-/// Whether it takes more than one list to doubt so many calls: over 50, and over 5 % of all.
-pub fn is_too_many(transaction: &Transaction<'_>, missing: usize) -> Result<bool, StoreError> {
-    if missing <= 50 {
-        return Ok(false);
-    }
-    let held: usize = transaction
-        .prepare_cached("SELECT coalesce(sum(calls), 0) FROM rollups")?
-        .query_row([], |row| row.get(0))?;
-    Ok(missing > held / 20)
-}
-
-/// Marks a call that the upstream said it does not have. It is served on: the proof that it was
-/// deleted is not given by one answer.
-pub fn suspect(
-    transaction: &Transaction<'_>,
-    key: &CallKey,
-    request: Verified,
-) -> Result<bool, StoreError> {
-    let marked = match key {
-        CallKey::Id(id) => transaction
-            .prepare_cached(
-                "UPDATE calls SET suspect_at = ?2, request_seq = ?3
-                 WHERE id = ?1 AND request_seq <= ?3 AND suspect_at IS NULL",
-            )?
-            .execute((id, request.at.as_micros(), request.seq))?,
-        CallKey::Sid(sid) => transaction
-            .prepare_cached(
-                "UPDATE calls SET suspect_at = ?2, request_seq = ?3
-                 WHERE call_sid = ?1 AND request_seq <= ?3 AND suspect_at IS NULL",
-            )?
-            .execute((sid, request.at.as_micros(), request.seq))?,
-    };
-    Ok(marked > 0)
+    call: &Call,
+    change_seq: u64,
+) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached(
+            "UPDATE calls SET assistant_id = ?2, assistant_name = ?3, customer_phone_number = ?4,
+                 duration = ?5, seen_at = ?6, request_seq = ?7, body_hash = ?8, body = ?9,
+                 change_seq = ?10
+             WHERE id = ?1",
+        )?
+        .execute((
+            call.id,
+            call.assistant_id,
+            &call.assistant_name,
+            &call.customer_phone_number,
+            call.duration,
+            request.at.as_micros(),
+            request.seq,
+            call.body_hash(),
+            &*call.body,
+            change_seq,
+        ))
 }
 
 /// Whether two texts are equal JSON. Numbers are equal where their digits are.

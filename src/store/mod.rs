@@ -4,19 +4,35 @@
 //! with its own read-only connection. What one answer of the upstream says becomes one
 //! transaction, so a file on disk is always some state the replica really had.
 
+mod census;
+mod changes;
+mod doubt;
+mod followed;
+mod learned;
 mod lock;
 mod merge;
+mod migrate;
 mod reader;
+mod removal;
 mod rollups;
+mod scan;
 mod schema;
+mod scratch;
 mod windows;
 mod writer;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use census::Census;
+pub use changes::{Change, Changed, Changes, Heard};
+pub use followed::{Followed, News};
+pub use learned::{Belief, Complete, Learned, Merged};
+pub use lock::is_written;
 pub use reader::{Held, Reader, Totals};
-pub use writer::{Complete, Identity, Learned, Merged, OpenCalls, Writer};
+pub use scan::{Scan, Text};
+pub use scratch::Scratch;
+pub use writer::{Identity, OpenCalls, Writer};
 
 /// What can go wrong with the file. What it displays is without its source: print the chain.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +43,12 @@ pub enum StoreError {
     Foreign(PathBuf),
     #[error("{}: written by a newer burki-edge (schema {found}, this one knows {known}); update this one", .path.display())]
     Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    #[error("{}: written by an older burki-edge (schema {found}, this one knows {known}); start `burki-edge serve` or `sync` once, which brings it up to date", .path.display())]
+    Older {
         path: PathBuf,
         found: i64,
         known: i64,
@@ -78,7 +100,9 @@ impl SharedWriter {
         let piece = move || work(&mut shared.lock().unwrap_or_else(PoisonError::into_inner));
         match tokio::task::spawn_blocking(piece).await {
             Ok(done) => done,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+            Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
+            // The runtime ends, and with it whoever waits.
+            Err(_) => std::future::pending().await,
         }
     }
 }

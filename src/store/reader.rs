@@ -4,12 +4,12 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{StoreError, schema, windows};
+use super::{StoreError, census, schema, windows};
 use crate::model::{CallKey, Timestamp, Window};
 
 /// A read-only view of the file. Not shared between threads: each has its own.
 pub struct Reader {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// A call as the replica holds it.
@@ -32,6 +32,7 @@ pub struct Held {
 pub struct Totals {
     pub calls: u64,
     pub suspects: u64,
+    pub tombstones: u64,
     pub newest_call_at: Option<Timestamp>,
 }
 
@@ -64,6 +65,25 @@ impl Reader {
         Ok(held.optional()?)
     }
 
+    /// When the call was proven to be gone; `None` where it was not, or where it is back.
+    pub fn tombstone(&self, key: &CallKey) -> Result<Option<Timestamp>, StoreError> {
+        let deleted_at = |row: &Row<'_>| row.get(0).map(Timestamp::from_micros);
+        let found = match key {
+            CallKey::Id(id) => self
+                .connection
+                .prepare_cached("SELECT deleted_at FROM tombstones WHERE id = ?1")?
+                .query_row([id], deleted_at),
+            CallKey::Sid(sid) => self
+                .connection
+                .prepare_cached(
+                    "SELECT deleted_at FROM tombstones WHERE call_sid = ?1
+                     ORDER BY change_seq DESC LIMIT 1",
+                )?
+                .query_row([sid], deleted_at),
+        };
+        Ok(found.optional()?)
+    }
+
     /// The windows as they were last written, oldest first; a running engine may have verified
     /// them since.
     pub fn windows(&self) -> Result<Vec<Window>, StoreError> {
@@ -72,21 +92,17 @@ impl Reader {
 
     /// Figures for the status. Counted from the rollups, not from the rows.
     pub fn totals(&self) -> Result<Totals, StoreError> {
-        let totals = self
-            .connection
-            .prepare_cached(
-                "SELECT (SELECT coalesce(sum(calls), 0) FROM rollups),
-                    (SELECT count(*) FROM calls WHERE suspect_at IS NOT NULL),
-                    (SELECT max(started_at) FROM calls)",
-            )?
-            .query_row([], |row| {
-                Ok(Totals {
-                    calls: row.get(0)?,
-                    suspects: row.get(1)?,
-                    newest_call_at: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros),
-                })
-            })?;
-        Ok(totals)
+        let snapshot = self.connection.unchecked_transaction()?;
+        let census = census::read(&snapshot)?;
+        let newest: Option<i64> = snapshot
+            .prepare_cached("SELECT max(started_at) FROM calls")?
+            .query_row([], |row| row.get(0))?;
+        Ok(Totals {
+            calls: census.calls,
+            suspects: census.suspects,
+            tombstones: census.tombstones,
+            newest_call_at: newest.map(Timestamp::from_micros),
+        })
     }
 }
 

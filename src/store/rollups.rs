@@ -6,8 +6,11 @@ use rusqlite::Transaction;
 
 use crate::model::{Call, Timestamp};
 
+/// The length of a `day`, in microseconds.
+pub const DAY: i64 = 86_400_000_000;
+
 /// The `day` of calls that never started.
-const NO_DAY: i64 = -1_000_000;
+pub const NO_DAY: i64 = -1_000_000;
 
 /// What a call is counted under.
 pub struct Counted {

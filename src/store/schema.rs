@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreError;
+use super::{StoreError, migrate};
 
-const SCHEMA: &str = include_str!("../../schema.sql");
-const VERSION: i64 = 1;
+pub const SCHEMA: &str = include_str!("../../schema.sql");
+pub const VERSION: i64 = 2;
 
 /// Marks the file as ours (`PRAGMA application_id`): "BURK".
 const APPLICATION_ID: i64 = 0x4255_524B;
 
-/// The writer's connection; an empty file gets the schema.
+/// The writer's connection; an empty file gets the schema, an older one is brought up to it.
 ///
 /// Commits are synced to disk (`synchronous = FULL`): there are few, and none that was
 /// acknowledged may be lost with the power either.
@@ -33,6 +33,9 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // In KiB, by the sign: room for the index by SID, whose order is no order at all.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.set_prepared_statement_cache_capacity(64);
+    if version == 1 {
+        migrate::from_1(&mut connection)?;
+    }
     if version == 0 {
         let create = connection.transaction()?;
         create.execute_batch(SCHEMA)?;
@@ -52,8 +55,16 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         path,
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
-    if version(&connection, path)? == 0 {
-        return Err(StoreError::Foreign(path.to_owned()));
+    match version(&connection, path)? {
+        VERSION => {}
+        0 => return Err(StoreError::Foreign(path.to_owned())),
+        found => {
+            return Err(StoreError::Older {
+                path: path.to_owned(),
+                found,
+                known: VERSION,
+            });
+        }
     }
     connection.pragma_update(None, "query_only", true)?;
     // In KiB, by the sign.

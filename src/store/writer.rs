@@ -1,64 +1,18 @@
 //! The one writer: what an answer of the upstream says, in one transaction.
 
-use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::census::{Census, Ledger};
+use super::doubt::{self, suspect};
+use super::learned::{Learned, Merged};
 use super::lock::{FileLock, open_private};
-use super::merge::{Outcome, is_too_many, merge_call, missing, suspect};
-use super::rollups::Deltas;
-use super::{StoreError, schema, windows};
-use crate::model::{Call, CallKey, Timestamp, Verified, Window};
-
-/// What one answer says of the replica.
-#[derive(Debug)]
-pub struct Learned {
-    /// The request that was answered.
-    pub request: Verified,
-    /// The lowest number among the requests that are still under way, this one included.
-    pub oldest_in_flight: u64,
-    /// The highest number given to any request.
-    pub newest_seq: u64,
-    pub calls: Vec<Call>,
-    /// The calls were asked for by name: that they are unchanged is worth a write.
-    pub singly: bool,
-    /// The upstream has no such call.
-    pub absent: Option<CallKey>,
-    /// What the answer, alone or with those before it, lists completely.
-    pub complete: Option<Complete>,
-    /// All windows as they are with this answer, oldest first; `None` leaves them.
-    pub windows: Option<Vec<Window>>,
-}
-
-/// A list of all calls within bounds. Who is held and not listed is a suspect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complete {
-    /// All that started within.
-    pub started: Option<RangeInclusive<Timestamp>>,
-    /// All that have no start.
-    pub without_start: bool,
-    pub listed: HashSet<i64>,
-    /// However many held calls it leaves out. Otherwise over 50 and over 5 % of all is too many.
-    pub believed: bool,
-}
-
-/// What became of the calls of an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Merged {
-    pub new: usize,
-    /// Their JSON says something else than before.
-    pub changed: usize,
-    /// The same JSON in another spelling; the newer text is kept.
-    pub respelled: usize,
-    pub unchanged: usize,
-    /// A request that started later already told of them.
-    pub stale: usize,
-    /// So many held calls are left out of a complete list that it is not believed: no window and
-    /// no suspect came of it.
-    pub unbelieved: usize,
-}
+use super::merge::{Outcome, merge_call};
+use super::removal::remove;
+use super::{Followed, StoreError, census, followed, schema, windows};
+use crate::model::{Timestamp, Verified, Window};
 
 /// Whose calls a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,15 +32,21 @@ pub struct OpenCalls {
 
 /// The file's only writing connection.
 pub struct Writer {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
     identity: Identity,
+    feed_id: String,
     /// What the coverage table holds.
-    windows: Vec<Window>,
+    pub(super) windows: Vec<Window>,
+    pub(super) followed: Option<Followed>,
     request_seq: u64,
+    /// How many of each kind the file holds, as of the last commit.
+    pub(super) census: Census,
+    /// The last number in the order of changes that was given and committed.
+    pub(super) change_seq: u64,
     /// Calls that a request confirmed without a write while an older one was under way, whose
     /// answer must not overwrite what was confirmed. Requests die with the process, so this may.
-    confirmed: HashMap<i64, u64>,
+    pub(super) confirmed: HashMap<i64, u64>,
     _lock: FileLock,
 }
 
@@ -97,32 +57,22 @@ impl Writer {
         let lock = FileLock::acquire(path)?;
         drop(open_private(path)?);
         let connection = schema::open_writer(path)?;
-        let recorded = connection
-            .query_row(
-                "SELECT base_url, organization_id, request_seq FROM replica",
-                [],
-                |row| {
-                    let identity = Identity {
-                        base_url: row.get(0)?,
-                        organization_id: row.get(1)?,
-                    };
-                    Ok((identity, row.get(2)?))
-                },
-            )
-            .optional()?;
-        let (identity, request_seq) = match recorded {
-            Some(recorded) => recorded,
-            None => {
-                connection.execute("INSERT INTO replica VALUES (1, ?1, NULL, 0)", [base_url])?;
-                (
-                    Identity {
-                        base_url: base_url.to_owned(),
-                        organization_id: None,
-                    },
-                    0,
-                )
-            }
-        };
+        connection.execute(
+            "INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
+             VALUES (1, ?1, NULL, 0, lower(hex(randomblob(8)))) ON CONFLICT DO NOTHING",
+            [base_url],
+        )?;
+        let (identity, request_seq, feed_id) = connection.query_row(
+            "SELECT base_url, organization_id, request_seq, feed_id FROM replica",
+            [],
+            |row| {
+                let identity = Identity {
+                    base_url: row.get(0)?,
+                    organization_id: row.get(1)?,
+                };
+                Ok((identity, row.get(2)?, row.get(3)?))
+            },
+        )?;
         if identity.base_url != base_url {
             return Err(StoreError::OtherBaseUrl {
                 path: path.to_owned(),
@@ -131,12 +81,19 @@ impl Writer {
             });
         }
         let windows = windows::read(&connection)?;
+        let followed = followed::read(&connection)?;
+        let census = census::read(&connection)?;
+        let change_seq = census::last_change(&connection)?;
         Ok(Writer {
             connection,
             path: path.to_owned(),
             identity,
+            feed_id,
             windows,
+            followed,
             request_seq,
+            census,
+            change_seq,
             confirmed: HashMap::new(),
             _lock: lock,
         })
@@ -154,6 +111,11 @@ impl Writer {
     /// No request before this start of the process had a higher number.
     pub fn request_seq(&self) -> u64 {
         self.request_seq
+    }
+
+    /// Names this file's order of changes: a consumer that finds another name begins anew.
+    pub fn feed_id(&self) -> &str {
+        &self.feed_id
     }
 
     /// Stamps the file with the organization the key belongs to, or checks it against the stamp.
@@ -183,13 +145,17 @@ impl Writer {
             .retain(|_, seq| *seq > learned.oldest_in_flight);
         let mut merged = Merged::default();
         let mut confirmed = Vec::new();
-        let mut deltas = Deltas::default();
+        let mut ledger = self.ledger();
         let mut wrote = false;
-        let transaction =
-            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let transaction = self.begin()?;
+        let keeps_none = match &learned.complete {
+            // Asked before the calls are written, while it still shows which were held before.
+            Some(complete) => doubt::keeps_none(&transaction, &learned, complete, &self.confirmed)?,
+            None => false,
+        };
         for call in &learned.calls {
             let guard = self.confirmed.get(&call.id).copied().unwrap_or(0);
-            let fate = merge_call(&transaction, &learned, call, guard, &mut deltas)?;
+            let fate = merge_call(&transaction, &learned, call, guard, &mut ledger)?;
             wrote |= fate.wrote;
             match fate.outcome {
                 Outcome::New => merged.new += 1,
@@ -202,19 +168,31 @@ impl Writer {
                 }
             }
         }
+        // Before this answer makes suspects of its own: nobody has denied those yet.
+        for (id, denial) in &learned.denied {
+            let gone = !is_confirmed(&self.confirmed, *id, *denial)
+                && remove(&transaction, *id, *denial, &mut ledger)?;
+            merged.removed += usize::from(gone);
+            wrote |= gone;
+        }
         if let Some(key) = &learned.absent {
-            wrote |= suspect(&transaction, key, learned.request)?;
+            for id in doubt::ids(&transaction, key)? {
+                wrote |= !is_confirmed(&self.confirmed, id, learned.request)
+                    && suspect(&transaction, id, learned.request, &mut ledger)?;
+            }
         }
         if let Some(complete) = &learned.complete {
-            let mut missing = missing(&transaction, learned.request, complete)?;
-            missing.retain(|id| !self.is_confirmed(*id, learned.request));
-            if !complete.believed && is_too_many(&transaction, missing.len())? {
-                merged.unbelieved = missing.len();
-                learned.windows = None;
-            } else {
-                for id in missing {
-                    wrote |= suspect(&transaction, &CallKey::Id(id), learned.request)?;
-                }
+            let missing = doubt::missing(&transaction, learned.request, complete, &self.confirmed)?;
+            let held = self.census.calls;
+            if !doubt::is_believed(complete.belief, missing.len(), held, keeps_none) {
+                transaction.rollback()?;
+                return Ok(Merged {
+                    unbelieved: missing.len(),
+                    ..Merged::default()
+                });
+            }
+            for id in missing {
+                wrote |= suspect(&transaction, id, learned.request, &mut ledger)?;
             }
         }
         let windows = learned
@@ -225,12 +203,13 @@ impl Writer {
             wrote = true;
         }
         if wrote {
-            deltas.write(&transaction)?;
+            ledger.write(&transaction)?;
             transaction
                 .prepare_cached("UPDATE replica SET request_seq = ?1")?
                 .execute([learned.newest_seq])?;
         }
         transaction.commit()?;
+        self.keep(&ledger);
         if let Some(after) = windows {
             self.windows = after;
         }
@@ -241,21 +220,33 @@ impl Writer {
         Ok(merged)
     }
 
-    /// Whether a request that started later than `request` found the call unchanged.
-    fn is_confirmed(&self, id: i64, request: Verified) -> bool {
-        self.confirmed
-            .get(&id)
-            .is_some_and(|seq| *seq > request.seq)
+    pub(super) fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
+        Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+    }
+
+    /// The books of one transaction, to be kept once it is committed.
+    pub(super) fn ledger(&self) -> Ledger {
+        Ledger::new(self.census, self.change_seq)
+    }
+
+    pub(super) fn keep(&mut self, ledger: &Ledger) {
+        self.census = ledger.census;
+        self.change_seq = ledger.change_seq;
     }
 
     /// Writes the windows as they are in memory, with times of verification that were not worth a
     /// transaction of their own. For the end of a run.
     pub fn keep_windows(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
-        let transaction =
-            Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let newest = after.iter().map(|window| window.verified.seq).max();
+        let transaction = self.begin()?;
         windows::write(&transaction, &self.windows, &after)?;
+        // The next run's requests must be numbered above them too.
+        raise_request_seq(&transaction, newest.unwrap_or(0))?;
         transaction.commit()?;
         self.windows = after;
+        // Whoever closes the file last empties its log, but a reader that does can't.
+        let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+        self.connection.query_row(truncate, [], |_| Ok(()))?;
         Ok(())
     }
 
@@ -295,4 +286,15 @@ impl Writer {
             .collect::<Result<_, _>>()?;
         Ok(ids)
     }
+}
+
+/// Whether a request that started later than `request` found the call unchanged.
+pub fn is_confirmed(confirmed: &HashMap<i64, u64>, id: i64, request: Verified) -> bool {
+    confirmed.get(&id).is_some_and(|seq| *seq > request.seq)
+}
+
+pub fn raise_request_seq(transaction: &Transaction<'_>, seq: u64) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached("UPDATE replica SET request_seq = max(request_seq, ?1)")?
+        .execute([seq])
 }

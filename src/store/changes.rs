@@ -1,0 +1,120 @@
+//! What changed since: the calls and the tombstones in one order.
+//!
+//! The order is a compacted log. A call that changed twice is in it once, at its latest place, so
+//! whoever reads from zero ends with what the replica holds, and whoever goes on from where he
+//! stopped does too.
+
+use rusqlite::Row;
+
+use super::{Reader, StoreError};
+use crate::model::Timestamp;
+
+/// A stretch of the order of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Whose order it is: places in another file's mean nothing here.
+    pub feed_id: String,
+    /// By `seq`, ascending.
+    pub items: Vec<Change>,
+    /// Where to go on: the place of the last item, or the one asked for where there is none.
+    pub next: u64,
+    /// Others follow already.
+    pub more: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub seq: u64,
+    pub what: Changed,
+    pub heard: Heard,
+}
+
+/// How long ago a change was known to be true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// When the text, or the deletion, was confirmed; a window that covers the call may know
+    /// better.
+    pub at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    /// No window's word holds for it: it is a suspect, or gone.
+    pub unverified: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// The call's JSON text. A suspect is served, so it is one of these.
+    Upsert(String),
+    /// The id of a call that is proven to be gone.
+    Delete(i64),
+}
+
+impl Reader {
+    /// Up to `limit` changes that come after `after`, as of one instant.
+    pub fn changes(&self, after: u64, limit: usize) -> Result<Changes, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let feed_id = snapshot
+            .prepare_cached("SELECT feed_id FROM replica")?
+            .query_row([], |row| row.get(0))?;
+        // Each side comes from its index in order; SQLite merges them and stops at the limit.
+        let mut select = snapshot.prepare_cached(
+            "SELECT change_seq, id, body, seen_at, started_at, suspect_at FROM calls
+             WHERE change_seq > ?1
+             UNION ALL
+             SELECT change_seq, id, NULL, deleted_at, NULL, deleted_at FROM tombstones
+             WHERE change_seq > ?1
+             ORDER BY change_seq LIMIT ?2",
+        )?;
+        // One more than is told shows whether others follow.
+        let (start, most) = (
+            i64::try_from(after).unwrap_or(i64::MAX),
+            i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
+        );
+        let mut rows = select.query((start, most))?;
+        let mut items = Vec::new();
+        let mut more = false;
+        while let Some(row) = rows.next()? {
+            if items.len() == limit {
+                more = true;
+                break;
+            }
+            let what = match row.get(2)? {
+                Some(body) => Changed::Upsert(body),
+                None => Changed::Delete(row.get(1)?),
+            };
+            items.push(Change {
+                seq: row.get(0)?,
+                what,
+                heard: heard(row)?,
+            });
+        }
+        Ok(Changes {
+            feed_id,
+            next: items.last().map_or(after, |last| last.seq),
+            items,
+            more,
+        })
+    }
+
+    /// The calls that the upstream seems not to have: where each starts, and when it was last
+    /// seen. Of several that start at one instant the one that was seen longest ago.
+    pub fn unverified(&self) -> Result<Vec<(Option<Timestamp>, Timestamp)>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT started_at, min(seen_at) FROM calls INDEXED BY suspects
+             WHERE suspect_at IS NOT NULL GROUP BY started_at",
+        )?;
+        let suspects = select.query_map([], |row| {
+            let started_at: Option<i64> = row.get(0)?;
+            let seen_at = Timestamp::from_micros(row.get(1)?);
+            Ok((started_at.map(Timestamp::from_micros), seen_at))
+        })?;
+        Ok(suspects.collect::<Result<_, _>>()?)
+    }
+}
+
+fn heard(row: &Row<'_>) -> rusqlite::Result<Heard> {
+    Ok(Heard {
+        at: Timestamp::from_micros(row.get(3)?),
+        started_at: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
+        unverified: row.get::<_, Option<i64>>(5)?.is_some(),
+    })
+}

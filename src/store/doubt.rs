@@ -1,0 +1,208 @@
+//! Calls that the upstream seems not to have any more: who is a suspect, when a list that leaves
+//! out many is believed, and whom to ask about.
+
+use std::collections::HashMap;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::census::Ledger;
+use super::learned::{Belief, Complete, Learned};
+use super::writer::is_confirmed;
+use super::{StoreError, Writer};
+use crate::model::{CallKey, Verified};
+
+/// Fewer calls than these may all be gone at once without a second look.
+const A_FEW: usize = 3;
+
+/// The calls, not suspects yet and last heard of before the request, that a complete list leaves
+/// out.
+pub fn missing(
+    transaction: &Transaction<'_>,
+    request: Verified,
+    complete: &Complete,
+    confirmed: &HashMap<i64, u64>,
+) -> Result<Vec<i64>, StoreError> {
+    let mut missing = Vec::new();
+    visit_held(transaction, request, complete, |id| {
+        if !complete.listed.contains(&id) && !is_confirmed(confirmed, id, request) {
+            missing.push(id);
+        }
+        true
+    })?;
+    Ok(missing)
+}
+
+/// Whether an answer, not merged yet, keeps none of the calls that are held within its bounds.
+/// Asked only where it matters.
+pub fn keeps_none(
+    transaction: &Transaction<'_>,
+    learned: &Learned,
+    complete: &Complete,
+    confirmed: &HashMap<i64, u64>,
+) -> Result<bool, StoreError> {
+    if complete.belief == Belief::Whole {
+        return Ok(false);
+    }
+    let is_listed = |id| {
+        complete.listed.contains(&id)
+            || learned
+                .calls
+                .binary_search_by_key(&id, |call| call.id)
+                .is_ok()
+    };
+    let mut kept = false;
+    visit_held(transaction, learned.request, complete, |id| {
+        kept = is_listed(id) && !is_confirmed(confirmed, id, learned.request);
+        !kept
+    })?;
+    Ok(!kept)
+}
+
+/// Shows the calls within the list's bounds that are no suspects and were last heard of before
+/// the request, until `visit` says that it saw enough.
+fn visit_held(
+    transaction: &Transaction<'_>,
+    request: Verified,
+    complete: &Complete,
+    mut visit: impl FnMut(i64) -> bool,
+) -> Result<(), StoreError> {
+    if let Some(started) = &complete.started {
+        let mut held = transaction.prepare_cached(
+            "SELECT id FROM calls
+             WHERE started_at BETWEEN ?1 AND ?2 AND suspect_at IS NULL AND request_seq < ?3",
+        )?;
+        let (from, to) = (started.start().as_micros(), started.end().as_micros());
+        let mut held = held.query((from, to, request.seq))?;
+        while let Some(row) = held.next()? {
+            if !visit(row.get(0)?) {
+                return Ok(());
+            }
+        }
+    }
+    if complete.without_start {
+        let mut held = transaction.prepare_cached(
+            "SELECT id FROM calls
+             WHERE started_at IS NULL AND suspect_at IS NULL AND request_seq < ?1",
+        )?;
+        let mut held = held.query([request.seq])?;
+        while let Some(row) = held.next()? {
+            if !visit(row.get(0)?) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a list may leave out so many of all `held` calls.
+pub fn is_believed(belief: Belief, missing: usize, held: u64, keeps_none: bool) -> bool {
+    match belief {
+        Belief::Whole => true,
+        Belief::UnlessMany => {
+            let many = missing > 50 && missing as u64 > held / 20;
+            let all = keeps_none && missing >= A_FEW;
+            !many && !all
+        }
+        Belief::UpTo(most) => missing <= most && !(keeps_none && missing > 0),
+    }
+}
+
+/// The held calls of a key; more than one where a SID is of several.
+pub fn ids(transaction: &Transaction<'_>, key: &CallKey) -> Result<Vec<i64>, StoreError> {
+    match key {
+        CallKey::Id(id) => Ok(vec![*id]),
+        CallKey::Sid(sid) => {
+            let mut select =
+                transaction.prepare_cached("SELECT id FROM calls WHERE call_sid = ?1")?;
+            let ids = select.query_map([sid], |row| row.get(0))?;
+            Ok(ids.collect::<Result<_, _>>()?)
+        }
+    }
+}
+
+/// Marks a call that the upstream said it does not have. It is served on: the proof that it was
+/// deleted is not given by one answer.
+pub fn suspect(
+    transaction: &Transaction<'_>,
+    id: i64,
+    request: Verified,
+    ledger: &mut Ledger,
+) -> Result<bool, StoreError> {
+    let marked = transaction
+        .prepare_cached(
+            "UPDATE calls SET suspect_at = ?2, request_seq = ?3
+             WHERE id = ?1 AND request_seq <= ?3 AND suspect_at IS NULL",
+        )?
+        .execute((id, request.at.as_micros(), request.seq))?;
+    ledger.census.suspects += marked as u64;
+    Ok(marked > 0)
+}
+
+impl Writer {
+    /// Ids of suspects, longest suspected first.
+    pub fn suspects(&self, limit: usize) -> Result<Vec<i64>, StoreError> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT id FROM calls INDEXED BY suspects WHERE suspect_at IS NOT NULL
+             ORDER BY suspect_at, id LIMIT ?1",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let ids = select.query_map([limit], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `count` different suspects, each as likely as any other; the same for the same
+    /// `draw`.
+    pub fn sample_suspects(&self, count: usize, draw: u64) -> Result<Vec<i64>, StoreError> {
+        let all = usize::try_from(self.census.suspects).unwrap_or(usize::MAX);
+        let mut rng = StdRng::seed_from_u64(draw);
+        let mut places = rand::seq::index::sample(&mut rng, all, count.min(all)).into_vec();
+        places.sort_unstable();
+        // One pass over the index, whose entries are small: ids have gaps, and to pick by them
+        // would favour whoever comes after a wide one.
+        let mut select = self.connection.prepare_cached(
+            "SELECT id FROM calls INDEXED BY suspects WHERE suspect_at IS NOT NULL",
+        )?;
+        let mut suspects = select.query([])?;
+        let mut sample = Vec::with_capacity(places.len());
+        let mut passed = 0;
+        for place in places {
+            while passed < place {
+                suspects.next()?;
+                passed += 1;
+            }
+            if let Some(row) = suspects.next()? {
+                sample.push(row.get(0)?);
+            }
+            passed += 1;
+        }
+        Ok(sample)
+    }
+
+    /// The id of some held call that is no suspect, another one for another `draw`.
+    pub fn canary(&self, draw: u64) -> Result<Option<i64>, StoreError> {
+        if self.census.calls == self.census.suspects {
+            return Ok(None);
+        }
+        let ends = self
+            .connection
+            .prepare_cached("SELECT (SELECT min(id) FROM calls), (SELECT max(id) FROM calls)")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (Some(first), Some(last)) = ends else {
+            return Ok(None);
+        };
+        let point: i64 = StdRng::seed_from_u64(draw).random_range(first..=last);
+        let mut select = self.connection.prepare_cached(
+            "SELECT id FROM calls
+             WHERE id BETWEEN ?1 AND ?2 AND suspect_at IS NULL ORDER BY id LIMIT 1",
+        )?;
+        for bounds in [(point, last), (first, point)] {
+            let found = select.query_row(bounds, |row| row.get(0)).optional()?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}

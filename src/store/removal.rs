@@ -1,0 +1,141 @@
+//! Deletion by proof: a suspect becomes a tombstone, and a call that is seen again lives again.
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::census::Ledger;
+use super::rollups::Counted;
+use super::writer::raise_request_seq;
+use super::{StoreError, Writer};
+use crate::model::{Timestamp, Verified};
+
+/// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of
+/// it.
+pub fn remove(
+    transaction: &Transaction<'_>,
+    id: i64,
+    denial: Verified,
+    ledger: &mut Ledger,
+) -> Result<bool, StoreError> {
+    let suspect = transaction
+        .prepare_cached(
+            "SELECT call_sid, started_at, status, assistant_id, duration FROM calls
+             WHERE id = ?1 AND suspect_at IS NOT NULL AND request_seq <= ?2",
+        )?
+        .query_row((id, denial.seq), |row| {
+            let counted = Counted::new(
+                row.get::<_, Option<i64>>(1)?.map(Timestamp::from_micros),
+                row.get_ref(2)?.as_str()?,
+                row.get(3)?,
+                row.get(4)?,
+            );
+            Ok((row.get(0)?, counted))
+        })
+        .optional()?;
+    let Some((sid, counted)) = suspect else {
+        return Ok(false);
+    };
+    bury(transaction, (id, sid), denial, counted, ledger)?;
+    Ok(true)
+}
+
+fn bury(
+    transaction: &Transaction<'_>,
+    (id, sid): (i64, String),
+    proof: Verified,
+    counted: Counted,
+    ledger: &mut Ledger,
+) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("DELETE FROM calls WHERE id = ?1")?
+        .execute([id])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO tombstones (id, call_sid, deleted_at, request_seq, change_seq)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute((
+            id,
+            sid,
+            proof.at.as_micros(),
+            proof.seq,
+            ledger.next_change(),
+        ))?;
+    ledger.rollups.subtract(counted);
+    ledger.census.calls -= 1;
+    ledger.census.suspects -= 1;
+    ledger.census.tombstones += 1;
+    Ok(())
+}
+
+/// Whether a call that is not held may be taken in. Its tombstone is lifted, unless the answer
+/// was asked for before the deletion was proven.
+pub fn revive(
+    transaction: &Transaction<'_>,
+    id: i64,
+    request: Verified,
+    ledger: &mut Ledger,
+) -> Result<bool, StoreError> {
+    if ledger.census.tombstones == 0 {
+        return Ok(true);
+    }
+    let proven_by = transaction
+        .prepare_cached("SELECT request_seq FROM tombstones WHERE id = ?1")?
+        .query_row([id], |row| row.get::<_, u64>(0))
+        .optional()?;
+    let Some(proven_by) = proven_by else {
+        return Ok(true);
+    };
+    if proven_by > request.seq {
+        return Ok(false);
+    }
+    transaction
+        .prepare_cached("DELETE FROM tombstones WHERE id = ?1")?
+        .execute([id])?;
+    ledger.census.tombstones -= 1;
+    Ok(true)
+}
+
+impl Writer {
+    /// Takes out up to `at_most` suspects that were last heard of before the request numbered
+    /// `before_seq`: many calls, which a second look at `request` found gone again. Returns how
+    /// many; fewer than `at_most` means that none is left.
+    pub fn remove_suspects(
+        &mut self,
+        request: Verified,
+        before_seq: u64,
+        at_most: usize,
+    ) -> Result<usize, StoreError> {
+        let mut ledger = self.ledger();
+        let transaction = self.begin()?;
+        let suspects = {
+            let mut select = transaction.prepare_cached(
+                "SELECT id, call_sid, started_at, status, assistant_id, duration
+                 FROM calls INDEXED BY suspects
+                 WHERE suspect_at IS NOT NULL AND request_seq < ?1 LIMIT ?2",
+            )?;
+            let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
+            let rows = select.query_map((before_seq, at_most), |row| {
+                let counted = Counted::new(
+                    row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros),
+                    row.get_ref(3)?.as_str()?,
+                    row.get(4)?,
+                    row.get(5)?,
+                );
+                Ok(((row.get(0)?, row.get(1)?), counted))
+            })?;
+            rows.collect::<Result<Vec<_>, _>>()?
+        };
+        let removed = suspects.len();
+        if removed == 0 {
+            return Ok(0);
+        }
+        for (key, counted) in suspects {
+            bury(&transaction, key, request, counted, &mut ledger)?;
+        }
+        ledger.write(&transaction)?;
+        raise_request_seq(&transaction, request.seq)?;
+        transaction.commit()?;
+        self.keep(&ledger);
+        Ok(removed)
+    }
+}

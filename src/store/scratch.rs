@@ -1,0 +1,124 @@
+//! A second file beside the replica's, for as long as a comparison takes.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use super::StoreError;
+use super::lock::FileLock;
+
+/// What SQLite keeps beside a database, and the database. The lock goes last: who holds it is
+/// alone with the others.
+const ENDS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
+
+/// The place of a file that goes away with this value. Let go of its writer first.
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// `<file>.verify`, cleared of what a run that was killed left there.
+    ///
+    /// # Errors
+    /// Another process uses it, or the folder can't be written to.
+    pub fn beside(file: &Path) -> Result<Scratch, StoreError> {
+        let path = with_end(file, ".verify");
+        let lock = FileLock::acquire(&path)?;
+        for end in &ENDS[..3] {
+            remove(&with_end(&path, end)).map_err(|source| StoreError::Io {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        drop(lock);
+        Ok(Scratch { path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Held by another process, it is that one's file now; the next run clears what is left.
+        let Ok(_lock) = FileLock::acquire(&self.path) else {
+            return;
+        };
+        for end in ENDS {
+            let path = with_end(&self.path, end);
+            if let Err(error) = remove(&path) {
+                warn!(path = %path.display(), %error, "a temporary file could not be removed");
+            }
+        }
+    }
+}
+
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::{Reader, Writer};
+
+    const URL: &str = "https://api.burki.dev";
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn it_begins_empty_and_leaves_nothing() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("edge.db");
+        for left in [
+            "edge.db.verify",
+            "edge.db.verify-wal",
+            "edge.db.verify.lock",
+        ] {
+            std::fs::write(folder.path().join(left), "of a run that was killed").unwrap();
+        }
+        let scratch = Scratch::beside(&file).unwrap();
+        let writer = Writer::open(scratch.path(), URL).unwrap();
+        let reader = Reader::open(scratch.path()).unwrap();
+        assert_eq!(reader.scan().count(), 0);
+        assert_eq!(reader.identity().unwrap(), *writer.identity());
+        drop(writer);
+        drop(scratch);
+        assert_eq!(names(&folder), [""; 0]);
+    }
+
+    #[test]
+    fn it_is_not_taken_from_who_uses_it() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("edge.db");
+        let scratch = Scratch::beside(&file).unwrap();
+        let writer = Writer::open(scratch.path(), URL).unwrap();
+        let refused = Scratch::beside(&file);
+        assert!(matches!(refused, Err(StoreError::Locked(_))));
+        // A place that was given up while somebody else is there stays that one's.
+        let before = names(&folder);
+        drop(scratch);
+        assert_eq!(names(&folder), before);
+        drop(writer);
+    }
+}

@@ -1,0 +1,17 @@
+//! The store's promises, against real files.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may fail where it stands"
+)]
+
+mod changes;
+mod counts;
+mod deletion;
+mod doubt;
+mod file;
+mod merging;
+mod migration;
+mod model;
+mod support;

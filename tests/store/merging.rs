@@ -1,0 +1,164 @@
+//! What an answer does to the rows.
+
+use burki_edge::model::Call;
+use burki_edge::store::{Learned, Merged, Reader, StoreError, Writer};
+use tempfile::TempDir;
+
+use super::support::*;
+
+#[test]
+fn a_text_is_kept_byte_for_byte_and_counted_by_what_it_says() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let odd = r#"{"id":1, "call_sid":"CA1","status":"completed","n":1.10,"big":12345678901234567890,"e":"\u00e9"}"#;
+    let respelled = r#"{"big":12345678901234567890,"n":1.10,"status":"completed","call_sid":"CA1","id":1,"e":"é"}"#;
+    let other_number = r#"{"big":12345678901234567891,"n":1.10,"status":"completed","call_sid":"CA1","id":1,"e":"é"}"#;
+    for (seq, text, expected) in [
+        (
+            1,
+            odd,
+            Merged {
+                new: 1,
+                ..Merged::default()
+            },
+        ),
+        (
+            2,
+            odd,
+            Merged {
+                unchanged: 1,
+                ..Merged::default()
+            },
+        ),
+        (
+            3,
+            respelled,
+            Merged {
+                respelled: 1,
+                ..Merged::default()
+            },
+        ),
+        (
+            4,
+            other_number,
+            Merged {
+                changed: 1,
+                ..Merged::default()
+            },
+        ),
+    ] {
+        let call = Call::from_json(text).unwrap();
+        assert_eq!(
+            writer.merge(answer(seq, vec![call])).unwrap(),
+            expected,
+            "{seq}"
+        );
+        assert_eq!(body(&path, 1).as_deref(), Some(text));
+    }
+}
+
+#[test]
+fn an_answer_never_replaces_what_a_later_request_said() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let old = record(1, "ongoing", Some(10), None, "old");
+    let new = record(1, "completed", Some(10), Some(5), "new");
+    writer.merge(answer(5, vec![new.clone()])).unwrap();
+    let merged = writer.merge(answer(4, vec![old])).unwrap();
+    assert_eq!(
+        merged,
+        Merged {
+            stale: 1,
+            ..Merged::default()
+        }
+    );
+    assert_eq!(body(&path, 1).as_deref(), Some(&*new.body));
+}
+
+#[test]
+fn an_answer_never_replaces_what_a_later_request_found_unchanged() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let held = record(1, "completed", Some(10), Some(5), "held");
+    writer.merge(answer(1, vec![held.clone()])).unwrap();
+    // Request 2 is under way; 3 confirms the text, which is not worth a write; then 2 arrives.
+    let confirmation = Learned {
+        oldest_in_flight: 2,
+        ..answer(3, vec![held.clone()])
+    };
+    writer.merge(confirmation).unwrap();
+    let late = writer
+        .merge(answer(
+            2,
+            vec![record(1, "ongoing", Some(10), None, "late")],
+        ))
+        .unwrap();
+    assert_eq!(late.stale, 1);
+    assert_eq!(body(&path, 1).as_deref(), Some(&*held.body));
+}
+
+#[test]
+fn a_page_that_fails_to_commit_leaves_rows_coverage_and_rollups_unmoved() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let before = vec![window(0, 9, 1)];
+    let first = Learned {
+        windows: Some(before.clone()),
+        ..answer(1, vec![record(1, "failed", Some(1), None, "")])
+    };
+    writer.merge(first).unwrap();
+    // Two windows cannot begin at the same instant: the last statement of the transaction fails.
+    let broken = vec![window(0, 9, 1), window(50, 60, 2), window(50, 70, 2)];
+    let second = Learned {
+        windows: Some(broken),
+        ..answer(2, vec![record(2, "failed", Some(2), None, "")])
+    };
+    assert!(matches!(writer.merge(second), Err(StoreError::Sqlite(_))));
+    assert_eq!(writer.windows(), before);
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.windows().unwrap(), before);
+    assert_eq!(reader.totals().unwrap().calls, 1);
+    assert_eq!(body(&path, 2), None);
+}
+
+#[test]
+fn an_answer_without_news_writes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let calls: Vec<_> = (0..100)
+        .map(|id| record(id, "completed", Some(id), Some(1), ""))
+        .collect();
+    let learned = |seq| Learned {
+        windows: Some(vec![window(0, 99, seq)]),
+        ..answer(seq, calls.clone())
+    };
+    writer.merge(learned(1)).unwrap();
+    let before = files(folder.path());
+    for seq in 2..20 {
+        assert_eq!(writer.merge(learned(seq)).unwrap().unchanged, 100);
+    }
+    assert_eq!(files(folder.path()), before);
+    assert_eq!(
+        writer.windows()[0].verified.seq,
+        1,
+        "on disk the time of verification lags"
+    );
+    writer.keep_windows(vec![window(0, 99, 19)]).unwrap();
+    assert_eq!(
+        Reader::open(&path).unwrap().windows().unwrap()[0]
+            .verified
+            .seq,
+        19
+    );
+    drop(writer);
+    assert_eq!(
+        Writer::open(&path, URL).unwrap().request_seq(),
+        19,
+        "the next run's requests are later than what the windows know"
+    );
+}
