@@ -79,6 +79,10 @@ impl Call {
     /// Reads one record from its JSON text.
     pub fn from_json(body: &str) -> Result<Call, InvalidCall> {
         let body = body.trim_matches([' ', '\t', '\r', '\n']);
+        // serde would read the fields from an array too, by their place.
+        if !body.starts_with('{') {
+            return Err(InvalidCall::Shape { column: 1 });
+        }
         let wire: Wire<'_> =
             serde_json::from_str(body).map_err(|error: serde_json::Error| InvalidCall::Shape {
                 column: error.column(),
@@ -142,14 +146,76 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_key_is_refused_where_its_value_matters_and_kept_where_not() {
+        for field in [
+            r#""id":1"#,
+            r#""call_sid":"a""#,
+            r#""status":"x""#,
+            r#""started_at":null"#,
+            r#""assistant_id":1"#,
+            r#""assistant_name":"n""#,
+            r#""customer_phone_number":"+1""#,
+            r#""duration":1"#,
+        ] {
+            let rest = r#""id":1,"call_sid":"a","status":"x""#;
+            let rest = rest.replace(field, r#""z":0"#);
+            let once = format!("{{{field},{rest}}}");
+            assert!(Call::from_json(&once).is_ok(), "{once}");
+            let twice = format!("{{{field},{rest},{field}}}");
+            assert!(Call::from_json(&twice).is_err(), "{twice}");
+        }
+        // An escape spells the same key.
+        let spelled = r#"{"id":1,"call_sid":"a","status":"x","\u0069d":2}"#;
+        assert!(Call::from_json(spelled).is_err());
+        let text = r#"{"id":1,"call_sid":"a","status":"x","ended_at":1,"ended_at":2}"#;
+        assert_eq!(&*Call::from_json(text).unwrap().body, text);
+    }
+
+    #[test]
+    fn depth_and_size_of_what_is_not_read_do_not_matter() {
+        let deep = [&"[".repeat(10_000), "1", &"]".repeat(10_000)].concat();
+        let object = [&"{\"a\":".repeat(10_000), "1", &"}".repeat(10_000)].concat();
+        let long = format!("\"{}\"", "é".repeat(5 << 20));
+        let figures = "9".repeat(1 << 20);
+        for value in [deep, object, long, figures] {
+            for field in ["call_meta", "assistant_id", "assistant_name", "duration"] {
+                let text = format!(r#"{{"id":1,"call_sid":"a","status":"x","{field}":{value}}}"#);
+                let call = Call::from_json(&text).unwrap();
+                assert!(*call.body == *text);
+                assert_eq!((call.assistant_id, call.duration), (None, None));
+            }
+            let text = format!(r#"{{"id":{value},"call_sid":"a","status":"x"}}"#);
+            assert!(Call::from_json(&text).is_err());
+            let text = format!(r#"{{"id":1,"call_sid":"a","status":"x","a":{value}"#);
+            assert!(Call::from_json(&text).is_err());
+        }
+    }
+
+    #[test]
     fn a_record_without_identity_or_with_an_impossible_start_is_refused() {
         for text in [
             r#"{"call_sid":"a","status":"x"}"#,
             r#"{"id":"1","call_sid":"a","status":"x"}"#,
             r#"{"id":99999999999999999999,"call_sid":"a","status":"x"}"#,
             r#"{"id":1,"call_sid":"a","status":"x","started_at":"yesterday"}"#,
-            r#"{"id":1,"id":2,"call_sid":"a","status":"x"}"#,
+            r#"{"id":-9223372036854775809,"call_sid":"a","status":"x"}"#,
+            r#"{"id":1.0,"call_sid":"a","status":"x"}"#,
+            r#"{"id":null,"call_sid":"a","status":"x"}"#,
+            r#"{"id":1,"call_sid":2,"status":"x"}"#,
+            r#"{"id":1,"call_sid":null,"status":"x"}"#,
+            r#"{"id":1,"status":"x"}"#,
+            r#"{"id":1,"call_sid":"a","status":{}}"#,
+            r#"{"id":1,"call_sid":"a"}"#,
+            r#"{"id":1,"call_sid":"a","status":"x","started_at":5}"#,
+            r#"{"id":1,"call_sid":"a","status":"x""#,
+            r#"{"id":1,"call_sid":"a","status":"x"},"#,
             "[]",
+            // serde would read a struct's fields from an array by their place.
+            r#"[1,"a","x"]"#,
+            r#"[1,"a","x",null,null,null,null,null]"#,
+            r#""a""#,
+            "null",
+            "",
         ] {
             assert!(Call::from_json(text).is_err(), "{text}");
         }

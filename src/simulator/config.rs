@@ -35,6 +35,9 @@ pub struct WorldConfig {
     /// How far east of UTC the database's own zone lies. Some servers compare a zoned date as
     /// that zone's local time; where it is zero, as documented, zoned and naive dates agree.
     pub zone: Duration,
+    /// How far east of UTC the zone lies that naive dates are taken for local time of. Where it
+    /// is not zero, only zoned dates are read as they are meant.
+    pub naive_zone: Duration,
 }
 
 impl Default for WorldConfig {
@@ -53,6 +56,7 @@ impl Default for WorldConfig {
             rates: Rates::STILL,
             page_cap: None,
             zone: Duration::ZERO,
+            naive_zone: Duration::ZERO,
         }
     }
 }

@@ -39,10 +39,31 @@ pub enum Fault {
     NotFoundPage,
     /// 200 with an empty list, whatever is there.
     EmptyList,
+    /// A list's right answer, but at most this many of its rows, and a total that says that none
+    /// follow. Counts are right.
+    ShortList(usize),
+    /// A list's right rows, oldest first.
+    OtherOrder,
+    /// A list's right rows, but the second one has the first one's `call_sid`.
+    SharedSid,
+    /// The right answer, but its first record has its `id` and then another one.
+    DuplicateKeys,
+    /// The right answer, but its first record has `"id":"7"`.
+    WrongTypes,
+    /// The right answer, but its first record has no `id`.
+    WithoutId,
+    /// The right answer, but its first record's `id` is beyond 64 bits.
+    HugeNumber,
 }
 
 impl Fault {
-    /// The answer a fault gives in the world's stead; none for the faults of the wire.
+    /// Whether an answer reaches the client, and all of it. Where none does, the wire is at fault.
+    pub fn is_answered(&self) -> bool {
+        !matches!(self, Fault::Reset | Fault::Hang | Fault::Truncated)
+    }
+
+    /// The answer a fault gives in the world's stead; none for the faults of the wire, and for
+    /// those that [spoil](Fault::spoil) the world's own.
     pub fn answer(&self, flavour: Flavour, request: &ApiRequest) -> Option<ApiResponse> {
         let html = |status, title: &str| {
             let page = format!(
@@ -51,7 +72,17 @@ impl Fault {
             Some(ApiResponse::new(status, "text/html", page))
         };
         match self {
-            Fault::Latency(_) | Fault::Reset | Fault::Hang | Fault::Truncated => None,
+            Fault::Latency(_)
+            | Fault::Reset
+            | Fault::Hang
+            | Fault::Truncated
+            | Fault::ShortList(_)
+            | Fault::OtherOrder
+            | Fault::SharedSid
+            | Fault::DuplicateKeys
+            | Fault::WrongTypes
+            | Fault::WithoutId
+            | Fault::HugeNumber => None,
             Fault::Unauthorized => Some(unauthorized()),
             Fault::Throttled { retry_after } => {
                 let mut response = ApiResponse::json(429, r#"{"detail":"Too Many Requests"}"#);
@@ -197,7 +228,8 @@ impl Faults {
         }
     }
 
-    /// The world's answer, or the 500 it becomes by an unreadable record.
+    /// The world's answer, or the 500 it becomes by an unreadable record. Comes before
+    /// [`Fault::spoil`], for a server reads its records before it can get them wrong.
     pub fn review(&self, response: ApiResponse) -> ApiResponse {
         if response
             .records

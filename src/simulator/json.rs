@@ -83,17 +83,36 @@ pub(super) fn merge(base: &str, patch: &str) -> Result<String, serde_json::Error
         members.put(key, value);
     }
     members.0.retain(|(_, value)| value.get() != "null");
+    let members = members.0.iter();
+    Ok(object(members.map(|(key, value)| (&**key, value.get()))))
+}
+
+/// The compact object `text` with `key` written once for each of `values`, JSON texts, where it
+/// stood: also twice, or not at all.
+pub(super) fn replace(text: &str, key: &str, values: &[&str]) -> Result<String, serde_json::Error> {
+    let members: Members<'_> = serde_json::from_str(text)?;
+    let members = members.0.iter().flat_map(|(name, value)| {
+        let own = [value.get()];
+        let values = if name == key { values } else { &own };
+        let written = values.iter().map(|value| (&**name, *value));
+        written.collect::<Vec<(&str, &str)>>()
+    });
+    Ok(object(members))
+}
+
+/// Keys and the texts of their values as a compact object.
+fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::from("{");
-    for (index, (key, value)) in members.0.iter().enumerate() {
+    for (index, (key, value)) in members.enumerate() {
         if index > 0 {
             out.push(',');
         }
         push_string(&mut out, key);
         out.push(':');
-        out.push_str(value.get());
+        out.push_str(value);
     }
     out.push('}');
-    Ok(out)
+    out
 }
 
 /// An object's members in their order; of a repeated key the last value, as Python reads it.
@@ -143,6 +162,18 @@ mod tests {
         );
         assert!(compact("{").is_err());
         assert!(compact(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn a_key_is_written_anew_where_it_stood_and_nowhere_deeper() {
+        let text = r#"{"a":{"id":1},"id":1.10,"z":[]}"#;
+        for (values, expected) in [
+            (&["1", "2"][..], r#"{"a":{"id":1},"id":1,"id":2,"z":[]}"#),
+            (&[], r#"{"a":{"id":1},"z":[]}"#),
+            (&["1.10"], text),
+        ] {
+            assert_eq!(replace(text, "id", values).unwrap(), expected);
+        }
     }
 
     #[test]

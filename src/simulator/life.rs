@@ -57,6 +57,8 @@ pub(super) struct Life {
     rates: Rates,
     queue: BinaryHeap<Reverse<(Timestamp, u64, Event)>>,
     planned: u64,
+    /// How far the upstream's own clock is ahead, in microseconds; negative where it is behind.
+    skew: i64,
 }
 
 impl Life {
@@ -66,6 +68,7 @@ impl Life {
             rates: Rates::STILL,
             queue: BinaryHeap::new(),
             planned: 0,
+            skew: 0,
         }
     }
 
@@ -88,6 +91,12 @@ impl Life {
             let wait = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
             self.plan(now + wait, event);
         }
+    }
+
+    /// What the upstream's own clock shows at this instant.
+    fn dated(&self, at: Timestamp) -> Timestamp {
+        let shown = at.as_micros().saturating_add(self.skew);
+        Timestamp::from_micros(shown).clamp(Timestamp::MIN, Timestamp::MAX)
     }
 
     fn due(&mut self, now: Timestamp) -> Option<(Timestamp, Event)> {
@@ -119,8 +128,22 @@ impl World {
     /// the calls that are open or not billed.
     pub fn set_rates(&mut self, rates: Rates) {
         self.life.rates = rates;
+        self.replan();
+    }
+
+    /// Sets the upstream's own clock, by which the starts and ends of calls are dated that live
+    /// from now on: `micros` ahead of the time, behind where negative. Nothing else goes by it.
+    /// What follows from those dates does: a duration is what lies between the two, zero where a
+    /// clock set back ends a call before its start, and annotations and deletions draw from the
+    /// list's order.
+    pub fn set_clock_skew(&mut self, micros: i64) {
+        self.life.skew = micros;
+    }
+
+    /// Plans anew what is to come for the records there are.
+    pub(super) fn replan(&mut self) {
         self.life.queue.clear();
-        if rates.is_still() {
+        if self.life.rates.is_still() {
             return;
         }
         let now = self.now;
@@ -191,10 +214,10 @@ impl World {
         } else if self.life.inventor.one_in(50) {
             let late = Duration::from_secs(self.life.inventor.rng.random_range(300..3600));
             let Ending { failed, after } = self.life.inventor.ending();
-            let id = self.start_call(Some(at - late));
+            let id = self.start_call(Some(self.life.dated(at - late)));
             self.end(id, at - late + after.min(late), failed);
         } else {
-            let id = self.start_call(Some(at));
+            let id = self.start_call(Some(self.life.dated(at)));
             self.plan_end(id, at);
         }
     }
@@ -205,7 +228,7 @@ impl World {
             return;
         }
         let status = self.life.inventor.ended(failed);
-        self.end_call(id, at, &status);
+        self.end_call(id, self.life.dated(at), &status);
         if self.flavour() == Flavour::Hosted {
             self.plan_bill(id, self.now);
         }

@@ -6,7 +6,7 @@
 //!                    ▲                            ▲    (pure: no clock, no socket)
 //!   World::advance ──┘ life, in virtual time      │
 //!                                                 │
-//!  a client ══ TCP ══► Simulator ──► Faults::decide ──► Faults::review ══► the client
+//!  a client ══ TCP ══► Simulator ──► Faults::decide ──► Faults::review ──► Fault::spoil ══► the client
 //! ```
 //!
 //! The world knows nothing of the wire, so that a simulation drives world and faults in one
@@ -26,6 +26,8 @@ mod log;
 mod order;
 mod record;
 mod server;
+mod snapshot;
+mod spoil;
 mod world;
 
 pub use api::{ApiRequest, ApiResponse};
@@ -36,4 +38,5 @@ pub use life::Rates;
 pub use log::Logged;
 pub use record::{Costs, Flavour, InvalidRecord, Record};
 pub use server::Simulator;
+pub use snapshot::Snapshot;
 pub use world::World;

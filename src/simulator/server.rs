@@ -256,6 +256,10 @@ async fn answer(state: web::Data<State>, http: HttpRequest, body: web::Bytes) ->
         ordered.unwrap_or_else(|| world.answer(&request))
     };
     let response = lock(&state.faults).review(response);
+    let response = match &fault {
+        Some(fault) => fault.spoil(response),
+        None => response,
+    };
     state.logged(&request, Some(response.status));
     let cut_short = fault == Some(Fault::Truncated);
     match connection.filter(|_| cut_short) {

@@ -21,6 +21,7 @@ pub enum ErrorKind {
     Reset,
     Timeout,
     Unauthorized,
+    OtherOrganization,
     Throttled,
     ServerError,
     Redirected,
@@ -36,6 +37,9 @@ impl ErrorKind {
             ErrorKind::Reset => "the connection broke before the answer was complete",
             ErrorKind::Timeout => "no complete answer within upstream.timeout",
             ErrorKind::Unauthorized => "the upstream refuses the API key",
+            ErrorKind::OtherOrganization => {
+                "the API key is of another organization than the replica"
+            }
             ErrorKind::Throttled => "the upstream asks for fewer requests",
             ErrorKind::ServerError => "the upstream failed",
             ErrorKind::Redirected => "the upstream redirects elsewhere",
@@ -54,6 +58,10 @@ impl ErrorKind {
             ErrorKind::Unauthorized => {
                 "if the key was replaced, set the new one; a server without its database answers \
                  the same, and then this passes"
+            }
+            ErrorKind::OtherOrganization => {
+                "set the key of the organization the replica was made for, or give the other one \
+                 its own store.path; nothing of its calls was taken in"
             }
             ErrorKind::Throttled => "lower upstream.max_requests_per_minute if this is frequent",
             ErrorKind::ServerError => "nothing to do here; it is retried",
@@ -76,6 +84,7 @@ impl ErrorKind {
                 | ErrorKind::Reset
                 | ErrorKind::Timeout
                 | ErrorKind::Unauthorized
+                | ErrorKind::OtherOrganization
                 | ErrorKind::Throttled
         )
     }

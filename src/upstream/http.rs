@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER,
+    ACCEPT, AGE, AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER,
 };
-use reqwest::{Client, Response, redirect};
+use reqwest::{Client, Method, Response, redirect};
 use url::Url;
 
-use super::{CallSource, ErrorKind, Reply, Request, UpstreamError, wire};
+use super::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, feed, wire};
 use crate::model::Timestamp;
 
 /// The largest answer that is read, after decompression: a full page of records of 64 KiB each.
@@ -23,6 +23,8 @@ pub struct HttpSource {
     client: Client,
     /// Without the trailing slash; request paths are appended.
     base: String,
+    /// In bytes, after decompression.
+    largest_body: usize,
 }
 
 /// Why no client could be set up.
@@ -57,30 +59,59 @@ impl HttpSource {
         Ok(HttpSource {
             client,
             base: base.as_str().trim_end_matches('/').to_owned(),
+            largest_body: LARGEST_BODY,
         })
     }
 
     /// Status and body of any path below the base, such as another edge's `/edge/status`.
     pub async fn get(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), UpstreamError> {
-        let response = self.send(path_and_query).await?;
-        Ok((response.status().as_u16(), read_capped(response).await?))
+        self.whole(self.send(Method::GET, path_and_query).await?)
+            .await
     }
 
-    async fn send(&self, path_and_query: &str) -> Result<Response, UpstreamError> {
+    /// The same with `POST` and no body: an order, such as another edge's `/edge/sync`.
+    pub async fn post(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), UpstreamError> {
+        self.whole(self.send(Method::POST, path_and_query).await?)
+            .await
+    }
+
+    async fn send(&self, method: Method, path_and_query: &str) -> Result<Response, UpstreamError> {
         let url = format!("{}{path_and_query}", self.base);
-        self.client.get(url).send().await.map_err(classify)
+        let request = self.client.request(method, url);
+        request.send().await.map_err(classify)
+    }
+
+    async fn whole(&self, response: Response) -> Result<(u16, Vec<u8>), UpstreamError> {
+        let status = response.status().as_u16();
+        Ok((status, self.read_capped(response).await?))
+    }
+
+    async fn read_capped(&self, mut response: Response) -> Result<Vec<u8>, UpstreamError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(classify)? {
+            if body.len() + chunk.len() > self.largest_body {
+                let limit = format!("the answer is larger than {} MiB", self.largest_body >> 20);
+                return Err(UpstreamError::new(ErrorKind::BadAnswer).caused_by(limit));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
     }
 }
 
 impl CallSource for HttpSource {
-    async fn fetch(&self, request: &Request) -> Result<Reply, UpstreamError> {
-        let response = self.send(&wire::path_and_query(request)).await?;
+    async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
+        let response = self
+            .send(Method::GET, &wire::path_and_query(request, dates))
+            .await?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).cloned();
-        match read_capped(response).await {
+        let age = age(response.headers().get(AGE));
+        match self.read_capped(response).await {
             Ok(body) => {
                 let retry_after = retry_after.as_ref().and_then(|value| value.to_str().ok());
-                wire::reply(request, status, retry_after, &body, Timestamp::now())
+                let reply = wire::reply(request, status, retry_after, &body, Timestamp::now())?;
+                Ok(Reply { age, ..reply })
             }
             Err(error) => Err(UpstreamError {
                 status: Some(status),
@@ -90,16 +121,12 @@ impl CallSource for HttpSource {
     }
 }
 
-async fn read_capped(mut response: Response) -> Result<Vec<u8>, UpstreamError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(classify)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            let limit = format!("the answer is larger than {} MiB", LARGEST_BODY >> 20);
-            return Err(UpstreamError::new(ErrorKind::BadAnswer).caused_by(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+/// Seconds, as whoever keeps copies tells them (RFC 9111, section 5.1): another edge, or a cache
+/// on the way.
+fn age(value: Option<&HeaderValue>) -> Duration {
+    let text = value.and_then(|value| value.to_str().ok());
+    let age = text.and_then(|text| text.trim().parse().ok());
+    age.map_or(Duration::ZERO, feed::seconds)
 }
 
 fn classify(error: reqwest::Error) -> UpstreamError {
@@ -112,4 +139,142 @@ fn classify(error: reqwest::Error) -> UpstreamError {
     };
     // The URL of a by-SID read names the call; logs do without it.
     UpstreamError::new(kind).caused_by(error.without_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::{self, JoinHandle};
+
+    use crate::model::CallKey;
+
+    /// Far more than anything here takes; an answer without end that is read on shows by it.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// Sends one answer: some headers, the body's `first` bytes, and `more` until the client has
+    /// enough or, where it is told how often, that often. Returns how many bytes of those went out.
+    fn serve(
+        headers: &str,
+        first: Vec<u8>,
+        more: Vec<u8>,
+        times: Option<usize>,
+    ) -> (Url, JoinHandle<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{headers}\r\n");
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            assert!(stream.read(&mut request).unwrap() > 0);
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&first).unwrap();
+            let mut sent = 0;
+            while times.is_none_or(|times| sent < times * more.len()) {
+                if stream.write_all(&more).is_err() {
+                    break;
+                }
+                sent += more.len();
+            }
+            sent
+        });
+        (Url::parse(&url).unwrap(), serving)
+    }
+
+    /// A source that reads so many MiB of a body.
+    fn source(url: &Url, mib: usize) -> HttpSource {
+        HttpSource {
+            largest_body: mib << 20,
+            ..HttpSource::new(url, "burki_k", DEADLINE).unwrap()
+        }
+    }
+
+    async fn fetch(source: &HttpSource) -> UpstreamError {
+        let request = Request::Call(CallKey::Id(1));
+        let fetched = source.fetch(&request, DateForm::default()).await;
+        fetched.unwrap_err()
+    }
+
+    /// How much went out. Waited for on a thread of its own: the client closes its side on this one.
+    async fn sent(serving: JoinHandle<usize>) -> usize {
+        let ended = tokio::task::spawn_blocking(|| serving.join().unwrap());
+        let ended = tokio::time::timeout(DEADLINE, ended).await;
+        ended.expect("the server still sends").unwrap()
+    }
+
+    fn text(error: &UpstreamError) -> String {
+        format!("{error}: {}", error.source().unwrap())
+    }
+
+    /// A gzip stream without end, in fixed codes (RFC 1951 §3.2.6): how it begins, and 13 bytes to
+    /// repeat, each time 2064 zeros.
+    fn zeros() -> (Vec<u8>, Vec<u8>) {
+        // The last block's header, which goes with its lowest bit first.
+        let mut bits = vec![true, true, false];
+        // The literal 0, then length 258 and distance 1, codes with their highest bit first.
+        let code = |code: u16, length: u32| (0..length).rev().map(move |at| code >> at & 1 == 1);
+        bits.extend(code(0b0011_0000, 8));
+        let repeat: Vec<bool> = code(0b1100_0101, 8).chain(code(0, 5)).collect();
+        // Eight repeats of 13 bits are whole bytes, wherever within a repeat they begin.
+        while bits.len() < (16 + 13) * 8 {
+            bits.extend(&repeat);
+        }
+        let bytes: Vec<u8> = bits
+            .chunks_exact(8)
+            .map(|bits| (0..8).map(|at| u8::from(bits[at]) << at).sum())
+            .collect();
+        // No name, no time, any system.
+        let mut head = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+        head.extend(&bytes[..16]);
+        (head, bytes[16..29].to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_is_left_at_the_cap_and_the_error_names_it() {
+        let chunk = [&b"10000\r\n"[..], &[b' '; 0x10000], b"\r\n"].concat();
+        let (url, serving) = serve("transfer-encoding: chunked\r\n", Vec::new(), chunk, None);
+        let source = source(&url, 3);
+        let error = fetch(&source).await;
+        assert_eq!(
+            (error.kind, error.status),
+            (ErrorKind::BadAnswer, Some(200))
+        );
+        let text = text(&error);
+        assert!(text.contains("the answer is larger than 3 MiB"), "{text}");
+        // The connection is dropped, or the server would still be sending.
+        assert!(sent(serving).await > 3 << 20);
+    }
+
+    #[tokio::test]
+    async fn the_cap_is_of_what_a_body_unpacks_to() {
+        let (head, period) = zeros();
+        // Over 64 MiB in half a MiB, sent over and over.
+        let more = period.repeat(40_000);
+        let (url, serving) = serve("content-encoding: gzip\r\n", head, more, None);
+        let source = source(&url, 3);
+        let error = fetch(&source).await;
+        let text = text(&error);
+        assert_eq!(error.kind, ErrorKind::BadAnswer, "{text}");
+        assert!(text.contains("the answer is larger than 3 MiB"), "{text}");
+        sent(serving).await;
+    }
+
+    #[tokio::test]
+    async fn a_body_of_just_the_cap_is_read() {
+        let body = vec![b' '; 1 << 20];
+        let head = format!("content-length: {}\r\n", body.len());
+        let (url, serving) = serve(&head, Vec::new(), body, Some(1));
+        let (status, read) = source(&url, 1).get("/").await.unwrap();
+        assert_eq!((status, read.len()), (200, 1 << 20));
+        sent(serving).await;
+    }
+
+    #[test]
+    fn a_servers_answers_are_read_to_64_mib() {
+        let url = Url::parse("http://localhost").unwrap();
+        let source = HttpSource::new(&url, "burki_k", DEADLINE).unwrap();
+        assert_eq!(source.largest_body >> 20, 64);
+    }
 }

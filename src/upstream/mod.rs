@@ -4,6 +4,7 @@
 //! requests without a socket. What bytes mean is decided in [`wire`] alone, for both.
 
 mod error;
+mod feed;
 mod http;
 pub mod wire;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use crate::model::{Call, CallKey, Timestamp};
 
 pub use error::{ErrorKind, Retry, UpstreamError};
+pub use feed::{Feed, FeedItem, Told};
 pub use http::HttpSource;
 
 /// The most rows the upstream puts on one page (documented maximum of `limit`).
@@ -33,6 +35,8 @@ pub enum Request {
     },
     /// One call.
     Call(CallKey),
+    /// What changed after a place: `/edge/changes`, which another edge has.
+    Changes { after: u64, limit: usize },
 }
 
 /// The list filters the engine uses. Bounds are inclusive and never match a call without start.
@@ -46,6 +50,17 @@ pub struct ListQuery {
     pub limit: usize,
 }
 
+/// How dates are spelled to the upstream. Both forms mean UTC, but some servers compare one of them
+/// in their database's own zone; which one is right is found out by asking for a known call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DateForm {
+    /// `2026-11-17T09:16:30`
+    #[default]
+    Naive,
+    /// `2026-11-17T09:16:30Z`
+    Zoned,
+}
+
 /// What the upstream said.
 #[derive(Debug)]
 pub enum Answer {
@@ -56,6 +71,9 @@ pub enum Answer {
     Call(Box<Call>),
     /// The upstream's own 404 for the call that was asked for; a proxy's is an error.
     NotFound,
+    Feed(Box<Feed>),
+    /// The server has no order of changes: it is no edge.
+    NoFeed,
 }
 
 /// One page of the list, in the upstream's order.
@@ -71,10 +89,15 @@ pub struct Page {
 pub struct Reply {
     pub answer: Answer,
     pub retry_after: Option<Duration>,
+    /// Since the answer was known to be true, where one gave it who keeps copies (`Age`).
+    pub age: Duration,
 }
 
 /// Whatever can answer a [`Request`].
 pub trait CallSource: Send + Sync + 'static {
-    fn fetch(&self, request: &Request)
-    -> impl Future<Output = Result<Reply, UpstreamError>> + Send;
+    fn fetch(
+        &self,
+        request: &Request,
+        dates: DateForm,
+    ) -> impl Future<Output = Result<Reply, UpstreamError>> + Send;
 }

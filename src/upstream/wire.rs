@@ -3,6 +3,7 @@
 //! Source: the upstream's published OpenAPI document and observed answers of both flavours.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -11,21 +12,21 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use super::{Answer, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError};
+use super::{Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError, feed};
 use crate::model::{Call, CallKey, Timestamp};
 
 /// The longest pause a `Retry-After` is believed for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Path and query of a request. Lists carry the trailing slash that both flavours answer without
-/// a redirect; dates are naive, which both read as UTC.
-pub fn path_and_query(request: &Request) -> String {
+/// a redirect.
+pub fn path_and_query(request: &Request, dates: DateForm) -> String {
     match request {
         Request::Identity => "/api/v1/users/me".to_owned(),
-        Request::List(query) => format!("/api/v1/calls/?{}", list_parameters(query)),
+        Request::List(query) => format!("/api/v1/calls/?{}", list_parameters(query, dates)),
         Request::Count { from, to } => {
             let mut pairs = form_urlencoded::Serializer::new(String::new());
-            bounds(&mut pairs, *from, *to);
+            bounds(&mut pairs, *from, *to, dates);
             match pairs.finish() {
                 query if query.is_empty() => "/api/v1/calls/count".to_owned(),
                 query => format!("/api/v1/calls/count?{query}"),
@@ -37,10 +38,11 @@ pub fn path_and_query(request: &Request) -> String {
             let segment: String = form_urlencoded::byte_serialize(sid.as_bytes()).collect();
             format!("/api/v1/calls/sid/{}", segment.replace('+', "%20"))
         }
+        Request::Changes { after, limit } => format!("/edge/changes?after={after}&limit={limit}"),
     }
 }
 
-fn list_parameters(query: &ListQuery) -> String {
+fn list_parameters(query: &ListQuery, dates: DateForm) -> String {
     let mut pairs = form_urlencoded::Serializer::new(String::new());
     pairs.append_pair("limit", &query.limit.to_string());
     if query.skip > 0 {
@@ -49,7 +51,7 @@ fn list_parameters(query: &ListQuery) -> String {
     if let Some(status) = &query.status {
         pairs.append_pair("status", status);
     }
-    bounds(&mut pairs, query.from, query.to);
+    bounds(&mut pairs, query.from, query.to, dates);
     pairs.finish()
 }
 
@@ -57,10 +59,15 @@ fn bounds(
     pairs: &mut form_urlencoded::Serializer<'_, String>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
+    dates: DateForm,
 ) {
+    let zone = match dates {
+        DateForm::Naive => "",
+        DateForm::Zoned => "Z",
+    };
     for (name, bound) in [("date_from", from), ("date_to", to)] {
         if let Some(bound) = bound {
-            pairs.append_pair(name, &bound.to_naive());
+            pairs.append_pair(name, &format!("{}{zone}", bound.to_naive()));
         }
     }
 }
@@ -78,6 +85,7 @@ pub fn reply(
         Ok(answer) => Ok(Reply {
             answer,
             retry_after,
+            age: Duration::ZERO,
         }),
         Err(error) => Err(UpstreamError {
             retry_after,
@@ -94,9 +102,13 @@ fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamE
         404 | 405 | 422 if *request == Request::Identity && is_refusal(body) => {
             return Ok(Answer::Identity(None));
         }
+        404 | 405 | 422 if matches!(request, Request::Changes { .. }) && is_refusal(body) => {
+            return Ok(Answer::NoFeed);
+        }
         404 => match (request, detail(body)) {
-            // "Not Found" alone is the server's word for a path it does not have.
-            (Request::Call(_), Some(detail)) if detail != "Not Found" => {
+            // "Not Found" alone is the server's word for a path it does not have, and a gateway has
+            // words of its own: a denial names the call.
+            (Request::Call(key), Some(detail)) if denies(key, &detail) => {
                 return Ok(Answer::NotFound);
             }
             _ => ErrorKind::BadAnswer,
@@ -114,6 +126,16 @@ fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamE
     })
 }
 
+/// Whether the words speak of this call: `Call with ID 101 not found in your organization`.
+fn denies(key: &CallKey, detail: &str) -> bool {
+    match key {
+        CallKey::Id(id) => detail
+            .split(|c: char| !c.is_ascii_digit() && c != '-')
+            .any(|word| word == id.to_string()),
+        CallKey::Sid(sid) => detail.contains(sid.as_str()),
+    }
+}
+
 /// Whether the body is an error of the upstream's own, `{"detail": …}`, not a proxy's.
 fn is_refusal(body: &[u8]) -> bool {
     #[derive(Deserialize)]
@@ -121,7 +143,7 @@ fn is_refusal(body: &[u8]) -> bool {
         #[serde(rename = "detail")]
         _detail: IgnoredAny,
     }
-    serde_json::from_slice::<Refusal>(body).is_ok()
+    is_object(body) && serde_json::from_slice::<Refusal>(body).is_ok()
 }
 
 /// The `detail` of an error in the upstream's shape, `{"detail": "…"}`.
@@ -131,9 +153,14 @@ fn detail(body: &[u8]) -> Option<Cow<'_, str>> {
         #[serde(borrow)]
         detail: Cow<'a, str>,
     }
-    serde_json::from_slice::<Detail<'_>>(body)
-        .ok()
-        .map(|error| error.detail)
+    let error = serde_json::from_slice::<Detail<'_>>(body).ok();
+    error.filter(|_| is_object(body)).map(|error| error.detail)
+}
+
+/// Whether JSON is an object: serde reads a struct from an array too, its fields by their place,
+/// and the upstream never means that.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
 }
 
 fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
@@ -148,11 +175,11 @@ fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
     let text = std::str::from_utf8(body).map_err(|error| bad_answer().caused_by(error))?;
     match request {
         Request::Identity => {
-            let me: Me = parse(text)?;
+            let me: Me = parse_object(text)?;
             Ok(Answer::Identity(Some(me.organization_id)))
         }
         Request::Count { .. } => {
-            let count: Count = parse(text)?;
+            let count: Count = parse_object(text)?;
             Ok(Answer::Count(count.count))
         }
         Request::Call(key) => {
@@ -167,6 +194,7 @@ fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
             Ok(Answer::Call(Box::new(call)))
         }
         Request::List(query) => Ok(Answer::Page(read_page(query, text)?)),
+        Request::Changes { after, .. } => Ok(Answer::Feed(Box::new(feed::read(*after, text)?))),
     }
 }
 
@@ -180,20 +208,22 @@ fn read_page(query: &ListQuery, text: &str) -> Result<Page, UpstreamError> {
     let (items, total) = if text.trim_start().starts_with('[') {
         (parse::<Vec<&RawValue>>(text)?, None)
     } else {
-        let page: Hosted<'_> = parse(text)?;
+        let page: Hosted<'_> = parse_object(text)?;
         (page.items, Some(page.total))
     };
     let calls = items
         .into_iter()
         .map(|item| read_call(item.get()))
         .collect::<Result<Vec<_>, _>>()?;
-    check_page(query, &calls)?;
+    check_page(query, &calls, total)?;
     Ok(Page { calls, total })
 }
 
 /// A page that is not in the documented order, or holds what was not asked for, comes from a
 /// server that does not understand the question: nothing can be concluded from what it left out.
-fn check_page(query: &ListQuery, calls: &[Call]) -> Result<(), UpstreamError> {
+/// Nor can it from a page that contradicts itself. Two calls of one SID don't: it is the id that
+/// tells calls apart.
+fn check_page(query: &ListQuery, calls: &[Call], total: Option<u64>) -> Result<(), UpstreamError> {
     let in_order = calls
         .windows(2)
         .all(|pair| match (pair[0].started_at, pair[1].started_at) {
@@ -206,6 +236,15 @@ fn check_page(query: &ListQuery, calls: &[Call]) -> Result<(), UpstreamError> {
     }
     if calls.len() > query.limit {
         return Err(bad_answer().caused_by("more rows than the limit asked for"));
+    }
+    let mut ids = HashSet::with_capacity(calls.len());
+    if !calls.iter().all(|call| ids.insert(call.id)) {
+        return Err(bad_answer().caused_by("two rows of one id"));
+    }
+    // A skip beyond the end leaves no rows, and the total is what it is.
+    let reached = query.skip.saturating_add(calls.len()) as u64;
+    if !calls.is_empty() && total.is_some_and(|total| total < reached) {
+        return Err(bad_answer().caused_by("more rows than the total counts"));
     }
     let bounded = query.from.is_some() || query.to.is_some();
     let asked_for = |call: &Call| {
@@ -227,8 +266,15 @@ fn check_page(query: &ListQuery, calls: &[Call]) -> Result<(), UpstreamError> {
     Ok(())
 }
 
-fn read_call(text: &str) -> Result<Call, UpstreamError> {
+pub fn read_call(text: &str) -> Result<Call, UpstreamError> {
     Call::from_json(text).map_err(|error| bad_answer().caused_by(error))
+}
+
+pub fn parse_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
+    if !is_object(text.as_bytes()) {
+        return Err(bad_answer().caused_by("no object where the calls API sends one"));
+    }
+    parse(text)
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
@@ -243,7 +289,7 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
     })
 }
 
-fn bad_answer() -> UpstreamError {
+pub fn bad_answer() -> UpstreamError {
     UpstreamError {
         status: Some(200),
         ..UpstreamError::new(ErrorKind::BadAnswer)
@@ -296,19 +342,27 @@ mod tests {
             limit: 1000,
         };
         assert_eq!(
-            path_and_query(&Request::List(query)),
+            path_and_query(&Request::List(query.clone()), DateForm::Naive),
             "/api/v1/calls/?limit=1000&skip=1000&status=in+progress\
              &date_from=2026-01-02T00%3A00%3A00&date_to=2026-01-03T00%3A00%3A00.000001"
         );
+        let zoned = path_and_query(&Request::List(query), DateForm::Zoned);
+        assert!(zoned.contains("date_from=2026-01-02T00%3A00%3A00Z&"));
         assert_eq!(
-            path_and_query(&Request::Call(CallKey::Sid("v3:a/b c?é".into()))),
+            path_and_query(
+                &Request::Call(CallKey::Sid("v3:a/b c?é".into())),
+                DateForm::Naive
+            ),
             "/api/v1/calls/sid/v3%3Aa%2Fb%20c%3F%C3%A9"
         );
         assert_eq!(
-            path_and_query(&Request::Count {
-                from: None,
-                to: None
-            }),
+            path_and_query(
+                &Request::Count {
+                    from: None,
+                    to: None
+                },
+                DateForm::Naive
+            ),
             "/api/v1/calls/count"
         );
     }
@@ -387,6 +441,153 @@ mod tests {
     }
 
     #[test]
+    fn a_page_that_contradicts_itself_is_refused() {
+        let page = |skip, body: String| {
+            let query = ListQuery {
+                skip,
+                limit: 9,
+                ..ListQuery::default()
+            };
+            read(&Request::List(query), 200, body.as_bytes())
+        };
+        let hosted = |items: &str, total: &str| {
+            format!(r#"{{"items":[{items}],"total":{total},"skip":0,"limit":9}}"#)
+        };
+        let (a, b) = (call(1, "null"), call(2, "null"));
+        let again = a.replace("CA1", "CA9");
+        let both = format!("{a},{b}");
+        for (skip, body) in [
+            (0, format!("[{a},{b},{a}]")),
+            (0, format!("[{a},{again}]")),
+            (0, hosted(&format!("{a},{again}"), "2")),
+            (0, hosted(&both, "1")),
+            (0, hosted(&both, "0")),
+            (5, hosted(&both, "6")),
+            (0, hosted(&both, "-1")),
+            (0, hosted("", "-1")),
+            (0, hosted(&both, "2.0")),
+            (0, hosted(&both, "null")),
+            (0, hosted(&both, "99999999999999999999")),
+            (0, hosted(&both, "2,\"total\":3")),
+            (0, hosted(&both, "2,\"items\":[]")),
+            (0, hosted(&both, "2").replace("\"total\":2,", "")),
+            (0, hosted(&format!("{both},"), "2")),
+            (0, hosted(&format!("{both},null"), "3")),
+            (0, hosted(&format!("{both},[3,\"CA3\",\"x\"]"), "3")),
+            (0, hosted(&both, "2") + "{}"),
+            (0, format!("[{both}")),
+            (0, hosted(&both, "2").replace("}]", "]")),
+        ] {
+            assert_eq!(
+                kind(page(skip, body.clone())),
+                ErrorKind::BadAnswer,
+                "{body}"
+            );
+        }
+        for (skip, body) in [
+            (0, hosted(&both, "2")),
+            (5, hosted(&both, "7")),
+            // Beyond the end there are no rows, and the total is what it is.
+            (5, hosted("", "3")),
+            // Ids tell calls apart, not SIDs.
+            (0, format!("[{a},{}]", b.replace("CA2", "CA1"))),
+        ] {
+            assert!(page(skip, body.clone()).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_cut_short_anywhere_is_refused() {
+        let (a, b) = (call(2, "null"), call(1, r#""2026-01-01T00:00:00Z""#));
+        let hosted = format!(r#"{{"items":[{a},{b}],"total":7,"skip":0,"limit":2}}"#);
+        for (request, body) in [
+            (list(2), format!("[{a},{b}]")),
+            (list(2), hosted),
+            (Request::Call(CallKey::Id(2)), a.clone()),
+            (Request::Identity, r#"{"organization_id":42}"#.into()),
+            (
+                Request::Count {
+                    from: None,
+                    to: None,
+                },
+                r#"{"count":12}"#.into(),
+            ),
+        ] {
+            assert!(read(&request, 200, body.as_bytes()).is_ok());
+            for end in 0..body.len() {
+                let cut = read(&request, 200, &body.as_bytes()[..end]);
+                assert_eq!(kind(cut), ErrorKind::BadAnswer, "{}", &body[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn figures_are_whole_not_negative_and_in_an_object() {
+        let count = Request::Count {
+            from: None,
+            to: None,
+        };
+        for (request, bodies) in [
+            (
+                &count,
+                [
+                    r#"{"count":-1}"#,
+                    r#"{"count":1.5}"#,
+                    r#"{"count":"1"}"#,
+                    r#"{"count":18446744073709551616}"#,
+                    r#"{"count":1,"count":2}"#,
+                    "[1]",
+                    "1",
+                ],
+            ),
+            (
+                &Request::Identity,
+                [
+                    r#"{"organization_id":"7"}"#,
+                    r#"{"organization_id":null}"#,
+                    r#"{"organization_id":7.5}"#,
+                    r#"{"organization_id":99999999999999999999}"#,
+                    r#"{"organization_id":7,"organization_id":8}"#,
+                    "[7]",
+                    "7",
+                ],
+            ),
+        ] {
+            for body in bodies {
+                let answer = read(request, 200, body.as_bytes());
+                assert_eq!(kind(answer), ErrorKind::BadAnswer, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn depth_does_not_matter_where_it_is_not_read_and_overflows_nothing_anywhere() {
+        let deep = [&"[".repeat(10_000), "1", &"]".repeat(10_000)].concat();
+        let record = format!(r#"{{"id":1,"call_sid":"a","status":"x","call_meta":{deep}}}"#);
+        for body in [
+            format!("[{record}]"),
+            format!(r#"{{"items":[{record}],"total":1,"more":{deep}}}"#),
+        ] {
+            let Ok(Answer::Page(page)) = read(&list(9), 200, body.as_bytes()) else {
+                panic!("refused")
+            };
+            assert!(*page.calls[0].body == *record);
+        }
+        let by_id = Request::Call(CallKey::Id(1));
+        assert!(read(&by_id, 200, record.as_bytes()).is_ok());
+        let open = "[".repeat(1 << 20);
+        let members = "{\"items\":".repeat(1 << 18);
+        for body in [&deep, &open, &members] {
+            for request in [&list(9), &by_id, &Request::Identity] {
+                for status in [200, 404] {
+                    let answer = read(request, status, body.as_bytes());
+                    assert_eq!(kind(answer), ErrorKind::BadAnswer);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn only_the_upstreams_own_404_says_that_a_call_is_not_there() {
         let by_id = Request::Call(CallKey::Id(7));
         let known = br#"{"detail":"Call with ID 7 not found in your organization"}"#;
@@ -396,6 +597,7 @@ mod tests {
             b"<html>404</html>",
             b"",
             br#"{"detail":[]}"#,
+            br#"["gone"]"#,
         ] {
             assert_eq!(kind(read(&by_id, 404, body)), ErrorKind::BadAnswer);
         }
@@ -464,6 +666,10 @@ mod tests {
         ));
         assert_eq!(
             kind(read(&Request::Identity, 404, b"<html>")),
+            ErrorKind::BadAnswer
+        );
+        assert_eq!(
+            kind(read(&Request::Identity, 404, b"[1]")),
             ErrorKind::BadAnswer
         );
         assert_eq!(

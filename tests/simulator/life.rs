@@ -1,9 +1,11 @@
 //! Life in virtual time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use burki_edge::model::Timestamp;
-use burki_edge::simulator::{ApiRequest, Flavour, Rates, World, WorldConfig};
+use burki_edge::simulator::{ApiRequest, Flavour, Rates, Record, World, WorldConfig};
+use proptest::prelude::*;
 
 fn busy(seed: u64) -> World {
     World::new(WorldConfig {
@@ -142,6 +144,167 @@ fn explicit_changes_move_a_call_in_every_index() {
     world.insert(record.clone()).unwrap();
     assert!(world.insert(record).is_err());
     assert_eq!(world.len(), total + 1);
+}
+
+#[test]
+fn a_restored_backup_holds_what_it_held_and_gives_its_ids_again() {
+    let mut world = busy(11);
+    let (backup, held) = (world.snapshot(), texts(&world));
+    let last = world.records().map(|record| record.id).max().unwrap();
+    world.advance(world.now() + 6 * HOUR);
+    assert_ne!(texts(&world), held);
+    let since: BTreeMap<i64, String> = world
+        .records()
+        .filter(|record| record.id > last)
+        .map(|record| (record.id, record.call_sid.to_string()))
+        .collect();
+    let now = world.now();
+    world.restore(&backup);
+    assert_eq!(texts(&world), held);
+    assert_eq!(world.now(), now, "time does not go back");
+    let key = world.api_key().to_owned();
+    let list = ApiRequest::new("GET", "/api/v1/calls?limit=1000").with_key(&key);
+    assert_eq!(world.answer(&list).records.len(), held.len());
+    assert!(since.values().all(|sid| world.get_by_sid(sid).is_none()));
+
+    world.advance(now + 6 * HOUR);
+    let again = world
+        .records()
+        .filter_map(|record| since.get(&record.id).map(|sid| **sid != *record.call_sid));
+    let again: Vec<bool> = again.collect();
+    assert!(again.len() > 50 && again.iter().all(|other| *other));
+    let start = |record: &&Record| record.started_at.is_some_and(|at| at > now);
+    assert!(world.records().filter(start).count() > 200, "life goes on");
+}
+
+#[test]
+fn calls_that_were_open_in_a_backup_end_and_are_billed_after_all() {
+    let mut world = busy(11);
+    world.set_rates(Rates {
+        calls: 1e-9,
+        ..Rates::STILL
+    });
+    let ids: Vec<i64> = (0..5)
+        .map(|_| world.start_call(Some(world.now())))
+        .collect();
+    let backup = world.snapshot();
+    world.advance(world.now() + 12 * HOUR);
+    world.restore(&backup);
+    let costs = |world: &World, id| world.get(id).map(|record| record.costs.is_some());
+    assert!(ids.iter().all(|id| costs(&world, *id) == Some(false)));
+    world.advance(world.now() + 12 * HOUR);
+    assert!(ids.iter().all(|id| costs(&world, *id) == Some(true)));
+}
+
+#[test]
+fn a_key_may_turn_into_another_organizations_and_back() {
+    let mut world = busy(12);
+    let other = World::new(WorldConfig {
+        seed: 99,
+        calls: 30,
+        ..WorldConfig::default()
+    });
+    let (own, held) = (world.snapshot(), texts(&world));
+    world.replace_records_from(&other);
+    world.set_organization_id(8);
+    assert_eq!(texts(&world), texts(&other));
+    let key = world.api_key().to_owned();
+    let count = ApiRequest::new("GET", "/api/v1/calls/count").with_key(&key);
+    assert_eq!(world.answer(&count).body, r#"{"count":30}"#);
+    let me = ApiRequest::new("GET", "/api/v1/users/me").with_key(&key);
+    assert!(world.answer(&me).body.contains("\"organization_id\":8,"));
+    world.restore(&own);
+    assert_eq!(texts(&world), held);
+}
+
+/// Three hours of life by a clock that is so many microseconds ahead.
+fn lived(rates: Rates, seed: u64, skew: Option<i64>) -> World {
+    let mut world = World::new(WorldConfig {
+        seed,
+        calls: 100,
+        rates,
+        ..WorldConfig::default()
+    });
+    if let Some(micros) = skew {
+        world.set_clock_skew(micros);
+    }
+    world.advance(world.now() + 3 * HOUR);
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(16)
+    })]
+
+    #[test]
+    fn a_right_clock_changes_nothing(seed in 0_u64..1000) {
+        let rates = Rates { calls: 60.0, annotations: 20.0, deletions: 10.0 };
+        let (unset, zero) = (lived(rates, seed, None), lived(rates, seed, Some(0)));
+        prop_assert_eq!(texts(&unset), texts(&zero));
+    }
+
+    #[test]
+    fn a_wrong_clock_moves_the_starts_and_ends_of_new_calls_and_nothing_else(
+        seed in 0_u64..1000,
+        micros in -40_000_000_000_000_i64..40_000_000_000_000,
+    ) {
+        let rates = Rates { calls: 60.0, ..Rates::STILL };
+        let begun = lived(Rates::STILL, seed, None);
+        let last = begun.records().map(|record| record.id).max();
+        let (right, wrong) = (lived(rates, seed, None), lived(rates, seed, Some(micros)));
+        let back = |at: Option<Timestamp>| {
+            at.map(|at| Timestamp::from_micros(at.as_micros() - micros))
+        };
+        prop_assert_eq!(wrong.now(), right.now());
+        prop_assert_eq!(wrong.len(), right.len());
+        for record in wrong.records().filter(|record| Some(record.id) > last) {
+            let mut record = record.clone();
+            record.started_at = back(record.started_at);
+            record.ended_at = back(record.ended_at);
+            prop_assert_eq!(Some(&record), right.get(record.id));
+        }
+        for record in begun.records().filter(|record| record.ended_at.is_some()) {
+            let of = |world: &World| world.get(record.id).cloned();
+            prop_assert_eq!(of(&wrong), of(&right));
+        }
+    }
+}
+
+#[test]
+fn a_clock_set_back_while_a_call_goes_on_leaves_no_negative_duration() {
+    let mut world = World::new(WorldConfig::default());
+    let id = world.start_call(Some(world.now()));
+    let began = world.get(id).unwrap().started_at;
+    assert_eq!(began, Some(world.now()), "a test's own dates are its own");
+    world.set_clock_skew(-7 * 86_400_000_000);
+    world.set_rates(Rates {
+        calls: 1.0,
+        ..Rates::STILL
+    });
+    world.advance(world.now() + 7 * HOUR);
+    let record = world.get(id).unwrap();
+    assert!(record.ended_at < began);
+    assert_eq!((record.started_at, record.duration), (began, Some(0)));
+}
+
+#[test]
+fn a_server_may_misread_naive_dates_and_zoned_ones_not() {
+    let mut world = World::new(WorldConfig {
+        naive_zone: 2 * HOUR,
+        ..WorldConfig::default()
+    });
+    let id = world.start_call(Some(Timestamp::parse("2026-12-01T12:00:00").unwrap()));
+    let key = world.api_key().to_owned();
+    let mut at = |date: &str| {
+        let target = format!("/api/v1/calls?date_from={date}&date_to={date}");
+        world.answer(&ApiRequest::new("GET", &target).with_key(&key))
+    };
+    assert_eq!(at("2026-12-01T12:00:00Z").records, [id]);
+    assert_eq!(at("1796126400").records, [id], "a Unix time names its zone");
+    assert_eq!(at("2026-12-01T12:00:00").records, [0; 0]);
+    assert_eq!(at("2026-12-01T14:00:00").records, [id]);
 }
 
 #[test]

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod captures;
+mod hostile;
 mod life;
 mod wire;

@@ -381,6 +381,24 @@ async fn a_truncated_answer_ends_before_its_promised_length() {
 }
 
 #[tokio::test]
+async fn an_answer_is_spoiled_on_its_way_out() {
+    let upstream = Upstream::hosted();
+    upstream
+        .simulator
+        .faults()
+        .at_random(1, 1.0, vec![Fault::ShortList(2)]);
+    assert_eq!(upstream.ids("/api/v1/calls?limit=50").await.len(), 2);
+    let count = upstream.text("/api/v1/calls/count").await;
+    assert_eq!(count, r#"{"count":1000}"#);
+    upstream.simulator.faults().clear();
+    let spoiled = upstream.under(Fault::HugeNumber).await.unwrap();
+    assert_eq!(spoiled.status(), 200);
+    assert_eq!(header(&spoiled, CONTENT_TYPE), "application/json");
+    let text = spoiled.text().await.unwrap();
+    assert_eq!(text.matches("\"id\":99999999999999999999,").count(), 1);
+}
+
+#[tokio::test]
 async fn a_hanging_request_is_never_answered_while_others_are() {
     let upstream = Upstream::hosted();
     upstream.simulator.faults().once(Fault::Hang);

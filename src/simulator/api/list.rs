@@ -58,7 +58,7 @@ impl Filter {
 
 impl World {
     pub(super) fn list(&mut self, query: &Query) -> ApiResponse {
-        let mut reader = Reader::new(query, self.config.zone);
+        let mut reader = Reader::new(query, &self.config);
         let skip = reader.bounded("skip", 0, 0, i64::MAX);
         let limit = reader.bounded("limit", 100, 1, 1000);
         let filter = Filter {
@@ -85,7 +85,7 @@ impl World {
     }
 
     pub(super) fn count(&self, query: &Query) -> ApiResponse {
-        let mut reader = Reader::new(query, self.config.zone);
+        let mut reader = Reader::new(query, &self.config);
         let filter = Filter {
             status: reader.text("status").map(str::to_owned),
             assistant_id: reader.integer("assistant_id").filter(|id| *id != 0),

@@ -1,10 +1,9 @@
 //! Query parameters, read as leniently and refused as exactly as the upstream does.
 
-use std::time::Duration;
-
 use super::date;
 use super::error::Invalid;
 use crate::model::Timestamp;
+use crate::simulator::config::WorldConfig;
 
 /// An integer of any size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,16 +75,16 @@ impl Query {
 /// Reads parameters in their declared order and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     query: &'a Query,
-    /// See [`WorldConfig::zone`](crate::simulator::WorldConfig::zone).
-    zone: Duration,
+    /// Whose zones its dates are read in.
+    config: &'a WorldConfig,
     pub(super) errors: Vec<Invalid>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(query: &'a Query, zone: Duration) -> Reader<'a> {
+    pub(super) fn new(query: &'a Query, config: &'a WorldConfig) -> Reader<'a> {
         Reader {
             query,
-            zone,
+            config,
             errors: Vec::new(),
         }
     }
@@ -126,8 +125,8 @@ impl<'a> Reader<'a> {
     pub(super) fn date(&mut self, name: &str) -> Option<Timestamp> {
         let text = self.query.filter(name)?;
         match date::parse(text) {
-            Ok((instant, true)) => Some(instant + self.zone),
-            Ok((instant, false)) => Some(instant),
+            Ok((instant, true)) => Some(instant + self.config.zone),
+            Ok((instant, false)) => Some(instant - self.config.naive_zone),
             Err(why) => {
                 self.errors.push(Invalid::date(name, why, text));
                 None

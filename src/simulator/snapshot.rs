@@ -1,0 +1,61 @@
+//! The records set aside, to be put back: a database restored from a backup, or another
+//! organization's calls under the same key.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::order::Order;
+use super::record::Record;
+use super::world::World;
+
+/// A world's records as they were. Time, life, key and configuration are no part of it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    records: BTreeMap<i64, Box<Record>>,
+    sids: HashMap<Arc<str>, i64>,
+    all: Order,
+    by_status: BTreeMap<Arc<str>, Order>,
+    assistants: BTreeSet<i64>,
+    last_id: i64,
+}
+
+impl World {
+    /// A backup of all records.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            records: self.records.clone(),
+            sids: self.sids.clone(),
+            all: self.all.clone(),
+            by_status: self.by_status.clone(),
+            assistants: self.assistants.clone(),
+            last_id: self.last_id,
+        }
+    }
+
+    /// Puts the records back as they were, and forgets all others: ids that were given since are
+    /// given again, to other calls. Life goes on from the present, and ends and bills what is
+    /// open or not billed.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        let Snapshot {
+            records,
+            sids,
+            all,
+            by_status,
+            assistants,
+            last_id,
+        } = snapshot.clone();
+        self.records = records;
+        self.sids = sids;
+        self.all = all;
+        self.by_status = by_status;
+        self.assistants = assistants;
+        self.last_id = last_id;
+        self.replan();
+    }
+
+    /// Serves another world's records from now on, as [`World::restore`] would. Whose they are,
+    /// [`World::set_organization_id`] has to say.
+    pub fn replace_records_from(&mut self, other: &World) {
+        self.restore(&other.snapshot());
+    }
+}

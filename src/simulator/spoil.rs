@@ -1,0 +1,134 @@
+//! Answers that look right and are not: the world's own, spoiled in one place.
+//!
+//! A page is taken apart at its rows and put together again, so that all that is not spoiled
+//! stays what the world wrote, byte for byte.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::api::ApiResponse;
+use super::fault::Fault;
+use super::json;
+
+/// Beyond 64 bits.
+const HUGE: &str = "99999999999999999999";
+
+impl Fault {
+    /// The world's answer as this fault leaves it: the same, unless it is one of those that spoil
+    /// records and the answer holds one.
+    pub fn spoil(&self, mut response: ApiResponse) -> ApiResponse {
+        if response.records.is_empty() || !self.spoils() {
+            return response;
+        }
+        // What is not of the world's own making has no records.
+        let Some(mut rows) = Rows::read(&response.body) else {
+            return response;
+        };
+        let id = response.records[0].to_string();
+        match self {
+            Fault::ShortList(most) if rows.is_list() => {
+                rows.cut(*most, &response.body);
+                response.records.truncate(*most);
+            }
+            Fault::OtherOrder if rows.is_list() => {
+                rows.rows.reverse();
+                response.records.reverse();
+            }
+            Fault::SharedSid if rows.is_list() => rows.share_sid(),
+            Fault::DuplicateKeys => {
+                let other = response.records[0].wrapping_add(1).to_string();
+                rows.write_id(&[&id, &other]);
+            }
+            Fault::WrongTypes => rows.write_id(&["\"7\""]),
+            Fault::WithoutId => rows.write_id(&[]),
+            Fault::HugeNumber => rows.write_id(&[HUGE]),
+            _ => return response,
+        }
+        let body = rows.write();
+        response.body = body;
+        response
+    }
+
+    fn spoils(&self) -> bool {
+        matches!(
+            self,
+            Fault::ShortList(_)
+                | Fault::OtherOrder
+                | Fault::SharedSid
+                | Fault::DuplicateKeys
+                | Fault::WrongTypes
+                | Fault::WithoutId
+                | Fault::HugeNumber
+        )
+    }
+}
+
+/// A body's records, and what is around them: nothing where it is a single one.
+struct Rows<'a> {
+    head: &'a str,
+    rows: Vec<Cow<'a, str>>,
+    tail: Cow<'a, str>,
+}
+
+impl<'a> Rows<'a> {
+    fn read(body: &'a str) -> Option<Rows<'a>> {
+        let heads = ["[", "{\"items\":["];
+        let Some(head) = heads.into_iter().find(|head| body.starts_with(head)) else {
+            return Some(Rows {
+                head: "",
+                rows: vec![Cow::Borrowed(body)],
+                tail: Cow::Borrowed(""),
+            });
+        };
+        let list = &body[head.len() - 1..];
+        let mut values = serde_json::Deserializer::from_str(list).into_iter::<Vec<&RawValue>>();
+        let rows = values.next()?.ok()?;
+        let end = values.byte_offset() - 1;
+        Some(Rows {
+            head,
+            rows: rows.into_iter().map(|row| row.get().into()).collect(),
+            tail: Cow::Borrowed(&list[end..]),
+        })
+    }
+
+    fn write(self) -> String {
+        [self.head, &self.rows.join(","), &self.tail].concat()
+    }
+
+    fn is_list(&self) -> bool {
+        !self.head.is_empty()
+    }
+
+    /// Leaves `most` rows, and has the total say that nothing follows them.
+    fn cut(&mut self, most: usize, body: &str) {
+        self.rows.truncate(most);
+        let figure = |key| json::member(body, key)?.parse::<usize>().ok();
+        if let (Some(total), Some(skip)) = (figure("total"), figure("skip")) {
+            let told = total.min(skip.saturating_add(most));
+            let (right, wrong) = (format!("\"total\":{total},"), format!("\"total\":{told},"));
+            self.tail = Cow::Owned(self.tail.replacen(&right, &wrong, 1));
+        }
+    }
+
+    /// The second record takes the first one's SID.
+    fn share_sid(&mut self) {
+        let [first, second, ..] = self.rows.as_mut_slice() else {
+            return;
+        };
+        if let Some(sid) = json::member(first, "call_sid")
+            && let Ok(spoiled) = json::replace(second, "call_sid", &[sid])
+        {
+            *second = Cow::Owned(spoiled);
+        }
+    }
+
+    /// Writes the first record's `id` once for each of `values`.
+    fn write_id(&mut self, values: &[&str]) {
+        if let Some(first) = self.rows.first_mut()
+            && let Ok(spoiled) = json::replace(first, "id", values)
+        {
+            *first = Cow::Owned(spoiled);
+        }
+    }
+}
