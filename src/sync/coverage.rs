@@ -4,6 +4,7 @@
 //! one mechanism covers every call.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::model::{Timestamp, Verified, Window};
 
@@ -45,8 +46,14 @@ impl HeadRead {
 }
 
 impl Coverage {
-    /// From windows as they were stored: disjoint, oldest first.
-    pub fn from_windows(windows: Vec<Window>) -> Coverage {
+    /// From windows as they were stored: disjoint, oldest first. One that says it was verified
+    /// after `now` was so by a clock that was wrong: how long ago that is nobody knows.
+    pub fn from_windows(mut windows: Vec<Window>, now: Timestamp) -> Coverage {
+        for window in &mut windows {
+            if window.verified.at > now {
+                window.verified.at = Timestamp::MIN;
+            }
+        }
         Coverage {
             windows,
             head_starts: None,
@@ -149,10 +156,17 @@ impl Coverage {
 
     /// When what starts at `start` was last verified, if it was ever read.
     pub fn known(&self, start: Option<Timestamp>) -> Option<Verified> {
-        let start = start.unwrap_or(NEVER);
-        let after = self.windows.partition_point(|window| window.from <= start);
+        self.window(start.unwrap_or(NEVER))
+            .map(|window| window.verified)
+    }
+
+    /// The window that speaks of an instant.
+    pub fn window(&self, instant: Timestamp) -> Option<Window> {
+        let after = self
+            .windows
+            .partition_point(|window| window.from <= instant);
         let window = self.windows.get(after.checked_sub(1)?)?;
-        (start <= end(window)).then_some(window.verified)
+        (instant <= end(window)).then_some(*window)
     }
 
     /// The longest time anything has gone unverified: since when all of it is known.
@@ -161,6 +175,25 @@ impl Coverage {
             .iter()
             .map(|window| window.verified)
             .min_by_key(|verified| verified.at)
+    }
+
+    /// Everything was verified by this request or a later one.
+    pub fn oldest_seq(&self) -> Option<u64> {
+        let seqs = self.windows.iter().map(|window| window.verified.seq);
+        seqs.min()
+    }
+
+    /// Our clock was put back: every time of verification with it.
+    pub fn put_back(&mut self, by: Duration) {
+        for window in &mut self.windows {
+            window.verified.at = window.verified.at - by;
+        }
+    }
+
+    /// Keeps the head, and what is known of calls without a start.
+    pub fn forget_below_head(&mut self) {
+        self.windows
+            .retain(|window| window.open_ended || window.from == NEVER);
     }
 
     /// How many calls the windows held when they were read, at most: what is left of one that
@@ -240,7 +273,7 @@ fn end(window: &Window) -> Timestamp {
     }
 }
 
-fn next(instant: Timestamp) -> Timestamp {
+pub fn next(instant: Timestamp) -> Timestamp {
     Timestamp::from_micros(instant.as_micros() + 1)
 }
 

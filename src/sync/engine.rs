@@ -4,135 +4,193 @@
 //! one transaction of the store, and what was read is published only after it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::sync::{mpsc, watch};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
 
 use super::clients::Clients;
+use super::counting::Counting;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
-use super::handle::{Clock, Command, Fetched, Handle, RETRY_SOON};
-use super::health::{Health, Moment, Scope};
+use super::following::Following;
+use super::handle::{Clock, Handle, Post};
+use super::health::{Health, Moment};
+use super::holds::Holds;
+use super::page::PageSize;
 use super::plan::{self, Job, Next, View};
-use super::requests::{Finished, Requests};
-use super::status::{Phase, SyncStatus};
+use super::proof::Proof;
+use super::requests::{Requests, Start};
+use super::search::Found;
+use super::settings::{Dates, Settings, SyncError};
+use super::status::Phase;
+use super::stuck::Stuck;
+use super::tiers::Pace;
+use super::troubles::Troubles;
 use crate::model::{CallKey, Timestamp, Verified};
-use crate::store::{Learned, Merged, OpenCalls, SharedWriter, StoreError, Writer};
-use crate::upstream::{CallSource, Request, Retry, UpstreamError};
+use crate::store::{Census, Followed, Learned, Merged, OpenCalls, SharedWriter, Writer};
+use crate::upstream::{CallSource, DateForm, Request};
 
-/// How many commands may wait for the engine.
-const COMMANDS: usize = 1024;
-
-/// How the sync is to behave.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub poll_interval: Duration,
-    /// How far back calls are mirrored; `None`: all of them.
-    pub history: Option<Duration>,
-    pub max_concurrency: usize,
-    pub max_requests_per_minute: u32,
-    /// For the jitter of backoffs.
-    pub seed: u64,
-}
-
-/// Why the sync ended by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// The key is of another organization than the file.
-    #[error(transparent)]
-    Refused(StoreError),
-}
-
-/// Why an answer could not be taken in.
-pub(super) enum Failure {
-    Upstream(UpstreamError),
-    Fatal(SyncError),
-}
+/// However long there is nothing to do, the engine shows that it is there.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// The task that keeps the replica equal to the upstream.
 pub struct Engine<S> {
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) settings: Settings,
-    commands: mpsc::Receiver<Command>,
-    status: watch::Sender<SyncStatus>,
-    published: Arc<ArcSwap<Coverage>>,
+    pub(super) post: Post,
     pub(super) writer: SharedWriter,
+    pub(super) random: SmallRng,
 
     // What is known, and what is to be done about it.
     pub(super) coverage: Arc<Coverage>,
+    pub(super) census: Census,
     pub(super) organization_id: Option<i64>,
+    pub(super) following: Following,
+    /// How far another edge was followed by the process before.
+    pub(super) followed_before: Option<Followed>,
     pub(super) identified: bool,
+    /// The latest request that confirmed the organization, and when.
+    pub(super) confirmed: Option<(u64, Instant)>,
+    pub(super) identity_due: bool,
+    pub(super) dates: Dates,
+    pub(super) page_size: PageSize,
     pub(super) head_at: Option<Instant>,
     pub(super) ranged_head: bool,
+    pub(super) head_limit: usize,
+    /// Failures, or successes, of the head in a row since its limit was changed.
+    pub(super) head_run: u32,
     /// When the calls without a start are read again, if the head is ranged.
     pub(super) without_start_due: Option<Instant>,
-    /// Since when the head leaves out more calls than is believed of it.
-    pub(super) doubted_since: Option<Instant>,
+    /// The head tells how many calls there are.
+    pub(super) head_has_total: bool,
     pub(super) total: Option<u64>,
+    pub(super) holds: Holds,
+    pub(super) counting: Counting,
+    pub(super) wanted: Vec<Found>,
+    /// To be read to find out whether the page above it was cut.
+    pub(super) below_a_cut: Option<RangeInclusive<Timestamp>>,
+    pub(super) proof: Proof,
+    pub(super) troubles: Troubles,
     pub(super) follow: Vec<OpenCalls>,
     pub(super) vanished: VecDeque<CallKey>,
+    pub(super) hinted: VecDeque<CallKey>,
+    /// A hint spoke of no call in particular.
+    pub(super) hinted_head: bool,
     /// By instant.
     pub(super) crowds: BTreeMap<Timestamp, Crowd>,
     pub(super) clients: Clients,
+    /// How old the answer is that is taken in.
+    pub(super) answer_age: Duration,
 
     // What is under way, and when more may be.
-    requests: Requests<S>,
+    pub(super) requests: Requests<S>,
     /// Requests for clients since the last one for history.
     clients_in_a_row: usize,
+    /// Requests for history.
+    turn: usize,
     pub(super) health: Health,
+    pub(super) stuck: Stuck,
     /// The head was read since the process started.
-    begun: bool,
+    pub(super) begun: bool,
+    /// The last look at both clocks.
+    pub(super) looked: Moment,
+    /// By how much our clock was put back, all in all.
+    pub(super) put_back: Duration,
 }
 
 impl<S: CallSource> Engine<S> {
     /// Takes up where the file's last process left off.
     pub fn new(source: S, writer: Writer, settings: Settings, clock: Clock) -> (Engine<S>, Handle) {
-        let coverage = Arc::new(Coverage::from_windows(writer.windows().to_vec()));
-        let organization_id = writer.identity().organization_id;
-        let published = Arc::new(ArcSwap::new(Arc::clone(&coverage)));
-        let (commands_in, commands) = mpsc::channel(COMMANDS);
-        let (status, status_out) = watch::channel(SyncStatus::starting(organization_id));
-        let handle = Handle {
-            commands: commands_in,
-            status: status_out,
-            coverage: Arc::clone(&published),
+        let (post, handle) = Post::new();
+        let engine = Engine::resume(source, writer, settings, clock, post);
+        (engine, handle)
+    }
+
+    /// The same behind a handle that others hold already.
+    pub fn resume(
+        source: S,
+        writer: Writer,
+        settings: Settings,
+        clock: Clock,
+        post: Post,
+    ) -> Engine<S> {
+        let looked = Moment {
+            instant: Instant::now(),
+            wall: clock(),
         };
-        let engine = Engine {
+        let coverage = Arc::new(Coverage::from_windows(
+            writer.windows().to_vec(),
+            looked.wall,
+        ));
+        let organization_id = writer.identity().organization_id;
+        let before = post.status.borrow().clone();
+        post.published.store(Arc::clone(&coverage));
+        post.status
+            .send_modify(|status| status.organization_id = organization_id);
+        Engine {
             requests: Requests::new(source, &settings, writer.request_seq()),
             clients_in_a_row: 0,
+            turn: 0,
             clock,
-            commands,
-            status,
-            published,
+            post,
+            random: SmallRng::seed_from_u64(settings.seed),
             coverage,
+            census: writer.census(),
             organization_id,
+            following: Following::resume(writer.followed()),
+            followed_before: writer.followed().cloned(),
             identified: false,
+            confirmed: None,
+            identity_due: false,
+            dates: Dates::Unknown,
+            page_size: PageSize::default(),
             head_at: None,
             ranged_head: false,
+            head_limit: settings.page_limit,
+            head_run: 0,
             without_start_due: None,
-            doubted_since: None,
+            head_has_total: false,
             total: None,
+            holds: Holds::default(),
+            counting: Counting::default(),
+            wanted: Vec::new(),
+            below_a_cut: None,
+            proof: Proof::default(),
+            troubles: Troubles::new(settings.page_limit),
             follow: Vec::new(),
             vanished: VecDeque::new(),
+            hinted: VecDeque::new(),
+            hinted_head: false,
             crowds: BTreeMap::new(),
             clients: Clients::default(),
-            health: Health::new(settings.seed),
-            begun: false,
+            answer_age: Duration::ZERO,
+            health: Health::resumed(settings.seed, &before),
+            stuck: Stuck::default(),
+            begun: before.phase != Phase::Starting,
+            looked,
+            put_back: Duration::ZERO,
             writer: SharedWriter::new(writer),
             settings,
-        };
-        (engine, handle)
+        }
     }
 
     /// Runs until `cancel`, then writes what is only in memory and lets go of the file.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), SyncError> {
+        let mut commands: OwnedMutexGuard<_> = Arc::clone(&self.post.commands).lock_owned().await;
         loop {
-            let sleep_until = self.send_what_is_due();
+            self.post.beat.send_replace(Instant::now());
+            self.mind_the_clock();
+            let busy = self.run_errands().await;
+            let mut sleep_until = self.send_what_is_due();
+            if busy {
+                sleep_until = Instant::now();
+            }
             self.publish(sleep_until);
             tokio::select! {
                 biased;
@@ -144,8 +202,8 @@ impl<S: CallSource> Engine<S> {
                     }
                     Err(_) => {}
                 },
-                Some(command) = self.commands.recv() => self.obey(command),
-                () = tokio::time::sleep_until(sleep_until) => {}
+                Some(command) = commands.recv() => self.obey(command),
+                () = tokio::time::sleep_until(sleep_until.min(Instant::now() + LONGEST_SLEEP)) => {}
             }
         }
         self.requests.abandon().await;
@@ -176,57 +234,102 @@ impl<S: CallSource> Engine<S> {
     pub(super) fn send(&mut self, job: Job, request: Request, now: Instant) -> Result<(), Instant> {
         // An answer wakes the engine before the next poll does.
         let later = now + self.settings.poll_interval;
-        let sent = self
-            .requests
-            .send(job.clone(), request, now, (self.clock)());
+        let dates = match (&job, self.dates) {
+            (Job::Dates(_, form), _) => *form,
+            (_, Dates::Known(form)) => form,
+            _ => DateForm::Naive,
+        };
+        let wall = (self.clock)();
+        let start = Start {
+            now,
+            wall,
+            put_back: self.put_back,
+        };
+        let sent = self.requests.send(job.clone(), request, dates, start);
         sent.map_err(|until| until.unwrap_or(later))?;
         match job {
-            Job::Identify | Job::Head => return Ok(()),
-            Job::Point(key) if self.clients.sent(&key) => {
-                self.clients_in_a_row += 1;
+            Job::Head | Job::Feed => {
+                self.hinted_head = false;
                 return Ok(());
             }
-            Job::Point(key) => self.vanished.retain(|vanished| *vanished != key),
+            Job::Identify | Job::Dates(..) => return Ok(()),
+            Job::Point(key) => {
+                let hinted = self.hinted.len();
+                self.hinted.retain(|hinted| *hinted != key);
+                self.vanished.retain(|vanished| *vanished != key);
+                if self.clients.sent(&key) || self.hinted.len() < hinted {
+                    self.clients_in_a_row += 1;
+                    return Ok(());
+                }
+            }
             Job::Follow(group) => self.follow.retain(|followed| *followed != group),
-            Job::Total | Job::Fill(_) | Job::Crowd(_) => {}
+            Job::Canary(_) | Job::Total | Job::Count(_) | Job::Range(_) | Job::Crowd(_) => {}
         }
         self.clients_in_a_row = 0;
+        self.turn += 1;
         Ok(())
     }
 
-    fn view(&mut self, now: Instant) -> View<'_> {
+    pub(super) fn view(&mut self, now: Instant) -> View<'_> {
         // Below a ranged head they are nobody else's to read: at first, after the reading was given
         // up, and again when it is due.
         let due = self.without_start_due.is_none_or(|due| due <= now);
-        if self.ranged_head && (due || self.coverage.known(None).is_none()) {
+        if self.ranged_head && due {
+            let page_limit = self.settings.page_limit;
             self.crowds
                 .entry(NEVER)
-                .or_insert_with(|| Crowd::new(NEVER));
+                .or_insert_with(|| Crowd::new(NEVER, page_limit));
         }
         self.clients.forget_gone();
+        let range = |found: &Found| found.range.clone();
         View {
             now,
+            wall: (self.clock)(),
             since: self.since(),
-            poll_interval: self.settings.poll_interval,
+            pace: self.pace(),
+            page_limit: self.settings.page_limit,
+            following: &self.following,
             identified: self.identified,
+            identity_due: self.identity_due,
             coverage: &self.coverage,
             head_at: self.head_at,
             ranged_head: self.ranged_head,
+            head_limit: self.head_limit,
+            dates: self.dates.probe(),
+            dates_known: matches!(self.dates, Dates::Known(_)),
             total: self.total,
             again: self.requests.again(),
             asked: self.clients.asked(),
+            hinted: &self.hinted,
+            hinted_head: self.hinted_head,
             vanished: &self.vanished,
+            canary: self.proof.canary(),
             follow: &self.follow,
+            count: self.counting.next(self.coverage.windows()),
+            wanted: self.wanted.iter().map(range).collect(),
             crowds: &self.crowds,
+            troubles: &self.troubles,
+            reread_before: self.holds.reread_before(),
+            list_doubted: self.holds.is_list_doubted(),
             under_way: self.requests.under_way(),
             clients_in_a_row: self.clients_in_a_row,
+            turn: self.turn,
+            is_out: self.health.is_out(),
             paused_until: self.health.paused_until(),
+            head_paused_until: self.health.head_paused_until(),
             scans_paused_until: self.health.scans_paused_until(),
         }
     }
 
+    pub(super) fn pace(&self) -> Pace {
+        Pace {
+            poll_interval: self.settings.poll_interval,
+            reconcile_interval: self.settings.reconcile_interval,
+        }
+    }
+
     /// The oldest start that is mirrored.
-    fn since(&self) -> Timestamp {
+    pub(super) fn since(&self) -> Timestamp {
         self.settings.history.map_or(Timestamp::MIN, |history| {
             ((self.clock)() - history).max(Timestamp::MIN)
         })
@@ -237,59 +340,6 @@ impl<S: CallSource> Engine<S> {
             instant: Instant::now(),
             wall: (self.clock)(),
         }
-    }
-
-    async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
-        let Finished {
-            job,
-            request,
-            begun,
-            repeated,
-            result,
-        } = finished;
-        let scope = match job {
-            Job::Identify | Job::Head => Scope::Upstream,
-            Job::Point(_) => Scope::Call,
-            Job::Total | Job::Follow(_) | Job::Fill(_) | Job::Crowd(_) => Scope::Scan,
-        };
-        let error = match result {
-            Ok(reply) => match self.learn(&job, request, begun, reply.answer).await {
-                Ok(()) => {
-                    let (now, of_head) = (self.now(), scope == Scope::Upstream);
-                    self.health
-                        .succeeded(scope, of_head, reply.retry_after, now);
-                    return Ok(());
-                }
-                Err(Failure::Fatal(error)) => return Err(error),
-                Err(Failure::Upstream(error)) => error,
-            },
-            Err(error) if error.retry() == Retry::Now && !repeated => {
-                self.requests.repeat(job);
-                return Ok(());
-            }
-            Err(error) => error,
-        };
-        let scope = if error.kind.is_outage() {
-            Scope::Upstream
-        } else {
-            scope
-        };
-        let now = self.now();
-        self.health.failed(&error, scope, now);
-        if let Job::Point(key) = &job {
-            self.clients.tell(key, self.unavailable());
-        }
-        if self.is_paused() {
-            // Nobody waits for an upstream that is known not to answer.
-            let unavailable = self.unavailable();
-            for job in self.requests.give_up_calls() {
-                if let Job::Point(key) = job {
-                    self.clients.tell(&key, unavailable);
-                }
-            }
-            self.clients.dismiss(unavailable);
-        }
-        Ok(())
     }
 
     /// Writes one answer; what was read counts from then on. A failure is noted and told to
@@ -303,12 +353,17 @@ impl<S: CallSource> Engine<S> {
             .as_ref()
             .map(|coverage| coverage.windows().to_vec());
         let learned = Learned { windows, ..learned };
-        match self.writer.run(|writer| writer.merge(learned)).await {
-            Ok(merged) => {
+        let written = self.writer.run(|writer| {
+            writer
+                .merge(learned)
+                .map(|merged| (merged, writer.census()))
+        });
+        match written.await {
+            Ok((merged, census)) => {
                 self.health.stored();
+                self.census = census;
                 if let Some(coverage) = coverage.filter(|_| merged.unbelieved == 0) {
-                    self.coverage = Arc::new(coverage);
-                    self.published.store(Arc::clone(&self.coverage));
+                    self.know(coverage);
                 }
                 Some(merged)
             }
@@ -320,6 +375,12 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
+    /// What is known from now on.
+    pub(super) fn know(&mut self, coverage: Coverage) {
+        self.coverage = Arc::new(coverage);
+        self.post.published.store(Arc::clone(&self.coverage));
+    }
+
     /// An answer that says nothing yet, to be filled in.
     pub(super) fn learned(&self, request: Verified) -> Learned {
         Learned {
@@ -329,71 +390,9 @@ impl<S: CallSource> Engine<S> {
             calls: Vec::new(),
             singly: false,
             absent: None,
+            denied: Vec::new(),
             complete: None,
             windows: None,
         }
-    }
-
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::SyncNow => {
-                self.health.hurry();
-                self.head_at = None;
-            }
-            Command::Fetch(key, reply) => {
-                let unavailable = self.unavailable();
-                self.clients.wait(key, reply, unavailable);
-                if self.is_paused() {
-                    self.clients.dismiss(unavailable);
-                }
-            }
-        }
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.health
-            .paused_until()
-            .is_some_and(|until| until > Instant::now())
-    }
-
-    pub(super) fn unavailable(&self) -> Fetched {
-        let now = Instant::now();
-        let wait = self
-            .health
-            .paused_until()
-            .map(|until| until.duration_since(now).as_secs() + 1);
-        Fetched::Unavailable {
-            retry_after: wait.unwrap_or(RETRY_SOON),
-        }
-    }
-
-    fn publish(&mut self, sleep_until: Instant) {
-        let now = self.now();
-        let complete = self.coverage.is_complete(self.since());
-        self.begun |= self.head_at.is_some();
-        let phase = match (self.begun, complete) {
-            (false, _) => Phase::Starting,
-            (true, true) => Phase::Live,
-            (true, false) => Phase::Backfilling,
-        };
-        let progress = match self.total {
-            _ if complete => 1.0,
-            Some(total) if total > 0 => (self.coverage.rows() as f64 / total as f64).min(0.999),
-            _ => 0.0,
-        };
-        if phase != self.status.borrow().phase {
-            info!(?phase, "sync");
-        }
-        self.status.send_replace(SyncStatus {
-            state: self.health.state(),
-            last_success_at: self.health.last_success_at(),
-            consecutive_errors: self.health.consecutive_errors(),
-            last_error: self.health.last_error().cloned(),
-            next_attempt_at: Some(now.wall + sleep_until.duration_since(now.instant)),
-            phase,
-            progress,
-            requests_last_hour: self.requests.spent_last_hour(now.instant),
-            organization_id: self.organization_id,
-        });
     }
 }

@@ -6,10 +6,14 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
-use super::status::{LastError, UpstreamState};
+use super::status::{LastError, SyncStatus, UpstreamState};
+use super::stuck::Stall;
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::upstream::UpstreamError;
+
+/// A failed read that was not tried again for this long after its pause is not wanted any more.
+const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// One point in time, for schedules and for people.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +25,10 @@ pub struct Moment {
 /// What a failure stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The upstream, or the head of its list: nothing is asked for a while.
+    /// The upstream: nothing is asked for a while.
     Upstream,
+    /// The head of its list: the newest can't be followed, all else can.
+    Head,
     /// A read of history: such reads wait, the newest is followed all the same.
     Scan,
     /// One call.
@@ -36,11 +42,13 @@ pub struct Health {
     /// The last failure of the upstream was one that any answer disproves.
     outage: bool,
     upstream: Backoff,
+    head: Backoff,
     scans: Backoff,
     store: Backoff,
     paused_until: Option<Instant>,
     /// The upstream asked for the pause: nobody may cut it short.
     asked_for: bool,
+    head_paused_until: Option<Instant>,
     scans_paused_until: Option<Instant>,
 }
 
@@ -52,12 +60,28 @@ impl Health {
             last_error: None,
             outage: true,
             upstream: Backoff::new(seed),
-            scans: Backoff::new(seed ^ 1),
-            store: Backoff::new(seed ^ 2),
+            head: Backoff::new(seed ^ 1),
+            scans: Backoff::new(seed ^ 2),
+            store: Backoff::new(seed ^ 3),
             paused_until: None,
             asked_for: false,
+            head_paused_until: None,
             scans_paused_until: None,
         }
+    }
+
+    /// Of an engine that takes the place of another: what that one knew is still told.
+    pub fn resumed(seed: u64, status: &SyncStatus) -> Health {
+        Health {
+            last_success_at: status.last_success_at,
+            last_error: status.last_error.clone(),
+            ..Health::new(seed)
+        }
+    }
+
+    /// What was told of the failure itself says less.
+    pub fn stalled(&mut self, stall: &Stall, now: Moment) {
+        self.last_error = Some(LastError::no_progress(stall, now.wall));
     }
 
     pub fn state(&self) -> UpstreamState {
@@ -73,11 +97,21 @@ impl Health {
     }
 
     pub fn consecutive_errors(&self) -> u32 {
-        self.upstream.failures() + self.scans.failures() + self.store.failures()
+        let backoffs = [&self.upstream, &self.head, &self.scans, &self.store];
+        backoffs.iter().map(|backoff| backoff.failures()).sum()
+    }
+
+    /// Whether the last thing heard of the upstream is that it can't be asked.
+    pub fn is_out(&self) -> bool {
+        self.upstream.failures() > 0
     }
 
     pub fn paused_until(&self) -> Option<Instant> {
         self.paused_until
+    }
+
+    pub fn head_paused_until(&self) -> Option<Instant> {
+        self.head_paused_until
     }
 
     pub fn scans_paused_until(&self) -> Option<Instant> {
@@ -88,13 +122,15 @@ impl Health {
         self.last_error = Some(LastError::upstream(error, now.wall));
         let backoff = match scope {
             Scope::Upstream => &mut self.upstream,
+            Scope::Head => &mut self.head,
             Scope::Scan => &mut self.scans,
             Scope::Call => return self.leave_alone(error.retry_after, now),
         };
         // Requests that were under way together fail together: that is one failure.
         let until = match scope {
             Scope::Upstream => &mut self.paused_until,
-            _ => &mut self.scans_paused_until,
+            Scope::Head => &mut self.head_paused_until,
+            Scope::Scan | Scope::Call => &mut self.scans_paused_until,
         };
         if until.is_none_or(|until| until <= now.instant) {
             if backoff.failures() == 0 {
@@ -107,27 +143,33 @@ impl Health {
             *until = Some(now.instant + backoff.failed());
             self.asked_for &= scope != Scope::Upstream;
         }
-        if scope == Scope::Upstream {
+        if matches!(scope, Scope::Upstream | Scope::Head) {
             self.state = error.kind.into();
-            self.outage = error.kind.is_outage();
+            self.outage = scope == Scope::Upstream;
         }
         self.leave_alone(error.retry_after, now);
     }
 
-    /// An answer came. `of_head`: the list itself is fine, not just some call.
-    pub fn succeeded(
-        &mut self,
-        scope: Scope,
-        of_head: bool,
-        retry_after: Option<Duration>,
-        now: Moment,
-    ) {
+    /// An answer came.
+    pub fn succeeded(&mut self, scope: Scope, retry_after: Option<Duration>, now: Moment) {
         self.last_success_at = Some(now.wall);
-        if self.outage || of_head {
-            self.state = UpstreamState::Online;
-            report_recovery(&mut self.upstream, "the upstream answers again");
+        report_recovery(&mut self.upstream, "the upstream answers again");
+        if self.outage || scope == Scope::Head {
+            // Where the head failed, only a head shows that the newest can be followed again.
+            let followed = self.head.failures() == 0 || scope == Scope::Head;
+            if followed {
+                self.state = UpstreamState::Online;
+            }
+            self.outage &= !followed;
         }
-        if scope == Scope::Scan {
+        if scope == Scope::Head {
+            report_recovery(&mut self.head, "the newest calls can be followed again");
+        }
+        // A read of history that failed is tried again within the longest pause; if none was, there
+        // is nothing to read any more.
+        let idle = scope == Scope::Head
+            && (self.scans_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);
+        if scope == Scope::Scan || idle {
             report_recovery(&mut self.scans, "history can be read again");
         }
         self.leave_alone(retry_after, now);
@@ -154,6 +196,7 @@ impl Health {
 
     /// Ends every pause but one the upstream asked for.
     pub fn hurry(&mut self) {
+        self.head_paused_until = None;
         self.scans_paused_until = None;
         if !self.asked_for {
             self.paused_until = None;
@@ -218,7 +261,7 @@ mod tests {
     fn retry_after_holds_on_any_status_and_nobody_cuts_it_short() {
         let (start, mut health) = (Instant::now(), Health::new(1));
         let wait = Some(Duration::from_secs(90));
-        health.succeeded(Scope::Call, false, wait, moment(0, start));
+        health.succeeded(Scope::Call, wait, moment(0, start));
         health.hurry();
         assert_eq!(health.paused_until(), Some(moment(90, start).instant));
         let error = UpstreamError {
@@ -232,12 +275,7 @@ mod tests {
     #[test]
     fn a_failure_during_a_pause_that_was_asked_for_does_not_open_it() {
         let (start, mut health) = (Instant::now(), Health::new(1));
-        health.succeeded(
-            Scope::Call,
-            false,
-            Some(Duration::from_secs(90)),
-            moment(0, start),
-        );
+        health.succeeded(Scope::Call, Some(Duration::from_secs(90)), moment(0, start));
         let reset = UpstreamError::new(ErrorKind::Reset);
         health.failed(&reset, Scope::Upstream, moment(1, start));
         health.hurry();
@@ -260,7 +298,7 @@ mod tests {
     #[test]
     fn a_failing_read_of_history_does_not_stop_the_head() {
         let (start, mut health) = (Instant::now(), Health::new(1));
-        health.succeeded(Scope::Upstream, true, None, moment(0, start));
+        health.succeeded(Scope::Head, None, moment(0, start));
         health.failed(
             &UpstreamError::new(ErrorKind::ServerError),
             Scope::Scan,
@@ -269,13 +307,24 @@ mod tests {
         assert_eq!(health.state(), UpstreamState::Online);
         assert_eq!(health.paused_until(), None);
         assert!(health.scans_paused_until().is_some());
-        health.succeeded(Scope::Upstream, true, None, moment(2, start));
+        health.succeeded(Scope::Head, None, moment(2, start));
         assert_eq!(
             health.consecutive_errors(),
             1,
             "the head's success is not history's"
         );
-        health.succeeded(Scope::Scan, false, None, moment(3, start));
+        health.succeeded(Scope::Scan, None, moment(3, start));
+        assert_eq!(health.consecutive_errors(), 0);
+    }
+
+    #[test]
+    fn a_failure_of_what_nobody_reads_any_more_is_over() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        let error = UpstreamError::new(ErrorKind::ServerError);
+        health.failed(&error, Scope::Scan, moment(0, start));
+        health.succeeded(Scope::Head, None, moment(30, start));
+        assert_eq!(health.consecutive_errors(), 1);
+        health.succeeded(Scope::Head, None, moment(100, start));
         assert_eq!(health.consecutive_errors(), 0);
     }
 
@@ -288,14 +337,14 @@ mod tests {
             moment(0, start),
         );
         assert_eq!(health.state(), UpstreamState::Unauthorized);
-        health.succeeded(Scope::Call, false, None, moment(1, start));
+        health.succeeded(Scope::Call, None, moment(1, start));
         assert_eq!(health.state(), UpstreamState::Online);
         health.failed(
             &UpstreamError::new(ErrorKind::ServerError),
-            Scope::Upstream,
+            Scope::Head,
             moment(60, start),
         );
-        health.succeeded(Scope::Call, false, None, moment(61, start));
+        health.succeeded(Scope::Call, None, moment(61, start));
         assert_eq!(health.state(), UpstreamState::Offline);
     }
 }

@@ -1,30 +1,55 @@
 //! Keeps the replica equal to an upstream that has no cursor.
 //!
 //! ```text
-//!  clients, operator ──► handle ──► engine ──► plan (pure: state and now in, a request out)
-//!                                     │  ▲        reads coverage, crowd, health's pauses
-//!                        CallSource ◄─┘  └─ learn: one answer, one transaction, then published
+//!  clients, hints, operator ──► handle ──► engine ──► plan: state and now in, a request out
+//!                                 ▲          │  ▲
+//!              watchdog ──────────┘          │  ├─ learn: one answer, one transaction
+//!                           CallSource ◄─────┘  └─ errands: proof and counts, step by step
 //! ```
 //!
 //! The list is never walked by offset: a range is read from its newest end by moving `date_to`, so
 //! that every page is one consistent snapshot and ties do not matter. What was read is a set of
 //! windows ([`Coverage`]); what is missing from it is what the fill reads next, so that it resumes
 //! anywhere. The head of the list is read every `poll_interval`.
+//!
+//! What decides is pure, each with a model or a property to be held against: `coverage` and `tiers`
+//! (what is known, and until when), `search` and `counting` (what moved), `proof` and `holds` (what
+//! may be deleted), `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following`
+//! (an upstream that is an edge), `plan` (what comes first). `docs/sync.md` says why.
 
+mod absorb;
+mod ask;
 mod backoff;
 mod budget;
 mod clients;
+mod counting;
 mod coverage;
 mod crowd;
 mod engine;
+mod errands;
+mod following;
 mod handle;
 mod health;
+mod holds;
 mod learn;
+mod page;
 mod plan;
+mod proof;
+mod report;
 mod requests;
+mod search;
+mod settings;
 mod status;
+mod stuck;
+mod tiers;
+mod told;
+mod troubles;
+mod watchdog;
 
 pub use coverage::{Coverage, HeadRead, NEVER};
-pub use engine::{Engine, Settings, SyncError};
-pub use handle::{Clock, Fetched, Handle};
+pub use engine::Engine;
+pub use handle::{Clock, Fetched, Handle, Hint, Post};
+pub use settings::{Settings, SyncError};
 pub use status::{LastError, Phase, SyncStatus, UpstreamState};
+pub use told::{UNKNOWN_AGE, Unverified, age};
+pub use watchdog::{Watchdog, Work};

@@ -1,9 +1,10 @@
 //! What to ask the upstream next. Pure: the state and `now` in, the most urgent request out.
 //!
 //! The order of urgency: whose key this is, since nothing may be stored before that is known; the
-//! head, when it is due; what clients wait for; the open calls below the head, and those that left
-//! their list; then history. Nothing starves: of four requests one is history's, however many calls
-//! clients ask for.
+//! head, when it is due; which form of dates is read right, since no range may be asked for before
+//! that is known; what clients wait for, and hints; then history. Nothing starves: of four requests
+//! one is history's, however many calls clients ask for, and of four for history one compares what
+//! is due, however much is new.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -11,14 +12,33 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ask::request;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
-use crate::model::{CallKey, Timestamp};
+use super::following::{self, Following};
+use super::tiers::Pace;
+use super::troubles::Troubles;
+use crate::model::{CallKey, Timestamp, Window};
 use crate::store::OpenCalls;
-use crate::upstream::{ListQuery, PAGE_LIMIT, Request};
+use crate::upstream::{DateForm, Request};
 
 /// After so many requests for clients the next is history's.
 const CLIENTS_IN_A_ROW: usize = 3;
+
+/// A hint brings the head forward to this long after the last one, however many hints there are.
+const HINTED_HEAD: Duration = Duration::from_secs(1);
+
+/// Of so many requests for history one reads what was never read, and one compares what is due.
+const TURNS: usize = 4;
+
+/// A window that is this late may be compared along with one that is due.
+const SOON: f64 = 0.5;
+
+/// Neighbouring windows are read as one up to this share of a page, so that the next reading is
+/// one request too, with room to grow.
+const JOINED: (usize, usize) = (9, 10);
+
+type Range = RangeInclusive<Timestamp>;
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +47,22 @@ pub enum Job {
     Identify,
     /// The top of the list.
     Head,
-    /// One call: a client waits for it, or it left the list of open calls.
+    /// What changed, where the upstream is another edge. Is it one?
+    Feed,
+    /// Are dates in this form read right? Asked for an instant at which a call is known to start.
+    Dates(Timestamp, DateForm),
+    /// One call: a client waits for it, a hint spoke of it, or it left a list.
     Point(CallKey),
+    /// A call that should be there.
+    Canary(i64),
     /// How many calls there are, where the list does not tell.
     Total,
+    /// How many calls a range has.
+    Count(Range),
     /// The open calls of one status below the head.
     Follow(OpenCalls),
-    /// A range that was never read, from its newest end.
-    Fill(RangeInclusive<Timestamp>),
+    /// A range, from its newest end.
+    Range(Range),
     /// The next step of reading an instant with more calls than a page.
     Crowd(Timestamp),
 }
@@ -42,31 +70,62 @@ pub enum Job {
 /// What the decision depends on.
 pub struct View<'a> {
     pub now: Instant,
+    pub wall: Timestamp,
     /// The oldest start that is to be mirrored.
     pub since: Timestamp,
-    pub poll_interval: Duration,
+    pub pace: Pace,
+    pub page_limit: usize,
+    pub following: &'a Following,
     /// The key's organization is the file's.
     pub identified: bool,
+    /// It is to be confirmed that it still is.
+    pub identity_due: bool,
     pub coverage: &'a Coverage,
-    /// When the last successful head began; `None` reads it at once.
+    /// When the last head was begun that succeeded; `None` reads it at once.
     pub head_at: Option<Instant>,
     /// Calls without a start fill the top page: the head is read as a range below them.
     pub ranged_head: bool,
+    /// How many rows of the head can be read.
+    pub head_limit: usize,
+    /// The date form to be tried next and the instant to try it at; `None` once one is known.
+    pub dates: Option<(Timestamp, DateForm)>,
+    /// Ranges can be asked for.
+    pub dates_known: bool,
     pub total: Option<u64>,
     /// Requests whose connection broke, to be sent once more.
     pub again: &'a [Job],
     /// Calls that clients wait for, longest first.
     pub asked: &'a VecDeque<CallKey>,
-    /// Calls that left the list of open ones.
+    /// Calls that hints spoke of.
+    pub hinted: &'a VecDeque<CallKey>,
+    /// A hint spoke of no call in particular.
+    pub hinted_head: bool,
+    /// Calls that left the list of open ones, and suspects.
     pub vanished: &'a VecDeque<CallKey>,
+    pub canary: Option<i64>,
     pub follow: &'a [OpenCalls],
+    /// The range whose count is compared next.
+    pub count: Option<Range>,
+    /// Ranges in which something is known to differ.
+    pub wanted: Vec<Range>,
     pub crowds: &'a BTreeMap<Timestamp, Crowd>,
+    pub troubles: &'a Troubles,
+    /// Windows verified before this are compared again, whatever their age.
+    pub reread_before: Option<Timestamp>,
+    /// The list leaves out so many calls that it may be somebody else's.
+    pub list_doubted: bool,
     /// By sequence number.
     pub under_way: &'a [(u64, Job)],
     /// Requests for clients since the last one for history.
     pub clients_in_a_row: usize,
+    /// Requests for history so far.
+    pub turn: usize,
+    /// It did not answer when it was last asked: one request at a time finds out whether it does.
+    pub is_out: bool,
     /// The upstream is to be left alone until then.
     pub paused_until: Option<Instant>,
+    /// The head is.
+    pub head_paused_until: Option<Instant>,
     /// History is.
     pub scans_paused_until: Option<Instant>,
 }
@@ -80,8 +139,20 @@ pub enum Next {
 }
 
 impl View<'_> {
-    fn is_idle(&self, job: &Job) -> bool {
+    pub fn is_idle(&self, job: &Job) -> bool {
         self.under_way.iter().all(|(_, under_way)| under_way != job)
+    }
+
+    pub fn idle(&self, job: Job) -> Option<Job> {
+        self.is_idle(&job).then_some(job)
+    }
+
+    /// The first of these calls that is not being asked for.
+    pub fn point(&self, keys: &VecDeque<CallKey>) -> Option<Job> {
+        keys.iter()
+            .cloned()
+            .map(Job::Point)
+            .find(|job| self.is_idle(job))
     }
 }
 
@@ -90,25 +161,31 @@ pub fn next(view: &View<'_>) -> Next {
     if let Some(until) = view.paused_until.filter(|until| *until > view.now) {
         return Next::Sleep(until);
     }
+    if let Some(next) = following::next(view) {
+        return next;
+    }
     if !view.identified {
-        return match view.is_idle(&Job::Identify) {
-            true => send(view, Job::Identify),
-            false => Next::Sleep(view.now + view.poll_interval),
+        return match view.idle(Job::Identify) {
+            Some(job) => send(view, job),
+            None => Next::Sleep(view.now + view.pace.poll_interval),
         };
     }
-    let idle = |job: &Job| view.is_idle(job);
-    let head_due = match idle(&Job::Head) {
-        true => view.head_at.map_or(view.now, |at| at + view.poll_interval),
-        // Its end wakes the engine.
-        false => view.now + view.poll_interval,
-    };
+    let head_due = head_due(view, &Job::Head);
     let head = (head_due <= view.now).then_some(Job::Head);
     if let Some(job) = view.again.first().cloned().or(head) {
         return send(view, job);
     }
+    if view.is_out {
+        return Next::Sleep(head_due);
+    }
+    let confirm = view.identity_due.then_some(Job::Identify);
+    let dates = view.dates.map(|(instant, form)| Job::Dates(instant, form));
+    if let Some(job) = confirm.or(dates).and_then(|job| view.idle(job)) {
+        return send(view, job);
+    }
     let paused = view.scans_paused_until.filter(|until| *until > view.now);
     let history = || paused.is_none().then(|| history(view)).flatten();
-    let client = || point(view, view.asked);
+    let client = || view.point(view.asked).or_else(|| view.point(view.hinted));
     let job = match view.clients_in_a_row < CLIENTS_IN_A_ROW {
         true => client().or_else(history),
         false => history().or_else(client),
@@ -117,109 +194,192 @@ pub fn next(view: &View<'_>) -> Next {
     job.map_or(Next::Sleep(until), |job| send(view, job))
 }
 
-/// The first of these calls that is not being asked for.
-fn point(view: &View<'_>, keys: &VecDeque<CallKey>) -> Option<Job> {
-    keys.iter()
-        .cloned()
-        .map(Job::Point)
-        .find(|job| view.is_idle(job))
+/// When the newest is read next, by this job.
+pub fn head_due(view: &View<'_>, job: &Job) -> Instant {
+    if !view.is_idle(job) {
+        // Its end wakes the engine.
+        return view.now + view.pace.poll_interval;
+    }
+    let pause = match view.hinted_head {
+        true => view.pace.poll_interval.min(HINTED_HEAD),
+        false => view.pace.poll_interval,
+    };
+    let due = view.head_at.map_or(view.now, |at| at + pause);
+    view.head_paused_until.map_or(due, |until| due.max(until))
 }
 
 /// What nobody waits for.
 fn history(view: &View<'_>) -> Option<Job> {
-    let idle = |job: &Job| view.is_idle(job);
-    (view.follow.iter().cloned().map(Job::Follow).find(idle))
-        .or_else(|| point(view, view.vanished))
-        .or_else(|| view.crowds.keys().copied().map(Job::Crowd).find(idle))
-        .or_else(|| unread(view).into_iter().next().map(Job::Fill))
-        .or_else(|| {
-            Some(Job::Total).filter(|job| view.total.is_none() && filling(view) && idle(job))
-        })
+    if view.list_doubted {
+        // Whatever else is listed may be as wrong. One call that is held tells more.
+        return view.canary.and_then(|id| view.idle(Job::Canary(id)));
+    }
+    match view.turn % TURNS {
+        1 => fill(view).or_else(|| urgent(view)).or_else(|| due(view)),
+        3 => due(view).or_else(|| urgent(view)).or_else(|| fill(view)),
+        _ => urgent(view).or_else(|| fill(view)).or_else(|| due(view)),
+    }
 }
 
-fn filling(view: &View<'_>) -> bool {
-    !view.coverage.gaps(view.since).is_empty()
+/// What is known to have changed.
+fn urgent(view: &View<'_>) -> Option<Job> {
+    let dated = |job: Option<Job>| job.filter(|_| view.dates_known);
+    let canary = view.canary.map(Job::Canary);
+    let follow = view.follow.iter().cloned().map(Job::Follow);
+    let wanted = view
+        .wanted
+        .iter()
+        .flat_map(|range| free(view, range.clone()))
+        .next();
+    (canary.and_then(|job| view.idle(job)))
+        .or_else(|| dated(follow.into_iter().find(|job| view.is_idle(job))))
+        .or_else(|| view.point(view.vanished))
+        .or_else(|| dated(wanted.map(Job::Range)))
+        .or_else(|| dated(view.count.clone().map(Job::Count)).and_then(|job| view.idle(job)))
 }
 
-/// The ranges that nobody has read or is reading, newest first.
-fn unread(view: &View<'_>) -> Vec<RangeInclusive<Timestamp>> {
+/// What was never read.
+fn fill(view: &View<'_>) -> Option<Job> {
+    // The one that is furthest goes on: a crowd that is read over and over does not keep the others
+    // from their end.
+    let mut crowds: Vec<_> = view.crowds.iter().collect();
+    crowds.sort_by_key(|(_, crowd)| std::cmp::Reverse(crowd.requests()));
+    let crowds = crowds.into_iter().map(|(instant, _)| Job::Crowd(*instant));
+    let total = || view.total.is_none() && !view.coverage.gaps(view.since).is_empty();
+    let unread = || {
+        let gaps = view.coverage.gaps(view.since).into_iter();
+        let instants = view.troubles.instants();
+        // Calls without a start match no range; a crowd reads them.
+        let ranges = instants.chain(gaps.filter(|gap| *gap.end() != NEVER));
+        ranges
+            .flat_map(|range| free(view, range))
+            .next()
+            .map(Job::Range)
+    };
+    crowds
+        .into_iter()
+        .filter(|job| view.dates_known || *job == Job::Crowd(NEVER))
+        .find(|job| view.is_idle(job))
+        .or_else(|| view.dates_known.then(unread).flatten())
+        .or_else(|| total().then_some(Job::Total).and_then(|job| view.idle(job)))
+}
+
+/// What was read too long ago: the latest first.
+fn due(view: &View<'_>) -> Option<Job> {
+    if !view.dates_known {
+        return None;
+    }
+    let hole = view
+        .troubles
+        .holes()
+        .iter()
+        .find(|hole| hole.next_try <= view.now);
+    if let Some(job) = hole.and_then(|hole| view.idle(Job::Range(hole.range.clone()))) {
+        return Some(job);
+    }
+    let windows = view.coverage.windows();
+    let mut late: Vec<(f64, usize)> = (windows.iter().enumerate())
+        .filter(|(_, window)| is_compared(view, window))
+        .map(|(place, window)| (lateness(view, window), place))
+        .filter(|(late, _)| *late >= 1.0)
+        .collect();
+    late.sort_by(|a, b| b.0.total_cmp(&a.0));
+    late.into_iter().find_map(|(_, place)| {
+        let own = windows[place].from..=windows[place].to;
+        let range = match is_free(view, &own) {
+            true => Some(joined(view, windows, place)),
+            false => free(view, own).into_iter().next(),
+        };
+        range.map(Job::Range)
+    })
+}
+
+/// As a multiple of the window's interval.
+fn lateness(view: &View<'_>, window: &Window) -> f64 {
+    let reread = view
+        .reread_before
+        .is_some_and(|before| window.verified.at < before);
+    let late = view.pace.lateness(window, view.wall);
+    if reread { late.max(1.0) } else { late }
+}
+
+fn is_compared(view: &View<'_>, window: &Window) -> bool {
+    !window.open_ended && window.from != NEVER && window.to >= view.since
+}
+
+/// A window with as many of its neighbours as one page can hold. One that was just compared is not
+/// read again with it: if the page is cut after all, what is due lies below the cut.
+fn joined(view: &View<'_>, windows: &[Window], place: usize) -> Range {
+    let most = view.page_limit * JOINED.0 / JOINED.1;
+    let (mut first, mut last) = (place, place);
+    let mut rows = windows[place].rows;
+    let joins = |rows: usize, window: &Window| {
+        rows + window.rows <= most
+            && is_compared(view, window)
+            && lateness(view, window) >= SOON
+            && is_free(view, &(window.from..=window.to))
+    };
+    while let Some(older) = first.checked_sub(1).map(|place| &windows[place])
+        && older.to + INSTANT == windows[first].from
+        && joins(rows, older)
+    {
+        first -= 1;
+        rows += older.rows;
+    }
+    while let Some(newer) = windows.get(last + 1)
+        && windows[last].to + INSTANT == newer.from
+        && joins(rows, newer)
+    {
+        last += 1;
+        rows += newer.rows;
+    }
+    windows[first].from..=windows[last].to
+}
+
+const INSTANT: Duration = Duration::from_micros(1);
+
+/// What of a range nobody is reading and may be read now, newest first.
+fn free(view: &View<'_>, range: Range) -> Vec<Range> {
     let crowds = view.crowds.keys().map(|instant| *instant..=*instant);
-    let filled = view.under_way.iter().filter_map(|(_, job)| match job {
-        Job::Fill(range) => Some(range.clone()),
+    let holes = view.troubles.holes().iter().map(|hole| hole.range.clone());
+    let read = view.under_way.iter().filter_map(|(_, job)| match job {
+        Job::Range(range) => Some(range.clone()),
         _ => None,
     });
-    let mut unread = view.coverage.gaps(view.since);
-    // Calls without a start match no range; a crowd reads them.
-    unread.retain(|gap| *gap.end() != NEVER);
-    for taken in filled.chain(crowds) {
-        unread = unread
+    let mut pieces = vec![range];
+    for taken in crowds.chain(holes).chain(read) {
+        pieces = pieces
             .into_iter()
-            .flat_map(|gap| without(&gap, &taken))
+            .flat_map(|piece| without(&piece, &taken))
             .collect();
     }
-    unread
+    pieces.retain(|piece| !view.troubles.rests(piece, view.now));
+    pieces
 }
 
-/// `gap` less `taken`, newest first.
-fn without(
-    gap: &RangeInclusive<Timestamp>,
-    taken: &RangeInclusive<Timestamp>,
-) -> impl Iterator<Item = RangeInclusive<Timestamp>> + use<> {
-    const INSTANT: Duration = Duration::from_micros(1);
-    let (start, end) = (*gap.start(), *gap.end());
+fn is_free(view: &View<'_>, range: &Range) -> bool {
+    free(view, range.clone()) == [range.clone()]
+}
+
+/// `range` less `taken`, newest first.
+pub fn without(range: &Range, taken: &Range) -> impl Iterator<Item = Range> + use<> {
+    let (start, end) = (*range.start(), *range.end());
     let above = (*taken.end() + INSTANT).max(start)..=end;
     let below = start..=(*taken.start() - INSTANT).min(end);
     [above, below].into_iter().filter(|piece| !piece.is_empty())
 }
 
-fn send(view: &View<'_>, job: Job) -> Next {
-    match request(&job, view.ranged_head, view.crowds) {
-        Some(request) => Next::Send(job, request),
-        None => Next::Sleep(view.now + view.poll_interval),
-    }
-}
-
-/// How a job is asked; `None` for a crowd that is not there.
-pub fn request(
-    job: &Job,
-    ranged_head: bool,
-    crowds: &BTreeMap<Timestamp, Crowd>,
-) -> Option<Request> {
-    let list = |from, to, status| {
-        Some(Request::List(ListQuery {
-            from,
-            to,
-            status,
-            skip: 0,
-            limit: PAGE_LIMIT,
-        }))
-    };
-    match job {
-        Job::Identify => Some(Request::Identity),
-        Job::Head => list(ranged_head.then_some(Timestamp::MIN), None, None),
-        Job::Point(key) => Some(Request::Call(key.clone())),
-        Job::Total => Some(Request::Count {
-            from: None,
-            to: None,
-        }),
-        Job::Follow(group) => list(
-            Some(group.oldest),
-            Some(group.newest),
-            Some(group.status.clone()),
-        ),
-        Job::Fill(range) => {
-            let from = Some(*range.start()).filter(|start| *start > Timestamp::MIN);
-            list(from, Some(*range.end()), None)
-        }
-        Job::Crowd(instant) => crowds.get(instant).map(Crowd::request),
-    }
+pub fn send(view: &View<'_>, job: Job) -> Next {
+    let later = Next::Sleep(view.now + view.pace.poll_interval);
+    request(view, &job).map_or(later, |request| Next::Send(job, request))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Verified, Window};
+    use crate::model::Verified;
     use crate::sync::coverage::HeadRead;
+    use crate::upstream::PAGE_LIMIT;
 
     const POLL: Duration = Duration::from_secs(10);
 
@@ -229,11 +389,21 @@ mod tests {
         identified: bool,
         coverage: Coverage,
         head_at: Option<Instant>,
-        ranged_head: bool,
+        hinted_head: bool,
+        is_out: bool,
+        head_paused_until: Option<Instant>,
         total: Option<u64>,
         again: Vec<Job>,
         asked: VecDeque<CallKey>,
         vanished: VecDeque<CallKey>,
+        hinted: VecDeque<CallKey>,
+        canary: Option<i64>,
+        dates: Option<(Timestamp, DateForm)>,
+        wanted: Vec<Range>,
+        count: Option<Range>,
+        troubles: Troubles,
+        reread_before: Option<Timestamp>,
+        turn: usize,
         follow: Vec<OpenCalls>,
         crowds: BTreeMap<Timestamp, Crowd>,
         under_way: Vec<(u64, Job)>,
@@ -277,11 +447,21 @@ mod tests {
             identified: true,
             coverage,
             head_at: Some(now),
-            ranged_head: false,
+            hinted_head: false,
+            is_out: false,
+            head_paused_until: None,
             total: Some(5000),
             again: Vec::new(),
             asked: VecDeque::new(),
             vanished: VecDeque::new(),
+            hinted: VecDeque::new(),
+            canary: None,
+            dates: None,
+            wanted: Vec::new(),
+            count: None,
+            troubles: Troubles::new(PAGE_LIMIT),
+            reread_before: None,
+            turn: 0,
             follow: Vec::new(),
             crowds: BTreeMap::new(),
             under_way: Vec::new(),
@@ -291,26 +471,51 @@ mod tests {
         }
     }
 
-    fn decide(state: &State) -> Next {
-        next(&View {
+    fn view(state: &State) -> View<'_> {
+        View {
             now: state.now,
+            wall: at(2000),
             since: at(0),
-            poll_interval: POLL,
+            pace: Pace {
+                poll_interval: POLL,
+                reconcile_interval: Duration::from_secs(3600),
+            },
+            page_limit: PAGE_LIMIT,
+            following: &Following::Nobody,
             identified: state.identified,
+            identity_due: false,
             coverage: &state.coverage,
             head_at: state.head_at,
-            ranged_head: state.ranged_head,
+            ranged_head: false,
+            head_limit: PAGE_LIMIT,
+            dates: state.dates,
+            dates_known: state.dates.is_none(),
             total: state.total,
             again: &state.again,
             asked: &state.asked,
+            hinted: &state.hinted,
+            hinted_head: state.hinted_head,
             vanished: &state.vanished,
+            canary: state.canary,
             follow: &state.follow,
+            count: state.count.clone(),
+            wanted: state.wanted.clone(),
             crowds: &state.crowds,
+            troubles: &state.troubles,
+            reread_before: state.reread_before,
+            list_doubted: false,
             under_way: &state.under_way,
-            paused_until: state.paused_until,
-            scans_paused_until: state.scans_paused_until,
             clients_in_a_row: state.clients_in_a_row,
-        })
+            turn: state.turn,
+            is_out: state.is_out,
+            paused_until: state.paused_until,
+            head_paused_until: state.head_paused_until,
+            scans_paused_until: state.scans_paused_until,
+        }
+    }
+
+    fn decide(state: &State) -> Next {
+        next(&view(state))
     }
 
     fn group(status: &str) -> OpenCalls {
@@ -341,7 +546,9 @@ mod tests {
         state.asked.extend([CallKey::Id(1), CallKey::Id(2)]);
         state.vanished.push_back(CallKey::Id(9));
         state.follow.push(group("ongoing"));
-        state.crowds.insert(at(400), Crowd::new(at(400)));
+        state
+            .crowds
+            .insert(at(400), Crowd::new(at(400), PAGE_LIMIT));
         let expected = [
             Job::Point(CallKey::Id(3)),
             Job::Head,
@@ -350,12 +557,120 @@ mod tests {
             Job::Follow(group("ongoing")),
             Job::Point(CallKey::Id(9)),
             Job::Crowd(at(400)),
-            Job::Fill(at(700)..=at(999)),
-            Job::Fill(at(401)..=at(499)),
-            Job::Fill(at(0)..=at(399)),
+            Job::Range(at(700)..=at(999)),
+            Job::Range(at(401)..=at(499)),
+            Job::Range(at(0)..=at(399)),
             Job::Total,
         ];
         assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn what_is_known_to_have_changed_comes_before_what_was_never_read() {
+        let mut state = state(&[window(0, 699)]);
+        state.canary = Some(8);
+        state.follow.push(group("ongoing"));
+        state.vanished.push_back(CallKey::Id(9));
+        state.wanted.push(at(100)..=at(199));
+        state.count = Some(at(0)..=at(400));
+        let expected = [
+            Job::Canary(8),
+            Job::Follow(group("ongoing")),
+            Job::Point(CallKey::Id(9)),
+            Job::Range(at(100)..=at(199)),
+            Job::Count(at(0)..=at(400)),
+            Job::Range(at(700)..=at(999)),
+        ];
+        assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn of_four_requests_for_history_each_kind_has_its_turn() {
+        let mut state = state(&[window(0, 699)]);
+        state.follow.push(group("ongoing"));
+        state.reread_before = Some(at(1));
+        let job = |turn| {
+            state.turn = turn;
+            match decide(&state) {
+                Next::Send(job, _) => job,
+                Next::Sleep(_) => panic!("nothing to do"),
+            }
+        };
+        let jobs: Vec<_> = (0..4).map(job).collect();
+        let expected = [
+            Job::Follow(group("ongoing")),
+            Job::Range(at(700)..=at(999)),
+            Job::Follow(group("ongoing")),
+            Job::Range(at(0)..=at(699)),
+        ];
+        assert_eq!(jobs, expected);
+    }
+
+    #[test]
+    fn no_range_is_asked_for_before_a_form_of_dates_is_known_to_be_right() {
+        let mut state = state(&[]);
+        state.follow.push(group("ongoing"));
+        state.wanted.push(at(100)..=at(199));
+        state.count = Some(at(0)..=at(400));
+        state.asked.push_back(CallKey::Id(1));
+        let probe = Job::Dates(at(1000), DateForm::Naive);
+        state.dates = Some((at(1000), DateForm::Naive));
+        assert_eq!(order(state), [probe, Job::Point(CallKey::Id(1))]);
+    }
+
+    #[test]
+    fn a_window_that_is_due_takes_its_neighbours_along_while_they_fit_one_page() {
+        let rows = |from, to, rows, seq| Window {
+            rows,
+            verified: Verified {
+                at: at(seq),
+                seq: 1,
+            },
+            ..window(from, to)
+        };
+        let mut state = state(&[
+            rows(0, 99, 500, 50),
+            rows(100, 199, 300, 50),
+            rows(200, 299, 1, 50),
+            rows(300, 399, 400, 50),
+            rows(400, 499, 1, 60),
+            rows(500, 999, 900, 60),
+        ]);
+        state.reread_before = Some(at(51));
+        // What was just compared is not read along.
+        let expected = [Job::Range(at(0)..=at(299)), Job::Range(at(300)..=at(399))];
+        assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn a_window_that_is_busy_does_not_keep_the_others_from_their_turn() {
+        let mut state = state(&[window(0, 99), window(100, 100), window(101, 999)]);
+        state.reread_before = Some(at(1));
+        let mut crowd = Crowd::new(at(100), PAGE_LIMIT);
+        let counted = Verified { at: at(1), seq: 2 };
+        crowd.absorb(counted, &crate::upstream::Answer::Count(2000));
+        state.crowds.insert(at(100), crowd);
+        state.under_way.push((1, Job::Crowd(at(100))));
+        let expected = [Job::Range(at(0)..=at(99)), Job::Range(at(101)..=at(999))];
+        assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn an_upstream_that_is_out_is_asked_one_thing_at_a_time() {
+        let mut state = state(&[]);
+        state.is_out = true;
+        state.head_at = None;
+        state.asked.push_back(CallKey::Id(1));
+        assert_eq!(order(state), [Job::Head]);
+    }
+
+    #[test]
+    fn hints_bring_the_head_forward_but_not_more_than_once_a_second() {
+        let mut state = state(&[window(0, 999)]);
+        state.hinted_head = true;
+        assert_eq!(decide(&state), Next::Sleep(state.now + HINTED_HEAD));
+        state.now += HINTED_HEAD;
+        assert!(matches!(decide(&state), Next::Send(Job::Head, _)));
     }
 
     #[test]
@@ -385,7 +700,7 @@ mod tests {
         let mut state = state(&[]);
         state.asked.push_back(CallKey::Id(1));
         state.clients_in_a_row = 3;
-        let expected = [Job::Fill(at(0)..=at(999)), Job::Point(CallKey::Id(1))];
+        let expected = [Job::Range(at(0)..=at(999)), Job::Point(CallKey::Id(1))];
         assert_eq!(order(state), expected);
     }
 
@@ -400,18 +715,19 @@ mod tests {
     #[test]
     fn what_is_being_read_is_not_read_again() {
         let mut state = state(&[]);
-        state.under_way.push((1, Job::Fill(at(300)..=at(600))));
-        let expected = [Job::Fill(at(601)..=at(999)), Job::Fill(at(0)..=at(299))];
+        state.under_way.push((1, Job::Range(at(300)..=at(600))));
+        let expected = [Job::Range(at(601)..=at(999)), Job::Range(at(0)..=at(299))];
         assert_eq!(order(state), expected);
     }
 
     #[test]
     fn the_fill_asks_from_its_newest_end_and_for_no_lower_bound_at_the_beginning_of_time() {
-        let list = |job| match request(&job, false, &BTreeMap::new()) {
+        let state = state(&[]);
+        let list = |job| match request(&view(&state), &job) {
             Some(Request::List(query)) => (query.from, query.to, query.skip, query.limit),
             other => panic!("{other:?}"),
         };
-        let fill = |from| Job::Fill(from..=at(9));
+        let fill = |from| Job::Range(from..=at(9));
         assert_eq!(
             list(fill(Timestamp::MIN)),
             (None, Some(at(9)), 0, PAGE_LIMIT)

@@ -1,15 +1,16 @@
 //! The requests under way: how many there may be, in which order they began, and what they spend.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::budget::Budget;
-use super::engine::Settings;
 use super::plan::Job;
+use super::settings::Settings;
 use crate::model::{Timestamp, Verified};
-use crate::upstream::{CallSource, Reply, Request, UpstreamError};
+use crate::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 
 pub struct Requests<S> {
     source: Arc<S>,
@@ -23,12 +24,23 @@ pub struct Requests<S> {
     budget: Budget,
 }
 
+/// When a request begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The schedule's time.
+    pub now: Instant,
+    pub wall: Timestamp,
+    /// By how much the clock had been put back until then.
+    pub put_back: Duration,
+}
+
 /// A request that came to its end.
 pub struct Finished {
     pub job: Job,
+    /// As it was sent.
+    pub asked: Request,
     pub request: Verified,
-    /// The schedule's time of its start.
-    pub begun: Instant,
+    pub start: Start,
     /// It was sent before, and the connection broke.
     pub repeated: bool,
     pub result: Result<Reply, UpstreamError>,
@@ -71,29 +83,30 @@ impl<S: CallSource> Requests<S> {
         &mut self,
         job: Job,
         request: Request,
-        now: Instant,
-        wall: Timestamp,
+        dates: DateForm,
+        start: Start,
     ) -> Result<(), Option<Instant>> {
         if self.under_way.len() >= self.at_once {
             return Err(None);
         }
-        self.budget.take(now)?;
+        self.budget.take(start.now)?;
         let before = self.again.len();
         self.again.retain(|again| *again != job);
         let repeated = self.again.len() < before;
         let verified = Verified {
-            at: wall,
+            at: start.wall,
             seq: self.next_seq,
         };
         self.next_seq += 1;
         self.under_way.push((verified.seq, job.clone()));
         let source = Arc::clone(&self.source);
         self.fetches.spawn(async move {
-            let result = source.fetch(&request).await;
+            let result = source.fetch(&request, dates).await;
             Finished {
                 job,
+                asked: request,
                 request: verified,
-                begun: now,
+                start,
                 repeated,
                 result,
             }

@@ -1,7 +1,10 @@
 //! What the sync is doing, as data: the endpoint, the command line and the log all read this.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::stuck::Stall;
 use crate::model::Timestamp;
 use crate::upstream::{ErrorKind, UpstreamError};
 
@@ -18,7 +21,7 @@ pub enum UpstreamState {
 impl From<ErrorKind> for UpstreamState {
     fn from(kind: ErrorKind) -> UpstreamState {
         match kind {
-            ErrorKind::Unauthorized => UpstreamState::Unauthorized,
+            ErrorKind::Unauthorized | ErrorKind::OtherOrganization => UpstreamState::Unauthorized,
             ErrorKind::Throttled => UpstreamState::Throttled,
             _ => UpstreamState::Offline,
         }
@@ -35,6 +38,9 @@ pub enum Phase {
     Backfilling,
     /// All of it was, and the newest is followed.
     Live,
+    /// So many calls seem to be gone that nothing is deleted until a second look, or the operator,
+    /// says so.
+    Held,
 }
 
 /// The last failure, without payload or secret.
@@ -56,6 +62,38 @@ impl LastError {
                 .unwrap_or_default(),
             message: error.to_string(),
             hint: error.kind.hint().to_owned(),
+            at,
+        }
+    }
+
+    /// A new engine took the place of one that panicked or stood still.
+    pub(super) fn restarted(panicked: bool, at: Timestamp) -> LastError {
+        let message = match panicked {
+            true => "the sync failed by a mistake of its own, and was restarted",
+            false => "the sync stood still, and was restarted",
+        };
+        LastError {
+            kind: "sync_restarted".to_owned(),
+            message: message.to_owned(),
+            hint: "nothing to do here if it is rare; reads go on from the replica; if it is not, \
+                   see the log, and report it"
+                .to_owned(),
+            at,
+        }
+    }
+
+    /// The same request fails the same way again and again, while others succeed.
+    pub(super) fn no_progress(stall: &Stall, at: Timestamp) -> LastError {
+        LastError {
+            kind: "no_progress".to_owned(),
+            message: format!(
+                "no progress: {}: {}, {} times in a row",
+                stall.task.name(),
+                stall.error.message(),
+                stall.failures
+            ),
+            hint: "all else is followed; ask who runs the upstream why it fails only there"
+                .to_owned(),
             at,
         }
     }
@@ -86,6 +124,11 @@ pub struct SyncStatus {
     pub progress: f64,
     /// Requests sent in the last 60 minutes.
     pub requests_last_hour: u32,
+    /// No change at the upstream stays unseen for longer. `None` while nothing bounds it: the
+    /// upstream can't be asked, not all was read yet, or deletions are held.
+    pub freshness_bound: Option<Duration>,
+    /// Calls that the upstream counts but can't list.
+    pub unreadable: u64,
     /// `None` until the upstream has told, or where it never does.
     pub organization_id: Option<i64>,
 }
@@ -102,6 +145,8 @@ impl SyncStatus {
             phase: Phase::Starting,
             progress: 0.0,
             requests_last_hour: 0,
+            freshness_bound: None,
+            unreadable: 0,
             organization_id,
         }
     }

@@ -1,0 +1,58 @@
+//! How a job is asked.
+
+use super::crowd::Crowd;
+use super::following;
+use super::plan::{Job, View};
+use super::troubles::Narrowed;
+use crate::model::{CallKey, Timestamp};
+use crate::upstream::{ListQuery, Request};
+
+/// `None` for a crowd, or another edge, that is not there.
+pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
+    let list = |from, to, status, limit| {
+        Some(Request::List(ListQuery {
+            from,
+            to,
+            status,
+            skip: 0,
+            limit,
+        }))
+    };
+    match job {
+        Job::Identify => Some(Request::Identity),
+        Job::Head => {
+            let from = view.ranged_head.then_some(Timestamp::MIN);
+            list(from, None, None, view.head_limit)
+        }
+        Job::Dates(instant, _) => list(Some(*instant), Some(*instant), None, view.page_limit),
+        Job::Point(key) => Some(Request::Call(key.clone())),
+        Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),
+        Job::Total => Some(Request::Count {
+            from: None,
+            to: None,
+        }),
+        Job::Count(range) => Some(Request::Count {
+            from: Some(*range.start()),
+            to: Some(*range.end()),
+        }),
+        Job::Follow(group) => list(
+            Some(group.oldest),
+            Some(group.newest),
+            Some(group.status.clone()),
+            view.page_limit,
+        ),
+        Job::Range(range) => {
+            let from = Some(*range.start()).filter(|start| *start > Timestamp::MIN);
+            let Narrowed { limit, skip } = view.troubles.narrowed(range);
+            Some(Request::List(ListQuery {
+                from,
+                to: Some(*range.end()),
+                status: None,
+                skip,
+                limit,
+            }))
+        }
+        Job::Feed => following::changes(view),
+        Job::Crowd(instant) => view.crowds.get(instant).map(Crowd::request),
+    }
+}

@@ -1,0 +1,345 @@
+//! What the engine does of itself between requests: minds the clocks, carries deletions on from one
+//! step of their proof to the next, and decides when to count.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use tracing::{error, info, warn};
+
+use super::coverage::Coverage;
+use super::engine::Engine;
+use super::handle::{Command, Hint};
+use super::holds::Change;
+use super::plan::Job;
+use super::proof::{self, Proven};
+use super::settings::Dates;
+use crate::model::{CallKey, Timestamp, Verified};
+use crate::store::{Learned, StoreError};
+use crate::upstream::CallSource;
+
+/// A clock that is put back by less is merely not quite exact.
+const JUMP: Duration = Duration::from_secs(10);
+
+/// The organization is confirmed at least this often, where the upstream tells it.
+const IDENTITY_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Hints that may wait.
+const MOST_HINTS: usize = 256;
+
+/// So many deletions of a mass deletion are one transaction.
+const REMOVED_AT_ONCE: usize = 1000;
+
+impl<S: CallSource> Engine<S> {
+    /// Our clock may be put back while we run. What was verified a minute ago stays verified a
+    /// minute ago, whatever the clock says now. Put forward, it only makes everything look older,
+    /// which may be true: the machine may have slept.
+    pub(super) fn mind_the_clock(&mut self) {
+        let now = self.now();
+        let expected = self.looked.wall + now.instant.duration_since(self.looked.instant);
+        self.looked = now;
+        let back = expected.since(now.wall);
+        if back < JUMP {
+            return;
+        }
+        info!(seconds = back.as_secs(), "the system's clock was put back");
+        self.put_back += back;
+        let mut coverage = (*self.coverage).clone();
+        coverage.put_back(back);
+        self.know(coverage);
+        self.holds.put_back(back);
+        for crowd in self.crowds.values_mut() {
+            crowd.put_back(back);
+        }
+    }
+
+    /// Returns whether there is more to do at once.
+    pub(super) async fn run_errands(&mut self) -> bool {
+        if !self.identified {
+            return false;
+        }
+        let now = self.now();
+        self.confirm_identity();
+        self.pass_the_brake();
+        self.begin_count();
+        match self.carry_on_proof().await {
+            Ok(busy) => busy,
+            Err(error) => {
+                self.health.store_failed(&error, now);
+                self.proof.give_up(now.instant);
+                false
+            }
+        }
+    }
+
+    /// Puts the brake on or lifts it, by what the last answer changed.
+    pub(super) fn judge(&mut self) {
+        let now = self.now();
+        match self.holds.judge(self.census, now.wall) {
+            Some(Change::Held(calls)) => {
+                self.proof.give_up(now.instant);
+                if self.holds.is_released() {
+                    // The operator vouched for these before they were known to be so many.
+                    self.proof.end_rest();
+                    return;
+                }
+                error!(
+                    calls,
+                    "so many calls seem to be gone that their deletion is held until everything \
+                     was read twice; `burki-edge release` lets it through"
+                );
+            }
+            Some(Change::Lifted) => info!("no deletions are held any more"),
+            None => {}
+        }
+    }
+
+    fn confirm_identity(&mut self) {
+        if self.organization_id.is_none() {
+            return;
+        }
+        let confirmed = self.confirmed;
+        let old = confirmed.is_none_or(|(_, at)| at.elapsed() >= IDENTITY_INTERVAL);
+        let needed = self.proof.needs_identity();
+        let newer = |after| confirmed.is_none_or(|(seq, _)| seq <= after);
+        self.identity_due |= old || needed.is_some_and(newer);
+    }
+
+    fn pass_the_brake(&mut self) {
+        if !self.holds.is_braked() || !self.has_read_all() {
+            return;
+        }
+        let now = self.now();
+        if let Some(edge) = self.following.edge() {
+            if edge.pass_the_brake(&mut self.holds, self.census.suspects, now) {
+                self.head_at = None;
+            }
+            self.judge();
+            return;
+        }
+        let since = self.since();
+        let oldest = self
+            .coverage
+            .windows()
+            .iter()
+            .filter(|window| window.to >= since || window.to < Timestamp::MIN)
+            .filter(|window| {
+                let within = |range: &std::ops::RangeInclusive<Timestamp>| {
+                    *range.start() <= window.from && window.to <= *range.end()
+                };
+                !self.troubles.holes().iter().any(|hole| within(&hole.range))
+            })
+            .map(|window| window.verified.at)
+            .min();
+        if let Some(oldest) = oldest {
+            self.holds.verified_since(oldest, self.census.suspects, now);
+            self.judge();
+        }
+    }
+
+    /// Whether everything but unreadable rows was read.
+    pub(super) fn has_read_all(&self) -> bool {
+        let gaps = self.coverage.gaps(self.since());
+        let in_hole = |gap: &std::ops::RangeInclusive<Timestamp>| {
+            let holes = self.troubles.holes().iter();
+            let around = |range: &std::ops::RangeInclusive<Timestamp>| {
+                range.start() <= gap.start() && gap.end() <= range.end()
+            };
+            holes.clone().any(|hole| around(&hole.range))
+        };
+        self.coverage.head().is_some() && gaps.iter().all(in_hole)
+    }
+
+    fn begin_count(&mut self) {
+        let now = self.now();
+        let has_totals =
+            self.head_has_total && !self.ranged_head && self.settings.history.is_none();
+        // A hole is tried again on its tier, not sooner.
+        let holes: Vec<_> = self
+            .troubles
+            .holes()
+            .iter()
+            .map(|hole| hole.range.clone())
+            .collect();
+        for hole in holes {
+            self.forget_wanted(hole, 0);
+        }
+        // Where no head tells the total, only a count can tell that what is held is there after all.
+        let counts = !self.holds.is_held() || (!has_totals && !self.holds.is_list_doubted());
+        let quiet = self.wanted.is_empty() && counts;
+        if !quiet
+            || !matches!(self.dates, Dates::Known(_))
+            || !self.counting.is_due(has_totals, now.instant)
+            || !self.has_read_all()
+        {
+            return;
+        }
+        let Some(head) = self.coverage.head() else {
+            return;
+        };
+        let root = self.since()..=head.from - Duration::from_micros(1);
+        if root.start() < root.end() {
+            self.counting.begin(root, self.settings.page_limit);
+        }
+    }
+
+    async fn carry_on_proof(&mut self) -> Result<bool, StoreError> {
+        let now = self.now();
+        self.forget_unasked();
+        if self.proof.is_idle(now.instant) && self.census.suspects > 0 {
+            let sample = self.holds.is_braked();
+            if !sample || self.holds.may_be_proven() {
+                let draw = self.random.random();
+                let chosen = self
+                    .writer
+                    .run(move |writer| writer.sample_suspects(proof::AT_ONCE, draw))
+                    .await?;
+                self.vanished
+                    .extend(chosen.iter().copied().map(CallKey::Id));
+                self.proof.begin(chosen, sample);
+            }
+        }
+        let witness = self.holds.lacks_witness() && self.proof.is_rested(now.instant);
+        if self.proof.lacks_canary() || (witness && self.proof.canary().is_none()) {
+            let draw = self.random.random();
+            match self.writer.run(move |writer| writer.canary(draw)).await? {
+                Some(id) => self.proof.choose_canary(id),
+                None if self.holds.is_released() => {}
+                None => {
+                    if self.holds.is_alone() {
+                        error!(
+                            "every call that is held seems to be gone, so that none can vouch for \
+                             it; `burki-edge release` lets the deletion through"
+                        );
+                    }
+                    self.proof.give_up(now.instant);
+                }
+            }
+        }
+        if self.proof.is_disproved() {
+            self.holds.disproved(now.wall);
+        }
+        let identified = self.organization_id.and(self.confirmed).map(|(seq, _)| seq);
+        let identified = self.organization_id.map(|_| identified.unwrap_or(0));
+        match self
+            .proof
+            .conclude(identified, self.holds.is_released(), now.instant)
+        {
+            Some(Proven::Gone(ids)) => self.remove(ids).await,
+            Some(Proven::AllGone) => self.remove_all().await?,
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A suspect that is neither asked for nor going to be does not keep the round open.
+    fn forget_unasked(&mut self) {
+        let lost: Vec<i64> = self
+            .proof
+            .unanswered()
+            .filter(|id| {
+                let key = CallKey::Id(*id);
+                let job = Job::Point(key.clone());
+                !self.vanished.contains(&key)
+                    && !self.requests.again().contains(&job)
+                    && !self
+                        .requests
+                        .under_way()
+                        .iter()
+                        .any(|(_, other)| *other == job)
+            })
+            .collect();
+        for id in lost {
+            self.proof.failed(id);
+        }
+    }
+
+    async fn remove(&mut self, gone: Vec<(i64, Verified)>) {
+        let Some(request) = gone
+            .iter()
+            .map(|(_, request)| *request)
+            .max_by_key(|r| r.seq)
+        else {
+            return;
+        };
+        let calls = gone.len();
+        let learned = Learned {
+            denied: gone,
+            ..self.learned(request)
+        };
+        if self.commit(learned, None).await.is_some() {
+            info!(calls, "calls were deleted upstream, and are deleted here");
+            self.judge();
+        }
+    }
+
+    async fn remove_all(&mut self) -> Result<(), StoreError> {
+        let now = self.now();
+        let request = Verified {
+            at: now.wall,
+            seq: self.requests.newest_seq(),
+        };
+        // Those that one complete read left out, and another that began later.
+        let before = match self.holds.is_released() {
+            true => request.seq + 1,
+            false => self.coverage.oldest_seq().unwrap_or(0),
+        };
+        let mut calls = 0;
+        loop {
+            let removed = self
+                .writer
+                .run(move |writer| {
+                    let removed = writer.remove_suspects(request, before, REMOVED_AT_ONCE);
+                    removed.map(|removed| (removed, writer.census()))
+                })
+                .await?;
+            calls += removed.0;
+            self.census = removed.1;
+            if removed.0 < REMOVED_AT_ONCE {
+                break;
+            }
+        }
+        info!(calls, "calls were deleted upstream, and are deleted here");
+        self.holds.removed(calls as u64);
+        self.judge();
+        Ok(())
+    }
+
+    pub(super) fn obey(&mut self, command: Command) {
+        match command {
+            Command::SyncNow => {
+                self.health.hurry();
+                self.head_at = None;
+            }
+            Command::ReleaseHolds => {
+                if self.holds.release() {
+                    warn!("the operator lets the held deletions through");
+                    let now = self.now();
+                    self.proof.give_up(now.instant);
+                    self.proof.end_rest();
+                    self.health.hurry();
+                    self.head_at = None;
+                }
+            }
+            Command::Hint(Hint::Call(key)) => {
+                if self.hinted.len() < MOST_HINTS && !self.hinted.contains(&key) {
+                    self.hinted.push_back(key);
+                }
+            }
+            Command::Hint(Hint::Some) => self.hinted_head = true,
+            Command::Fetch(key, reply) => {
+                let unavailable = self.unavailable();
+                self.clients.wait(key, reply, unavailable);
+                if self.is_paused() {
+                    self.clients.dismiss(unavailable);
+                }
+            }
+        }
+    }
+
+    /// Forgets what was read below the head: it was read under a wrong belief.
+    pub(super) fn forget_history(&self) -> Coverage {
+        let mut coverage = (*self.coverage).clone();
+        coverage.forget_below_head();
+        coverage
+    }
+}

@@ -1,0 +1,343 @@
+//! The brake: so many deletions at once that they may be somebody's mistake.
+//!
+//! Two things are held. A *list* that leaves out most of what is held is not believed, nothing of
+//! it is taken in, until it says the same a minute later and another held call was found meanwhile.
+//! *Deletions* that are many, by the calls under suspicion or by the upstream's own count, wait
+//! until everything was read twice, the second time at least a minute after. The operator may
+//! release either. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::health::Moment;
+use crate::model::Timestamp;
+use crate::store::Census;
+
+/// A list that leaves out many calls is believed if it still does after this long.
+const LONG_ENOUGH: Duration = Duration::from_secs(60);
+
+/// The list is not believed.
+#[derive(Debug)]
+struct Doubt {
+    since: Instant,
+    /// No request with a lower number can vouch for the upstream.
+    seq: u64,
+    vouched: bool,
+}
+
+/// Deletions wait for two passes over everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Brake {
+    began: Timestamp,
+    /// Every window has to be verified since then.
+    pass_from: Timestamp,
+    second: bool,
+    passed: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Holds {
+    doubt: Option<Doubt>,
+    brake: Option<Brake>,
+    /// No other call is held that could vouch for a deletion.
+    alone: bool,
+    /// How many of the held calls the upstream's count lacks.
+    lost: u64,
+    /// As many were found to be lost by two passes that missed no call.
+    explained: u64,
+    released: bool,
+}
+
+/// What became of the brake.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was put on: so many calls seem to be gone.
+    Held(u64),
+    Lifted,
+}
+
+fn is_many(missing: u64, calls: u64) -> bool {
+    missing > 50 && missing > calls / 20
+}
+
+impl Holds {
+    pub fn is_held(&self) -> bool {
+        self.doubt.is_some() || self.brake.is_some() || self.alone
+    }
+
+    /// What is under suspicion is all that is held. Returns whether that is news.
+    pub fn is_alone(&mut self) -> bool {
+        !std::mem::replace(&mut self.alone, true)
+    }
+
+    pub fn is_braked(&self) -> bool {
+        self.brake.is_some()
+    }
+
+    /// The operator vouches for the deletions.
+    pub fn release(&mut self) -> bool {
+        self.released = self.is_held();
+        self.released
+    }
+
+    pub fn is_released(&self) -> bool {
+        self.released
+    }
+
+    // The list.
+
+    /// Whether a list is believed whatever it leaves out.
+    pub fn believes_list(&self, now: Instant) -> bool {
+        let outlasted =
+            |doubt: &Doubt| doubt.vouched && now.duration_since(doubt.since) >= LONG_ENOUGH;
+        self.released || self.doubt.as_ref().is_some_and(outlasted)
+    }
+
+    /// A list, asked for by this request, was not believed. Returns whether that is news.
+    pub fn doubt_list(&mut self, begun: Instant, seq: u64) -> bool {
+        let news = self.doubt.is_none();
+        self.doubt.get_or_insert(Doubt {
+            since: begun,
+            seq,
+            vouched: false,
+        });
+        news
+    }
+
+    pub fn list_believed(&mut self) {
+        self.doubt = None;
+    }
+
+    /// Whether the latest list is not believed.
+    pub fn is_list_doubted(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// Whether a held call has to be found before the list can be believed.
+    pub fn lacks_witness(&self) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| !doubt.vouched)
+    }
+
+    /// A held call was found by the request of this number.
+    pub fn witness(&mut self, seq: u64) {
+        if let Some(doubt) = &mut self.doubt {
+            doubt.vouched |= seq > doubt.seq;
+        }
+    }
+
+    // Deletions.
+
+    /// The upstream's count of all calls, as of a head that was taken in.
+    pub fn counted(&mut self, total: u64, held: u64) {
+        self.lost = held.saturating_sub(total);
+        self.explained = self.explained.min(self.lost);
+    }
+
+    /// So many calls were removed by proof.
+    pub fn removed(&mut self, calls: u64) {
+        self.lost = self.lost.saturating_sub(calls);
+    }
+
+    /// Puts the brake on or lifts it, by what is known now.
+    pub fn judge(&mut self, census: Census, now: Timestamp) -> Option<Change> {
+        self.alone &= census.suspects > 0;
+        let lost = self.lost.saturating_sub(self.explained);
+        let missing = census.suspects.max(lost);
+        let change = match (&self.brake, is_many(missing, census.calls)) {
+            (None, true) => {
+                self.brake = Some(Brake {
+                    began: now,
+                    pass_from: now,
+                    second: false,
+                    passed: false,
+                });
+                Some(Change::Held(missing))
+            }
+            (Some(_), false) => {
+                self.brake = None;
+                Some(Change::Lifted)
+            }
+            _ => None,
+        };
+        // The operator's word is for a list, and then for what it leaves out.
+        self.released &= self.is_held() || census.suspects > 0;
+        change
+    }
+
+    /// Windows verified earlier are to be read again.
+    pub fn reread_before(&self) -> Option<Timestamp> {
+        let brake = self.brake.filter(|brake| !brake.passed);
+        brake.map(|brake| brake.pass_from)
+    }
+
+    /// Everything was verified since `oldest`: goes on to the second pass, or ends it.
+    pub fn verified_since(&mut self, oldest: Timestamp, suspects: u64, now: Moment) {
+        let Some(brake) = &mut self.brake else {
+            return;
+        };
+        if brake.passed || oldest < brake.pass_from {
+            return;
+        }
+        if brake.second {
+            brake.passed = true;
+            // Two passes have seen all others: where the count lacks more, it is the one that is wrong.
+            self.explained = self.lost.saturating_sub(suspects);
+        } else {
+            brake.second = true;
+            brake.pass_from = now.wall.max(brake.began + LONG_ENOUGH);
+        }
+    }
+
+    /// Whether what is under suspicion may be put to the proof by a sample.
+    pub fn may_be_proven(&self) -> bool {
+        self.brake.is_some_and(|brake| brake.passed) || (self.brake.is_some() && self.released)
+    }
+
+    /// The sample has shown that not all of it is gone: everything is read once more.
+    pub fn disproved(&mut self, now: Timestamp) {
+        self.released = false;
+        if let Some(brake) = &mut self.brake {
+            *brake = Brake {
+                began: now,
+                pass_from: now,
+                second: false,
+                passed: false,
+            };
+        }
+    }
+
+    /// Our clock was put back.
+    pub fn put_back(&mut self, by: Duration) {
+        if let Some(brake) = &mut self.brake {
+            brake.began = brake.began - by;
+            brake.pass_from = brake.pass_from - by;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn census(calls: u64, suspects: u64) -> Census {
+        Census {
+            calls,
+            suspects,
+            tombstones: 0,
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn moment(seconds: i64) -> Moment {
+        Moment {
+            instant: Instant::now(),
+            wall: at(seconds),
+        }
+    }
+
+    #[test]
+    fn the_brake_is_for_more_than_fifty_and_more_than_a_twentieth() {
+        for (calls, suspects, held) in [
+            (100, 50, false),
+            (100, 51, true),
+            (2000, 100, false),
+            (2000, 101, true),
+        ] {
+            let change = Holds::default().judge(census(calls, suspects), at(0));
+            assert_eq!(change.is_some(), held, "{suspects} of {calls}");
+        }
+    }
+
+    #[test]
+    fn what_the_count_lacks_is_held_before_any_call_is_under_suspicion() {
+        let mut holds = Holds::default();
+        holds.counted(800, 1000);
+        assert_eq!(holds.judge(census(1000, 0), at(0)), Some(Change::Held(200)));
+        holds.counted(1000, 1000);
+        assert_eq!(holds.judge(census(1000, 0), at(1)), Some(Change::Lifted));
+    }
+
+    #[test]
+    fn two_passes_a_minute_apart_end_it() {
+        let mut holds = Holds::default();
+        holds.judge(census(1000, 300), at(100));
+        holds.verified_since(at(99), 300, moment(101));
+        assert_eq!(holds.reread_before(), Some(at(100)));
+        holds.verified_since(at(100), 300, moment(110));
+        assert_eq!(holds.reread_before(), Some(at(160)));
+        holds.verified_since(at(159), 300, moment(161));
+        assert!(!holds.may_be_proven());
+        holds.verified_since(at(160), 300, moment(165));
+        assert!(holds.may_be_proven());
+        holds.disproved(at(170));
+        assert!(!holds.may_be_proven());
+        assert_eq!(holds.judge(census(1000, 2), at(171)), Some(Change::Lifted));
+    }
+
+    #[test]
+    fn a_count_that_two_passes_contradict_is_not_held_against_them() {
+        let mut holds = Holds::default();
+        holds.counted(800, 1000);
+        holds.judge(census(1000, 0), at(0));
+        holds.verified_since(at(0), 0, moment(1));
+        holds.verified_since(at(60), 0, moment(61));
+        assert_eq!(holds.judge(census(1000, 0), at(62)), Some(Change::Lifted));
+        holds.counted(800, 1000);
+        assert_eq!(holds.judge(census(1000, 0), at(63)), None);
+        holds.counted(600, 1000);
+        assert_eq!(
+            holds.judge(census(1000, 0), at(64)),
+            Some(Change::Held(200))
+        );
+    }
+
+    #[test]
+    fn a_count_that_is_wrong_does_not_hold_what_was_proven_for_ever() {
+        let mut holds = Holds::default();
+        holds.counted(0, 1000);
+        holds.judge(census(1000, 3), at(0));
+        holds.verified_since(at(0), 3, moment(1));
+        holds.verified_since(at(60), 3, moment(61));
+        holds.removed(3);
+        assert_eq!(holds.judge(census(997, 0), at(62)), Some(Change::Lifted));
+    }
+
+    #[test]
+    fn calls_that_are_all_there_is_are_held_until_none_is_suspected_or_they_are_released() {
+        let mut holds = Holds::default();
+        assert!(holds.is_alone() && !holds.is_alone(), "said once");
+        holds.judge(census(2, 2), at(0));
+        assert!(holds.is_held() && holds.release());
+        holds.judge(census(0, 0), at(1));
+        assert!(!holds.is_held() && !holds.is_released());
+    }
+
+    #[test]
+    fn the_operator_may_release_what_is_held_and_nothing_else() {
+        let mut holds = Holds::default();
+        assert!(!holds.release() && !holds.is_released());
+        holds.judge(census(1000, 300), at(0));
+        assert!(holds.release() && holds.may_be_proven());
+        holds.judge(census(700, 0), at(1));
+        assert!(!holds.is_released(), "it was for those, not for the next");
+    }
+
+    #[test]
+    fn a_doubted_list_needs_a_minute_and_a_witness() {
+        let start = Instant::now();
+        let mut holds = Holds::default();
+        assert!(holds.doubt_list(start, 7) && !holds.doubt_list(start, 8));
+        assert!(holds.lacks_witness());
+        holds.witness(7);
+        assert!(holds.lacks_witness(), "it was found before the doubt");
+        holds.witness(9);
+        assert!(!holds.believes_list(start + LONG_ENOUGH / 2));
+        assert!(holds.believes_list(start + LONG_ENOUGH));
+        holds.list_believed();
+        assert!(!holds.is_held() && !holds.believes_list(start + LONG_ENOUGH));
+    }
+}

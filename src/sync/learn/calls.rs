@@ -1,0 +1,120 @@
+//! Single calls, and the lists of open ones.
+
+use std::collections::HashSet;
+
+use super::INSTANT;
+use crate::model::{CallKey, Verified};
+use crate::store::{Learned, OpenCalls};
+use crate::sync::engine::Engine;
+use crate::sync::handle::Fetched;
+use crate::sync::page::Reach;
+use crate::sync::settings::Failure;
+use crate::sync::told;
+use crate::upstream::{Answer, CallSource, ListQuery, Page};
+
+impl<S: CallSource> Engine<S> {
+    /// Calls of the group that are not on the list any more have ended, or are gone: each is asked
+    /// for by id.
+    pub(super) async fn learn_open(
+        &mut self,
+        group: &OpenCalls,
+        query: &ListQuery,
+        request: Verified,
+        page: Page,
+    ) -> Result<(), Failure> {
+        let listed: HashSet<i64> = page.calls.iter().map(|call| call.id).collect();
+        let read = match self.page_size.reach(query, &page) {
+            Reach::Whole => group.clone(),
+            Reach::Above(oldest) if oldest < group.newest => {
+                self.follow.push(OpenCalls {
+                    newest: oldest,
+                    ..group.clone()
+                });
+                OpenCalls {
+                    oldest: oldest + INSTANT,
+                    ..group.clone()
+                }
+            }
+            // More than a page of them at one instant: which are missing can't be told.
+            Reach::Above(_) | Reach::Nowhere => return Ok(()),
+        };
+        let learned = Learned {
+            calls: page.calls,
+            ..self.learned(request)
+        };
+        self.commit(learned, None).await;
+        match self
+            .writer
+            .run(move |writer| writer.open_call_ids(&read))
+            .await
+        {
+            Ok(held) => {
+                let gone = held
+                    .into_iter()
+                    .filter(|id| !listed.contains(id))
+                    .map(CallKey::Id);
+                let new = gone
+                    .filter(|key| !self.vanished.contains(key))
+                    .collect::<Vec<_>>();
+                self.vanished.extend(new);
+            }
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn learn_call(&mut self, key: &CallKey, request: Verified, answer: Answer) {
+        let learned = Learned {
+            singly: true,
+            ..self.learned(request)
+        };
+        let (learned, fetched) = match answer {
+            Answer::Call(call) => {
+                self.proof.found(call.id);
+                let learned = Learned {
+                    calls: vec![*call],
+                    ..learned
+                };
+                (learned, Fetched::Found)
+            }
+            _ => {
+                if let CallKey::Id(id) = key {
+                    self.proof.denied(*id, request);
+                }
+                let learned = Learned {
+                    absent: Some(key.clone()),
+                    ..learned
+                };
+                let fetched = match told::whole_seconds(self.answer_age) {
+                    0 => Fetched::NotFound,
+                    age => Fetched::NotFoundThen { age },
+                };
+                (learned, fetched)
+            }
+        };
+        let stored = self.commit(learned, None).await.is_some();
+        self.clients
+            .tell(key, if stored { fetched } else { self.unavailable() });
+        self.judge();
+    }
+
+    /// A canary that is missing proves nothing about itself: the list will tell.
+    pub(super) async fn learn_canary(&mut self, request: Verified, answer: Answer) {
+        match answer {
+            Answer::Call(call) => {
+                let learned = Learned {
+                    calls: vec![*call],
+                    ..self.learned(request)
+                };
+                if self.commit(learned, None).await.is_some() {
+                    self.proof.canary_found(request);
+                    self.holds.witness(request.seq);
+                }
+            }
+            _ => self.proof.canary_missing(self.now().instant),
+        }
+    }
+}

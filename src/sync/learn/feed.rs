@@ -1,0 +1,192 @@
+//! A page of another edge's order of changes.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::{INSTANT, bad_answer};
+use crate::model::{Piece, Timestamp, Verified};
+use crate::store::{Belief, Complete, Followed, Merged, News};
+use crate::sync::coverage::{Coverage, NEVER};
+use crate::sync::engine::Engine;
+use crate::sync::following::{Edge, Following, Sweep};
+use crate::sync::settings::Failure;
+use crate::sync::told;
+use crate::upstream::{Answer, CallSource, Feed, Request, Told};
+
+impl<S: CallSource> Engine<S> {
+    pub(super) async fn learn_feed(
+        &mut self,
+        asked: &Request,
+        request: Verified,
+        begun: Instant,
+        answer: Answer,
+    ) -> Result<(), Failure> {
+        let (feed, after) = match (answer, asked) {
+            (Answer::Feed(feed), Request::Changes { after, .. }) => (*feed, *after),
+            (Answer::NoFeed, _) => {
+                // It may have been one: then all is read anew as it is read of a Burki.
+                self.identified &= matches!(self.following, Following::Nobody);
+                self.following = Following::Nobody;
+                return Ok(());
+            }
+            _ => return Err(bad_answer("an answer to another question")),
+        };
+        self.learn_identity(request, feed.organization_id).await?;
+        self.follow_feed(&feed, after);
+        let Some(edge) = self.following.edge().filter(|edge| edge.place == after) else {
+            // Of another file than was asked for.
+            self.head_at = None;
+            return Ok(());
+        };
+        let (more, ends) = (feed.more, !feed.more && feed.complete);
+        edge.bound = feed.freshness_bound;
+        edge.limit = (edge.limit * 2).min(self.settings.page_limit);
+        let (news, coverage) = self.news(feed, request);
+        let place = news.followed.place;
+        if self.commit_news(news, coverage).await.is_none() {
+            return Ok(());
+        }
+        if let Some(edge) = self.following.edge() {
+            edge.place = place;
+            if ends && let Some(sweep) = edge.sweep.take() {
+                edge.swept_from = Some(sweep.begun);
+            }
+        }
+        self.begun = true;
+        self.head_at = (!more).then_some(begun);
+        self.judge();
+        Ok(())
+    }
+
+    /// Whose order it is, is known now.
+    fn follow_feed(&mut self, feed: &Feed, after: u64) {
+        let known = match &self.following {
+            Following::Edge(edge) => edge.feed_id == feed.feed_id,
+            Following::Unknown { .. } | Following::Nobody => false,
+        };
+        if known {
+            return;
+        }
+        let before = self.followed_before.take();
+        let same = before.is_some_and(|followed| followed.feed_id == feed.feed_id);
+        let place = if same { after } else { 0 };
+        info!(place, "the upstream is an edge; its changes are followed");
+        self.following = Following::Edge(Edge::new(
+            feed.feed_id.clone(),
+            place,
+            self.settings.page_limit,
+            self.census.calls > 0,
+            self.now().wall,
+        ));
+    }
+
+    fn news(&mut self, feed: Feed, request: Verified) -> (News, Option<Coverage>) {
+        let (mut calls, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+        let sweep = self.following.edge().and_then(|edge| edge.sweep.as_mut());
+        let mut listed = sweep.map(|sweep: &mut Sweep| &mut sweep.listed);
+        // The last word on a call holds.
+        for item in feed.items.into_iter().rev() {
+            let at = request.at - item.age;
+            match item.told {
+                Told::Call(call) if seen.insert(call.id) => {
+                    if let Some(listed) = &mut listed {
+                        listed.insert(call.id);
+                    }
+                    calls.push((*call, at));
+                }
+                Told::Gone(id) if seen.insert(id) => {
+                    if let Some(listed) = &mut listed {
+                        listed.remove(&id);
+                    }
+                    gone.push((id, at));
+                }
+                Told::Call(_) | Told::Gone(_) => {}
+            }
+        }
+        // Before the end of a pass nobody knows which calls the other edge does not hold: its word
+        // is not taken for them.
+        let whole = listed.is_none() || (!feed.more && feed.complete);
+        let passed = match listed.filter(|_| whole) {
+            Some(listed) => passed(&feed.coverage, listed),
+            None => Vec::new(),
+        };
+        let coverage = (whole && !feed.more).then(|| {
+            let mut coverage = (*self.coverage).clone();
+            coverage.take_over(&feed.coverage, request);
+            coverage
+        });
+        let news = News {
+            request,
+            oldest_in_flight: self.requests.oldest_seq(request),
+            newest_seq: self.requests.newest_seq(),
+            calls,
+            gone,
+            passed,
+            followed: Followed {
+                feed_id: feed.feed_id,
+                place: feed.next,
+                whole,
+            },
+            windows: coverage
+                .as_ref()
+                .map(|coverage| coverage.windows().to_vec()),
+        };
+        (news, coverage)
+    }
+
+    async fn commit_news(&mut self, news: News, coverage: Option<Coverage>) -> Option<Merged> {
+        let written = self
+            .writer
+            .run(|writer| writer.follow(news).map(|merged| (merged, writer.census())));
+        match written.await {
+            Ok((merged, census)) => {
+                self.health.stored();
+                self.census = census;
+                if let Some(coverage) = coverage {
+                    self.know(coverage);
+                }
+                Some(merged)
+            }
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+                None
+            }
+        }
+    }
+}
+
+/// What a complete pass says: within what the other edge knows there are these calls and no others.
+fn passed(coverage: &[Piece], listed: &HashSet<i64>) -> Vec<Complete> {
+    let mut stretches: Vec<RangeInclusive<Timestamp>> = Vec::new();
+    let mut without_start = false;
+    for piece in coverage {
+        let range = told::range(piece);
+        if *range.start() == NEVER {
+            without_start = true;
+            continue;
+        }
+        let end = match piece.open_ended {
+            true => Timestamp::MAX,
+            false => *range.end(),
+        };
+        match stretches.last_mut() {
+            Some(last) if *last.end() + INSTANT == *range.start() => *last = *last.start()..=end,
+            _ => stretches.push(*range.start()..=end),
+        }
+    }
+    let complete = |started, without_start| Complete {
+        started,
+        without_start,
+        listed: listed.clone(),
+        belief: Belief::Whole,
+    };
+    let dated = stretches
+        .into_iter()
+        .map(|stretch| complete(Some(stretch), false));
+    let undated = without_start.then(|| complete(None, true));
+    undated.into_iter().chain(dated).collect()
+}

@@ -1,0 +1,165 @@
+//! The newest page of the list.
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{INSTANT, bad_answer};
+use crate::model::{Timestamp, Verified};
+use crate::store::{Belief, Complete, Learned, OpenCalls};
+use crate::sync::coverage::HeadRead;
+use crate::sync::engine::Engine;
+use crate::sync::page::Reach;
+use crate::sync::settings::{Dates, Failure};
+use crate::upstream::{CallSource, DateForm, ListQuery, Page};
+
+impl<S: CallSource> Engine<S> {
+    pub(super) async fn learn_head(
+        &mut self,
+        query: &ListQuery,
+        request: Verified,
+        begun: Instant,
+        page: Page,
+    ) -> Result<(), Failure> {
+        let from = match self.page_size.reach(query, &page) {
+            Reach::Whole => Timestamp::MIN,
+            Reach::Above(oldest) => oldest + INSTANT,
+            Reach::Nowhere if page.calls.is_empty() => {
+                return Err(bad_answer("an empty page of a list that is not empty"));
+            }
+            Reach::Nowhere => {
+                // They are read by count, as a crowd; the head goes on below them.
+                self.ranged_head = true;
+                let learned = Learned {
+                    calls: page.calls,
+                    ..self.learned(request)
+                };
+                self.commit(learned, None).await;
+                return Ok(());
+            }
+        };
+        let ranged = query.from.is_some();
+        let starts: Vec<_> = page
+            .calls
+            .iter()
+            .filter_map(|call| call.started_at)
+            .collect();
+        let without_start = page.calls.len() - starts.len();
+        let head = HeadRead {
+            from,
+            starts: starts.into_iter().filter(|start| *start >= from).collect(),
+            without_start: (!ranged).then_some(without_start),
+            verified: request,
+        };
+        let now = self.now();
+        let complete = Complete {
+            started: Some(from..=Timestamp::MAX),
+            without_start: head.without_start.is_some(),
+            listed: page.calls.iter().map(|call| call.id).collect(),
+            belief: match self.holds.believes_list(now.instant) {
+                true => Belief::Whole,
+                false => Belief::UnlessMany,
+            },
+        };
+        let (rows, cut_unseen) = (
+            page.calls.len(),
+            page.total.is_none() && !page.calls.is_empty(),
+        );
+        let oldest = page.calls.last();
+        let probe = oldest.and_then(|call| Some((call.id, call.started_at?)));
+        let total = page.total.filter(|_| !ranged);
+        let mut coverage = (*self.coverage).clone();
+        coverage.insert_head(head);
+        let learned = Learned {
+            calls: page.calls,
+            complete: Some(complete),
+            ..self.learned(request)
+        };
+        let Some(merged) = self.commit(learned, Some(coverage)).await else {
+            return Ok(());
+        };
+        if merged.unbelieved > 0 {
+            if cut_unseen && self.holds.is_list_doubted() && !self.holds.lacks_witness() {
+                // It is the right upstream, and has more than it lists: it cuts its pages now.
+                self.page_size.was_cut_at(rows);
+            }
+            self.doubt(merged.unbelieved, begun, request.seq);
+            return Err(bad_answer(format!(
+                "the list leaves out {} calls that are held",
+                merged.unbelieved
+            )));
+        }
+        // What it leaves out may have to be held, and the operator's word is for that too.
+        self.judge();
+        self.holds.list_believed();
+        self.troubles.head_read(from);
+        self.begun = true;
+        self.head_at = Some(begun);
+        self.widen_head();
+        if let (Dates::Unknown, Some((id, start))) = (self.dates, probe) {
+            self.dates = Dates::Probing {
+                id,
+                start,
+                form: DateForm::Naive,
+            };
+        }
+        self.compare_total(total).await;
+        // They leave too little of the page to the newest: the next head is read below them.
+        self.ranged_head |= from > Timestamp::MIN && without_start > self.settings.page_limit / 2;
+        self.follow = match from {
+            Timestamp::MIN => Vec::new(),
+            from => self.open_calls_until(from - INSTANT).await,
+        };
+        self.judge();
+        Ok(())
+    }
+
+    fn doubt(&mut self, missing: usize, begun: Instant, seq: u64) {
+        self.identity_due |= self.organization_id.is_some();
+        if self.holds.doubt_list(begun, seq) {
+            warn!(
+                missing,
+                "the list leaves out so many held calls that it is not believed until it does so \
+                 for a minute; `burki-edge release` believes it now"
+            );
+        }
+    }
+
+    /// The total is of the moment of the page, and the page is merged.
+    async fn compare_total(&mut self, total: Option<u64>) {
+        self.head_has_total = total.is_some();
+        let Some(total) = total else {
+            return;
+        };
+        self.total = Some(total);
+        if !self.has_read_all() || self.settings.history.is_some() {
+            return;
+        }
+        let all = Timestamp::MIN..=Timestamp::MAX;
+        let unreadable = match self.never_read_within(&all).await {
+            Ok(unreadable) => unreadable,
+            Err(error) => {
+                let now = self.now();
+                return self.health.store_failed(&error, now);
+            }
+        };
+        self.holds.counted(total, self.census.calls + unreadable);
+        let held = self.census.calls - self.census.suspects + unreadable;
+        self.counting
+            .head_counted(total.cast_signed() - held.cast_signed());
+    }
+
+    async fn open_calls_until(&mut self, until: Timestamp) -> Vec<OpenCalls> {
+        match self
+            .writer
+            .run(move |writer| writer.open_calls(until))
+            .await
+        {
+            Ok(groups) => groups,
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What an answer means for the replica, job by job.
+
+mod calls;
+mod crowd;
+mod feed;
+mod head;
+mod range;
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::engine::Engine;
+use super::plan::Job;
+use super::settings::{Dates, Failure, SyncError};
+use crate::model::{Timestamp, Verified};
+use crate::store::{Learned, StoreError};
+use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Page, Request, UpstreamError};
+
+const INSTANT: Duration = Duration::from_micros(1);
+
+fn bad_answer(cause: impl Into<String>) -> Failure {
+    Failure::Upstream(UpstreamError::new(ErrorKind::BadAnswer).caused_by(cause.into()))
+}
+
+impl<S: CallSource> Engine<S> {
+    /// Takes in one answer. A write that fails is not the upstream's failure: it is noted, and the
+    /// plan asks again.
+    pub(super) async fn learn(
+        &mut self,
+        job: &Job,
+        asked: &Request,
+        request: Verified,
+        begun: Instant,
+        answer: Answer,
+    ) -> Result<(), Failure> {
+        let no_list = ListQuery::default();
+        let query = match asked {
+            Request::List(query) => query,
+            _ => &no_list,
+        };
+        match (job, answer) {
+            (Job::Identify, Answer::Identity(organization)) => {
+                self.learn_identity(request, organization).await?;
+                self.identified &= self.following.answered(organization);
+                Ok(())
+            }
+            (Job::Feed, answer) => self.learn_feed(asked, request, begun, answer).await,
+            (Job::Head, Answer::Page(page)) => self.learn_head(query, request, begun, page).await,
+            (Job::Dates(instant, _), Answer::Page(page)) => {
+                self.learn_dates(*instant, request, page).await;
+                Ok(())
+            }
+            (Job::Range(range), Answer::Page(page)) => {
+                self.learn_range(range, query, request, page).await
+            }
+            (Job::Follow(group), Answer::Page(page)) => {
+                self.learn_open(group, query, request, page).await
+            }
+            (Job::Crowd(instant), answer) => self.learn_crowd(*instant, request, answer).await,
+            (Job::Total, Answer::Count(total)) => {
+                self.total = Some(total);
+                Ok(())
+            }
+            (Job::Count(range), Answer::Count(count)) => {
+                self.learn_count(range, count).await;
+                Ok(())
+            }
+            (Job::Canary(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
+                self.learn_canary(request, answer).await;
+                Ok(())
+            }
+            (Job::Point(key), answer @ (Answer::Call(_) | Answer::NotFound)) => {
+                self.learn_call(key, request, answer).await;
+                Ok(())
+            }
+            _ => Err(bad_answer("an answer to another question")),
+        }
+    }
+
+    /// Nothing is stored before it is known whose calls they are.
+    async fn learn_identity(
+        &mut self,
+        request: Verified,
+        organization: Option<i64>,
+    ) -> Result<(), Failure> {
+        match (organization, self.organization_id) {
+            (Some(organization), _) => {
+                let stamped = self
+                    .writer
+                    .run(move |writer| writer.identify(organization))
+                    .await;
+                match stamped {
+                    Ok(()) => {}
+                    // While it runs, the replica is served on: the key may be put right.
+                    Err(StoreError::OtherOrganization { .. }) if self.begun => {
+                        self.identified = false;
+                        return Err(Failure::Upstream(UpstreamError::new(
+                            ErrorKind::OtherOrganization,
+                        )));
+                    }
+                    Err(error @ StoreError::OtherOrganization { .. }) => {
+                        return Err(Failure::Fatal(SyncError::Refused(error)));
+                    }
+                    // The disk's failure is no word on whose key it is.
+                    Err(error) => {
+                        let now = self.now();
+                        self.health.store_failed(&error, now);
+                        return Ok(());
+                    }
+                }
+                self.organization_id = Some(organization);
+            }
+            (None, Some(_)) => {
+                return Err(bad_answer(
+                    "the server used to say whose key this is, and does not",
+                ));
+            }
+            (None, None) => {}
+        }
+        self.identified = true;
+        self.identity_due = false;
+        self.confirmed = Some((request.seq, Instant::now()));
+        Ok(())
+    }
+
+    /// A form of dates is right if the call that is known is among those of its instant.
+    async fn learn_dates(&mut self, instant: Timestamp, request: Verified, page: Page) {
+        let Dates::Probing { id, start, form } = self.dates else {
+            return;
+        };
+        if start == instant && page.calls.iter().any(|call| call.id == id) {
+            self.dates = Dates::Known(form);
+        } else {
+            self.dates_misread();
+        }
+        let learned = Learned {
+            calls: page.calls,
+            ..self.learned(request)
+        };
+        self.commit(learned, None).await;
+    }
+
+    /// What is counted is compared with what is held; the plan reads again what differs.
+    async fn learn_count(&mut self, range: &RangeInclusive<Timestamp>, upstream: u64) {
+        let (from, to) = (*range.start(), *range.end());
+        let held = self
+            .writer
+            .run(move |writer| writer.count_between(from, to))
+            .await;
+        let unread = self.never_read_within(range).await;
+        let now = self.now();
+        match held.and_then(|held| Ok(held + unread?)) {
+            Ok(held) => {
+                if !self.head_has_total && self.counting.is_whole(range) {
+                    self.holds.counted(upstream, held + self.census.suspects);
+                    self.judge();
+                    if self.holds.is_held() {
+                        // Everything is read again, twice.
+                        self.counting.give_up(now.instant);
+                    }
+                }
+                let found = self.counting.absorb(
+                    range,
+                    upstream,
+                    held,
+                    self.coverage.windows(),
+                    self.settings.reconcile_interval,
+                    now.instant,
+                );
+                self.wanted.extend(found);
+            }
+            Err(error) => {
+                self.counting.give_up(now.instant);
+                self.health.store_failed(&error, now);
+            }
+        }
+    }
+
+    /// How many calls of the range the upstream counts but can't list, and which are not held from
+    /// a time when it could.
+    pub(super) async fn never_read_within(
+        &self,
+        range: &std::ops::RangeInclusive<Timestamp>,
+    ) -> Result<u64, StoreError> {
+        let mut unread = 0;
+        for hole in self.troubles.holes_within(range) {
+            let (from, to) = (*hole.range.start(), *hole.range.end());
+            let held = self
+                .writer
+                .run(move |writer| writer.count_between(from, to))
+                .await?;
+            unread += hole.rows.saturating_sub(held);
+        }
+        Ok(unread)
+    }
+}

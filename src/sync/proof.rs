@@ -1,0 +1,304 @@
+//! Deletion by proof: what a suspect must go through before it is removed.
+//!
+//! A round asks for some suspects by id. If the upstream denies them by its own 404, a *canary*,
+//! another call that is held and no suspect, must still be found, and the key's organization be the
+//! same; both are asked after the denials. Only then is what was denied removed. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::Verified;
+
+/// How many suspects a round asks for.
+pub const AT_ONCE: usize = 20;
+
+/// A round that came to nothing is followed by the next after this long.
+const REST: Duration = Duration::from_secs(30);
+
+/// So many canaries may be missing too before the round is given up: they may be deleted ones.
+const MOST_CANARIES: usize = 5;
+
+/// One round.
+#[derive(Debug)]
+struct Round {
+    /// Of so many suspects that they can't all be asked for: these stand for all of them.
+    sample: bool,
+    unanswered: BTreeSet<i64>,
+    denied: BTreeMap<i64, Verified>,
+    /// Some answered with the call after all.
+    disproved: bool,
+    /// Some did not answer.
+    failed: bool,
+}
+
+/// What a round has proven.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proven {
+    /// These are gone.
+    Gone(Vec<(i64, Verified)>),
+    /// All suspects are: every one of the sample was denied.
+    AllGone,
+}
+
+#[derive(Debug, Default)]
+pub struct Proof {
+    round: Option<Round>,
+    /// The call that is asked for as a canary.
+    canary: Option<i64>,
+    /// When the latest canary was found.
+    sung: Option<Verified>,
+    missing: usize,
+    /// No round and no canary before.
+    rest_until: Option<Instant>,
+}
+
+impl Proof {
+    pub fn is_idle(&self, now: Instant) -> bool {
+        self.round.is_none() && self.is_rested(now)
+    }
+
+    /// Whether a canary may be asked for.
+    pub fn is_rested(&self, now: Instant) -> bool {
+        self.rest_until.is_none_or(|until| until <= now)
+    }
+
+    pub fn end_rest(&mut self) {
+        self.rest_until = None;
+    }
+
+    pub fn begin(&mut self, suspects: Vec<i64>, sample: bool) {
+        self.round = (!suspects.is_empty()).then(|| Round {
+            sample,
+            unanswered: suspects.into_iter().collect(),
+            denied: BTreeMap::new(),
+            disproved: false,
+            failed: false,
+        });
+    }
+
+    /// Suspects to be asked for by id.
+    pub fn unanswered(&self) -> impl Iterator<Item = i64> {
+        self.round
+            .iter()
+            .flat_map(|round| round.unanswered.iter().copied())
+    }
+
+    /// The upstream was asked for a call by id.
+    pub fn found(&mut self, id: i64) {
+        if let Some(round) = &mut self.round
+            && (round.unanswered.remove(&id) || round.denied.remove(&id).is_some())
+        {
+            round.disproved = true;
+        }
+    }
+
+    pub fn denied(&mut self, id: i64, request: Verified) {
+        if let Some(round) = &mut self.round
+            && round.unanswered.remove(&id)
+        {
+            round.denied.insert(id, request);
+        }
+    }
+
+    pub fn failed(&mut self, id: i64) {
+        if let Some(round) = &mut self.round {
+            round.failed |= round.unanswered.remove(&id);
+        }
+    }
+
+    /// Since when a canary is needed that is found: every denial began before.
+    fn needs_canary(&self) -> Option<u64> {
+        let round = self.round.as_ref()?;
+        if !round.unanswered.is_empty() {
+            return None;
+        }
+        round.denied.values().map(|request| request.seq).max()
+    }
+
+    /// Whether the round waits for a canary to be chosen.
+    pub fn lacks_canary(&self) -> bool {
+        self.canary.is_none()
+            && self
+                .needs_canary()
+                .is_some_and(|after| !self.has_sung(after))
+    }
+
+    pub fn choose_canary(&mut self, id: i64) {
+        self.canary = Some(id);
+    }
+
+    pub fn canary(&self) -> Option<i64> {
+        self.canary
+    }
+
+    fn has_sung(&self, after: u64) -> bool {
+        self.sung.is_some_and(|sung| sung.seq > after)
+    }
+
+    pub fn canary_found(&mut self, request: Verified) {
+        self.canary = None;
+        self.missing = 0;
+        self.sung = Some(request);
+    }
+
+    pub fn canary_missing(&mut self, now: Instant) {
+        self.canary = None;
+        self.missing += 1;
+        if self.missing >= MOST_CANARIES {
+            self.give_up(now);
+        }
+    }
+
+    /// Ends the round without a result.
+    pub fn give_up(&mut self, now: Instant) {
+        self.round = None;
+        self.canary = None;
+        self.missing = 0;
+        self.rest_until = Some(now + REST);
+    }
+
+    /// The request since which the organization has to be confirmed for the round to end.
+    pub fn needs_identity(&self) -> Option<u64> {
+        self.needs_canary()
+    }
+
+    /// What is proven, once the canary was found and the organization confirmed by a request after
+    /// the last denial; `identified` is that request's number. `vouched` by the operator, it
+    /// takes no canary.
+    pub fn conclude(
+        &mut self,
+        identified: Option<u64>,
+        vouched: bool,
+        now: Instant,
+    ) -> Option<Proven> {
+        let round = self.round.as_ref()?;
+        if !round.unanswered.is_empty() {
+            return None;
+        }
+        let spoiled = round.sample && (round.disproved || round.failed);
+        let Some(after) = self.needs_canary().filter(|_| !spoiled) else {
+            // A suspect that answers needs no rest: it is none any more.
+            let rests = round.failed || round.sample;
+            self.round = None;
+            self.rest_until = rests.then(|| now + REST);
+            return None;
+        };
+        let identified = identified.is_none_or(|seq| seq > after);
+        if !identified || !(vouched || self.has_sung(after)) {
+            return None;
+        }
+        let round = self.round.take()?;
+        Some(match round.sample {
+            true => Proven::AllGone,
+            false => Proven::Gone(round.denied.into_iter().collect()),
+        })
+    }
+
+    /// A sample was disproved: not everything that is missing is gone.
+    pub fn is_disproved(&self) -> bool {
+        self.round
+            .as_ref()
+            .is_some_and(|round| round.sample && round.disproved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn request(seq: u64) -> Verified {
+        Verified {
+            at: Timestamp::from_micros(0),
+            seq,
+        }
+    }
+
+    fn gone(ids: &[(i64, u64)]) -> Option<Proven> {
+        let ids = ids.iter().map(|(id, seq)| (*id, request(*seq)));
+        Some(Proven::Gone(ids.collect()))
+    }
+
+    #[test]
+    fn a_denial_counts_only_with_a_canary_and_an_identity_that_came_after_it() {
+        let now = Instant::now();
+        let mut proof = Proof::default();
+        proof.canary_found(request(1));
+        proof.begin(vec![7, 8], false);
+        proof.denied(7, request(2));
+        assert!(!proof.lacks_canary(), "8 is not answered");
+        proof.denied(8, request(3));
+        assert!(proof.lacks_canary());
+        proof.choose_canary(99);
+        assert_eq!(proof.conclude(None, false, now), None);
+        proof.canary_found(request(4));
+        assert_eq!(
+            proof.conclude(Some(3), false, now),
+            None,
+            "identified too early"
+        );
+        assert_eq!(proof.conclude(Some(5), false, now), gone(&[(7, 2), (8, 3)]));
+        assert!(proof.is_idle(now));
+    }
+
+    #[test]
+    fn what_answers_or_fails_is_not_removed() {
+        let now = Instant::now();
+        let mut proof = Proof::default();
+        proof.begin(vec![1, 2, 3], false);
+        proof.denied(1, request(1));
+        proof.found(2);
+        proof.failed(3);
+        proof.canary_found(request(2));
+        assert_eq!(proof.conclude(None, false, now), gone(&[(1, 1)]));
+    }
+
+    #[test]
+    fn a_denial_that_is_taken_back_is_none() {
+        let now = Instant::now();
+        let mut proof = Proof::default();
+        proof.begin(vec![1], false);
+        proof.denied(1, request(1));
+        proof.found(1);
+        proof.canary_found(request(2));
+        assert_eq!(proof.conclude(None, false, now), None);
+        assert!(proof.is_idle(now));
+    }
+
+    #[test]
+    fn a_sample_stands_for_all_only_if_every_one_is_denied() {
+        let now = Instant::now();
+        for spoil in [Proof::found, Proof::failed] {
+            let mut proof = Proof::default();
+            proof.begin(vec![1, 2], true);
+            proof.denied(1, request(1));
+            spoil(&mut proof, 2);
+            proof.canary_found(request(2));
+            assert_eq!(proof.conclude(None, true, now), None);
+            assert!(!proof.is_idle(now) && proof.is_idle(now + REST));
+        }
+        let mut proof = Proof::default();
+        proof.begin(vec![1, 2], true);
+        proof.denied(1, request(1));
+        proof.denied(2, request(2));
+        assert_eq!(proof.conclude(None, false, now), None);
+        assert_eq!(proof.conclude(None, true, now), Some(Proven::AllGone));
+    }
+
+    #[test]
+    fn where_no_canary_sings_the_round_is_given_up_for_a_while() {
+        let now = Instant::now();
+        let mut proof = Proof::default();
+        proof.begin(vec![1], false);
+        proof.denied(1, request(1));
+        for canary in 0..MOST_CANARIES as i64 {
+            assert!(proof.lacks_canary());
+            proof.choose_canary(canary);
+            proof.canary_missing(now);
+        }
+        assert!(!proof.is_idle(now) && proof.is_idle(now + REST));
+        assert_eq!(proof.conclude(None, false, now), None);
+    }
+}

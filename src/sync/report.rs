@@ -1,0 +1,61 @@
+//! The status, published after each step.
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::engine::Engine;
+use super::status::{Phase, SyncStatus, UpstreamState};
+use crate::upstream::CallSource;
+
+impl<S: CallSource> Engine<S> {
+    pub(super) fn publish(&mut self, sleep_until: Instant) {
+        let now = self.now();
+        let complete = self.has_read_all();
+        let phase = match (self.begun, self.holds.is_held(), complete) {
+            (false, false, _) => Phase::Starting,
+            (_, true, _) => Phase::Held,
+            (true, _, true) => Phase::Live,
+            (true, _, false) => Phase::Backfilling,
+        };
+        let progress = match self.total {
+            _ if complete => 1.0,
+            Some(total) if total > 0 => (self.coverage.rows() as f64 / total as f64).min(0.999),
+            _ => 0.0,
+        };
+        if phase != self.post.status.borrow().phase {
+            info!(?phase, "sync");
+        }
+        let windows = self.coverage.windows().len();
+        let bound = self
+            .pace()
+            .bound(windows, self.settings.max_requests_per_minute);
+        // After an outage the promise holds again once everything was compared, and not while a
+        // deletion waits for its proof. It has to hold until the next poll tells anew.
+        let oldest = self.coverage.oldest().map(|verified| verified.at);
+        let bounded = phase == Phase::Live
+            && self.health.state() == UpstreamState::Online
+            && oldest.is_some_and(|oldest| {
+                now.wall.since(oldest) + self.settings.poll_interval <= bound
+            })
+            && self.troubles.unreadable() == 0
+            && self.census.suspects == 0;
+        let bound = match self.following.edge() {
+            // Its own, and what it takes to hear of it.
+            Some(edge) => edge.bound.map(|bound| bound + self.pace().relay()),
+            None => Some(bound),
+        };
+        self.post.status.send_replace(SyncStatus {
+            state: self.health.state(),
+            last_success_at: self.health.last_success_at(),
+            consecutive_errors: self.health.consecutive_errors(),
+            last_error: self.health.last_error().cloned(),
+            next_attempt_at: Some(now.wall + sleep_until.duration_since(now.instant)),
+            phase,
+            progress,
+            requests_last_hour: self.requests.spent_last_hour(now.instant),
+            freshness_bound: bound.filter(|_| bounded),
+            unreadable: self.troubles.unreadable(),
+            organization_id: self.organization_id,
+        });
+    }
+}

@@ -1,0 +1,215 @@
+//! Finds where the replica and the upstream count differently: halves time down to the windows
+//! that do. Pure: which range to count next, and what a count means.
+//!
+//! One difference among N calls takes log₂(N/1000) counts. Where one half is counted, the other
+//! half's difference is what remains of the whole's.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::model::{Timestamp, Window};
+
+const INSTANT: Duration = Duration::from_micros(1);
+
+/// A range that counts differently, and is to be read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub range: RangeInclusive<Timestamp>,
+    /// How many more calls the upstream has there.
+    pub difference: i64,
+}
+
+#[derive(Debug)]
+pub struct Search {
+    /// What is still to be halved, the older half of each to be counted first.
+    parts: Vec<Found>,
+    /// Nothing is known of this one yet.
+    root: Option<RangeInclusive<Timestamp>>,
+    found: Vec<Found>,
+    /// The whole range's difference.
+    difference: i64,
+    /// Reading so many rows is one request.
+    page_limit: usize,
+}
+
+impl Search {
+    pub fn new(root: RangeInclusive<Timestamp>, page_limit: usize) -> Search {
+        Search {
+            parts: Vec::new(),
+            root: Some(root),
+            found: Vec::new(),
+            difference: 0,
+            page_limit,
+        }
+    }
+
+    /// The whole range, while it is not counted yet.
+    pub fn root(&self) -> Option<&RangeInclusive<Timestamp>> {
+        self.root.as_ref()
+    }
+
+    /// What is to be counted next, given the windows as they are now; `None` at the end.
+    pub fn next(&self, windows: &[Window]) -> Option<RangeInclusive<Timestamp>> {
+        match (&self.root, self.parts.last()) {
+            (Some(root), _) => Some(root.clone()),
+            (None, Some(part)) => Some(self.older_half(part, windows)),
+            (None, None) => None,
+        }
+    }
+
+    /// Takes in how often `range`, which was asked for by [`Search::next`], is counted upstream
+    /// and here.
+    pub fn absorb(
+        &mut self,
+        range: &RangeInclusive<Timestamp>,
+        upstream: u64,
+        held: u64,
+        windows: &[Window],
+    ) {
+        let difference = upstream.cast_signed().saturating_sub(held.cast_signed());
+        if self.root.take_if(|root| root == range).is_some() {
+            self.difference = difference;
+            self.put(range.clone(), difference, windows);
+            return;
+        }
+        // A part that is not the one asked for was cut anew by a window that came or went.
+        let Some(part) = self
+            .parts
+            .pop_if(|part| part.range.start() == range.start() && range.end() < part.range.end())
+        else {
+            return;
+        };
+        let newer = *range.end() + INSTANT..=*part.range.end();
+        self.put(newer, part.difference - difference, windows);
+        self.put(range.clone(), difference, windows);
+    }
+
+    /// The ranges that differ, once there is nothing left to count.
+    pub fn into_found(self) -> (i64, Vec<Found>) {
+        (self.difference, self.found)
+    }
+
+    fn put(&mut self, range: RangeInclusive<Timestamp>, difference: i64, windows: &[Window]) {
+        if difference == 0 {
+            return;
+        }
+        let part = Found { range, difference };
+        let (count, rows) = within(&part.range, windows).fold((0, 0), |(count, rows), window| {
+            (count + 1, rows + window.rows)
+        });
+        if count <= 1 || rows < self.page_limit {
+            self.found.push(part);
+        } else {
+            self.parts.push(part);
+        }
+    }
+
+    /// Up to the end of the window where half of the rows are.
+    fn older_half(&self, part: &Found, windows: &[Window]) -> RangeInclusive<Timestamp> {
+        let (start, end) = (*part.range.start(), *part.range.end());
+        let rows: usize = within(&part.range, windows).map(|window| window.rows).sum();
+        let mut older = 0;
+        let middle = within(&part.range, windows)
+            .find(|window| {
+                older += window.rows;
+                2 * older >= rows
+            })
+            .map_or(end, |window| window.to);
+        // Of the last window's end nothing newer would remain.
+        let middle = match middle < end {
+            true => middle,
+            false => within(&part.range, windows)
+                .last()
+                .map_or(start, |last| last.from - INSTANT),
+        };
+        start..=middle.clamp(start, end - INSTANT)
+    }
+}
+
+/// The windows that begin within the range, and the one that reaches into it from below.
+fn within<'a>(
+    range: &RangeInclusive<Timestamp>,
+    windows: &'a [Window],
+) -> impl Iterator<Item = &'a Window> {
+    let (start, end) = (*range.start(), *range.end());
+    let first = windows.partition_point(|window| window.to < start);
+    windows[first..]
+        .iter()
+        .take_while(move |window| window.from <= end)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Verified;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    /// A thousand windows of ten instants, each instant a call, a window a page.
+    fn windows() -> Vec<Window> {
+        let window = |place: i64| Window {
+            from: at(place * 10),
+            to: at(place * 10 + 9),
+            verified: Verified { at: at(0), seq: 1 },
+            rows: 10,
+            open_ended: false,
+        };
+        (0..1000).map(window).collect()
+    }
+
+    /// Runs a search over what the upstream has more (or less) than one call an instant; returns
+    /// what it found and how many counts that took.
+    fn search(differences: &[(i64, i64)]) -> (Vec<Found>, usize) {
+        let windows = windows();
+        let mut search = Search::new(at(0)..=at(9999), 10);
+        let mut counts = 0;
+        while let Some(range) = search.next(&windows) {
+            counts += 1;
+            assert!(counts < 5000, "it goes on for ever");
+            let held = range.end().as_micros() - range.start().as_micros() + 1;
+            let more: i64 = differences
+                .iter()
+                .filter(|(instant, _)| range.contains(&at(*instant)))
+                .map(|(_, more)| more)
+                .sum();
+            search.absorb(&range, (held + more) as u64, held as u64, &windows);
+        }
+        (search.into_found().1, counts)
+    }
+
+    #[test]
+    fn nothing_is_found_where_nothing_differs() {
+        assert_eq!(search(&[]), (vec![], 1));
+    }
+
+    proptest! {
+        #[test]
+        fn one_difference_is_found_in_a_logarithm_of_counts(
+            instant in 0..10_000_i64, more in prop_oneof![-1..0_i64, 1..50_i64]
+        ) {
+            let (found, counts) = search(&[(instant, more)]);
+            prop_assert_eq!(found.len(), 1);
+            prop_assert!(found[0].range.contains(&at(instant)));
+            prop_assert_eq!(found[0].difference, more);
+            let span = found[0].range.end().as_micros() - found[0].range.start().as_micros();
+            prop_assert!(span < 20, "a page, not more");
+            prop_assert!(counts <= 11, "{} counts for a thousand windows", counts);
+        }
+
+        #[test]
+        fn several_insertions_are_all_found(
+            instants in prop::collection::vec(0..10_000_i64, 1..6)
+        ) {
+            let differences: Vec<_> = instants.iter().map(|instant| (*instant, 1)).collect();
+            let (found, counts) = search(&differences);
+            for instant in &instants {
+                prop_assert!(found.iter().any(|found| found.range.contains(&at(*instant))));
+            }
+            prop_assert!(counts <= 11 * instants.len());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! How the engine is to behave, and the small words its parts share.
+
+use std::time::Duration;
+
+use crate::model::Timestamp;
+use crate::store::StoreError;
+use crate::upstream::{DateForm, UpstreamError};
+
+/// How the sync is to behave.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub poll_interval: Duration,
+    /// Every record is compared at least this often.
+    pub reconcile_interval: Duration,
+    /// How far back calls are mirrored; `None`: all of them.
+    pub history: Option<Duration>,
+    /// Rows asked for at once: the upstream's most, or fewer where a test is to be cheap.
+    pub page_limit: usize,
+    pub max_concurrency: usize,
+    pub max_requests_per_minute: u32,
+    /// For the jitter of backoffs and the choice of samples.
+    pub seed: u64,
+}
+
+/// Why the sync ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The key is of another organization than the file.
+    #[error(transparent)]
+    Refused(StoreError),
+}
+
+/// Why an answer could not be taken in.
+pub(super) enum Failure {
+    Upstream(UpstreamError),
+    Fatal(SyncError),
+}
+
+/// Which form of dates the upstream reads right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dates {
+    /// No call with a start is known to ask for.
+    Unknown,
+    /// To be asked for this call's start.
+    Probing {
+        id: i64,
+        start: Timestamp,
+        form: DateForm,
+    },
+    Known(DateForm),
+}
+
+impl Dates {
+    /// What is to be tried next, if anything is.
+    pub(super) fn probe(self) -> Option<(Timestamp, DateForm)> {
+        match self {
+            Dates::Probing { start, form, .. } => Some((start, form)),
+            Dates::Unknown | Dates::Known(_) => None,
+        }
+    }
+}

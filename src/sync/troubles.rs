@@ -1,0 +1,355 @@
+//! Ranges that can't be read as they are: rests between tries, narrower pages, and rows that are
+//! stepped over.
+//!
+//! One unreadable row makes every page that holds it fail. A range that fails twice is therefore
+//! asked for in pages half as long, and again, until the page above the row can be read and the one
+//! that holds it alone can't. That one is skipped: what lies between its neighbours is a [`Hole`],
+//! tried again on its tier. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::Timestamp;
+
+type Range = RangeInclusive<Timestamp>;
+
+const INSTANT: Duration = Duration::from_micros(1);
+
+/// One failure may be the line's or the moment's.
+const FAILURES_BEFORE_NARROWING: u32 = 2;
+
+/// So many unreadable rows side by side are a hole to the range's beginning.
+const MOST_SKIPPED: usize = 100;
+
+/// The longest rest of a range between two tries.
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// Where rows are that the upstream counts but can't list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    pub range: Range,
+    /// How many there are; of a single instant, at least one.
+    pub rows: u64,
+    pub next_try: Instant,
+}
+
+/// How a range is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Narrowed {
+    pub limit: usize,
+    /// Rows at its newest end that can't be read.
+    pub skip: usize,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    narrowed: Narrowed,
+    failures: u32,
+    rest_until: Instant,
+    /// A page left out many calls that are held: the next one that does is believed.
+    doubted: bool,
+}
+
+#[derive(Debug)]
+pub struct Troubles {
+    page_limit: usize,
+    /// By the range's newest end, and whether it is a single instant.
+    ranges: BTreeMap<(Timestamp, bool), Trouble>,
+    /// Instants to be read by themselves, since a narrow page held nothing else.
+    instants: BTreeSet<Timestamp>,
+    holes: Vec<Hole>,
+}
+
+fn key(range: &Range) -> (Timestamp, bool) {
+    (*range.end(), range.start() == range.end())
+}
+
+impl Troubles {
+    pub fn new(page_limit: usize) -> Troubles {
+        Troubles {
+            page_limit,
+            ranges: BTreeMap::new(),
+            instants: BTreeSet::new(),
+            holes: Vec::new(),
+        }
+    }
+
+    pub fn narrowed(&self, range: &Range) -> Narrowed {
+        self.ranges.get(&key(range)).map_or(
+            Narrowed {
+                limit: self.page_limit,
+                skip: 0,
+            },
+            |trouble| trouble.narrowed,
+        )
+    }
+
+    /// Whether the range is left alone for now.
+    pub fn rests(&self, range: &Range, now: Instant) -> bool {
+        let waits_for_instant = range.start() < range.end() && self.instants.contains(range.end());
+        let trouble = self.ranges.get(&key(range));
+        waits_for_instant || trouble.is_some_and(|trouble| trouble.rest_until > now)
+    }
+
+    /// Instants to be read by themselves.
+    pub fn instants(&self) -> impl Iterator<Item = Range> {
+        self.instants.iter().map(|instant| *instant..=*instant)
+    }
+
+    pub fn holes(&self) -> &[Hole] {
+        &self.holes
+    }
+
+    pub fn holes_within(&self, range: &Range) -> impl Iterator<Item = &Hole> {
+        self.holes
+            .iter()
+            .filter(|hole| range.start() <= hole.range.start() && hole.range.end() <= range.end())
+    }
+
+    pub fn unreadable(&self) -> u64 {
+        self.holes.iter().map(|hole| hole.rows).sum()
+    }
+
+    /// The request for a range failed. `tier` is how long a hole there waits for its next try.
+    /// Returns whether that is news: a hole that is still one is not.
+    pub fn failed(&mut self, range: &Range, tier: Duration, now: Instant) -> bool {
+        if let Some(hole) = self.holes.iter_mut().find(|hole| hole.range == *range) {
+            hole.next_try = now + tier;
+            return false;
+        }
+        let trouble = self.trouble(range, now);
+        trouble.failures += 1;
+        let rest = Duration::from_secs(1 << trouble.failures.min(5)).min(LONGEST_REST);
+        trouble.rest_until = now + rest;
+        if trouble.failures < FAILURES_BEFORE_NARROWING {
+            return true;
+        }
+        // The cause is narrowed down, not waited for.
+        trouble.rest_until = now + Duration::from_secs(1);
+        let alone = range.start() == range.end() && trouble.failures > FAILURES_BEFORE_NARROWING;
+        if alone || trouble.narrowed.skip >= MOST_SKIPPED {
+            let rows = trouble.narrowed.skip.max(1) as u64;
+            self.add_hole(range.clone(), rows, now + tier);
+        } else if range.start() < range.end() {
+            match &mut trouble.narrowed {
+                Narrowed { limit: 1, skip } => *skip += 1,
+                Narrowed { limit, .. } => *limit /= 2,
+            }
+        }
+        true
+    }
+
+    /// The range answers. Where it was a hole, it is none any more: if there is still a row in it
+    /// that can't be read, it is narrowed down anew.
+    pub fn answered(&mut self, range: &Range) {
+        self.holes.retain(|hole| hole.range != *range);
+    }
+
+    /// A page of the range was read down to just above `below`, or to its end.
+    pub fn read(&mut self, range: &Range, below: Option<Timestamp>, now: Instant) {
+        let read_from = below.map_or(*range.start(), |below| below + INSTANT);
+        self.holes
+            .retain(|hole| hole.range.start() < &read_from || range.end() < hole.range.end());
+        self.instants.remove(range.end());
+        let narrowed = self.narrowed(range);
+        self.ranges.remove(&key(range));
+        // What remains goes on twice as widely: the row may be far below, or the line was at fault.
+        let limit = narrowed.limit * 2;
+        if let Some(below) = below.filter(|_| limit < self.page_limit) {
+            self.go_on_narrowly(*range.start()..=below, limit, now);
+        }
+        if range.start() == range.end() {
+            // The narrow read that wanted the instant goes on under it.
+            if let Some(above) = self.ranges.remove(&(*range.end(), false)) {
+                let end = *range.end() - INSTANT;
+                self.ranges.insert((end, false), above);
+            }
+        }
+    }
+
+    /// Everything from this instant on was read.
+    pub fn head_read(&mut self, from: Timestamp) {
+        self.holes.retain(|hole| *hole.range.start() < from);
+    }
+
+    /// A narrow page held nothing but calls of the range's newest instant.
+    pub fn read_instant(&mut self, instant: Timestamp) {
+        self.instants.insert(instant);
+    }
+
+    /// The page after the skipped rows was read; its newest call starts at `below`, if it has any.
+    pub fn stepped_over(&mut self, range: &Range, below: Option<Timestamp>, until: Instant) {
+        let Some(trouble) = self.ranges.remove(&key(range)) else {
+            return;
+        };
+        let from = match below {
+            Some(below) if below < *range.end() => below + INSTANT,
+            // It shares its instant with the ones that can't be read.
+            Some(below) => below,
+            None => *range.start(),
+        };
+        let rows = trouble.narrowed.skip as u64;
+        self.add_hole(from..=*range.end(), rows, until);
+    }
+
+    /// A page of the range left out so many held calls that it is not believed. It is read again
+    /// after a poll, but however rare those are, a fill does not stand still for one bad page.
+    pub fn doubt(&mut self, range: &Range, poll_interval: Duration, now: Instant) {
+        let trouble = self.trouble(range, now);
+        trouble.doubted = true;
+        trouble.rest_until = now + poll_interval.min(LONGEST_REST);
+    }
+
+    pub fn is_doubted(&self, range: &Range) -> bool {
+        self.ranges
+            .get(&key(range))
+            .is_some_and(|trouble| trouble.doubted)
+    }
+
+    fn go_on_narrowly(&mut self, range: Range, limit: usize, now: Instant) {
+        let trouble = self.trouble(&range, now);
+        trouble.narrowed.limit = limit;
+        trouble.failures = FAILURES_BEFORE_NARROWING - 1;
+    }
+
+    fn add_hole(&mut self, range: Range, rows: u64, next_try: Instant) {
+        self.ranges.remove(&key(&range));
+        self.instants.remove(range.end());
+        self.holes
+            .retain(|hole| hole.range.end() < range.start() || range.end() < hole.range.start());
+        self.holes.push(Hole {
+            range,
+            rows,
+            next_try,
+        });
+    }
+
+    fn trouble(&mut self, range: &Range, now: Instant) -> &mut Trouble {
+        let narrowed = Narrowed {
+            limit: self.page_limit,
+            skip: 0,
+        };
+        self.ranges.entry(key(range)).or_insert(Trouble {
+            narrowed,
+            failures: 0,
+            rest_until: now,
+            doubted: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    const TIER: Duration = Duration::from_secs(600);
+
+    /// Reads 0..=99, one row an instant, with pages of 16, of which `unreadable` fail; returns the
+    /// instants read and the requests that took.
+    fn read_all(unreadable: &[i64]) -> (Vec<i64>, Troubles, usize) {
+        let mut now = Instant::now();
+        let mut troubles = Troubles::new(16);
+        let mut unread: Vec<i64> = (0..100).collect();
+        let mut read = Vec::new();
+        for requests in 0..1000 {
+            now += Duration::from_secs(60);
+            let holes: Vec<Range> = troubles.holes().iter().map(|h| h.range.clone()).collect();
+            unread.retain(|row| !holes.iter().any(|hole| hole.contains(&at(*row))));
+            let Some(end) = unread.last().copied() else {
+                return (read, troubles, requests);
+            };
+            let instant = troubles.instants().next();
+            let range = instant.unwrap_or(at(unread[0])..=at(end));
+            let rows: Vec<i64> = (0..100)
+                .rev()
+                .filter(|row| range.contains(&at(*row)))
+                .collect();
+            let Narrowed { limit, skip } = troubles.narrowed(&range);
+            let page: Vec<i64> = rows.iter().copied().skip(skip).take(limit).collect();
+            if page.iter().any(|row| unreadable.contains(row)) {
+                troubles.failed(&range, TIER, now);
+            } else if skip > 0 {
+                troubles.stepped_over(&range, page.first().copied().map(at), now + TIER);
+            } else if page.len() < limit {
+                troubles.read(&range, None, now);
+                unread.retain(|row| !range.contains(&at(*row)));
+                read.extend(page);
+            } else if page[limit - 1] == range.end().as_micros() {
+                troubles.read_instant(*range.end());
+            } else {
+                let oldest = page[limit - 1];
+                troubles.read(&range, Some(at(oldest)), now);
+                unread.retain(|row| *row <= oldest);
+                read.extend(page.iter().filter(|row| **row > oldest));
+            }
+        }
+        panic!("it goes on for ever: {troubles:?}");
+    }
+
+    #[test]
+    fn without_trouble_every_page_is_a_full_one() {
+        let (read, troubles, requests) = read_all(&[]);
+        assert_eq!((read.len(), troubles.unreadable(), requests), (100, 0, 7));
+    }
+
+    #[test]
+    fn unreadable_rows_are_found_alone_and_all_others_are_read() {
+        for unreadable in [&[50][..], &[99], &[0], &[10, 50, 51, 90], &[40, 41, 42, 43]] {
+            let (mut read, troubles, requests) = read_all(unreadable);
+            read.sort_unstable();
+            let expected: Vec<i64> = (0..100).filter(|row| !unreadable.contains(row)).collect();
+            assert_eq!(read, expected, "{unreadable:?}");
+            assert_eq!(troubles.unreadable(), unreadable.len() as u64);
+            for row in unreadable {
+                let hole = troubles
+                    .holes()
+                    .iter()
+                    .find(|hole| hole.range.contains(&at(*row)));
+                assert!(hole.is_some(), "{row} of {unreadable:?}");
+            }
+            assert!(requests < 20 + 20 * unreadable.len(), "{requests} requests");
+        }
+    }
+
+    #[test]
+    fn a_hole_is_tried_again_on_its_tier_and_closes_when_it_is_read() {
+        let (_, mut troubles, _) = read_all(&[50]);
+        let hole = troubles.holes()[0].clone();
+        let later = hole.next_try + Duration::from_secs(1);
+        assert!(!troubles.failed(&hole.range, TIER, later), "no news");
+        assert_eq!(troubles.holes()[0].next_try, later + TIER);
+        troubles.read(&hole.range, None, later);
+        assert_eq!(troubles.unreadable(), 0);
+    }
+
+    #[test]
+    fn one_failure_narrows_nothing_but_rests() {
+        let now = Instant::now();
+        let mut troubles = Troubles::new(16);
+        let range = at(0)..=at(9);
+        assert!(troubles.failed(&range, TIER, now));
+        assert!(troubles.rests(&range, now) && !troubles.rests(&(at(0)..=at(8)), now));
+        assert!(!troubles.rests(&range, now + Duration::from_secs(30)));
+        assert_eq!(troubles.narrowed(&range).limit, 16);
+    }
+
+    #[test]
+    fn a_doubted_page_rests_for_a_poll_but_not_for_a_rare_one() {
+        let now = Instant::now();
+        let range = at(0)..=at(9);
+        for (poll, rest) in [(10, 10), (3600, 30)] {
+            let mut troubles = Troubles::new(16);
+            troubles.doubt(&range, Duration::from_secs(poll), now);
+            let end = now + Duration::from_secs(rest);
+            assert!(troubles.is_doubted(&range));
+            assert!(troubles.rests(&range, end - INSTANT) && !troubles.rests(&range, end));
+        }
+    }
+}
