@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actix_web::HttpServer;
@@ -16,12 +17,12 @@ use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::config::{Config, History, Tls};
-use crate::http::{self, Auth, Shared};
+use crate::config::{Config, History, Secret, Tls};
+use crate::http::{self, Auth, Scans, Shared, Webhooks};
 use crate::model::Timestamp;
 use crate::store::Writer;
-use crate::sync::{Clock, Engine, Handle, Settings};
-use crate::upstream::HttpSource;
+use crate::sync::{Clock, Engine, Handle, Post, Settings, Watchdog};
+use crate::upstream::{HttpSource, PAGE_LIMIT};
 
 /// How long requests that are under way at the end may take, in seconds.
 const LAST_REQUESTS: u64 = 10;
@@ -29,6 +30,7 @@ const LAST_REQUESTS: u64 = 10;
 /// An edge, ready to run: the file is open and locked, the sockets are bound.
 pub struct App {
     engine: Engine<HttpSource>,
+    plant: Plant,
     handle: Handle,
     server: Server,
     addresses: Vec<SocketAddr>,
@@ -36,20 +38,63 @@ pub struct App {
 
 /// Opens the file and sets up the sync, without a server: all that `sync` needs.
 pub fn engine(config: &Config) -> anyhow::Result<(Engine<HttpSource>, Handle, Clock)> {
-    let upstream = &config.upstream;
-    let key = config.api_key()?.expose();
-    let source = HttpSource::new(&upstream.base_url, key, upstream.timeout)?;
-    let writer = Writer::open(&config.store.path, upstream.base())?;
-    let settings = Settings {
-        poll_interval: config.sync.poll_interval,
-        history: history(config),
-        max_concurrency: upstream.max_concurrency,
-        max_requests_per_minute: upstream.max_requests_per_minute.get(),
-        seed: rand::random(),
-    };
-    let clock: Clock = Arc::new(Timestamp::now);
-    let (engine, handle) = Engine::new(source, writer, settings, Arc::clone(&clock));
-    Ok((engine, handle, clock))
+    engine_at(config, &config.store.path)
+}
+
+/// The same for another file than `store.path`, which is created if it is not there.
+pub fn engine_at(
+    config: &Config,
+    path: &Path,
+) -> anyhow::Result<(Engine<HttpSource>, Handle, Clock)> {
+    let (post, handle) = Post::new();
+    let plant = Plant::new(config, path, post);
+    Ok((plant.engine()?, handle, plant.clock))
+}
+
+/// All that engines are made of, of which one after the other may be needed.
+struct Plant {
+    config: Config,
+    path: PathBuf,
+    clock: Clock,
+    post: Post,
+}
+
+impl Plant {
+    fn new(config: &Config, path: &Path, post: Post) -> Plant {
+        Plant {
+            config: config.clone(),
+            path: path.to_owned(),
+            clock: Arc::new(Timestamp::now),
+            post,
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let (sync, upstream) = (&self.config.sync, &self.config.upstream);
+        Settings {
+            poll_interval: sync.poll_interval,
+            reconcile_interval: sync.reconcile_interval,
+            history: history(&self.config),
+            page_limit: PAGE_LIMIT,
+            max_concurrency: upstream.max_concurrency,
+            max_requests_per_minute: upstream.max_requests_per_minute.get(),
+            seed: rand::random(),
+        }
+    }
+
+    fn engine(&self) -> anyhow::Result<Engine<HttpSource>> {
+        let upstream = &self.config.upstream;
+        let key = self.config.api_key()?.expose();
+        let source = HttpSource::new(&upstream.base_url, key, upstream.timeout)?;
+        let writer = Writer::open(&self.path, upstream.base())?;
+        let (clock, post) = (Arc::clone(&self.clock), self.post.clone());
+        Ok(Engine::resume(source, writer, self.settings(), clock, post))
+    }
+
+    fn watchdog(&self) -> Watchdog {
+        let (clock, post) = (Arc::clone(&self.clock), self.post.clone());
+        Watchdog::new(post, clock, &self.settings(), self.config.upstream.timeout)
+    }
 }
 
 impl App {
@@ -60,7 +105,9 @@ impl App {
     /// read; an address can't be bound.
     pub fn build(config: &Config) -> anyhow::Result<App> {
         let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
-        let (engine, handle, clock) = engine(config)?;
+        let (post, handle) = Post::new();
+        let plant = Plant::new(config, &config.store.path, post);
+        let engine = plant.engine()?;
         let upstream_key = match config.auth.accept_upstream_key {
             true => Some(config.api_key()?.expose()),
             false => None,
@@ -68,12 +115,14 @@ impl App {
         let shared = Arc::new(Shared {
             store_path: config.store.path.clone(),
             handle: handle.clone(),
-            clock,
+            clock: Arc::clone(&plant.clock),
             auth: Auth::new(
                 upstream_key,
                 config.auth.tokens.iter().map(|token| token.sha256),
                 config.auth.anonymous_on_loopback,
             ),
+            webhooks: Webhooks::new(config.webhooks.secret.as_ref().map(Secret::expose)),
+            scans: Scans::of(&config.store.path),
             base_url: config.upstream.base().to_owned(),
             history: history(config),
             budget_per_minute: config.upstream.max_requests_per_minute.get(),
@@ -99,6 +148,7 @@ impl App {
         }
         Ok(App {
             engine,
+            plant,
             handle,
             server: server.run(),
             addresses,
@@ -122,13 +172,18 @@ impl App {
     pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
         let App {
             engine,
+            plant,
             server,
             addresses,
             ..
         } = self;
         let serving = server.handle();
         let cancel = CancellationToken::new();
-        let mut sync = tokio::spawn(engine.run(cancel.clone()));
+        let mut sync = tokio::spawn(plant.watchdog().watch(
+            engine,
+            move || plant.engine(),
+            cancel.clone(),
+        ));
         let mut server = tokio::spawn(server);
         for address in &addresses {
             info!(%address, "serving");

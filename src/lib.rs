@@ -8,7 +8,7 @@
 //!                (HTTP, wire)  plan → engine     one transaction          │
 //!                                ▲               an answer                ▼
 //!                                │                               store: readers
-//!  clients ──► http ─── miss, no-cache ─┘                                 │
+//!  clients ──► http ─── miss, hint ─────┘                                 │
 //!          ◄── calls API, /edge/* ◄───────────────────────────────────────┘
 //! ```
 //!

@@ -6,6 +6,7 @@
 //! whatever the filter says.
 
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,18 @@ pub fn start(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     // An error means that a log was started before, as tests may.
     let _ = subscriber(filter, std::io::stderr, std::io::stderr().is_terminal()).try_init();
+    std::panic::set_hook(Box::new(panicked));
+}
+
+/// Tells where, and not what: a panic's message may quote a call.
+fn panicked(panic: &PanicHookInfo<'_>) {
+    if let Some(place) = panic.location() {
+        tracing::error!(
+            file = place.file(),
+            line = place.line(),
+            "a panic: please report it"
+        );
+    }
 }
 
 fn subscriber<W>(filter: EnvFilter, writer: W, ansi: bool) -> impl SubscriberInitExt

@@ -1,0 +1,305 @@
+//! Another edge as upstream: its order of changes is followed, and nothing else is asked for but
+//! what clients wait for, hints, and what a deletion is proven by.
+//!
+//! Whether it is one is asked once, before anything else. What can't be told by that question alone
+//! is told by the next: only a Burki says whose key it is given.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::health::Moment;
+use super::holds::Holds;
+use super::plan::{self, Job, Next, View};
+use crate::model::Timestamp;
+use crate::store::Followed;
+use crate::upstream::{ErrorKind, Request};
+
+/// After so many tries a server that says neither is no edge.
+const TRIES: u32 = 5;
+
+/// What the upstream is.
+#[derive(Debug)]
+pub enum Following {
+    Unknown {
+        /// Questions that were answered and left it unknown.
+        tries: u32,
+        /// The other question is next: whose key is this?
+        other: bool,
+        /// The place to ask for, should it be an edge.
+        from: u64,
+    },
+    /// No edge.
+    Nobody,
+    Edge(Edge),
+}
+
+#[derive(Debug)]
+pub struct Edge {
+    pub feed_id: String,
+    /// Every change up to here is held.
+    pub place: u64,
+    /// How many changes are asked for at once.
+    pub limit: usize,
+    /// No change stays unseen there for longer.
+    pub bound: Option<Duration>,
+    pub sweep: Option<Sweep>,
+    /// When the last complete pass began.
+    pub swept_from: Option<Timestamp>,
+}
+
+/// A pass over all there is, from place 0.
+#[derive(Debug)]
+pub struct Sweep {
+    pub begun: Timestamp,
+    pub listed: HashSet<i64>,
+}
+
+impl Following {
+    /// Goes on where the file's last process stopped. A pass that it had not ended begins anew.
+    pub fn resume(followed: Option<&Followed>) -> Following {
+        let whole = followed.filter(|followed| followed.whole);
+        Following::Unknown {
+            tries: 0,
+            other: false,
+            from: whole.map_or(0, |followed| followed.place),
+        }
+    }
+
+    pub fn edge(&mut self) -> Option<&mut Edge> {
+        match self {
+            Following::Edge(edge) => Some(edge),
+            Following::Unknown { .. } | Following::Nobody => None,
+        }
+    }
+
+    /// Whose key it is was answered. Returns whether what the upstream is can be told now.
+    pub fn answered(&mut self, organization: Option<i64>) -> bool {
+        if let Following::Unknown { tries, other, .. } = self {
+            *tries += 1;
+            *other = false;
+            if organization.is_some() || *tries >= TRIES {
+                *self = Following::Nobody;
+            }
+        }
+        !matches!(self, Following::Unknown { .. })
+    }
+
+    /// A question failed. Returns whether another one is to be tried instead, since the server
+    /// answers: this one it may only not know.
+    pub fn failed(&mut self, job: &Job, kind: ErrorKind, answered: bool) -> bool {
+        match (self, job) {
+            (Following::Unknown { tries, other, .. }, Job::Feed | Job::Identify) if answered => {
+                let known = !kind.is_outage();
+                *tries += u32::from(known);
+                *other = *job == Job::Feed;
+                *other && known
+            }
+            (Following::Edge(edge), Job::Feed) => {
+                let smaller = !matches!(
+                    kind,
+                    ErrorKind::Unauthorized | ErrorKind::Throttled | ErrorKind::Unreachable
+                );
+                // The line may be too slow for so many in one answer.
+                edge.limit = (edge.limit / (1 + usize::from(smaller))).max(1);
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Edge {
+    /// `holds`: calls are held, which this order may never have told of.
+    pub fn new(feed_id: String, place: u64, limit: usize, holds: bool, now: Timestamp) -> Edge {
+        let mut edge = Edge {
+            feed_id,
+            place,
+            limit,
+            bound: None,
+            sweep: None,
+            swept_from: None,
+        };
+        if place == 0 && holds {
+            edge.begin_sweep(now);
+        }
+        edge
+    }
+
+    fn begin_sweep(&mut self, now: Timestamp) {
+        self.place = 0;
+        self.sweep = Some(Sweep {
+            begun: now,
+            listed: HashSet::new(),
+        });
+    }
+
+    /// Two passes, a minute apart, let many deletions through. Returns whether one was begun.
+    pub fn pass_the_brake(&mut self, holds: &mut Holds, suspects: u64, now: Moment) -> bool {
+        if let Some(from) = self.swept_from {
+            holds.verified_since(from, suspects, now);
+        }
+        let due = holds.reread_before().is_some_and(|before| {
+            self.sweep.is_none() && before <= now.wall && self.swept_from < Some(before)
+        });
+        if due {
+            self.begin_sweep(now.wall);
+        }
+        due
+    }
+}
+
+/// What comes next where the upstream is an edge, or may be one; else `None`.
+pub fn next(view: &View<'_>) -> Option<Next> {
+    let edge = match view.following {
+        Following::Nobody => return None,
+        Following::Unknown { other: true, .. } => return None,
+        Following::Unknown { .. } => {
+            let poll = view.now + view.pace.poll_interval;
+            let job = view.idle(Job::Feed);
+            return Some(job.map_or(Next::Sleep(poll), |job| plan::send(view, job)));
+        }
+        Following::Edge(edge) => edge,
+    };
+    let due = match (view.identity_due, view.is_idle(&Job::Feed)) {
+        (true, true) => view.head_paused_until.unwrap_or(view.now),
+        _ => plan::head_due(view, &Job::Feed),
+    };
+    let feed = (due <= view.now).then(|| Next::Send(Job::Feed, request(edge)));
+    let again = view.again.first().cloned().map(|job| plan::send(view, job));
+    if let Some(next) = again.or(feed) {
+        return Some(next);
+    }
+    if view.is_out || !view.identified {
+        return Some(Next::Sleep(due));
+    }
+    let canary = || view.canary.map(Job::Canary).and_then(|job| view.idle(job));
+    let job = view
+        .point(view.asked)
+        .or_else(|| view.point(view.hinted))
+        .or_else(canary)
+        .or_else(|| view.point(view.vanished));
+    Some(job.map_or(Next::Sleep(due), |job| plan::send(view, job)))
+}
+
+fn request(edge: &Edge) -> Request {
+    Request::Changes {
+        after: edge.place,
+        limit: edge.limit,
+    }
+}
+
+/// How changes are asked for.
+pub fn changes(view: &View<'_>) -> Option<Request> {
+    match view.following {
+        Following::Edge(edge) => Some(request(edge)),
+        Following::Unknown { from, .. } => Some(Request::Changes {
+            after: *from,
+            limit: view.page_limit,
+        }),
+        Following::Nobody => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::store::Census;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn moment(seconds: i64) -> Moment {
+        Moment {
+            instant: Instant::now(),
+            wall: at(seconds),
+        }
+    }
+
+    fn unknown() -> Following {
+        Following::resume(None)
+    }
+
+    #[test]
+    fn who_says_whose_key_it_is_is_no_edge() {
+        let mut following = unknown();
+        assert!(following.failed(&Job::Feed, ErrorKind::ServerError, true));
+        assert!(following.answered(Some(7)));
+        assert!(matches!(following, Following::Nobody));
+    }
+
+    #[test]
+    fn a_server_that_says_neither_is_asked_a_few_times_and_is_no_edge() {
+        let mut following = unknown();
+        let mut rounds = 0;
+        while matches!(following, Following::Unknown { .. }) {
+            assert!(following.failed(&Job::Feed, ErrorKind::BadAnswer, true));
+            following.answered(None);
+            rounds += 1;
+        }
+        assert_eq!(rounds, 3);
+    }
+
+    #[test]
+    fn an_outage_says_nothing_of_what_the_upstream_is() {
+        let mut following = unknown();
+        for _ in 0..100 {
+            assert!(!following.failed(&Job::Feed, ErrorKind::Unreachable, false));
+            assert!(!following.failed(&Job::Feed, ErrorKind::Unauthorized, true));
+            assert!(!following.failed(&Job::Identify, ErrorKind::Unauthorized, true));
+        }
+        assert!(!following.answered(None));
+        assert!(matches!(following, Following::Unknown { .. }));
+    }
+
+    #[test]
+    fn two_passes_a_minute_apart_let_many_deletions_through() {
+        let mut edge = Edge::new("ab".to_owned(), 0, 1000, true, at(0));
+        let mut holds = Holds::default();
+        let end = |edge: &mut Edge| {
+            edge.swept_from = edge.sweep.take().map(|sweep| sweep.begun);
+        };
+        end(&mut edge);
+        let census = Census {
+            calls: 1000,
+            suspects: 300,
+            tombstones: 0,
+        };
+        holds.judge(census, at(10));
+        assert!(
+            edge.pass_the_brake(&mut holds, 300, moment(10)),
+            "the first"
+        );
+        assert!(
+            !edge.pass_the_brake(&mut holds, 300, moment(11)),
+            "it is under way"
+        );
+        end(&mut edge);
+        assert!(
+            !edge.pass_the_brake(&mut holds, 300, moment(20)),
+            "too early"
+        );
+        assert!(!holds.may_be_proven());
+        assert!(
+            edge.pass_the_brake(&mut holds, 300, moment(70)),
+            "the second"
+        );
+        end(&mut edge);
+        assert!(!edge.pass_the_brake(&mut holds, 300, moment(80)));
+        assert!(holds.may_be_proven());
+    }
+
+    #[test]
+    fn a_line_that_is_too_slow_for_a_page_gets_a_smaller_one() {
+        let mut following = Following::Edge(Edge::new("ab".to_owned(), 5, 1000, true, at(0)));
+        following.failed(&Job::Feed, ErrorKind::Unreachable, false);
+        following.failed(&Job::Feed, ErrorKind::Timeout, false);
+        assert_eq!(following.edge().map(|edge| edge.limit), Some(500));
+        for _ in 0..20 {
+            following.failed(&Job::Feed, ErrorKind::Timeout, false);
+        }
+        assert_eq!(following.edge().map(|edge| edge.limit), Some(1));
+    }
+}

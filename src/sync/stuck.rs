@@ -1,0 +1,165 @@
+//! Work that fails the same way again and again while everything else goes well: it makes no
+//! progress, and no outage explains it.
+//!
+//! Ranges are not counted here, they are narrowed down and reported ([`super::troubles`]), nor are
+//! single calls, each of which is another question. Pure.
+
+use std::collections::BTreeMap;
+
+use super::plan::Job;
+use crate::model::Timestamp;
+use crate::upstream::ErrorKind;
+
+/// So many failures in a row are a stall.
+const MOST: u32 = 10;
+
+/// A head that fails is read in shorter pages, and at last below the calls without a start. That
+/// takes so many failures, and is lost if it is begun anew.
+const MOST_HEADS: u32 = 30;
+
+/// What is asked for again and again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    Identity,
+    Head,
+    Dates,
+    Canary,
+    Total,
+    Count,
+    Follow(String),
+    Crowd(Timestamp),
+}
+
+impl Task {
+    pub fn of(job: &Job) -> Option<Task> {
+        Some(match job {
+            Job::Identify => Task::Identity,
+            Job::Head | Job::Feed => Task::Head,
+            Job::Dates(..) => Task::Dates,
+            Job::Canary(_) => Task::Canary,
+            Job::Total => Task::Total,
+            Job::Count(_) => Task::Count,
+            Job::Follow(group) => Task::Follow(group.status.clone()),
+            Job::Crowd(instant) => Task::Crowd(*instant),
+            Job::Point(_) | Job::Range(_) => return None,
+        })
+    }
+
+    /// What stands still, in words without payload.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Task::Identity => "whose key it is can't be confirmed",
+            Task::Head => "the newest calls can't be read",
+            Task::Dates => "how dates are read can't be found out",
+            Task::Canary => "no call can be found that vouches for a deletion",
+            Task::Total | Task::Count => "calls can't be counted",
+            Task::Follow(_) => "the calls of one open status can't be listed",
+            Task::Crowd(_) => "the calls of one instant can't be read",
+        }
+    }
+
+    fn most(&self) -> u32 {
+        match self {
+            Task::Head => MOST_HEADS,
+            _ => MOST,
+        }
+    }
+}
+
+/// A task that makes no progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stall {
+    pub task: Task,
+    pub error: ErrorKind,
+    pub failures: u32,
+}
+
+#[derive(Debug)]
+struct Run {
+    error: ErrorKind,
+    failures: u32,
+    /// Something else succeeded since the last of them.
+    others_go_well: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Stuck {
+    runs: BTreeMap<Task, Run>,
+}
+
+impl Stuck {
+    /// An answer to this was taken in.
+    pub fn succeeded(&mut self, task: Option<&Task>) {
+        if let Some(task) = task {
+            self.runs.remove(task);
+        }
+        for run in self.runs.values_mut() {
+            run.others_go_well = true;
+        }
+    }
+
+    /// A failure counts if something else succeeded since the one before: where everything fails,
+    /// it is the upstream that is out.
+    pub fn failed(&mut self, task: Task, error: ErrorKind) -> Option<Stall> {
+        let most = task.most();
+        let run = self.runs.entry(task.clone()).or_insert(Run {
+            error,
+            failures: 0,
+            others_go_well: true,
+        });
+        if run.error != error {
+            (run.error, run.failures) = (error, 0);
+        }
+        run.failures += u32::from(run.others_go_well);
+        run.others_go_well = false;
+        (run.failures >= most).then_some(Stall {
+            task,
+            error,
+            failures: run.failures,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_failures_of_one_kind_while_others_go_well_are_a_stall() {
+        let mut stuck = Stuck::default();
+        let failed = |stuck: &mut Stuck, error| {
+            stuck.succeeded(Some(&Task::Head));
+            stuck.failed(Task::Count, error)
+        };
+        for _ in 1..MOST {
+            assert_eq!(failed(&mut stuck, ErrorKind::ServerError), None);
+        }
+        let stall = failed(&mut stuck, ErrorKind::ServerError).unwrap();
+        assert_eq!((stall.task, stall.failures), (Task::Count, MOST));
+        assert_eq!(failed(&mut stuck, ErrorKind::Timeout), None, "another way");
+        stuck.succeeded(Some(&Task::Count));
+        assert_eq!(failed(&mut stuck, ErrorKind::Timeout), None);
+    }
+
+    #[test]
+    fn where_everything_fails_nothing_is_stuck() {
+        let mut stuck = Stuck::default();
+        for _ in 0..1000 {
+            for task in [Task::Head, Task::Count, Task::Follow("ongoing".into())] {
+                assert_eq!(stuck.failed(task, ErrorKind::Unreachable), None);
+            }
+        }
+    }
+
+    #[test]
+    fn two_lists_are_two_tasks() {
+        let mut stuck = Stuck::default();
+        let follow = |status: &str| Task::Follow(status.to_owned());
+        let mut stalled = None;
+        for _ in 0..MOST {
+            stuck.succeeded(Some(&follow("ringing")));
+            stalled = stuck.failed(follow("ongoing"), ErrorKind::BadAnswer);
+        }
+        assert!(stalled.is_some());
+    }
+}

@@ -1,0 +1,287 @@
+//! What an edge tells another one of its coverage: few pieces, none of them younger than true.
+//!
+//! Pure. Windows are put together in cells that reach back twice as far each, so that a long
+//! history is few pieces and the newest of it is told exactly. A cell is as old as its oldest
+//! window. What lies between two windows unread stays so.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::coverage::{Coverage, NEVER, next};
+use crate::model::{Piece, Timestamp, Verified, Window};
+
+/// The first cell reaches back so far, in seconds.
+const FIRST_CELL: u64 = 60;
+
+/// Suspects at more instants than this make the pieces they lie in old; fewer are pieces of their
+/// own.
+const MOST_INSTANTS: usize = 20;
+
+/// Where a file is full of gaps, the oldest of it is not told.
+const MOST_PIECES: usize = 100;
+
+/// An age nobody knows, and all that is older (RFC 9111, section 1.2.2), in seconds.
+pub const UNKNOWN_AGE: u64 = 1 << 31;
+
+/// A call no window speaks of, since the upstream seems not to have it: where it starts, and when
+/// it was last seen.
+pub type Unverified = (Option<Timestamp>, Timestamp);
+
+/// Our clock may be set back by so much, as time servers do it, before an instant counts as one
+/// that it has not reached.
+const SET_BACK: Duration = Duration::from_secs(1);
+
+/// Seconds since `at`, rounded up. An instant that our clock has not reached says nothing.
+pub fn age(now: Timestamp, at: Timestamp) -> u64 {
+    if at > now + SET_BACK {
+        return UNKNOWN_AGE;
+    }
+    whole_seconds(now.since(at)).min(UNKNOWN_AGE)
+}
+
+/// Rounded up: an age that is told must not be younger, and a bound must hold.
+pub fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+impl Coverage {
+    /// As it is told to another edge, oldest first. `self` must have been loaded before
+    /// `unverified` was read, and before the calls were.
+    pub fn told(&self, unverified: &[Unverified], now: Timestamp) -> Vec<Piece> {
+        let mut cells: Vec<(Option<u32>, Window)> = Vec::new();
+        for window in self.windows() {
+            let cell = cell(window, now);
+            match cells.last_mut() {
+                Some((last, older))
+                    if cell.is_some() && *last == cell && next(older.to) == window.from =>
+                {
+                    older.to = window.to;
+                    older.verified.at = older.verified.at.min(window.verified.at);
+                }
+                _ => cells.push((cell, *window)),
+            }
+        }
+        let mut told =
+            Coverage::from_windows(cells.into_iter().map(|(_, window)| window).collect(), now);
+        told.except(unverified);
+        let windows = told.windows();
+        let left_out = windows.len().saturating_sub(MOST_PIECES);
+        windows[left_out..]
+            .iter()
+            .map(|window| piece(window, now))
+            .collect()
+    }
+
+    /// No window speaks of these calls.
+    fn except(&mut self, unverified: &[Unverified]) {
+        let mut instants: Vec<(Timestamp, Timestamp)> = unverified
+            .iter()
+            .map(|(start, seen)| (start.unwrap_or(NEVER), *seen))
+            .collect();
+        instants.sort_unstable();
+        // The one that was seen longest ago comes first.
+        instants.dedup_by_key(|(start, _)| *start);
+        let apart = instants.len() <= MOST_INSTANTS;
+        for (start, seen) in instants {
+            let Some(window) = self.window(start) else {
+                continue;
+            };
+            let at = window.verified.at.min(seen);
+            let verified = Verified {
+                at,
+                ..window.verified
+            };
+            self.insert(match apart && start != NEVER {
+                true => Window {
+                    from: start,
+                    to: start,
+                    open_ended: false,
+                    verified,
+                    ..window
+                },
+                false => Window { verified, ..window },
+            });
+        }
+    }
+
+    /// Takes over what another edge knew when `request` began. What it does not speak of stays as
+    /// it was known before.
+    pub fn take_over(&mut self, pieces: &[Piece], request: Verified) {
+        for piece in pieces {
+            let range = range(piece);
+            self.insert(Window {
+                from: *range.start(),
+                to: *range.end(),
+                verified: Verified {
+                    at: request.at - Duration::from_secs(piece.age_s),
+                    seq: request.seq,
+                },
+                rows: 0,
+                open_ended: piece.open_ended,
+            });
+        }
+    }
+}
+
+/// What a piece speaks of, the open end of the newest left out.
+pub fn range(piece: &Piece) -> RangeInclusive<Timestamp> {
+    match (piece.from, piece.to) {
+        (None, None) => NEVER..=NEVER,
+        (from, to) => from.unwrap_or(Timestamp::MIN)..=to.unwrap_or(Timestamp::MAX),
+    }
+}
+
+fn piece(window: &Window, now: Timestamp) -> Piece {
+    let never = window.from == NEVER;
+    Piece {
+        from: (window.from > Timestamp::MIN).then_some(window.from),
+        to: (!never).then_some(window.to),
+        age_s: age(now, window.verified.at),
+        open_ended: window.open_ended,
+    }
+}
+
+/// Which cell a window lies in, by the age of its start; the newest, and what has no start, lie in
+/// none.
+fn cell(window: &Window, now: Timestamp) -> Option<u32> {
+    if window.open_ended || window.from == NEVER {
+        return None;
+    }
+    let age = now.since(window.from).as_secs() / FIRST_CELL;
+    Some((age + 1).ilog2())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000_000);
+
+    fn back(seconds: u64) -> Timestamp {
+        NOW - Duration::from_secs(seconds)
+    }
+
+    fn window(from: Timestamp, to: Timestamp, age: u64, seq: u64) -> Window {
+        Window {
+            from,
+            to,
+            verified: Verified { at: back(age), seq },
+            rows: 1,
+            open_ended: false,
+        }
+    }
+
+    fn full(length: u64) -> Coverage {
+        let mut coverage = Coverage::default();
+        let head = Window {
+            open_ended: true,
+            ..window(back(100), back(1), 5, 1)
+        };
+        coverage.insert(head);
+        coverage.insert(window(NEVER, NEVER, 5, 1));
+        let mut above = back(100);
+        for place in 1..2000 {
+            let to = Timestamp::from_micros(above.as_micros() - 1);
+            let from = to - Duration::from_secs(length);
+            coverage.insert(window(from, to, 10 + place, 1));
+            above = from;
+        }
+        let end = Timestamp::from_micros(above.as_micros() - 1);
+        coverage.insert(window(Timestamp::MIN, end, 5000, 1));
+        coverage
+    }
+
+    #[test]
+    fn a_long_history_is_few_pieces_without_a_gap_and_the_newest_is_exact() {
+        for length in [60, 3600, 86_400] {
+            let coverage = full(length);
+            assert!(coverage.is_complete(Timestamp::MIN));
+            let told = coverage.told(&[], NOW);
+            assert!(told.len() <= 32, "{}", told.len());
+            assert_eq!(
+                told.last().map(|piece| (piece.age_s, piece.open_ended)),
+                Some((5, true))
+            );
+            let mut there = Coverage::default();
+            there.take_over(&told, Verified { at: NOW, seq: 9 });
+            assert!(there.is_complete(Timestamp::MIN));
+        }
+    }
+
+    #[test]
+    fn a_suspect_is_told_as_old_as_it_is_and_its_neighbours_are_not() {
+        let coverage = full(3600);
+        let start = back(7777);
+        let told = coverage.told(&[(Some(start), back(900_000)), (None, back(70))], NOW);
+        let mut there = Coverage::default();
+        there.take_over(&told, Verified { at: NOW, seq: 9 });
+        let age_of = |start| NOW.since(there.known(start).unwrap().at).as_secs();
+        assert_eq!(age_of(Some(start)), 900_000);
+        assert!(age_of(Some(next(start))) < 100);
+        assert_eq!(age_of(None), 70);
+        assert!(there.is_complete(Timestamp::MIN));
+        let many: Vec<_> = (0..500)
+            .map(|n| (Some(back(200 + n)), back(80_000)))
+            .collect();
+        assert!(coverage.told(&many, NOW).len() <= 32);
+    }
+
+    #[test]
+    fn a_list_of_one_page_is_two_pieces() {
+        let mut coverage = Coverage::default();
+        coverage.insert(window(NEVER, NEVER, 5, 1));
+        let head = window(Timestamp::MIN, back(10), 5, 1);
+        coverage.insert(Window {
+            open_ended: true,
+            ..head
+        });
+        let told = coverage.told(&[], NOW);
+        assert_eq!(told.len(), 2);
+        let mut there = Coverage::default();
+        there.take_over(&told, Verified { at: NOW, seq: 9 });
+        assert!(there.is_complete(Timestamp::MIN));
+    }
+
+    #[test]
+    fn a_time_that_is_ahead_says_nothing() {
+        assert_eq!(age(back(2), NOW), UNKNOWN_AGE);
+        assert_eq!(age(NOW, next(NOW)), 0);
+        assert_eq!(age(next(NOW), NOW), 1, "rounded up");
+        assert_eq!(age(NOW, Timestamp::MIN), UNKNOWN_AGE);
+    }
+
+    proptest! {
+        /// Whatever is known there is known here, and nothing is told younger or where it is not.
+        #[test]
+        fn nothing_is_told_younger_than_true(
+            reads in prop::collection::vec((0..4000_u64, 0..900_u64, 1..5000_u64), 0..30),
+            unverified in prop::collection::vec((0..4000_u64, 0..90_000_u64), 0..30),
+        ) {
+            let mut coverage = Coverage::default();
+            for (seq, (from, length, age)) in reads.into_iter().enumerate() {
+                let to = back(from.saturating_sub(length));
+                coverage.insert(window(back(from), to, age, seq as u64));
+            }
+            let unverified: Vec<_> = unverified
+                .into_iter()
+                .map(|(start, age)| (Some(back(start)), back(age)))
+                .collect();
+            let told = coverage.told(&unverified, NOW);
+            let mut there = Coverage::default();
+            there.take_over(&told, Verified { at: NOW, seq: 1000 });
+            for start in 0..4000 {
+                let start = Some(back(start));
+                let here = coverage.known(start).map(|verified| verified.at);
+                let said = there.known(start).map(|verified| verified.at);
+                prop_assert_eq!(here.is_some(), said.is_some());
+                prop_assert!(said <= here);
+                let seen = unverified.iter().filter(|(at, _)| *at == start);
+                for (_, seen) in seen {
+                    prop_assert!(said.is_none_or(|said| said <= *seen));
+                }
+            }
+        }
+    }
+}

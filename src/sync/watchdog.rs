@@ -1,0 +1,293 @@
+//! Runs the engine, and makes a new one where it panics or stands still.
+//!
+//! Nobody who holds the engine's [`Handle`](super::Handle) notices more than a pause: readers have
+//! connections of their own, and what waits for the engine waits for the next one.
+
+use std::error::Error;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::backoff::Backoff;
+use super::engine::Engine;
+use super::handle::{Clock, Post};
+use super::settings::{Settings, SyncError};
+use super::status::{LastError, UpstreamState};
+use super::stuck::Stall;
+use crate::upstream::CallSource;
+
+/// An engine looks around once a minute at least, whatever it waits for.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Between two looks. What stops the whole process is one look late, and no standstill.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// An engine that ran for so long has recovered.
+const RECOVERED: Duration = Duration::from_secs(60);
+
+/// One that is told to end may take so long for its last write.
+const LAST_WRITE: Duration = Duration::from_secs(60);
+
+/// One that is aborted may; a transaction ends in its own time, and until then the file is locked.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+
+/// A restart for want of progress is followed by another after this long.
+const PROGRESS_REST: Duration = Duration::from_secs(3600);
+
+/// The file of an engine that has just ended may be locked for a moment: that is not told.
+const QUIET_TRIES: u32 = 4;
+
+/// What is watched: an engine, ready to run.
+pub trait Work: Send + 'static {
+    fn run(
+        self,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = Result<(), SyncError>> + Send + 'static;
+}
+
+impl<S: CallSource> Work for Engine<S> {
+    fn run(
+        self,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = Result<(), SyncError>> + Send + 'static {
+        Engine::run(self, cancel)
+    }
+}
+
+/// Why there has to be a new engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Panicked,
+    StoodStill,
+    NoProgress,
+}
+
+enum End {
+    Own(Result<(), SyncError>),
+    Restart(Cause),
+}
+
+pub struct Watchdog {
+    post: Post,
+    clock: Clock,
+    patience: Duration,
+    /// Failures since the last engine that ran well.
+    backoff: Backoff,
+    /// What the log says of them.
+    told: Option<Cause>,
+    /// New engines since the process started.
+    restarts: u64,
+    /// The last stall that was told.
+    stall: Option<Stall>,
+    restarted_for_stall: Option<Instant>,
+}
+
+impl Watchdog {
+    /// `timeout` is the longest a request takes.
+    pub fn new(post: Post, clock: Clock, settings: &Settings, timeout: Duration) -> Watchdog {
+        Watchdog {
+            post,
+            clock,
+            patience: SHORTEST_PATIENCE
+                .max(settings.poll_interval * 10)
+                .max(timeout * 4),
+            backoff: Backoff::new(settings.seed),
+            told: None,
+            restarts: 0,
+            stall: None,
+            restarted_for_stall: None,
+        }
+    }
+
+    /// Runs `first`, and after it what `make` makes, until `cancel` or until one ends by itself.
+    /// `make` may block; it is tried until it makes something.
+    ///
+    /// # Errors
+    /// The engine's own: the file is refused for the key.
+    pub async fn watch<W, M, E>(
+        mut self,
+        first: W,
+        make: M,
+        cancel: CancellationToken,
+    ) -> Result<(), SyncError>
+    where
+        W: Work,
+        M: Fn() -> Result<W, E> + Send + Sync + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let make = Arc::new(make);
+        let mut work = first;
+        loop {
+            match self.mind(work, &cancel).await {
+                End::Own(result) => return result,
+                End::Restart(cause) => self.tell(cause),
+            }
+            tokio::select! {
+                made = self.another(&make) => work = made,
+                () = cancel.cancelled() => return Ok(()),
+            }
+            self.restarts += 1;
+        }
+    }
+
+    async fn mind<W: Work>(&mut self, work: W, cancel: &CancellationToken) -> End {
+        let stop = cancel.child_token();
+        let begun = Instant::now();
+        let mut stalls = self.post.stalls.subscribe();
+        self.post.beat.send_replace(begun);
+        let mut beat = begun;
+        let mut still = Duration::ZERO;
+        let mut looks = interval_at(begun + LOOK, LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut task = tokio::spawn(work.run(stop.clone()));
+        loop {
+            tokio::select! {
+                ended = &mut task => return end(ended),
+                () = cancel.cancelled() => {
+                    return match timeout(LAST_WRITE, &mut task).await {
+                        Ok(ended) => end(ended),
+                        Err(_) => {
+                            error!("the sync does not end; it is left as it is");
+                            End::Own(Ok(()))
+                        }
+                    };
+                }
+                Ok(()) = stalls.changed() => {
+                    let stall = stalls.borrow_and_update().clone();
+                    if self.is_too_long(stall) {
+                        stop.cancel();
+                        if timeout(LAST_WRITE, &mut task).await.is_err() {
+                            abort(task).await;
+                        }
+                        return End::Restart(Cause::NoProgress);
+                    }
+                }
+                _ = looks.tick() => {
+                    let last = std::mem::replace(&mut beat, *self.post.beat.borrow());
+                    still = if beat == last { still + LOOK } else { Duration::ZERO };
+                    if still >= self.patience {
+                        abort(task).await;
+                        return End::Restart(Cause::StoodStill);
+                    }
+                    if still.is_zero() && begun.elapsed() >= RECOVERED {
+                        self.recovered();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells of a stall once, and of its end. Returns whether a new engine is to try.
+    fn is_too_long(&mut self, stall: Option<Stall>) -> bool {
+        let Some(stall) = stall else {
+            if let Some(stall) = self.stall.take() {
+                let failures = stall.failures;
+                info!(
+                    failures,
+                    task = stall.task.name(),
+                    "there is progress again"
+                );
+            }
+            return false;
+        };
+        let known = |told: &Stall| (&told.task, told.error) == (&stall.task, stall.error);
+        if !self.stall.as_ref().is_some_and(known) {
+            let error = stall.error.message();
+            warn!(
+                error,
+                failures = stall.failures,
+                "no progress: {}",
+                stall.task.name()
+            );
+        }
+        self.stall = Some(stall);
+        let rested = |at: Instant| at.elapsed() >= PROGRESS_REST;
+        let due = self.restarted_for_stall.is_none_or(rested);
+        if due {
+            self.restarted_for_stall = Some(Instant::now());
+        }
+        due
+    }
+
+    fn recovered(&mut self) {
+        let failures = self.backoff.succeeded();
+        self.told = None;
+        if failures > 0 {
+            info!(failures, restarts = self.restarts, "the sync runs again");
+        }
+    }
+
+    /// In the log where it is news, and in the status, which the next engine keeps.
+    fn tell(&mut self, cause: Cause) {
+        let restarts = self.restarts;
+        if self.told != Some(cause) {
+            match cause {
+                Cause::Panicked => error!(restarts, "the sync panicked, and is restarted"),
+                Cause::StoodStill => error!(
+                    restarts,
+                    seconds = self.patience.as_secs(),
+                    "the sync stood still, and is restarted"
+                ),
+                Cause::NoProgress => info!(restarts, "the sync is restarted"),
+            }
+            self.told = Some(cause);
+        }
+        if cause == Cause::NoProgress {
+            return;
+        }
+        let at = (self.clock)();
+        self.post.status.send_modify(|status| {
+            status.state = UpstreamState::Offline;
+            status.consecutive_errors = status.consecutive_errors.saturating_add(1);
+            status.freshness_bound = None;
+            status.next_attempt_at = None;
+            status.last_error = Some(LastError::restarted(cause == Cause::Panicked, at));
+        });
+    }
+
+    /// The next engine, after a pause, however often it has to be tried.
+    async fn another<W, M, E>(&mut self, make: &Arc<M>) -> W
+    where
+        W: Work,
+        M: Fn() -> Result<W, E> + Send + Sync + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let mut tries = 0;
+        loop {
+            tokio::time::sleep(self.backoff.failed()).await;
+            let make = Arc::clone(make);
+            let made = tokio::task::spawn_blocking(move || make().map_err(Into::into));
+            let failed = match made.await {
+                Ok(Ok(work)) => return work,
+                Ok(Err(failed)) => failed,
+                Err(panicked) => panicked.into(),
+            };
+            tries += 1;
+            if tries == QUIET_TRIES {
+                error!(
+                    error = &*failed as &dyn Error,
+                    "the sync can't be restarted yet"
+                );
+            }
+        }
+    }
+}
+
+fn end(ended: Result<Result<(), SyncError>, JoinError>) -> End {
+    match ended {
+        Ok(result) => End::Own(result),
+        // Its message may quote a call.
+        Err(_) => End::Restart(Cause::Panicked),
+    }
+}
+
+async fn abort(mut task: JoinHandle<Result<(), SyncError>>) {
+    task.abort();
+    // One that never yields can't be ended; it keeps its lock, and the next one waits for that.
+    let _ = timeout(LAST_BREATH, &mut task).await;
+}
