@@ -65,7 +65,7 @@ fn names_loopback(headers: &HeaderMap) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn digest(token: &[u8]) -> [u8; 32] {
+pub(super) fn digest(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 

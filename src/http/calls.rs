@@ -11,7 +11,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 
 use super::directives::Directives;
-use super::error::Failure;
+use super::error::{Failure, Invalid};
 use super::freshness::{EntityTag, Freshness, Origin};
 use super::params::{self, CallId};
 use super::worker::{Known, Worker};
@@ -33,10 +33,11 @@ pub fn id_key(text: &str) -> Result<CallKey, Failure> {
             name: format!("ID {id}"),
             freshness: None,
         }),
-        Err(problem) => Err(Failure::InvalidCallId {
+        Err(problem) => Err(Failure::Invalid(vec![Invalid {
+            place: ["path", "call_id"],
             problem,
             input: text.to_owned(),
-        }),
+        }])),
     }
 }
 
@@ -81,6 +82,7 @@ pub async fn get(
             }),
         },
         Fetched::NotFound => Err(absent(key, 0, asked)),
+        Fetched::NotFoundThen { age } => Err(absent(key, age, asked)),
         Fetched::Unavailable { retry_after } => match worker.look_up(key)? {
             Known::Call { call, age } => Ok(respond(headers, call, age, Origin::ReplicaOffline)),
             Known::Absent { age } => Err(absent(key, age, Origin::ReplicaOffline)),

@@ -2,6 +2,7 @@
 //!
 //! What went wrong inside the edge goes to the log; the client learns that it is a 500, no more.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use actix_web::HttpResponse;
@@ -27,11 +28,9 @@ pub enum Failure {
     MethodNotAllowed { allow: &'static str },
     #[error("This part of the Burki API is not served by this edge yet; ask the upstream for it")]
     NotServed,
-    #[error("{}", problem.message())]
-    InvalidCallId {
-        problem: InvalidInteger,
-        input: String,
-    },
+    /// Of at least one parameter.
+    #[error("Unprocessable Content")]
+    Invalid(Vec<Invalid>),
     #[error("Call with {name} not found in your organization")]
     NoSuchCall {
         /// `ID 5` or `SID CA1`.
@@ -51,19 +50,42 @@ pub enum Failure {
         /// In seconds.
         retry_after: u64,
     },
+    #[error("This edge is busy with other long reads; try again")]
+    Busy {
+        /// In seconds.
+        retry_after: u64,
+    },
     #[error("Internal Server Error")]
     Store(#[from] StoreError),
     #[error("Internal Server Error")]
     Panicked,
 }
 
-/// Entries of the upstream's 422, as the hosted version writes them (without `url`).
+/// A parameter that can't be read.
+#[derive(Debug)]
+pub struct Invalid {
+    /// `["path", "call_id"]`
+    pub place: [&'static str; 2],
+    pub problem: InvalidInteger,
+    pub input: String,
+}
+
+/// An entry of the upstream's 422, as the hosted version writes it (without `url`).
 #[derive(Serialize)]
-struct Invalid<'a> {
+struct Entry<'a> {
     r#type: &'static str,
     loc: [&'static str; 2],
-    msg: &'static str,
+    msg: Cow<'static, str>,
     input: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ctx: Option<Bound>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Bound {
+    Ge(i64),
+    Le(i64),
 }
 
 #[derive(Serialize)]
@@ -71,22 +93,36 @@ struct Detail<T> {
     detail: T,
 }
 
-impl InvalidInteger {
-    fn kind(self) -> &'static str {
-        match self {
-            InvalidInteger::Malformed => "int_parsing",
-            InvalidInteger::TooLong => "int_parsing_size",
-        }
-    }
-
-    fn message(self) -> &'static str {
-        match self {
-            InvalidInteger::Malformed => {
-                "Input should be a valid integer, unable to parse string as an integer"
-            }
-            InvalidInteger::TooLong => {
-                "Unable to parse input string as an integer, exceeded maximum size"
-            }
+impl Invalid {
+    fn entry(&self) -> Entry<'_> {
+        let (kind, msg, ctx): (_, Cow<'static, str>, _) = match self.problem {
+            InvalidInteger::Malformed => (
+                "int_parsing",
+                "Input should be a valid integer, unable to parse string as an integer".into(),
+                None,
+            ),
+            InvalidInteger::TooLong => (
+                "int_parsing_size",
+                "Unable to parse input string as an integer, exceeded maximum size".into(),
+                None,
+            ),
+            InvalidInteger::Below(least) => (
+                "greater_than_equal",
+                format!("Input should be greater than or equal to {least}").into(),
+                Some(Bound::Ge(least)),
+            ),
+            InvalidInteger::Above(most) => (
+                "less_than_equal",
+                format!("Input should be less than or equal to {most}").into(),
+                Some(Bound::Le(most)),
+            ),
+        };
+        Entry {
+            r#type: kind,
+            loc: self.place,
+            msg,
+            input: &self.input,
+            ctx,
         }
     }
 }
@@ -98,9 +134,9 @@ impl Failure {
             Failure::UnknownPath | Failure::NoSuchCall { .. } => StatusCode::NOT_FOUND,
             Failure::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Failure::NotServed => StatusCode::NOT_IMPLEMENTED,
-            Failure::InvalidCallId { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Failure::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Failure::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
-            Failure::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Failure::Unavailable { .. } | Failure::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Failure::Store(_) | Failure::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -110,7 +146,7 @@ impl Failure {
         match self {
             Failure::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Failure::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
-            Failure::Unavailable { retry_after } => {
+            Failure::Unavailable { retry_after } | Failure::Busy { retry_after } => {
                 Some((RETRY_AFTER, HeaderValue::from(*retry_after)))
             }
             _ => None,
@@ -119,13 +155,8 @@ impl Failure {
 
     fn body(&self) -> String {
         match self {
-            Failure::InvalidCallId { problem, input } => json(&Detail {
-                detail: [Invalid {
-                    r#type: problem.kind(),
-                    loc: ["path", "call_id"],
-                    msg: problem.message(),
-                    input,
-                }],
+            Failure::Invalid(problems) => json(&Detail {
+                detail: problems.iter().map(Invalid::entry).collect::<Vec<_>>(),
             }),
             other => json(&Detail {
                 detail: other.to_string(),
@@ -184,10 +215,11 @@ mod tests {
     #[test]
     fn an_error_repeats_the_clients_text_escaped_as_the_upstream_escapes_it() {
         let input = "\"\\\u{1}\n\u{7f}é\u{2028}".to_owned();
-        let failure = Failure::InvalidCallId {
+        let failure = Failure::Invalid(vec![Invalid {
+            place: ["path", "call_id"],
             problem: InvalidInteger::TooLong,
             input,
-        };
+        }]);
         assert_eq!(
             body(failure),
             "{\"detail\":[{\"type\":\"int_parsing_size\",\"loc\":[\"path\",\"call_id\"],\"msg\":\

@@ -22,7 +22,8 @@ pub fn alive() -> HttpResponse {
     answer(StatusCode::OK, "alive", None)
 }
 
-/// Whether it has what it needs to answer: the file, and in it all of the configured history.
+/// Whether it has what it needs to answer: the file, and in it all of the configured history, or
+/// as much of it as the upstream can send.
 pub fn ready(worker: &Worker) -> HttpResponse {
     let reason = match worker.reader().call(&CallKey::Id(0)) {
         Err(error) => {
@@ -32,7 +33,7 @@ pub fn ready(worker: &Worker) -> HttpResponse {
             );
             Some("the replica's file can't be read; the log says why")
         }
-        Ok(_) if !worker.is_complete() => {
+        Ok(_) if !worker.has_read_all() => {
             Some("not all calls within sync.history were read from the upstream yet")
         }
         Ok(_) => None,

@@ -4,20 +4,25 @@
 //! ```text
 //!  request ─► target (path) ─► auth ─► method ─► calls ─► worker: Reader, Coverage ─► freshness
 //!                                        │         └── miss, no-cache ─► sync::Handle
-//!                                        └─► status, health            any failure ─► error
+//!                                        ├─► changes ─► scans          any failure ─► error
+//!                                        └─► status, health, webhooks (hints ─► sync::Handle)
 //! ```
 //! A worker thread owns a [`Reader`](crate::store::Reader) and answers from it without handing
-//! work to another thread. The upstream is reached through the engine's handle alone.
+//! work to another thread; only what reads many rows runs elsewhere. The upstream is reached
+//! through the engine's handle alone.
 
 mod auth;
 mod calls;
+mod changes;
 mod directives;
 mod error;
 mod freshness;
 mod health;
 mod params;
+mod scans;
 mod status;
 mod target;
+mod webhooks;
 mod worker;
 
 use std::future::ready;
@@ -27,7 +32,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{ServiceRequest, ServiceResponse, fn_factory, fn_service};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse, fn_factory, fn_service};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::ServiceConfig;
@@ -39,7 +44,9 @@ use crate::sync::{Clock, Handle};
 
 pub use auth::Auth;
 use error::Failure;
+pub use scans::Scans;
 use target::Target;
+pub use webhooks::Webhooks;
 use worker::Worker;
 
 /// What all workers of a server share.
@@ -49,6 +56,9 @@ pub struct Shared {
     pub handle: Handle,
     pub clock: Clock,
     pub auth: Auth,
+    pub webhooks: Webhooks,
+    /// Of the same file.
+    pub scans: Scans,
     /// Of the upstream, as the status shows it.
     pub base_url: String,
     /// How far back the replica is to reach before it counts as ready; `None` is all the way.
@@ -73,9 +83,9 @@ pub fn routes(shared: Arc<Shared>) -> impl FnOnce(&mut ServiceConfig) {
 }
 
 async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceResponse, Error> {
-    let (request, _) = request.into_parts();
+    let (request, payload) = request.into_parts();
     // A panic unwinds past reads only: nothing is left half done.
-    let answer = AssertUnwindSafe(answer(&worker, &request)).catch_unwind();
+    let answer = AssertUnwindSafe(answer(&worker, &request, payload)).catch_unwind();
     let response = match answer.await {
         Ok(Ok(response)) => response,
         Ok(Err(failure)) => failure.into_response(),
@@ -84,10 +94,20 @@ async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceRes
     Ok(ServiceResponse::new(request, response))
 }
 
-async fn answer(worker: &Worker, request: &HttpRequest) -> Result<HttpResponse, Failure> {
+async fn answer(
+    worker: &Worker,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
     let path = target::decode(request.uri().path());
     let target = Target::of(&path);
     let headers = request.headers();
+    if let Target::Webhook(secret) = target
+        && !worker.shared().webhooks.open_to(secret)
+    {
+        // Nobody learns whether there is a target, nor of what it would ask.
+        return Err(Failure::UnknownPath);
+    }
     if !target.is_public() && !worker.shared().auth.permits(headers) {
         return Err(Failure::Unauthorized);
     }
@@ -97,6 +117,13 @@ async fn answer(worker: &Worker, request: &HttpRequest) -> Result<HttpResponse, 
         Target::CallBySid(sid) => calls::get(worker, headers, &calls::sid_key(sid)?).await,
         Target::Status => status::get(worker),
         Target::Sync => Ok(status::sync(worker)),
+        Target::ReleaseHolds => Ok(status::release_holds(worker)),
+        // Boxed, so that what these two need while they wait is no part of every other request.
+        Target::Changes => {
+            let query = request.uri().query().unwrap_or_default();
+            Box::pin(changes::get(worker, query)).await
+        }
+        Target::Webhook(_) => Ok(Box::pin(webhooks::receive(worker, payload)).await),
         Target::Health => Ok(health::alive()),
         Target::Readiness => Ok(health::ready(worker)),
         Target::NotServed => Err(Failure::NotServed),
@@ -123,7 +150,12 @@ fn json_response(status: StatusCode, body: String) -> HttpResponse {
 
 /// An answer about the edge itself: true now, not later.
 fn own_response(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    let mut response = json_response(status, json(body));
+    own_text(status, json(body))
+}
+
+/// The same of a text that is JSON already.
+fn own_text(status: StatusCode, body: String) -> HttpResponse {
+    let mut response = json_response(status, body);
     response
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,4 +1,4 @@
-//! Path parameters, read as leniently as the upstream reads them.
+//! Parameters of paths and queries, read as leniently as the upstream reads them.
 //!
 //! The upstream validates with pydantic 2.11. Its rules for an integer in a text are kept here,
 //! quirks included: white space around it, one sign, leading zeros, single underscores between
@@ -19,6 +19,10 @@ pub enum InvalidInteger {
     Malformed,
     /// More characters than Python converts.
     TooLong,
+    /// Less than this.
+    Below(i64),
+    /// More than this.
+    Above(i64),
 }
 
 /// The longest integer that Python converts from text, sign included.
@@ -31,6 +35,23 @@ pub fn call_id(text: &str) -> Result<CallId, InvalidInteger> {
             .and_then(|text| plain(&text).ok())
             .ok_or(InvalidInteger::Malformed),
         read => read,
+    }
+}
+
+/// Reads an integer of a query, from `least`, which is not negative, to `most`.
+pub fn within(text: &str, least: i64, most: i64) -> Result<i64, InvalidInteger> {
+    let number = match call_id(text)? {
+        CallId::Possible(number) => number,
+        CallId::Impossible(digits) if digits.starts_with('-') => {
+            return Err(InvalidInteger::Below(least));
+        }
+        CallId::Impossible(digits) if digits == "0" => 0,
+        CallId::Impossible(_) => return Err(InvalidInteger::Above(most)),
+    };
+    match number {
+        _ if number < least => Err(InvalidInteger::Below(least)),
+        _ if number > most => Err(InvalidInteger::Above(most)),
+        _ => Ok(number),
     }
 }
 
@@ -188,6 +209,23 @@ mod tests {
         text: &str,
     ) {
         assert_eq!(call_id(text), Err(InvalidInteger::Malformed), "{text:?}");
+    }
+
+    #[rstest]
+    #[case("0", Ok(0))]
+    #[case("-0", Ok(0))]
+    #[case("+10.0", Ok(10))]
+    #[case("-1", Err(InvalidInteger::Below(0)))]
+    #[case("-99999999999999999999", Err(InvalidInteger::Below(0)))]
+    #[case("11", Err(InvalidInteger::Above(10)))]
+    #[case("99999999999999999999", Err(InvalidInteger::Above(10)))]
+    #[case("1.5", Err(InvalidInteger::Malformed))]
+    #[case("", Err(InvalidInteger::Malformed))]
+    fn a_number_with_bounds_is_told_which_it_breaks(
+        #[case] text: &str,
+        #[case] read: Result<i64, InvalidInteger>,
+    ) {
+        assert_eq!(within(text, 0, 10), read, "{text:?}");
     }
 
     #[test]

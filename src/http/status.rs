@@ -1,9 +1,11 @@
-//! `/edge/status` and `/edge/sync`: what the edge is doing, and the order to do it now.
+//! `/edge/status`, `/edge/sync` and `/edge/holds/release`: what the edge is doing, and the orders
+//! to do it now, and to do it all the same.
 //!
 //! The figures come from memory, from the rollups and from the file's metadata, never from a scan
 //! of the calls.
 
 use std::path::Path;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -38,11 +40,11 @@ struct UpstreamReport<'a> {
 #[derive(Serialize)]
 struct ReplicaReport {
     calls: u64,
-    /// Calls known to be deleted. None is ever taken for deleted in this version.
+    /// Calls that were held and are proven to be deleted.
     tombstones: u64,
     /// Calls that the upstream once said it does not have; still served.
     suspects: u64,
-    /// Calls that the upstream fails to send. None is ever stepped over in this version.
+    /// Calls that the upstream counts but fails to send.
     unreadable: u64,
     coverage: CoverageReport,
     newest_call_at: Option<Timestamp>,
@@ -77,8 +79,7 @@ struct SyncReport {
     progress: f64,
     requests_last_hour: u32,
     budget_per_minute: u32,
-    /// No change at the upstream stays unseen for longer, in seconds. Null in this version: what
-    /// lies below the head is not compared again once its calls have ended, so nothing bounds it.
+    /// No change at the upstream stays unseen for longer, in seconds. Null while nothing bounds it.
     freshness_bound_s: Option<u64>,
 }
 
@@ -115,9 +116,9 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
         },
         replica: ReplicaReport {
             calls: totals.calls,
-            tombstones: 0,
+            tombstones: totals.tombstones,
             suspects: totals.suspects,
-            unreadable: 0,
+            unreadable: status.unreadable,
             oldest_verified_at: coverage.verified,
             coverage,
             newest_call_at: totals.newest_call_at,
@@ -129,7 +130,7 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
             progress: status.progress,
             requests_last_hour: status.requests_last_hour,
             budget_per_minute: shared.budget_per_minute,
-            freshness_bound_s: None,
+            freshness_bound_s: status.freshness_bound.map(whole_seconds),
         },
     };
     Ok(super::own_response(StatusCode::OK, &report))
@@ -137,13 +138,30 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
 
 /// Answers `POST /edge/sync`: the order is given, its outcome shows in the status.
 pub fn sync(worker: &Worker) -> HttpResponse {
+    worker.shared().handle.sync_now();
+    obeyed(StatusCode::ACCEPTED, "sync requested")
+}
+
+/// Answers `POST /edge/holds/release`: the same, of the deletions that are held.
+pub fn release_holds(worker: &Worker) -> HttpResponse {
+    if worker.status().phase != Phase::Held {
+        return obeyed(StatusCode::OK, "nothing is held");
+    }
+    worker.shared().handle.release_holds();
+    obeyed(StatusCode::ACCEPTED, "release requested")
+}
+
+fn obeyed(code: StatusCode, status: &'static str) -> HttpResponse {
     #[derive(Serialize)]
-    struct Accepted {
+    struct Obeyed {
         status: &'static str,
     }
-    worker.shared().handle.sync_now();
-    let status = "sync requested";
-    super::own_response(StatusCode::ACCEPTED, &Accepted { status })
+    super::own_response(code, &Obeyed { status })
+}
+
+/// Rounded up: a bound that is told must hold.
+pub fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 /// SQLite's write-ahead log of a file.
@@ -178,6 +196,13 @@ mod tests {
             rows: 0,
             open_ended: false,
         }
+    }
+
+    #[test]
+    fn a_bound_is_told_in_seconds_that_are_not_too_few() {
+        assert_eq!(whole_seconds(Duration::ZERO), 0);
+        assert_eq!(whole_seconds(Duration::from_secs(30)), 30);
+        assert_eq!(whole_seconds(Duration::from_nanos(30_000_000_001)), 31);
     }
 
     #[test]

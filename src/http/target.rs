@@ -19,6 +19,12 @@ pub enum Target<'p> {
     Status,
     /// `/edge/sync`
     Sync,
+    /// `/edge/holds/release`
+    ReleaseHolds,
+    /// `/edge/changes`
+    Changes,
+    /// `/edge/webhooks/{secret}`; the secret may be wrong.
+    Webhook(&'p str),
     /// `/healthz`
     Health,
     /// `/readyz`
@@ -41,10 +47,15 @@ impl<'p> Target<'p> {
         match path {
             "/edge/status" => Target::Status,
             "/edge/sync" => Target::Sync,
+            "/edge/holds/release" => Target::ReleaseHolds,
+            "/edge/changes" => Target::Changes,
             "/healthz" => Target::Health,
             "/readyz" => Target::Readiness,
             "/api/v1/users/me" | "/calls/initiate" => Target::NotServed,
-            _ => Target::Unknown,
+            _ => match path.strip_prefix("/edge/webhooks/") {
+                Some(secret) if !secret.contains('/') => Target::Webhook(secret),
+                _ => Target::Unknown,
+            },
         }
     }
 
@@ -83,14 +94,18 @@ impl<'p> Target<'p> {
     pub fn allow(self) -> Option<&'static str> {
         match self {
             Target::NotServed | Target::Unknown => None,
-            Target::Sync => Some("POST"),
+            Target::Sync | Target::ReleaseHolds | Target::Webhook(_) => Some("POST"),
             _ => Some("GET, HEAD"),
         }
     }
 
-    /// Whether it is answered without a token. Both tell no more than that a server is there.
+    /// Whether it is answered without a token. The first two tell no more than that a server is
+    /// there; the last has a secret of its own.
     pub fn is_public(self) -> bool {
-        matches!(self, Target::Health | Target::Readiness)
+        matches!(
+            self,
+            Target::Health | Target::Readiness | Target::Webhook(_)
+        )
     }
 }
 
@@ -129,6 +144,9 @@ mod tests {
     #[case("/api/v1/calls/sid/%C3%A9%FF%zz", Target::CallBySid("é\u{fffd}%zz"))]
     #[case("/edge/status/", Target::Status)]
     #[case("/edge/sync", Target::Sync)]
+    #[case("/edge/holds/release/", Target::ReleaseHolds)]
+    #[case("/edge/changes", Target::Changes)]
+    #[case("/edge/webhooks/a%7Eb/", Target::Webhook("a~b"))]
     #[case("/healthz", Target::Health)]
     #[case("/readyz", Target::Readiness)]
     fn a_path_is_decoded_once_and_a_slash_at_its_end_ignored(
@@ -181,7 +199,12 @@ mod tests {
             "/api/v1/calls/5/recording//play",
             "//api/v1/calls/5",
             "/API/v1/calls/5",
-            "/edge"
+            "/edge",
+            "/edge/holds",
+            "/edge/webhooks",
+            "/edge/webhooks/",
+            "/edge/webhooks/a/b",
+            "/edge/webhooks/a%2Fb"
         )]
         path: &str,
     ) {

@@ -1,6 +1,7 @@
 //! What each worker thread of the server has to itself, and what it can say of a call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -8,7 +9,7 @@ use super::Shared;
 use super::freshness::Origin;
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Held, Reader, StoreError};
-use crate::sync::{SyncStatus, UpstreamState};
+use crate::sync::{Phase, SyncStatus, UpstreamState};
 
 /// A worker's own view: its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
@@ -17,19 +18,37 @@ pub struct Worker {
     status: watch::Receiver<SyncStatus>,
 }
 
-/// What the replica knows of a call. Ages are whole seconds since it was last verified.
+/// What the replica knows of a call. Ages are whole seconds since it was last verified,
+/// [`UNKNOWN_AGE`] at most.
 #[derive(Debug)]
 pub enum Known {
     Call {
         call: Held,
         age: u64,
     },
-    /// There is none: all of the upstream's calls were read, and it was not among them.
+    /// There is none: it was found deleted, or all of the upstream's calls were read, and it was
+    /// not among them.
     Absent {
         age: u64,
     },
     /// Neither the one nor the other.
     Nothing,
+}
+
+/// The age of what was never verified in a past that our clock knows of, and of all that is older
+/// (RFC 9111, section 1.2.2).
+const UNKNOWN_AGE: u64 = 1 << 31;
+
+/// Our clock may be set back by so much, as time servers do it, before an instant counts as one
+/// that it has not reached.
+const SET_BACK: Duration = Duration::from_secs(1);
+
+/// Whole seconds from the latest of some instants that is not ahead of `now`. An instant that is
+/// ahead was told by a clock that was wrong, and says nothing.
+fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
+    let past = verified.into_iter().filter(|at| *at <= now + SET_BACK);
+    let age = past.max().map(|at| now.since(at).as_secs());
+    age.map_or(UNKNOWN_AGE, |age| age.min(UNKNOWN_AGE))
 }
 
 impl Worker {
@@ -72,25 +91,33 @@ impl Worker {
         // Before the row: the age told must not be younger than the text.
         let coverage = self.shared.handle.coverage();
         let held = self.reader.call(key)?;
-        let age = |verified: Timestamp| self.now().since(verified).as_secs();
+        let now = self.now();
         let Some(call) = held else {
-            let oldest = coverage
-                .oldest()
+            let deleted = self.reader.tombstone(key)?.map(|at| age(now, [at]));
+            // Of every window: it could have been in any.
+            let windows = coverage.windows().iter();
+            let missing = windows
+                .map(|window| age(now, [window.verified.at]))
+                .max()
                 .filter(|_| coverage.is_complete(Timestamp::MIN));
-            return Ok(oldest.map_or(Known::Nothing, |oldest| Known::Absent {
-                age: age(oldest.at),
-            }));
+            let known = deleted.into_iter().chain(missing).min();
+            return Ok(known.map_or(Known::Nothing, |age| Known::Absent { age }));
         };
         // No window's word holds for a suspect.
         let window = match call.suspect {
             true => None,
             false => coverage.known(call.started_at),
         };
-        let verified = window.map_or(call.seen_at, |window| window.at.max(call.seen_at));
+        let verified = window.map(|window| window.at).into_iter();
         Ok(Known::Call {
-            age: age(verified),
+            age: age(now, verified.chain([call.seen_at])),
             call,
         })
+    }
+
+    /// Whether all of the configured history was read that the upstream can send.
+    pub fn has_read_all(&self) -> bool {
+        self.is_complete() || self.status().phase == Phase::Live
     }
 
     /// Whether all of the configured history was read.
@@ -100,5 +127,30 @@ impl Worker {
             None => Timestamp::MIN,
         };
         self.shared.handle.coverage().is_complete(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn an_age_is_since_the_latest_instant_that_the_clock_has_reached() {
+        let now = at(100);
+        assert_eq!(age(now, [at(40), at(60)]), 40);
+        assert_eq!(age(now, [at(40), at(102)]), 60);
+        assert_eq!(age(now, [at(101)]), 0, "the clock was put right a little");
+    }
+
+    #[test]
+    fn an_age_that_nobody_can_know_is_the_largest_there_is() {
+        assert_eq!(age(at(100), [at(102)]), UNKNOWN_AGE);
+        assert_eq!(age(at(100), [Timestamp::MAX, at(3600)]), UNKNOWN_AGE);
+        assert_eq!(age(at(100), [Timestamp::MIN]), UNKNOWN_AGE);
+        assert_eq!(age(at(100), []), UNKNOWN_AGE);
     }
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
-use burki_edge::http::{Auth, Shared, routes};
+use burki_edge::http::{Auth, Scans, Shared, Webhooks, routes};
 use burki_edge::model::{Call, CallKey, Timestamp};
 use burki_edge::store::Writer;
 use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncStatus};
 use burki_edge::upstream::{
-    Answer, CallSource, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError,
+    Answer, CallSource, DateForm, ErrorKind, HttpSource, ListQuery, PAGE_LIMIT, Page, Reply,
+    Request, UpstreamError,
 };
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 pub const KEY: &str = "burki_0123456789abcdefghijklmnopqrstuv";
 pub const TOKEN: &str = "a named token";
+pub const SECRET: &str = "0123456789abcdef~hook";
 pub const BASE_URL: &str = "https://upstream.test";
 
 /// Far more than anything here takes.
@@ -37,6 +39,7 @@ struct World {
     calls: Vec<Call>,
     fails: Option<ErrorKind>,
     points: Vec<CallKey>,
+    requests: usize,
 }
 
 impl Upstream {
@@ -71,11 +74,17 @@ impl Upstream {
     pub fn asked(&self) -> Vec<CallKey> {
         std::mem::take(&mut self.0.lock().unwrap().points)
     }
+
+    /// How many requests of any kind it got.
+    pub fn requests(&self) -> usize {
+        self.0.lock().unwrap().requests
+    }
 }
 
 impl CallSource for Upstream {
-    async fn fetch(&self, request: &Request) -> Result<Reply, UpstreamError> {
+    async fn fetch(&self, request: &Request, _: DateForm) -> Result<Reply, UpstreamError> {
         let mut world = self.0.lock().unwrap();
+        world.requests += 1;
         if let Request::Call(key) = request {
             world.points.push(key.clone());
         }
@@ -94,10 +103,12 @@ impl CallSource for Upstream {
                 let found = world.calls.iter().find(asked).cloned();
                 found.map_or(Answer::NotFound, |call| Answer::Call(Box::new(call)))
             }
+            Request::Changes { .. } => Answer::NoFeed,
         };
         Ok(Reply {
             answer,
             retry_after: None,
+            age: Duration::ZERO,
         })
     }
 }
@@ -121,6 +132,15 @@ impl World {
     }
 }
 
+/// What an edge starts with.
+#[derive(Default)]
+pub struct Beginning {
+    /// How far back its engine reads.
+    pub history: Option<Duration>,
+    /// What is done to its file before.
+    pub sql: &'static str,
+}
+
 /// A running edge. Its clock stands until it is moved.
 pub struct Edge {
     pub upstream: Upstream,
@@ -141,8 +161,36 @@ impl Edge {
     }
 
     pub fn start(upstream: Upstream, adjust: impl FnOnce(&mut Shared)) -> Edge {
+        Edge::start_from(upstream, Beginning::default(), adjust)
+    }
+
+    pub fn start_from(
+        upstream: Upstream,
+        beginning: Beginning,
+        adjust: impl FnOnce(&mut Shared),
+    ) -> Edge {
+        Edge::asking(upstream.clone(), upstream, beginning, adjust)
+    }
+
+    /// An edge that has this one as its upstream.
+    pub fn start_behind(&self) -> Edge {
+        let url = format!("http://{}", self.address).parse().unwrap();
+        let source = HttpSource::new(&url, KEY, DEADLINE).unwrap();
+        Edge::asking(source, self.upstream.clone(), Beginning::default(), |_| {})
+    }
+
+    fn asking(
+        source: impl CallSource,
+        upstream: Upstream,
+        beginning: Beginning,
+        adjust: impl FnOnce(&mut Shared),
+    ) -> Edge {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("replica.db");
+        drop(Writer::open(&path, BASE_URL).unwrap());
+        let file = rusqlite::Connection::open(&path).unwrap();
+        file.execute_batch(beginning.sql).unwrap();
+        drop(file);
         let writer = Writer::open(&path, BASE_URL).unwrap();
         let start = Timestamp::parse("2026-11-22T10:00:00Z").unwrap();
         let now = Arc::new(AtomicI64::new(start.as_micros()));
@@ -152,16 +200,20 @@ impl Edge {
         };
         let settings = Settings {
             poll_interval: Duration::from_secs(3600),
-            history: None,
+            reconcile_interval: Duration::from_secs(86_400),
+            page_limit: PAGE_LIMIT,
+            history: beginning.history,
             max_concurrency: 4,
             max_requests_per_minute: 100_000,
             seed: 1,
         };
-        let (engine, handle) = Engine::new(upstream.clone(), writer, settings, Arc::clone(&clock));
+        let (engine, handle) = Engine::new(source, writer, settings, Arc::clone(&clock));
         let cancel = CancellationToken::new();
         tokio::spawn(engine.run(cancel.clone()));
 
         let mut shared = Shared {
+            webhooks: Webhooks::new(Some(SECRET)),
+            scans: Scans::of(&path),
             store_path: path,
             handle: handle.clone(),
             clock,
@@ -201,6 +253,18 @@ impl Edge {
         waited.expect("in time").expect("the engine runs");
     }
 
+    /// Until the edge answers as wanted; looks again after each step of the engine.
+    pub async fn until_served(&self, as_wanted: impl Fn() -> bool) {
+        let mut status = self.handle.status();
+        let waiting = async {
+            while !as_wanted() {
+                status.changed().await.expect("the engine runs");
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, waiting).await;
+        waited.expect("in time");
+    }
+
     pub fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.now.load(Ordering::SeqCst))
     }
@@ -218,11 +282,27 @@ impl Edge {
             .await;
     }
 
+    /// The same until the newest page was taken in, not just something.
+    pub async fn read_head_after(&self, seconds: i64) {
+        self.pass(seconds);
+        let now = self.now();
+        self.handle.sync_now();
+        self.until_served(|| {
+            let coverage = self.handle.coverage();
+            coverage.head().is_some_and(|head| head.verified.at == now)
+        })
+        .await;
+    }
+
     /// Cuts the upstream off, and waits until the edge knows.
     pub async fn go_offline(&self, kind: ErrorKind) {
         self.upstream.fail(kind);
         self.handle.sync_now();
         self.until(|status| status.consecutive_errors > 0).await;
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub fn get(&self, path: &str) -> Received {
@@ -250,9 +330,26 @@ impl Edge {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         request.push_str("\r\n");
+        self.send_as_is(request.as_bytes())
+    }
+
+    /// Sends a body as the upstream's webhooks come: without a token.
+    pub fn post(&self, path: &str, body: &[u8]) -> Received {
+        let length = body.len();
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        )
+        .into_bytes();
+        request.extend_from_slice(body);
+        self.send_as_is(&request)
+    }
+
+    /// Sends these bytes, however complete, and reads until the edge ends the connection.
+    pub fn send_as_is(&self, request: &[u8]) -> Received {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         Received::read(&answer)

@@ -7,6 +7,10 @@
     reason = "a test may fail where it stands"
 )]
 
+mod changes;
+mod deleted;
 mod edge;
 mod serving;
 mod surface;
+mod tree;
+mod webhooks;

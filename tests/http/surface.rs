@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burki_edge::http::Auth;
 use burki_edge::sync::Phase;
@@ -9,7 +10,7 @@ use burki_edge::upstream::ErrorKind;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::edge::{Edge, KEY, TOKEN, Upstream};
+use super::edge::{Beginning, Edge, KEY, TOKEN, Upstream};
 
 const CAPTURES: &str = include_str!("../fixtures/captures.jsonl");
 
@@ -157,6 +158,8 @@ async fn other_methods_are_told_which_ones_there_are() {
         ("PUT", "/edge/status", "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
         ("GET", "/edge/sync", "POST"),
+        ("GET", "/edge/holds/release", "POST"),
+        ("POST", "/edge/changes", "GET, HEAD"),
     ] {
         let answer = edge.send(method, path, Some(&key), &[]);
         assert_eq!(answer.status, 405, "{method} {path}");
@@ -194,6 +197,9 @@ async fn nothing_but_health_is_told_without_a_valid_token() {
         ("GET", "/api/v1/calls"),
         ("GET", "/edge/status"),
         ("POST", "/edge/sync"),
+        ("POST", "/edge/holds/release"),
+        ("GET", "/edge/changes"),
+        ("GET", "/edge/webhooks"),
         ("GET", "/nope"),
         ("GET", "/healthz/x"),
     ] {
@@ -288,7 +294,7 @@ async fn the_status_tells_of_upstream_replica_and_sync() {
             "progress": 1.0,
             "requests_last_hour": requests,
             "budget_per_minute": 120,
-            "freshness_bound_s": null,
+            "freshness_bound_s": 93_601,
         },
     });
     assert_eq!(status, expected);
@@ -312,6 +318,64 @@ async fn an_order_to_sync_reads_the_head_now() {
     );
     edge.until(|status| status.last_success_at == Some(now))
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_held_nothing_is_released() {
+    let edge = Edge::synced(Upstream::holding(&[CALL])).await;
+    let key = format!("Bearer {KEY}");
+    let answer = edge.send("POST", "/edge/holds/release/", Some(&key), &[]);
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (200, r#"{"status":"nothing is held"}"#)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_that_are_held_are_shown_and_released() {
+    let upstream = Upstream::default();
+    for id in 1..=200 {
+        upstream.put(&format!(
+            r#"{{"id":{id},"call_sid":"CA{id}","status":"completed","started_at":"2026-11-20T09:00:00"}}"#,
+        ));
+    }
+    let edge = Edge::synced(upstream).await;
+    (1..=150).for_each(|id| edge.upstream.delete(id));
+    edge.sync_after(1).await;
+    edge.until(|status| status.phase == Phase::Held).await;
+    let status: Value = serde_json::from_str(&edge.get("/edge/status").body).unwrap();
+    assert_eq!(status["sync"]["phase"], "held");
+    assert_eq!(edge.get("/api/v1/calls/1").status, 200);
+
+    let key = format!("Bearer {KEY}");
+    let answer = edge.send("POST", "/edge/holds/release", Some(&key), &[]);
+    assert_eq!(
+        (answer.status, &*answer.body),
+        (202, r#"{"status":"release requested"}"#)
+    );
+    edge.until(|status| status.phase == Phase::Live).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_is_ready_too_when_it_follows_an_upstream_that_cannot_send_all() {
+    let upstream = Upstream::default();
+    for id in 0..1200 {
+        let (day, second) = (1 + id / 600 * 20, id % 60);
+        upstream.put(&format!(
+            r#"{{"id":{id},"call_sid":"CA{id}","status":"completed","started_at":"2026-11-{day:02}T09:{:02}:{second:02}"}}"#,
+            id % 600 / 60
+        ));
+    }
+    let day = Duration::from_secs(86_400);
+    let beginning = Beginning {
+        history: Some(day * 3),
+        ..Beginning::default()
+    };
+    let edge = Edge::start_from(upstream, beginning, |_| {});
+    edge.until(|status| status.phase == Phase::Live).await;
+    let status: Value = serde_json::from_str(&edge.get("/edge/status").body).unwrap();
+    assert_eq!(status["replica"]["coverage"]["complete"], false);
+    assert_eq!(edge.send("GET", "/readyz", None, &[]).status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

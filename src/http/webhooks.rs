@@ -1,0 +1,164 @@
+//! `/edge/webhooks/{secret}`: where the upstream's webhooks arrive.
+//!
+//! They are unsigned, sent once, and prove nothing: one only says where to look, and what it says
+//! of a call is neither kept nor logged. Whoever knows the secret gets a 200 whatever the body
+//! holds, since the upstream counts anything else as not received; to whoever does not, there is
+//! no such path.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use super::auth::digest;
+use super::calls;
+use super::worker::Worker;
+use crate::model::CallKey;
+use crate::sync::Hint;
+
+/// A larger body is not looked into. A status update is far smaller; a report may hold a long
+/// transcript, but names no call anyhow.
+const LARGEST_BODY: usize = 64 << 10;
+
+/// From the head to the last byte of the body.
+const DEADLINE: Duration = Duration::from_secs(3);
+
+/// Of a SID, in characters; the providers' have 34 to some 80.
+const LONGEST_SID: usize = 256;
+
+/// The secret that opens the target, as a digest: it is not kept, and its length does not show in
+/// the time a comparison takes. It has no `Debug`.
+pub struct Webhooks {
+    digest: Option<[u8; 32]>,
+}
+
+impl Webhooks {
+    /// Without a secret there is no target.
+    pub fn new(secret: Option<&str>) -> Webhooks {
+        Webhooks {
+            digest: secret.map(|secret| digest(secret.as_bytes())),
+        }
+    }
+
+    pub(super) fn open_to(&self, presented: &str) -> bool {
+        self.digest.is_some_and(|digest_of_secret| {
+            digest_of_secret
+                .as_slice()
+                .ct_eq(digest(presented.as_bytes()).as_slice())
+                .into()
+        })
+    }
+}
+
+/// Answers `POST`, once the secret was found right.
+pub async fn receive(worker: &Worker, payload: Payload) -> HttpResponse {
+    #[derive(Serialize)]
+    struct Received {
+        status: &'static str,
+    }
+    let body = tokio::time::timeout(DEADLINE, read(payload)).await;
+    let hint = body.ok().flatten().and_then(|body| named(&body));
+    worker
+        .shared()
+        .handle
+        .hint(hint.map_or(Hint::Some, Hint::Call));
+    let status = "received";
+    super::own_response(StatusCode::OK, &Received { status })
+}
+
+/// The whole body; `None` where it breaks off or is too large. That one is read to its end too: a
+/// client that is cut off while it sends may never see the answer.
+async fn read(mut payload: Payload) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    let mut fits = true;
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.ok()?;
+        fits &= body.len() + chunk.len() <= LARGEST_BODY;
+        if fits {
+            body.extend_from_slice(&chunk);
+        }
+    }
+    fits.then_some(body)
+}
+
+/// The call that a webhook is about, where it names one that can be asked for.
+fn named(body: &[u8]) -> Option<CallKey> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let call = body.pointer("/message/call")?;
+    // The documentation shows the SID under both names.
+    ["id", "phoneCallProviderId"]
+        .into_iter()
+        .filter_map(|name| call.get(name)?.as_str())
+        .filter(|sid| sid.chars().count() <= LONGEST_SID && !sid.contains('/'))
+        .find_map(|sid| calls::sid_key(sid).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn only_the_whole_secret_opens_and_none_opens_nothing() {
+        let webhooks = Webhooks::new(Some("0123456789abcdef"));
+        assert!(webhooks.open_to("0123456789abcdef"));
+        for wrong in [
+            "",
+            "0123456789abcde",
+            "0123456789ABCDEF",
+            "0123456789abcdef0",
+        ] {
+            assert!(!webhooks.open_to(wrong), "{wrong}");
+            assert!(!Webhooks::new(None).open_to(wrong));
+        }
+    }
+
+    #[rstest]
+    #[case(r#"{"message":{"type":"status-update","call":{"id":"CA1"}}}"#, "CA1")]
+    #[case(r#"{"message":{"call":{"phoneCallProviderId":"CA1"}}}"#, "CA1")]
+    #[case(r#"{"message":{"call":{"id":5,"phoneCallProviderId":"CA1"}}}"#, "CA1")]
+    #[case(
+        r#"{"message":{"call":{"id":"a/b","phoneCallProviderId":"CA1"}}}"#,
+        "CA1"
+    )]
+    #[case(r#"{"message":{"call":{"id":"v3:\u00e9"}}}"#, "v3:é")]
+    fn a_call_that_is_named_is_found(#[case] body: &str, #[case] sid: &str) {
+        assert_eq!(
+            named(body.as_bytes()),
+            Some(CallKey::Sid(sid.to_owned())),
+            "{body}"
+        );
+    }
+
+    #[rstest]
+    #[case(r#"{"message":{"type":"end-of-call-report","customer":{"number":"+1"}}}"#)]
+    #[case(r#"{"message":{"call":{"id":""}}}"#)]
+    #[case(r#"{"message":{"call":{"id":".."}}}"#)]
+    #[case(r#"{"message":{"call":{"id":"a\u0000b"}}}"#)]
+    #[case(r#"{"message":{"call":{"id":"a/b"}}}"#)]
+    #[case(r#"{"message":{"call":"CA1"}}"#)]
+    #[case(r#"{"call":{"id":"CA1"}}"#)]
+    #[case(r#"{"message":{"call":{"id":"CA1"}"#)]
+    #[case("[]")]
+    #[case("")]
+    fn anything_else_names_none(#[case] body: &str) {
+        assert_eq!(named(body.as_bytes()), None, "{body}");
+    }
+
+    #[test]
+    fn a_sid_is_believed_up_to_a_length() {
+        let body = |length| {
+            let sid = "é".repeat(length);
+            format!(r#"{{"message":{{"call":{{"id":"{sid}"}}}}}}"#)
+        };
+        assert!(named(body(LONGEST_SID).as_bytes()).is_some());
+        assert!(named(body(LONGEST_SID + 1).as_bytes()).is_none());
+        assert!(named(&b"[".repeat(60_000)).is_none());
+    }
+}
