@@ -63,7 +63,10 @@ fn write_text(loaded: &Loaded, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "{line:width$}  # {origin}", width = width.unwrap_or(0))?;
     }
     if let Err(missing) = loaded.config.api_key() {
-        writeln!(out, "\nnote: {missing}; `serve` and `sync` need it")?;
+        writeln!(
+            out,
+            "\nnote: {missing}; `serve`, `sync` and `verify` need it"
+        )?;
     }
     Ok(())
 }

@@ -2,10 +2,14 @@
 
 mod config_check;
 mod demo;
+mod edge;
+mod release;
+mod running;
 mod serve;
 mod status;
 mod sync;
 mod token;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -32,6 +36,8 @@ enum Command {
     Serve(serve::Args),
     Sync(sync::Args),
     Status(status::Args),
+    Release(release::Args),
+    Verify(verify::Args),
     Token(token::Args),
     /// Look at the configuration
     #[command(subcommand)]
@@ -69,6 +75,8 @@ impl Cli {
             Command::Serve(args) => serve::run(args, environment).await,
             Command::Sync(args) => sync::run(args, environment, out).await,
             Command::Status(args) => status::run(args, environment, out).await,
+            Command::Release(args) => release::run(args, environment, out).await,
+            Command::Verify(args) => verify::run(args, environment, out).await,
             Command::Token(args) => token::run(args, out).map(|()| ExitCode::SUCCESS),
             Command::Config(ConfigCommand::Check(args)) => {
                 config_check::run(args, out).map(|()| ExitCode::SUCCESS)

@@ -2,37 +2,21 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
 use serde_json::Value;
-use url::Url;
 
-use super::ConfigFile;
+use super::edge;
 use crate::config::Config;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 use crate::telemetry;
-use crate::upstream::HttpSource;
-
-/// Longer than any status takes.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Show how the running edge is; exits 1 if none answers
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
-    file: ConfigFile,
-
-    /// The edge's address [default: the first of server.listen]
-    #[arg(long)]
-    url: Option<Url>,
-
-    /// A file that holds a token of the edge's own [default: the upstream key is sent]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    address: edge::Address,
 
     /// Print the JSON of /edge/status
     #[arg(long)]
@@ -45,61 +29,38 @@ pub async fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
     telemetry::start("warn");
-    let config = args.file.load(environment)?;
-    let url = match &args.url {
-        Some(url) => url.clone(),
-        None => usual_url(&config)?,
-    };
-    let token = token(&args, &config)?;
-    match HttpSource::new(&url, &token, TIMEOUT)?
-        .get("/edge/status")
-        .await
-    {
-        Ok((200, body)) => {
-            let status: Value = serde_json::from_slice(&body).context("the edge's answer")?;
+    let config = args.address.file.load(environment)?;
+    let edge = args.address.edge(&config)?;
+    match edge.get("/edge/status").await {
+        Ok(answer) => {
+            let status = edge.read(answer)?;
             match args.json {
                 true => writeln!(out, "{status:#}")?,
                 false => print(&status, out)?,
             }
             Ok(ExitCode::SUCCESS)
         }
-        Ok((401, _)) => bail!("the edge at {url} refuses the token; give another by --token-file"),
-        Ok((code, _)) => bail!("{url} answers with status {code}; is it a burki-edge?"),
         Err(error) => {
             print_file(&config, out)?;
-            Err(error).with_context(|| format!("no edge answers at {url}"))
+            Err(edge.silent(error))
         }
     }
 }
 
-fn usual_url(config: &Config) -> anyhow::Result<Url> {
-    let scheme = if config.server.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let mut address = config.server.listen[0];
-    if address.ip().is_unspecified() {
-        address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
-    }
-    Ok(Url::parse(&format!("{scheme}://{address}"))?)
-}
-
-fn token(args: &Args, config: &Config) -> anyhow::Result<String> {
-    if let Some(path) = &args.token_file {
-        let token = std::fs::read_to_string(path)
-            .with_context(|| format!("--token-file: {} can't be read", path.display()))?;
-        return Ok(token.trim().to_owned());
-    }
-    Ok(config
-        .api_key()
-        .context("or --token-file")?
-        .expose()
-        .to_owned())
-}
-
 fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     let (upstream, replica, sync) = (&status["upstream"], &status["replica"], &status["sync"]);
+    if sync["phase"] == "held" {
+        writeln!(
+            out,
+            "HELD      {} calls seem to be gone upstream; so many are not believed at once, and \
+             are served on",
+            replica["suspects"],
+        )?;
+        writeln!(
+            out,
+            "          if they were meant to be deleted, let them go: burki-edge release"
+        )?;
+    }
     writeln!(
         out,
         "upstream  {} is {}, last answered {}",
@@ -130,6 +91,16 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
         text(&replica["newest_call_at"]),
         text(&replica["oldest_verified_at"]),
     )?;
+    if replica["unreadable"]
+        .as_u64()
+        .is_some_and(|calls| calls > 0)
+    {
+        writeln!(
+            out,
+            "          {} more are counted upstream, which fails to send them",
+            replica["unreadable"],
+        )?;
+    }
     writeln!(
         out,
         "sync      {}, {:.0} % read, {} requests in the last hour, at most {} a minute",
@@ -137,7 +108,18 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
         sync["progress"].as_f64().unwrap_or(0.0) * 100.0,
         sync["requests_last_hour"],
         sync["budget_per_minute"],
-    )
+    )?;
+    match sync["freshness_bound_s"].as_u64().map(Duration::from_secs) {
+        Some(bound) => writeln!(
+            out,
+            "          a change upstream shows here within {}",
+            humantime::format_duration(bound),
+        ),
+        None => writeln!(
+            out,
+            "          nothing bounds now how long a change upstream stays unseen"
+        ),
+    }
 }
 
 fn text(value: &Value) -> &str {
@@ -155,7 +137,47 @@ fn print_file(config: &Config, out: &mut impl Write) -> anyhow::Result<()> {
                 .newest_call_at
                 .map_or("never".to_owned(), |at| at.to_string()),
         )?,
+        Err(error @ StoreError::Older { .. }) => writeln!(out, "{error}")?,
         Err(_) => writeln!(out, "{path}: no replica yet")?,
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn printed(phase: &str, unreadable: u64, bound: Option<u64>) -> String {
+        let status = json!({
+            "upstream": {"base_url": "https://upstream.test", "state": "online"},
+            "replica": {"calls": 900, "suspects": 80, "unreadable": unreadable},
+            "sync": {"phase": phase, "freshness_bound_s": bound},
+        });
+        let mut out = Vec::new();
+        print(&status, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn held_deletions_are_told_first_and_with_the_remedy() {
+        let held = printed("held", 0, None);
+        assert!(held.starts_with("HELD      80 calls seem to be gone upstream;"));
+        assert!(held.contains("burki-edge release"));
+        assert!(held.contains("nothing bounds now how long"));
+        assert!(!printed("live", 0, None).contains("release"));
+    }
+
+    #[test]
+    fn unreadable_calls_are_told_where_there_are_any() {
+        assert!(printed("live", 3, None).contains("\n          3 more are counted upstream"));
+        assert!(!printed("live", 0, None).contains("counted"));
+    }
+
+    #[test]
+    fn the_bound_is_told_as_a_time() {
+        let text = printed("live", 0, Some(3690));
+        assert!(text.ends_with("shows here within 1h 1m 30s\n"), "{text}");
+    }
 }

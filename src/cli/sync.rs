@@ -3,21 +3,15 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{anyhow, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use anyhow::bail;
 
 use super::ConfigFile;
+use super::running::{Running, filled};
 use super::serve::stop_on_signal;
 use crate::store::Reader;
-use crate::sync::{Phase, SyncStatus, UpstreamState};
+use crate::sync::Phase;
 use crate::{app, telemetry};
-
-/// After so many failures in a row it is not worth waiting at a terminal: about two minutes.
-const FAILURES: u32 = 8;
 
 /// Mirror the upstream once, until nothing is missing, and exit
 #[derive(clap::Args, Debug)]
@@ -35,22 +29,18 @@ pub async fn run(
     let config = args.file.load(environment)?;
     let (engine, handle, _) = app::engine(&config)?;
     let stop = stop_on_signal()?;
-    let cancel = CancellationToken::new();
-    let mut engine = tokio::spawn(engine.run(cancel.clone()));
-    let mut status = handle.status();
-    let outcome = tokio::select! {
-        done = filled(&mut status) => done,
-        () = stop.cancelled() => Err(anyhow!("stopped; what was read is kept, and the next run goes on from there")),
-        ended = &mut engine => match ended? {
-            Ok(()) => Err(anyhow!("the sync ended by itself")),
-            Err(error) => Err(error.into()),
-        },
-    };
-    cancel.cancel();
-    if !engine.is_finished() {
-        engine.await??;
-    }
+    let mut running = Running::start(|cancel| engine.run(cancel), handle);
+    let mut status = running.handle.status();
+    let stopped = "stopped; what was read is kept, and the next run goes on from there";
+    let outcome = running.during(filled(&mut status), &stop, stopped).await;
+    running.end().await?;
     outcome?;
+    if status.borrow().phase == Phase::Held {
+        bail!(
+            "so many calls seem to be deleted upstream that their deletion is held; see \
+             `burki-edge verify` for which, and run `burki-edge serve` to have them looked at twice"
+        );
+    }
     let totals = Reader::open(&config.store.path)?.totals()?;
     writeln!(
         out,
@@ -60,36 +50,4 @@ pub async fn run(
         status.borrow().requests_last_hour,
     )?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Until everything within `sync.history` was read, with a bar where there is a terminal.
-async fn filled(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(1000);
-    // The template is a constant that the tests run through.
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}%  {elapsed} {wide_msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(500));
-    loop {
-        {
-            let status = status.borrow_and_update();
-            bar.set_position((status.progress * 1000.0) as u64);
-            if let Some(error) = &status.last_error {
-                bar.set_message(error.message.clone());
-                let hopeless = status.state == UpstreamState::Unauthorized;
-                if hopeless || status.consecutive_errors >= FAILURES {
-                    bar.finish_and_clear();
-                    bail!("{}; {}", error.message, error.hint);
-                }
-            }
-            if status.phase == Phase::Live {
-                bar.finish_and_clear();
-                return Ok(());
-            }
-        }
-        if status.changed().await.is_err() {
-            // The engine has ended, and says itself why.
-            return std::future::pending().await;
-        }
-    }
 }

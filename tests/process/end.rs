@@ -86,8 +86,9 @@ fn a_key_of_another_organization_ends_it_with_both_named() {
             assert!(error.contains(part), "{part}: {error}");
         }
         assert!(!ended.stderr.contains(KEY));
-        // Nothing but whose key it is was asked, so nothing could be mixed in.
-        assert_eq!(simulator.count_requests(""), 1);
+        // Nothing but what it is and whose key it is was asked, so nothing could be mixed in.
+        assert_eq!(simulator.count_requests(""), 2);
+        assert_eq!(simulator.count_requests("/edge/changes"), 1);
         assert_eq!(simulator.count_requests("/users/me"), 1);
     }
 }

@@ -6,15 +6,19 @@
     clippy::unwrap_used,
     reason = "a test may fail where it stands"
 )]
+#![expect(clippy::print_stdout, reason = "a seed is shown with its test")]
 
 mod auth;
 mod child;
 mod demo;
 mod end;
+mod endurance;
 mod log;
 mod refusals;
+mod release;
 mod replica;
 mod site;
 mod status;
 mod sync;
 mod tls;
+mod verify;

@@ -68,6 +68,7 @@ fn a_setting_it_can_not_use_is_refused(#[case] toml: &str, #[case] parts: &[&str
 #[rstest]
 #[case::serve("serve")]
 #[case::sync("sync")]
+#[case::verify("verify")]
 fn without_an_api_key_nothing_starts(#[case] command: &str) {
     let simulator = upstream();
     let mut site = Site::of(&simulator);

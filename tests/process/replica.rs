@@ -77,7 +77,8 @@ async fn every_body_is_the_upstreams_and_stays_so_without_it_after_a_restart(
 /// Lets the upstream answer the head of the list and that many pages below it, and then no more.
 pub fn answer_only(simulator: &Simulator, pages: usize) {
     let mut faults = simulator.faults();
-    faults.times_where(pages, "date_to=", Fault::Latency(Duration::ZERO));
+    // And the one that finds out how dates are read.
+    faults.times_where(pages + 1, "date_to=", Fault::Latency(Duration::ZERO));
     faults.always_where("date_to=", Fault::Hang);
 }
 

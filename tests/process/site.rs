@@ -109,7 +109,10 @@ impl Site {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_burki-edge"));
+        // Another build of it, where one is to be tried.
+        let binary = std::env::var_os("EDGE_BINARY");
+        let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_burki-edge").into());
+        let mut command = Command::new(binary);
         command
             .args(arguments)
             .env_clear()

@@ -57,7 +57,7 @@ fn a_wrong_key_is_told_at_once_with_what_to_do() {
     assert!(ended.stderr.contains("refuses the API key (status 401)"));
     assert!(ended.stderr.contains("set the new one"));
     assert!(!ended.stderr.contains("burki_a_key"));
-    assert_eq!(simulator.count_requests(""), 1);
+    assert_eq!(simulator.count_requests("/users/me"), 1);
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn interrupted_it_keeps_what_it_read() {
     answer_only(&simulator, 3);
     let site = Site::of(&simulator);
     let running = site.start(&["sync"]);
-    until(async || pages(&simulator) > 4).await;
+    until(async || pages(&simulator) > 5).await;
     running.interrupt();
     let ended = running.end();
     assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));

@@ -1,0 +1,104 @@
+//! A running edge, as the subcommands that ask one find and address it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use url::Url;
+
+use super::ConfigFile;
+use crate::config::Config;
+use crate::upstream::{HttpSource, UpstreamError};
+
+/// Longer than any of its answers takes.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the edge is and what opens it.
+#[derive(clap::Args, Debug)]
+pub struct Address {
+    #[command(flatten)]
+    pub file: ConfigFile,
+
+    /// The edge's address [default: the first of server.listen]
+    #[arg(long)]
+    url: Option<Url>,
+
+    /// A file that holds a token of the edge's own [default: the upstream key is sent]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// An edge that can be asked; whether it runs shows when it is.
+pub struct Edge {
+    source: HttpSource,
+    url: Url,
+}
+
+/// A status and a body.
+type Answer = (u16, Vec<u8>);
+
+impl Address {
+    pub fn edge(&self, config: &Config) -> anyhow::Result<Edge> {
+        let url = match &self.url {
+            Some(url) => url.clone(),
+            None => usual_url(config)?,
+        };
+        let source = HttpSource::new(&url, &self.token(config)?, TIMEOUT)?;
+        Ok(Edge { source, url })
+    }
+
+    fn token(&self, config: &Config) -> anyhow::Result<String> {
+        if let Some(path) = &self.token_file {
+            let token = std::fs::read_to_string(path)
+                .with_context(|| format!("--token-file: {} can't be read", path.display()))?;
+            return Ok(token.trim().to_owned());
+        }
+        Ok(config
+            .api_key()
+            .context("or --token-file")?
+            .expose()
+            .to_owned())
+    }
+}
+
+impl Edge {
+    /// # Errors
+    /// None answered: see [`Edge::silent`].
+    pub async fn get(&self, path: &str) -> Result<Answer, UpstreamError> {
+        self.source.get(path).await
+    }
+
+    /// The same with `POST`, which gives an order.
+    pub async fn post(&self, path: &str) -> Result<Answer, UpstreamError> {
+        self.source.post(path).await
+    }
+
+    /// What the edge says, or why it says nothing else.
+    pub fn read(&self, (code, body): Answer) -> anyhow::Result<Value> {
+        let url = &self.url;
+        match code {
+            200 | 202 => serde_json::from_slice(&body).context("the edge's answer"),
+            401 => bail!("the edge at {url} refuses the token; give another by --token-file"),
+            _ => bail!("{url} answers with status {code}; is it a burki-edge?"),
+        }
+    }
+
+    pub fn silent(&self, error: UpstreamError) -> anyhow::Error {
+        anyhow::Error::new(error).context(format!("no edge answers at {}", self.url))
+    }
+}
+
+fn usual_url(config: &Config) -> anyhow::Result<Url> {
+    let scheme = if config.server.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let mut address = config.server.listen[0];
+    if address.ip().is_unspecified() {
+        address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
+    }
+    Ok(Url::parse(&format!("{scheme}://{address}"))?)
+}

@@ -1,0 +1,120 @@
+//! An engine at work behind a command that ends: started, waited for with a bar, stopped in good
+//! order.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::sync::{Handle, Phase, SyncError, SyncStatus, UpstreamState};
+
+/// After so many failures in a row it is not worth waiting at a terminal: about two minutes.
+pub const FAILURES: u32 = 8;
+
+/// An engine in the background. End it by [`Running::end`]: its last write is awaited there.
+pub struct Running {
+    pub handle: Handle,
+    cancel: CancellationToken,
+    /// `None` once it has ended by itself and was told of.
+    task: Option<JoinHandle<Result<(), SyncError>>>,
+}
+
+impl Running {
+    /// Lets `run` work until its token is cancelled.
+    pub fn start<F>(run: impl FnOnce(CancellationToken) -> F, handle: Handle) -> Running
+    where
+        F: Future<Output = Result<(), SyncError>> + Send + 'static,
+    {
+        let cancel = CancellationToken::new();
+        Running {
+            handle,
+            task: Some(tokio::spawn(run(cancel.clone()))),
+            cancel,
+        }
+    }
+
+    /// Does `work` beside the engine, unless `stop` comes or the engine ends first.
+    ///
+    /// # Errors
+    /// Those of `work`; `stopped` as a message; why the engine ended.
+    pub async fn during<T>(
+        &mut self,
+        work: impl Future<Output = anyhow::Result<T>>,
+        stop: &CancellationToken,
+        stopped: &'static str,
+    ) -> anyhow::Result<T> {
+        let Some(task) = &mut self.task else {
+            bail!("the sync has ended");
+        };
+        let ended = tokio::select! {
+            done = work => return done,
+            () = stop.cancelled() => bail!(stopped),
+            ended = task => ended,
+        };
+        self.task = None;
+        ended??;
+        Err(anyhow!("the sync ended by itself"))
+    }
+
+    /// Stops it, and waits until the file is closed.
+    ///
+    /// # Errors
+    /// Why it had ended before, if nobody was told yet.
+    pub async fn end(self) -> anyhow::Result<()> {
+        self.cancel.cancel();
+        if let Some(task) = self.task {
+            task.await??;
+        }
+        Ok(())
+    }
+}
+
+/// Until everything within `sync.history` was read, with a bar where there is a terminal.
+pub async fn filled(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<()> {
+    let bar = bar(1000, "");
+    loop {
+        {
+            let status = status.borrow_and_update();
+            bar.set_position((status.progress * 1000.0) as u64);
+            if let Some(error) = &status.last_error {
+                bar.set_message(error.message.clone());
+            }
+            worth_waiting(&status).inspect_err(|_| bar.finish_and_clear())?;
+            // With deletions held, all was read as well.
+            if matches!(status.phase, Phase::Live | Phase::Held) {
+                bar.finish_and_clear();
+                return Ok(());
+            }
+        }
+        if status.changed().await.is_err() {
+            // The engine has ended, and says itself why.
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// An error, with what to do about it, once waiting for the upstream makes no sense.
+pub fn worth_waiting(status: &SyncStatus) -> anyhow::Result<()> {
+    if let Some(error) = &status.last_error {
+        let hopeless = status.state == UpstreamState::Unauthorized;
+        if hopeless || status.consecutive_errors >= FAILURES {
+            bail!("{}; {}", error.message, error.hint);
+        }
+    }
+    Ok(())
+}
+
+/// A bar on the terminal, and what it is of; nothing anywhere else.
+pub fn bar(length: u64, message: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(message);
+    // The template is a constant that the tests run through.
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}%  {elapsed} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}

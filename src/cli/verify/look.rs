@@ -1,0 +1,158 @@
+//! A second look at what seems to differ: the upstream lives on while it is read, and a running
+//! edge follows it one poll behind.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::bail;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tracing::warn;
+
+use super::compare::{Difference, Kind, difference};
+use crate::cli::running::{FAILURES, bar, worth_waiting};
+use crate::model::CallKey;
+use crate::store::{Reader, StoreError};
+use crate::sync::{Fetched, Handle};
+
+/// How many calls a verification asks for one by one: over eight minutes' budget by default.
+const ASKED: usize = 1000;
+
+/// How many polls of a running edge are waited for.
+const POLLS: usize = 3;
+
+/// A poll that takes longer is not waited for to its end.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// How calls are asked for.
+pub struct Asking {
+    pub handle: Handle,
+    /// Requests under way at once.
+    pub concurrency: usize,
+}
+
+impl Asking {
+    /// Whether the upstream has each of these calls; what it sent is in the engine's file.
+    ///
+    /// # Errors
+    /// The upstream can't be asked, and waiting makes no sense.
+    pub async fn each(&self, ids: &[i64]) -> anyhow::Result<HashMap<i64, bool>> {
+        let bar = bar(ids.len() as u64, "asking for what differs");
+        let has = stream::iter(ids)
+            .map(|id| async {
+                let has = self.one(*id).await?;
+                bar.inc(1);
+                anyhow::Ok((*id, has))
+            })
+            .buffer_unordered(self.concurrency)
+            .try_collect()
+            .await;
+        bar.finish_and_clear();
+        has
+    }
+
+    async fn one(&self, id: i64) -> anyhow::Result<bool> {
+        for _ in 0..FAILURES {
+            match self.handle.fetch(CallKey::Id(id)).await {
+                Fetched::Found => return Ok(true),
+                Fetched::NotFound | Fetched::NotFoundThen { .. } => return Ok(false),
+                Fetched::Unavailable { retry_after } => {
+                    worth_waiting(&self.handle.status().borrow())?;
+                    tokio::time::sleep(Duration::from_secs(retry_after)).await;
+                }
+            }
+        }
+        match &self.handle.status().borrow().last_error {
+            Some(error) => bail!("call {id}: {}; {}", error.message, error.hint),
+            None => bail!("call {id} can't be asked for; try again"),
+        }
+    }
+}
+
+/// Which of `found` still differ when they are looked at again. `followed`: by a running edge,
+/// with this poll interval.
+///
+/// # Errors
+/// A file can't be read, or the upstream can't be asked.
+pub async fn again(
+    found: Vec<Difference>,
+    here: &Reader,
+    there: &Reader,
+    asking: &Asking,
+    followed: Option<Duration>,
+) -> anyhow::Result<Vec<Difference>> {
+    let mut left = found;
+    let mut has = HashMap::new();
+    let mut may_ask = ASKED;
+    let polls = followed.map_or(0, |_| POLLS);
+    for polls_left in (0..=polls).rev() {
+        left = differing(left, here, there, &has)?;
+        let ids: Vec<i64> = left.iter().map(|difference| difference.id).collect();
+        let ids = &ids[..ids.len().min(may_ask)];
+        may_ask -= ids.len();
+        has.extend(asking.each(ids).await?);
+        left = differing(left, here, there, &has)?;
+        match followed {
+            Some(poll) if polls_left > 0 && !left.is_empty() => {
+                let waiting = bar(polls as u64, "waiting for the running edge");
+                waiting.set_position((polls - polls_left) as u64);
+                tokio::time::sleep(poll.min(LONGEST_WAIT)).await;
+                waiting.finish_and_clear();
+            }
+            _ => break,
+        }
+    }
+    let unasked = left.iter().filter(|left| !has.contains_key(&left.id));
+    match unasked.count() {
+        0 => {}
+        unasked => warn!(
+            "so much differs that only {ASKED} calls were asked for again, and {unasked} are told \
+             as the lists have them"
+        ),
+    }
+    Ok(left)
+}
+
+/// Which of these differ between the two files as they are now. A call that the upstream denies
+/// is not there, whatever the file says.
+fn differing(
+    found: Vec<Difference>,
+    here: &Reader,
+    there: &Reader,
+    has: &HashMap<i64, bool>,
+) -> Result<Vec<Difference>, StoreError> {
+    let mut left = Vec::new();
+    for Difference { id, .. } in found {
+        let theirs = match has.get(&id) {
+            Some(false) => None,
+            _ => body(there, id)?,
+        };
+        let kind = difference(body(here, id)?.as_deref(), theirs.as_deref());
+        left.extend(kind.map(|kind| Difference { id, kind }));
+    }
+    Ok(left)
+}
+
+fn body(reader: &Reader, id: i64) -> Result<Option<String>, StoreError> {
+    Ok(reader.call(&CallKey::Id(id))?.map(|held| held.body))
+}
+
+/// Which of these are not mended, now that the upstream has said whether it has them.
+pub fn unmended(
+    found: &[Difference],
+    here: &Reader,
+    has: &HashMap<i64, bool>,
+) -> Result<Vec<Difference>, StoreError> {
+    let mut left = Vec::new();
+    for Difference { id, kind } in found {
+        let held = here.call(&CallKey::Id(*id))?.is_some();
+        let kind = match (has.get(id), held) {
+            // What it sent was stored before it was told.
+            (Some(true), true) | (Some(false), false) => continue,
+            (Some(true), false) => Kind::Missing,
+            (Some(false), true) => Kind::Extra,
+            (None, _) => kind.clone(),
+        };
+        left.push(Difference { id: *id, kind });
+    }
+    Ok(left)
+}

@@ -1,0 +1,272 @@
+//! `burki-edge verify`: reads everything from the upstream, and compares it with the file.
+//!
+//! The engine that fills replicas reads the upstream into a second file, which it keeps up to date
+//! until the end, within the budget. Then the two files are compared, and what differs is looked at
+//! again before it is told.
+
+mod compare;
+mod look;
+mod report;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::compare::{Compared, Difference, Kind, compare};
+use self::look::{Asking, unmended};
+use self::report::Report;
+use super::ConfigFile;
+use super::running::{Running, bar, filled};
+use super::serve::stop_on_signal;
+use crate::config::{Config, History};
+use crate::model::{CallKey, Timestamp};
+use crate::store::{Identity, Reader, Scratch, StoreError, Text, is_written};
+use crate::sync::SyncStatus;
+use crate::{app, telemetry};
+
+/// How long a deletion may take to be proven.
+const PROOF: Duration = Duration::from_secs(120);
+
+/// Between two looks at what a repair waits for.
+const LOOK: Duration = Duration::from_millis(250);
+
+const STOPPED: &str = "stopped before everything was compared";
+
+/// Compare everything with the upstream; exits 1 if anything differs
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+
+    /// Mend what differs; no edge may be running
+    #[arg(long)]
+    repair: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(
+    args: Args,
+    environment: Vec<(OsString, OsString)>,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
+    telemetry::start("warn");
+    let config = args.file.load(environment)?;
+    config.api_key()?;
+    let stop = stop_on_signal()?;
+    let identity = identity(&config)?;
+    let report = if args.repair {
+        // Before all else: who can't repair is told at once, and nobody else writes meanwhile.
+        let (engine, handle, _) = app::engine(&config).context(
+            "--repair needs the file to itself (a running edge mends a call that is read with \
+             `Cache-Control: no-cache`)",
+        )?;
+        let compared = verify(&config, identity, None, &stop).await?;
+        let run = |cancel| engine.run(cancel);
+        let remaining = match compared.differences.as_slice() {
+            [] => Vec::new(),
+            found => repair(&config, found, Running::start(run, handle), &stop).await?,
+        };
+        Report {
+            compared,
+            remaining: Some(remaining),
+        }
+    } else {
+        let poll = config.sync.poll_interval;
+        let followed = is_written(&config.store.path)?.then_some(poll);
+        Report {
+            compared: verify(&config, identity, followed, &stop).await?,
+            remaining: None,
+        }
+    };
+    match args.json {
+        true => report.write_json(out)?,
+        false => report.write_text(out)?,
+    }
+    Ok(match report.is_fine() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// Whose calls the replica holds: there must be one, and of this upstream.
+fn identity(config: &Config) -> anyhow::Result<Identity> {
+    let path = &config.store.path;
+    if !path.exists() {
+        bail!(
+            "store.path: there is no {} to compare; `burki-edge sync` makes one",
+            path.display()
+        );
+    }
+    let identity = Reader::open(path)?.identity()?;
+    let configured = config.upstream.base();
+    if identity.base_url != configured {
+        bail!(StoreError::OtherBaseUrl {
+            path: path.clone(),
+            recorded: identity.base_url,
+            configured: configured.to_owned(),
+        });
+    }
+    Ok(identity)
+}
+
+/// Reads everything into a file of its own, and compares. The file is gone afterwards.
+async fn verify(
+    config: &Config,
+    identity: Identity,
+    followed: Option<Duration>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Compared> {
+    let scratch = Scratch::beside(&config.store.path)?;
+    let (engine, handle, _) = app::engine_at(config, scratch.path())?;
+    let running = Running::start(|cancel| engine.run(cancel), handle);
+    let handle = running.handle.clone();
+    let (mut status, told) = (handle.status(), handle.status());
+    let asking = Asking {
+        handle,
+        concurrency: config.upstream.max_concurrency,
+    };
+    let work = async {
+        tokio::select! {
+            filled = filled(&mut status) => filled?,
+            refused = refused(config, identity, told) => return Err(refused.into()),
+        }
+        let compared = compared(config, scratch.path(), stop).await?;
+        let here = Reader::open(&config.store.path)?;
+        let there = Reader::open(scratch.path())?;
+        let found = compared.differences;
+        let differences = look::again(found, &here, &there, &asking, followed).await?;
+        Ok(Compared {
+            differences,
+            ..compared
+        })
+    };
+    finish(work, running, stop).await
+}
+
+/// Mends what differs by asking the upstream for each such call, and returns what still differs
+/// once nothing does, or the proof of a deletion is overdue.
+async fn repair(
+    config: &Config,
+    found: &[Difference],
+    running: Running,
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<Difference>> {
+    let asking = Asking {
+        handle: running.handle.clone(),
+        concurrency: config.upstream.max_concurrency,
+    };
+    let mut status = running.handle.status();
+    let work = async {
+        filled(&mut status).await?;
+        let here = Reader::open(&config.store.path)?;
+        let mut has = HashMap::new();
+        let mut ask = Vec::new();
+        for Difference { id, kind } in found {
+            // What was missing and is held now was brought by this very fill.
+            let filled = *kind == Kind::Missing && here.call(&CallKey::Id(*id))?.is_some();
+            if filled {
+                has.insert(*id, true);
+            } else {
+                ask.push(*id);
+            }
+        }
+        has.extend(asking.each(&ask).await?);
+        let overdue = Instant::now() + PROOF;
+        let mut left = unmended(found, &here, &has)?;
+        while !left.is_empty() && Instant::now() < overdue {
+            tokio::time::sleep(LOOK).await;
+            left = unmended(&left, &here, &has)?;
+        }
+        Ok(left)
+    };
+    finish(work, running, stop).await
+}
+
+/// Does `work` beside the engine, and stops that in good order however the work ended.
+async fn finish<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+    mut running: Running,
+    stop: &CancellationToken,
+) -> anyhow::Result<T> {
+    let outcome = running.during(work, stop, STOPPED).await;
+    running.end().await?;
+    outcome
+}
+
+/// Compares the two files as they are.
+async fn compared(
+    config: &Config,
+    scratch: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<Compared> {
+    let (here, there) = (config.store.path.clone(), scratch.to_owned());
+    // As of now: the second file was filled for a little longer a time.
+    let since = since(config);
+    let stop = stop.clone();
+    let work = move || {
+        let (here, there) = (Reader::open(&here)?, Reader::open(&there)?);
+        let bar = bar(there.totals()?.calls, "comparing");
+        let unless_stopped = |text: Result<Text, StoreError>| match stop.is_cancelled() {
+            true => bail!(STOPPED),
+            false => Ok(text?),
+        };
+        let theirs = there.scan().inspect(|_| bar.inc(1));
+        let compared = compare(
+            here.scan().map(unless_stopped),
+            theirs.map(unless_stopped),
+            since,
+        );
+        bar.finish_and_clear();
+        compared
+    };
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// The oldest start that is compared. Of older calls the replica may hold some and not others.
+fn since(config: &Config) -> Timestamp {
+    match config.sync.history {
+        History::All => Timestamp::MIN,
+        History::Back(span) => (Timestamp::now() - span).max(Timestamp::MIN),
+    }
+}
+
+/// Once the upstream says that the key is of another organization than the replica.
+async fn refused(
+    config: &Config,
+    identity: Identity,
+    mut status: watch::Receiver<SyncStatus>,
+) -> StoreError {
+    let found = match identity.organization_id {
+        Some(recorded) => {
+            let other = |found: Option<i64>| found.filter(|found| *found != recorded);
+            let told = status
+                .wait_for(|status| other(status.organization_id).is_some())
+                .await;
+            told.ok()
+                .and_then(|status| status.organization_id)
+                .map(|found| (recorded, found))
+        }
+        None => None,
+    };
+    match found {
+        Some((recorded, found)) => StoreError::OtherOrganization {
+            path: config.store.path.clone(),
+            recorded,
+            found,
+        },
+        // The engine has ended, or there is nothing to hold against.
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,170 @@
+//! What a verification says: ids and the names of fields, nothing that a call holds.
+
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use super::compare::{Compared, Difference, Kind, Tally};
+
+/// Lines of each kind; JSON has all.
+const LINES: usize = 1000;
+
+/// Everything a run found out.
+pub struct Report {
+    pub compared: Compared,
+    /// With `--repair`: what still differs after it.
+    pub remaining: Option<Vec<Difference>>,
+}
+
+impl Report {
+    /// Whether the replica is now as the upstream.
+    pub fn is_fine(&self) -> bool {
+        let left = self.remaining.as_ref();
+        left.unwrap_or(&self.compared.differences).is_empty()
+    }
+
+    pub fn write_text(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let Compared { calls, differences } = &self.compared;
+        lines(differences, out)?;
+        match differences.as_slice() {
+            [] => writeln!(out, "{calls} calls compared, no difference")?,
+            some => writeln!(out, "{calls} calls compared: {}", counts(some))?,
+        }
+        match &self.remaining {
+            Some(left) if !left.is_empty() => {
+                lines(left, out)?;
+                writeln!(out, "not repaired: {}", counts(left))
+            }
+            Some(_) if !differences.is_empty() => {
+                writeln!(out, "{} repaired", differences.len())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
+        let mut report = lists(&self.compared.differences);
+        report["compared"] = json!(self.compared.calls);
+        if let Some(left) = &self.remaining {
+            report["remaining"] = lists(left);
+        }
+        writeln!(out, "{report:#}")
+    }
+}
+
+fn lines(differences: &[Difference], out: &mut impl Write) -> std::io::Result<()> {
+    let mut printed = Tally::default();
+    for Difference { id, kind } in differences {
+        let count = match kind {
+            Kind::Missing => &mut printed.missing,
+            Kind::Extra => &mut printed.extra,
+            Kind::Different(_) => &mut printed.different,
+        };
+        *count += 1;
+        if *count > LINES {
+            continue;
+        }
+        match kind {
+            Kind::Missing => writeln!(out, "missing {id}")?,
+            Kind::Extra => writeln!(out, "extra {id}")?,
+            Kind::Different(fields) => writeln!(out, "different {id}: {}", fields.join(", "))?,
+        }
+    }
+    for (name, count) in [
+        ("missing", printed.missing),
+        ("extra", printed.extra),
+        ("different", printed.different),
+    ] {
+        if count > LINES {
+            writeln!(out, "and {} more {name}", count - LINES)?;
+        }
+    }
+    Ok(())
+}
+
+fn counts(differences: &[Difference]) -> String {
+    let Tally {
+        missing,
+        extra,
+        different,
+    } = Tally::of(differences);
+    format!("{missing} missing, {extra} extra, {different} different")
+}
+
+fn lists(differences: &[Difference]) -> Value {
+    let (mut missing, mut extra, mut different) = (Vec::new(), Vec::new(), Vec::new());
+    for Difference { id, kind } in differences {
+        match kind {
+            Kind::Missing => missing.push(*id),
+            Kind::Extra => extra.push(*id),
+            Kind::Different(fields) => different.push(json!({"id": id, "fields": fields})),
+        }
+    }
+    json!({"missing": missing, "extra": extra, "different": different})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(report: &Report) -> String {
+        let mut out = Vec::new();
+        report.write_text(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_long_list_is_cut_on_paper_and_whole_in_json() {
+        let mut differences: Vec<_> = (1..=1002)
+            .map(|id| Difference {
+                id,
+                kind: Kind::Missing,
+            })
+            .collect();
+        let fields = vec!["duration".to_owned(), "status".to_owned()];
+        differences.push(Difference {
+            id: 2000,
+            kind: Kind::Different(fields),
+        });
+        let report = Report {
+            compared: Compared {
+                calls: 5000,
+                differences,
+            },
+            remaining: None,
+        };
+        let text = text(&report);
+        assert_eq!(text.lines().count(), 1003);
+        assert!(text.contains("missing 1000\n") && !text.contains("missing 1001\n"));
+        assert!(text.ends_with(
+            "different 2000: duration, status\nand 2 more missing\n\
+             5000 calls compared: 1002 missing, 0 extra, 1 different\n"
+        ));
+        let mut out = Vec::new();
+        report.write_json(&mut out).unwrap();
+        let json: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(json["missing"].as_array().unwrap().len(), 1002);
+        assert!(!report.is_fine());
+    }
+
+    #[test]
+    fn a_repair_tells_what_it_could_not_mend() {
+        let extra = Difference {
+            id: 7,
+            kind: Kind::Extra,
+        };
+        let mut report = Report {
+            compared: Compared {
+                calls: 10,
+                differences: vec![extra.clone()],
+            },
+            remaining: Some(vec![extra]),
+        };
+        assert!(!report.is_fine());
+        let end = "extra 7\nnot repaired: 0 missing, 1 extra, 0 different\n";
+        assert!(text(&report).ends_with(end));
+        report.remaining = Some(Vec::new());
+        assert!(report.is_fine());
+        assert!(text(&report).ends_with("\n1 repaired\n"));
+    }
+}
