@@ -2,8 +2,16 @@
 #![expect(clippy::expect_used, reason = "a test may fail where it stands")]
 #![expect(clippy::print_stdout, reason = "a failing seed is shown with its test")]
 
+mod clocks;
+mod cost;
+mod counts;
+mod deletions;
 mod fill;
 mod follow;
+mod hints;
+mod hostile;
 mod misses;
 mod outage;
 mod stage;
+mod tiers;
+mod watchdog;

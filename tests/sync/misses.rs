@@ -174,3 +174,23 @@ async fn a_miss_that_its_client_gave_up_is_not_asked_for() {
     assert_eq!(stage.asked("/calls/-").len(), 1);
     running.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_out_of_a_crowd_is_read_once_and_not_over_and_over() {
+    let mut stage = Stage::new(WorldConfig {
+        calls: 150,
+        same_instant: 25,
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 20;
+    let running = stage.start();
+    running.until_live().await;
+    let deleted = stage.world().newest(150)[78];
+    assert!(stage.world().delete(deleted).is_some());
+    stage.forget_asked();
+    running.pass(600).await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
+    let asked = stage.asked("/calls").len();
+    assert!(asked < 150, "{asked} requests in 60 polls");
+}

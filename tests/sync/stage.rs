@@ -1,14 +1,19 @@
 //! The engine on a stage: the simulator's world without a socket, and virtual time.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use burki_edge::model::{CallKey, Timestamp};
 use burki_edge::simulator::{ApiRequest, Fault, Faults, World, WorldConfig};
-use burki_edge::store::{Reader, StoreError, Writer};
-use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncError, SyncStatus};
-use burki_edge::upstream::{CallSource, ErrorKind, Reply, Request, UpstreamError, wire};
+use burki_edge::store::{Reader, StoreError, Totals, Writer};
+use burki_edge::sync::{
+    Clock, Engine, Handle, Phase, Post, Settings, SyncError, SyncStatus, Watchdog,
+};
+use burki_edge::upstream::{
+    CallSource, DateForm, ErrorKind, PAGE_LIMIT, Reply, Request, UpstreamError, wire,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -26,7 +31,13 @@ pub struct Stage {
     world: Arc<Mutex<World>>,
     faults: Arc<Mutex<Faults>>,
     asked: Arc<Mutex<Vec<(Instant, String)>>>,
+    /// Calls that are counted, but on no list.
+    unlisted: Arc<Mutex<Vec<i64>>>,
+    /// What every answer has in place of another text.
+    replaced: Arc<Mutex<Option<(String, String)>>>,
     begin: (Instant, Timestamp),
+    /// How far the edge's clock is ahead, in microseconds.
+    ahead: Arc<AtomicI64>,
     folder: TempDir,
     pub settings: Settings,
 }
@@ -38,16 +49,56 @@ pub struct Running {
     task: JoinHandle<Result<(), SyncError>>,
 }
 
-struct Source {
+/// A second connection to the replica's file.
+pub struct Watch(rusqlite::Connection);
+
+impl Watch {
+    /// Differs from the last time if anything was written since.
+    pub fn version(&self) -> i64 {
+        let version = self
+            .0
+            .query_row("PRAGMA data_version", [], |row| row.get(0));
+        version.expect("a version")
+    }
+}
+
+/// A list's body without one of its rows.
+fn without_row(body: &str, id: i64) -> String {
+    let Some(place) = body.find(&format!("\"id\":{id},")) else {
+        return body.to_owned();
+    };
+    if !body.starts_with('[') && !body.starts_with("{\"items\":[") {
+        return body.to_owned();
+    }
+    // Every row begins with its SID.
+    let row = "{\"call_sid\":";
+    let start = body[..place].rfind(row).expect("a row");
+    let end = body[place..].find(row).map(|next| place + next);
+    match end {
+        Some(end) => format!("{}{}", &body[..start], &body[end..]),
+        None => {
+            let end = place + body[place..].find(']').expect("an end");
+            format!("{}{}", body[..start].trim_end_matches(','), &body[end..])
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct Source {
     world: Arc<Mutex<World>>,
     faults: Arc<Mutex<Faults>>,
     asked: Arc<Mutex<Vec<(Instant, String)>>>,
+    unlisted: Arc<Mutex<Vec<i64>>>,
+    replaced: Arc<Mutex<Option<(String, String)>>>,
+    /// The edge's.
     clock: Clock,
+    /// The world's.
+    time: Clock,
 }
 
 impl CallSource for Source {
-    async fn fetch(&self, request: &Request) -> Result<Reply, UpstreamError> {
-        let target = wire::path_and_query(request);
+    async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
+        let target = wire::path_and_query(request, dates);
         self.asked
             .lock()
             .expect("a lock")
@@ -55,19 +106,29 @@ impl CallSource for Source {
         tokio::time::sleep(LATENCY).await;
         let answer = {
             let mut world = self.world.lock().expect("a lock");
-            world.advance((self.clock)());
+            world.advance((self.time)());
             let request =
                 ApiRequest::new("GET", &target).with_key("burki_0123456789abcdefghijklmnopqrstuv");
             let mut faults = self.faults.lock().expect("a lock");
             let fault = faults.decide(&request);
             let flavour = world.flavour();
             match fault {
-                None | Some(Fault::Latency(_)) => Ok(faults.review(world.answer(&request))),
-                Some(fault) => fault.answer(flavour, &request).ok_or(fault),
+                None => Ok(faults.review(world.answer(&request))),
+                Some(fault) if !fault.is_answered() => Err(fault),
+                Some(fault) => Ok(match fault.answer(flavour, &request) {
+                    Some(answer) => answer,
+                    None => fault.spoil(faults.review(world.answer(&request))),
+                }),
             }
         };
         match answer {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                for id in self.unlisted.lock().expect("a lock").iter() {
+                    answer.body = without_row(&answer.body, *id);
+                }
+                if let Some((text, other)) = &*self.replaced.lock().expect("a lock") {
+                    answer.body = answer.body.replace(text, other);
+                }
                 let (status, retry_after) = (answer.status, answer.header("retry-after"));
                 wire::reply(
                     request,
@@ -93,10 +154,15 @@ impl Stage {
             world: Arc::new(Mutex::new(World::new(config))),
             faults: Arc::default(),
             asked: Arc::default(),
+            unlisted: Arc::default(),
+            replaced: Arc::default(),
             begin,
+            ahead: Arc::default(),
             folder: TempDir::new().expect("a folder"),
             settings: Settings {
                 poll_interval: Duration::from_secs(10),
+                reconcile_interval: Duration::from_secs(86_400),
+                page_limit: PAGE_LIMIT,
                 history: None,
                 max_concurrency: 4,
                 max_requests_per_minute: 120,
@@ -115,6 +181,76 @@ impl Stage {
 
     pub fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().expect("a lock")
+    }
+
+    /// Ends every call that is open: nothing changes by itself any more.
+    pub fn at_rest(config: WorldConfig) -> Stage {
+        let stage = Stage::new(config);
+        let now = stage.now();
+        let mut world = stage.world();
+        for id in world.newest(usize::MAX) {
+            world.end_call(id, now, "completed");
+        }
+        drop(world);
+        stage
+    }
+
+    /// Sets the edge's clock: so many seconds ahead of the time, behind where negative.
+    pub fn set_clock_ahead(&self, seconds: i64) {
+        self.ahead.store(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    /// Counts the call on, but lists it no more.
+    pub fn unlist(&self, id: i64) {
+        self.unlisted.lock().expect("a lock").push(id);
+    }
+
+    /// Has the upstream give the second call the first one's SID, as no server should.
+    pub fn share_sid(&self, first: i64, second: i64) {
+        let world = self.world();
+        let sid = |id| world.get(id).expect("a call").call_sid.to_string();
+        *self.replaced.lock().expect("a lock") = Some((sid(second), sid(first)));
+    }
+
+    /// Every call's text as it is sent, by id.
+    pub fn sent_texts(&self) -> Vec<(i64, String)> {
+        let replaced = self.replaced.lock().expect("a lock");
+        let world = self.world();
+        let texts = world.texts().map(|(id, _, text)| match &*replaced {
+            Some((sid, other)) => (id, text.replace(sid, other)),
+            None => (id, text),
+        });
+        texts.collect()
+    }
+
+    /// Ids of the calls that have a start, newest first.
+    pub fn ids(&self) -> Vec<i64> {
+        let world = self.world();
+        let mut ids = world.newest(usize::MAX);
+        ids.retain(|id| world.get(*id).is_some_and(|call| call.started_at.is_some()));
+        ids
+    }
+
+    /// The newest call that started that long ago or earlier.
+    pub fn call_of_age(&self, age: Duration) -> i64 {
+        let (at, ids) = (self.now() - age, self.ids());
+        let world = self.world();
+        let old = |id: &&i64| world.get(**id).and_then(|call| call.started_at) <= Some(at);
+        *ids.iter().find(old).expect("a call as old")
+    }
+
+    /// A call that started at `at` turns up, long ended.
+    pub fn late_call(&self, at: Timestamp) -> i64 {
+        let mut world = self.world();
+        let id = world.start_call(Some(at));
+        world.end_call(id, at + Duration::from_secs(60), "completed");
+        id
+    }
+
+    /// Changes a call's metadata to what no other change made it.
+    pub fn annotate(&self, id: i64) {
+        let text = format!(r#"{{"note":"{:?}"}}"#, self.begin.0.elapsed());
+        assert!(self.world().set_metadata(id, Some(&text)));
     }
 
     /// Virtual wall time.
@@ -136,20 +272,54 @@ impl Stage {
         self.asked.lock().expect("a lock").clear();
     }
 
-    /// Starts an engine on the stage's file.
-    pub fn start(&self) -> Running {
+    /// What the edge takes for the time.
+    pub fn clock(&self) -> Clock {
         let (instant, wall) = self.begin;
-        let clock: Clock = Arc::new(move || wall + instant.elapsed());
-        let source = Source {
+        let ahead = Arc::clone(&self.ahead);
+        Arc::new(move || {
+            let time = wall + instant.elapsed();
+            Timestamp::from_micros(time.as_micros() + ahead.load(Ordering::Relaxed))
+        })
+    }
+
+    fn source(&self) -> Source {
+        let (instant, wall) = self.begin;
+        Source {
             world: Arc::clone(&self.world),
             faults: Arc::clone(&self.faults),
             asked: Arc::clone(&self.asked),
-            clock: Arc::clone(&clock),
+            unlisted: Arc::clone(&self.unlisted),
+            replaced: Arc::clone(&self.replaced),
+            clock: self.clock(),
+            time: Arc::new(move || wall + instant.elapsed()),
+        }
+    }
+
+    /// Starts an engine on the stage's file, and another one whenever it has to be.
+    pub fn start_watched<S, F>(&self, wrap: F) -> Running
+    where
+        S: CallSource,
+        F: Fn(Source) -> S + Send + Sync + 'static,
+    {
+        let (post, handle) = Post::new();
+        let watchdog = Watchdog::new(post.clone(), self.clock(), &self.settings, TIMEOUT);
+        let (source, path, clock) = (self.source(), self.path(), self.clock());
+        let settings = self.settings.clone();
+        let make = move || {
+            let writer = Writer::open(&path, URL)?;
+            let (clock, post) = (Arc::clone(&clock), post.clone());
+            let source = wrap(source.clone());
+            Ok::<_, StoreError>(Engine::resume(
+                source,
+                writer,
+                settings.clone(),
+                clock,
+                post,
+            ))
         };
-        let writer = self.writer();
-        let (engine, handle) = Engine::new(source, writer, self.settings.clone(), clock);
         let cancel = CancellationToken::new();
-        let task = tokio::spawn(engine.run(cancel.clone()));
+        let first = make().expect("an engine");
+        let task = tokio::spawn(watchdog.watch(first, make, cancel.clone()));
         Running {
             handle,
             cancel,
@@ -157,13 +327,32 @@ impl Stage {
         }
     }
 
+    /// Starts an engine on the stage's file.
+    pub fn start(&self) -> Running {
+        self.try_start().expect("a writer")
+    }
+
+    /// The same where the file may not open.
+    pub fn try_start(&self) -> Result<Running, StoreError> {
+        let (source, clock) = (self.source(), self.clock());
+        let writer = self.writer()?;
+        let (engine, handle) = Engine::new(source, writer, self.settings.clone(), clock);
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(engine.run(cancel.clone()));
+        Ok(Running {
+            handle,
+            cancel,
+            task,
+        })
+    }
+
     /// A killed engine's last transaction may still be ending: nothing can stop that one but the end
     /// of the process.
-    fn writer(&self) -> Writer {
+    fn writer(&self) -> Result<Writer, StoreError> {
         for _ in 0..1_000_000 {
             match Writer::open(&self.path(), URL) {
                 Err(StoreError::Locked(_)) => std::thread::yield_now(),
-                other => return other.expect("a writer"),
+                other => return other,
             }
         }
         panic!("the file stays locked");
@@ -183,6 +372,37 @@ impl Stage {
             assert_eq!(by_sid.map(|held| held.id), Some(id), "{sid}");
         }
         assert_eq!(reader.totals().expect("totals").calls, world.len() as u64);
+    }
+
+    /// Whether the replica has the call as the upstream has it, or both have none.
+    pub fn is_current(&self, id: i64) -> bool {
+        self.held(id) == self.world().text(id)
+    }
+
+    pub fn totals(&self) -> Totals {
+        let reader = Reader::open(&self.path()).expect("a reader");
+        reader.totals().expect("totals")
+    }
+
+    pub fn is_buried(&self, id: i64) -> bool {
+        let reader = Reader::open(&self.path()).expect("a reader");
+        let tombstone = reader.tombstone(&CallKey::Id(id)).expect("a read");
+        tombstone.is_some()
+    }
+
+    /// Every text that is held.
+    pub fn held_texts(&self) -> Vec<(i64, String)> {
+        let connection = rusqlite::Connection::open(self.path()).expect("a connection");
+        let mut select = connection
+            .prepare("SELECT id, body FROM calls")
+            .expect("a query");
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.and_then(Iterator::collect).expect("rows")
+    }
+
+    /// Sees every transaction that changes the file.
+    pub fn watch(&self) -> Watch {
+        Watch(rusqlite::Connection::open(self.path()).expect("a connection"))
     }
 
     pub fn held(&self, id: i64) -> Option<String> {
@@ -205,6 +425,30 @@ impl Running {
 
     pub async fn until_live(&self) -> SyncStatus {
         self.until(|status| status.phase == Phase::Live).await
+    }
+
+    /// Lets time pass by `step` until it is so, and returns how long that took.
+    pub async fn pass_until(
+        &self,
+        step: Duration,
+        most: Duration,
+        is_so: impl Fn() -> bool,
+    ) -> Duration {
+        let begun = Instant::now();
+        while !is_so() {
+            let passed = begun.elapsed();
+            assert!(
+                passed < most,
+                "not so after {passed:?}: {:?}",
+                *self.handle.status().borrow()
+            );
+            tokio::time::sleep(step).await;
+        }
+        begun.elapsed()
+    }
+
+    pub fn now(&self) -> SyncStatus {
+        self.handle.status().borrow().clone()
     }
 
     /// Lets virtual time pass.

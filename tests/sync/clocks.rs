@@ -1,0 +1,171 @@
+//! Clocks that are wrong, ours and the upstream's, and dates that a server misreads.
+
+use std::time::Duration;
+
+use burki_edge::simulator::{Flavour, Rates, WorldConfig};
+use burki_edge::store::Reader;
+
+use super::stage::{Running, Stage};
+
+const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const TWO_YEARS: i64 = 2 * 365 * 86_400;
+
+fn at_rest(flavour: Flavour) -> Stage {
+    let mut stage = Stage::at_rest(WorldConfig {
+        flavour,
+        calls: 600,
+        span: 60 * DAY,
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 50;
+    stage.settings.poll_interval = Duration::from_secs(60);
+    stage.settings.reconcile_interval = 6 * HOUR;
+    stage
+}
+
+/// How long ago a call's window was verified, by the edge's own word.
+fn told_age(stage: &Stage, running: &Running, ahead: i64, id: i64) -> i64 {
+    let start = stage.world().get(id).and_then(|call| call.started_at);
+    let known = running.handle.coverage().known(start).expect("it was read");
+    let now = stage.now().as_micros() + ahead * 1_000_000;
+    (now - known.at.as_micros()) / 1_000_000
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_our_clock_does_changes_are_seen_in_time() {
+    for flavour in FLAVOURS {
+        for ahead in [-TWO_YEARS, 2 * 86_400, -3600] {
+            let stage = at_rest(flavour);
+            let running = stage.start();
+            running.until_live().await;
+            running.pass(4000).await;
+            stage.set_clock_ahead(ahead);
+            let (old, new) = (stage.call_of_age(40 * DAY), stage.late_call(stage.now()));
+            stage.annotate(old);
+            running
+                .pass_until(SECOND, Duration::from_secs(130), || stage.is_current(new))
+                .await;
+            running
+                .pass_until(60 * SECOND, 7 * HOUR, || stage.is_current(old))
+                .await;
+            // And back to the right time.
+            stage.set_clock_ahead(0);
+            stage.annotate(old);
+            running
+                .pass_until(60 * SECOND, 7 * HOUR, || stage.is_current(old))
+                .await;
+            let gone = stage.call_of_age(20 * DAY);
+            stage.world().delete(gone);
+            running
+                .pass_until(60 * SECOND, 7 * HOUR, || stage.is_buried(gone))
+                .await;
+            running.stop().await.unwrap();
+            stage.assert_equal();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_age_is_told_that_is_younger_than_the_true_one() {
+    for ahead in [-TWO_YEARS, 2 * 86_400] {
+        let stage = at_rest(Flavour::Hosted);
+        let running = stage.start();
+        running.until_live().await;
+        running.pass(1000).await;
+        let id = stage.call_of_age(40 * DAY);
+        let before = told_age(&stage, &running, 0, id);
+        stage.faults().cut();
+        stage.set_clock_ahead(ahead);
+        running.pass(3600).await;
+        let after = told_age(&stage, &running, ahead, id);
+        assert!(after >= before + 3600, "{before} s and then {after} s");
+        stage.set_clock_ahead(0);
+        running.pass(3600).await;
+        let back = told_age(&stage, &running, 0, id);
+        assert!(back >= before + 7200, "{before} s and then {back} s");
+        running.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_clock_in_the_future_verified_is_verified_again_at_once() {
+    for flavour in FLAVOURS {
+        let stage = at_rest(flavour);
+        stage.set_clock_ahead(10 * 86_400);
+        let running = stage.start();
+        running.until_live().await;
+        running.stop().await.unwrap();
+        stage.set_clock_ahead(0);
+        let old = stage.call_of_age(40 * DAY);
+        stage.annotate(old);
+        let running = stage.start();
+        running
+            .pass_until(SECOND, Duration::from_secs(60), || stage.is_current(old))
+            .await;
+        running.stop().await.unwrap();
+        let now = stage.now();
+        let windows = Reader::open(&stage.path()).unwrap().windows().unwrap();
+        assert!(windows.iter().all(|window| window.verified.at <= now));
+        stage.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_calls_arrive_whatever_the_upstreams_clock_says() {
+    for flavour in FLAVOURS {
+        let mut stage = Stage::new(WorldConfig {
+            flavour,
+            rates: Rates {
+                calls: 60.0,
+                ..Rates::STILL
+            },
+            ..WorldConfig::default()
+        });
+        stage.settings.page_limit = 50;
+        let running = stage.start();
+        running.until_live().await;
+        let hours = 3_600_000_000;
+        for skew in [-2 * hours, 2 * hours, 0, -hours / 60, hours / 60, 0] {
+            stage.world().set_clock_skew(skew);
+            running.pass(1800).await;
+        }
+        stage.world().set_rates(Rates::STILL);
+        running.pass(3 * 3600).await;
+        running.stop().await.unwrap();
+        assert!(stage.world().len() > 1100);
+        stage.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_misreads_dates_of_one_form_is_mirrored_by_the_other() {
+    for flavour in FLAVOURS {
+        for (zone, naive_zone) in [(5, 0), (0, 5)] {
+            let mut stage = Stage::at_rest(WorldConfig {
+                flavour,
+                calls: 1000,
+                zone: zone * HOUR,
+                naive_zone: naive_zone * HOUR,
+                ..WorldConfig::default()
+            });
+            stage.settings.page_limit = 50;
+            let running = stage.start();
+            running.until_live().await;
+            stage.assert_equal();
+            let late = stage.late_call(stage.now() - 20 * DAY);
+            let gone = stage.call_of_age(10 * DAY);
+            running
+                .pass_until(SECOND, 200 * SECOND, || stage.is_current(late))
+                .await;
+            stage.world().delete(gone);
+            running
+                .pass_until(SECOND, 200 * SECOND, || stage.is_buried(gone))
+                .await;
+            running.stop().await.unwrap();
+            stage.assert_equal();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What a day costs: requests, and writes.
+
+use std::time::Duration;
+
+use burki_edge::simulator::{Flavour, Rates, WorldConfig};
+
+use super::stage::{Running, Stage};
+
+const DAY: u64 = 86_400;
+
+/// The part of a day that is looked at; the whole where `BURKI_EDGE_WHOLE_DAY` is set.
+fn part() -> u64 {
+    match std::env::var_os("BURKI_EDGE_WHOLE_DAY") {
+        Some(_) => 1,
+        None => 12,
+    }
+}
+
+/// As many windows as a million calls would have, read and told to nobody yet.
+async fn thousand_windows(flavour: Flavour, rates: Rates) -> (Stage, Running) {
+    let mut stage = Stage::at_rest(WorldConfig {
+        flavour,
+        calls: 20_000,
+        span: Duration::from_secs(500 * DAY),
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 20;
+    let running = stage.start();
+    running.until_live().await;
+    running.pass(7200).await;
+    stage.world().set_rates(rates);
+    stage.forget_asked();
+    (stage, running)
+}
+
+async fn idle(flavour: Flavour, most: usize) {
+    let (stage, running) = thousand_windows(flavour, Rates::STILL).await;
+    let watch = stage.watch();
+    let version = watch.version();
+    running.pass(DAY / part()).await;
+    let asked = stage.asked("").len() * part() as usize;
+    assert!(asked < most, "{flavour:?}: {asked} requests a day");
+    assert_eq!(watch.version(), version, "something was written");
+    running.stop().await.expect("a clean end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_day_over_a_thousand_windows_costs_little_more_than_its_polls() {
+    idle(Flavour::Hosted, 12_000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_day_of_a_self_hosted_server_costs_a_count_a_minute_more() {
+    idle(Flavour::SelfHosted, 12_000 + 1_440).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_day_of_two_thousand_calls_costs_less_than_twenty_thousand() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let rates = Rates {
+            calls: 83.0,
+            ..Rates::STILL
+        };
+        let (stage, running) = thousand_windows(flavour, rates).await;
+        running.pass(DAY / part()).await;
+        let asked = stage.asked("").len() * part() as usize;
+        assert!(asked < 20_000, "{flavour:?}: {asked} requests a day");
+        stage.world().set_rates(Rates::STILL);
+        running.pass(3600).await;
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
