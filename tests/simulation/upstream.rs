@@ -1,0 +1,135 @@
+//! The simulated upstream as the engine's source: no socket, virtual time, and every change of it
+//! noted by the oracle before anybody can see it.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use burki_edge::model::Timestamp;
+use burki_edge::simulator::{ApiRequest, Fault, Faults, World};
+use burki_edge::sync::Clock;
+use burki_edge::upstream::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, wire};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use tokio::time::Instant;
+
+use super::oracle::Oracle;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What both the driver and the source work on.
+pub struct Stage {
+    pub world: World,
+    pub faults: Faults,
+    pub oracle: Oracle,
+    pub latency: StdRng,
+    pub asked: Vec<(Instant, String)>,
+}
+
+#[derive(Clone)]
+pub struct Shared {
+    stage: Arc<Mutex<Stage>>,
+    /// The true time, whatever the edge's clock says.
+    begin: (Instant, Timestamp),
+}
+
+impl Shared {
+    pub fn new(mut world: World, seed: u64) -> Shared {
+        let begin = (Instant::now(), world.now());
+        let mut oracle = Oracle::default();
+        oracle.note(&mut world, begin.1);
+        Shared {
+            stage: Arc::new(Mutex::new(Stage {
+                world,
+                faults: Faults::default(),
+                oracle,
+                latency: StdRng::seed_from_u64(seed ^ 0x5eed),
+                asked: Vec::new(),
+            })),
+            begin,
+        }
+    }
+
+    /// The true time.
+    pub fn now(&self) -> Timestamp {
+        self.begin.1 + self.begin.0.elapsed()
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Stage> {
+        self.stage
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Lets the world live up to now, changes it, and has the oracle note what that did.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let now = self.now();
+        let mut stage = self.lock();
+        let Stage { world, oracle, .. } = &mut *stage;
+        if world.advance(now) > 0 {
+            oracle.note(world, now);
+        }
+        let done = change(world);
+        oracle.note(world, now);
+        done
+    }
+}
+
+pub struct Source {
+    pub shared: Shared,
+    /// The edge's, which may be wrong.
+    pub clock: Clock,
+}
+
+impl CallSource for Source {
+    async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
+        let target = wire::path_and_query(request, dates);
+        let (there, back) = {
+            let mut stage = self.shared.lock();
+            stage.asked.push((Instant::now(), target.clone()));
+            let mut leg = || {
+                let slow = stage.latency.random_bool(0.02);
+                let most = if slow { 9000 } else { 150 };
+                Duration::from_millis(stage.latency.random_range(1..most))
+            };
+            (leg(), leg())
+        };
+        // The answer is of the moment between the two: it arrives when more has happened.
+        tokio::time::sleep(there).await;
+        let answer = {
+            let now = self.shared.now();
+            let mut stage = self.shared.lock();
+            let Stage {
+                world,
+                faults,
+                oracle,
+                ..
+            } = &mut *stage;
+            if world.advance(now) > 0 {
+                oracle.note(world, now);
+            }
+            let request =
+                ApiRequest::new("GET", &target).with_key("burki_0123456789abcdefghijklmnopqrstuv");
+            match faults.decide(&request) {
+                None | Some(Fault::Latency(_)) => Ok(faults.review(world.answer(&request))),
+                Some(fault) if !fault.is_answered() => Err(fault),
+                Some(fault) => match fault.answer(world.flavour(), &request) {
+                    Some(answer) => Ok(answer),
+                    None => Ok(fault.spoil(faults.review(world.answer(&request)))),
+                },
+            }
+        };
+        tokio::time::sleep(back).await;
+        match answer {
+            Ok(answer) => {
+                let (status, retry_after) = (answer.status, answer.header("retry-after"));
+                let body = answer.body.as_bytes();
+                wire::reply(request, status, retry_after, body, (self.clock)())
+            }
+            Err(Fault::Hang) => {
+                tokio::time::sleep(TIMEOUT).await;
+                Err(UpstreamError::new(ErrorKind::Timeout))
+            }
+            Err(_) => Err(UpstreamError::new(ErrorKind::Reset)),
+        }
+    }
+}
