@@ -22,6 +22,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
+#[expect(dead_code, reason = "the simulator serves all of it here")]
 mod support;
 
 use std::path::Path;
@@ -33,10 +34,9 @@ use burki_edge::model::{Call, Timestamp};
 use burki_edge::simulator::{Fault, Simulator};
 use burki_edge::store::Reader;
 use burki_edge::upstream::{
-    CallSource, HttpSource, PAGE_LIMIT, Reply, Request, UpstreamError, wire,
+    CallSource, DateForm, HttpSource, PAGE_LIMIT, Reply, Request, UpstreamError, wire,
 };
-use rusqlite::Connection;
-use support::CALLS;
+use support::{CALLS, Plain};
 use url::Url;
 
 const ROUNDS: usize = 5;
@@ -173,9 +173,9 @@ struct Watched {
 }
 
 impl CallSource for Watched {
-    async fn fetch(&self, request: &Request) -> Result<Reply, UpstreamError> {
+    async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
         self.watch.sent();
-        let received = self.inner.get(&wire::path_and_query(request)).await;
+        let received = self.inner.get(&wire::path_and_query(request, dates)).await;
         self.watch.answered();
         let (status, body) = received?;
         let begun = Instant::now();
@@ -187,41 +187,12 @@ impl CallSource for Watched {
 
 /// How long the mere insertion of all rows takes.
 fn bare_loop(calls: &[Call], file: &Path) -> anyhow::Result<Duration> {
-    let mut connection = Connection::open(file)?;
-    // As the store's writer has them.
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
-    connection.pragma_update(None, "cache_size", -16_384)?;
-    connection.execute_batch(include_str!("../schema.sql"))?;
+    let mut plain = Plain::new(file)?;
     let hashes: Vec<i64> = calls.iter().map(Call::body_hash).collect();
     let rows: Vec<_> = calls.iter().zip(hashes).collect();
     let begun = Instant::now();
     for page in rows.chunks(PAGE_LIMIT) {
-        let transaction = connection.transaction()?;
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO calls (id, call_sid, assistant_id, assistant_name, customer_phone_number,
-                 status, duration, started_at, open, suspect_at, seen_at, request_seq, body_hash,
-                 body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, NULL, 0, 0, ?10, ?11)",
-        )?;
-        for (call, hash) in page {
-            insert.execute((
-                call.id,
-                &call.call_sid,
-                call.assistant_id,
-                &call.assistant_name,
-                &call.customer_phone_number,
-                &call.status,
-                call.duration,
-                call.started_at.map(Timestamp::as_micros),
-                call.is_open(),
-                hash,
-                &*call.body,
-            ))?;
-        }
-        drop(insert);
-        transaction.commit()?;
+        plain.insert(page.iter().copied())?;
     }
     Ok(begun.elapsed())
 }

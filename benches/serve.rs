@@ -23,6 +23,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
+#[expect(dead_code, reason = "nothing is written but by the engine here")]
 mod support;
 
 use std::ffi::OsString;

@@ -49,7 +49,7 @@ const CONFINED: [(&str, &[&str]); 10] = [
     ("Writer", &["app.rs", "store/", "sync/"]),
     ("SharedWriter", &["store/", "sync/"]),
     ("Engine", &["app.rs", "sync/"]),
-    ("HttpSource", &["app.rs", "cli/status.rs", "upstream/"]),
+    ("HttpSource", &["app.rs", "cli/edge.rs", "upstream/"]),
     // Standard output is the command line's; the engine and the server have a log.
     ("stdout", &["cli/", "main.rs"]),
     ("indicatif", &["cli/"]),

@@ -80,6 +80,7 @@ fn the_statement_an_analyst_is_shown_runs_on_the_file() {
         calls: vec![Call::from_json(text).unwrap()],
         singly: false,
         absent: None,
+        denied: Vec::new(),
         complete: None,
         windows: None,
     };
