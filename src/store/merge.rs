@@ -39,7 +39,7 @@ pub fn merge_call(
         suspect: bool,
         /// What the indexes are by is the same.
         in_place: bool,
-        counted: Counted,
+        counted: Option<Counted>,
     }
     let before = transaction
         .prepare_cached(
@@ -53,17 +53,20 @@ pub fn merge_call(
             let started_at = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros);
             let suspect = row.get::<_, Option<i64>>(2)?.is_some();
             let status = row.get_ref(4)?.as_str()?;
+            let (assistant_id, duration) = (row.get(5)?, row.get(6)?);
             Ok(Before {
                 same_text,
                 body: (!same_text).then(|| body.to_owned()),
                 request_seq: row.get(1)?,
                 change_seq: row.get(7)?,
                 suspect,
-                in_place: !suspect
+                in_place: !same_text
+                    && !suspect
                     && started_at == call.started_at
                     && status == call.status
                     && row.get_ref(8)?.as_str()? == call.call_sid,
-                counted: Counted::new(started_at, status, row.get(5)?, row.get(6)?),
+                counted: (!same_text)
+                    .then(|| Counted::new(started_at, status, assistant_id, duration)),
             })
         })
         .optional()?;
@@ -116,7 +119,9 @@ pub fn merge_call(
         write_call(transaction, learned.request, call, change_seq)?;
     }
     ledger.acquit(before.suspect);
-    ledger.rollups.subtract(before.counted);
+    if let Some(counted) = before.counted {
+        ledger.rollups.subtract(counted);
+    }
     ledger.rollups.add(Counted::from(call));
     Ok(Fate {
         outcome,
