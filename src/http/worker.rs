@@ -9,7 +9,7 @@ use super::Shared;
 use super::freshness::Origin;
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Held, Reader, StoreError};
-use crate::sync::{Phase, SyncStatus, UpstreamState};
+use crate::sync::{Phase, SyncStatus, UNKNOWN_AGE, UpstreamState};
 
 /// A worker's own view: its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
@@ -34,10 +34,6 @@ pub enum Known {
     /// Neither the one nor the other.
     Nothing,
 }
-
-/// The age of what was never verified in a past that our clock knows of, and of all that is older
-/// (RFC 9111, section 1.2.2).
-const UNKNOWN_AGE: u64 = 1 << 31;
 
 /// Our clock may be set back by so much, as time servers do it, before an instant counts as one
 /// that it has not reached.

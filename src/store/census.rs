@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction};
 
-use super::rollups::{DAY, Deltas, NO_DAY};
+use super::rollups::{DAY, Deltas};
 use super::{StoreError, Writer};
 use crate::model::Timestamp;
 
@@ -109,18 +109,6 @@ impl Writer {
             )?
             .query_row((from, to), |row| row.get(0))?;
         Ok(started.saturating_sub(suspects))
-    }
-
-    /// Held calls, suspects not included, that have no start.
-    pub fn count_without_start(&self) -> Result<u64, StoreError> {
-        let suspects: u64 = self
-            .connection
-            .prepare_cached(
-                "SELECT count(*) FROM calls INDEXED BY suspects
-                 WHERE suspect_at IS NOT NULL AND started_at IS NULL",
-            )?
-            .query_row([], |row| row.get(0))?;
-        Ok(self.count_days(NO_DAY, NO_DAY)?.saturating_sub(suspects))
     }
 
     fn count_days(&self, first: i64, last: i64) -> rusqlite::Result<u64> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::doubt::{missing, suspect};
 use super::learned::{Complete, Learned, Merged};
-use super::merge::{Outcome, merge_call};
+use super::merge::merge_call;
 use super::removal::remove;
 use super::writer::is_confirmed;
 use super::{StoreError, Writer, windows};
@@ -75,15 +75,8 @@ impl Writer {
             let guard = self.confirmed.get(&call.id).copied().unwrap_or(0);
             let fate = merge_call(&transaction, &news.of(*at), call, guard, &mut ledger)?;
             wrote |= fate.wrote;
-            match fate.outcome {
-                Outcome::New => merged.new += 1,
-                Outcome::Changed => merged.changed += 1,
-                Outcome::Respelled => merged.respelled += 1,
-                Outcome::Stale => merged.stale += 1,
-                Outcome::Unchanged => {
-                    merged.unchanged += 1;
-                    confirmed.insert(call.id);
-                }
+            if merged.count(fate.outcome) {
+                confirmed.insert(call.id);
             }
         }
         for (id, at) in &news.gone {

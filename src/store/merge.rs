@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use super::StoreError;
 use super::census::Ledger;
-use super::learned::Learned;
+use super::learned::{Learned, Merged};
 use super::removal::revive;
 use super::rollups::Counted;
 use crate::model::{Call, Timestamp, Verified};
@@ -15,6 +15,21 @@ pub enum Outcome {
     Respelled,
     Unchanged,
     Stale,
+}
+
+impl Merged {
+    /// Returns whether the call was found unchanged.
+    pub(super) fn count(&mut self, outcome: Outcome) -> bool {
+        let counter = match outcome {
+            Outcome::New => &mut self.new,
+            Outcome::Changed => &mut self.changed,
+            Outcome::Respelled => &mut self.respelled,
+            Outcome::Stale => &mut self.stale,
+            Outcome::Unchanged => &mut self.unchanged,
+        };
+        *counter += 1;
+        matches!(outcome, Outcome::Unchanged)
+    }
 }
 
 pub struct Fate {

@@ -9,7 +9,7 @@ use super::census::{Census, Ledger};
 use super::doubt::{self, suspect};
 use super::learned::{Learned, Merged};
 use super::lock::{FileLock, open_private};
-use super::merge::{Outcome, merge_call};
+use super::merge::merge_call;
 use super::removal::remove;
 use super::{Followed, StoreError, census, followed, schema, windows};
 use crate::model::{Timestamp, Verified, Window};
@@ -157,15 +157,8 @@ impl Writer {
             let guard = self.confirmed.get(&call.id).copied().unwrap_or(0);
             let fate = merge_call(&transaction, &learned, call, guard, &mut ledger)?;
             wrote |= fate.wrote;
-            match fate.outcome {
-                Outcome::New => merged.new += 1,
-                Outcome::Changed => merged.changed += 1,
-                Outcome::Respelled => merged.respelled += 1,
-                Outcome::Stale => merged.stale += 1,
-                Outcome::Unchanged => {
-                    merged.unchanged += 1;
-                    confirmed.push(call.id);
-                }
+            if merged.count(fate.outcome) {
+                confirmed.push(call.id);
             }
         }
         // Before this answer makes suspects of its own: nobody has denied those yet.

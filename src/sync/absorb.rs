@@ -1,5 +1,7 @@
 //! Takes in what came of a request: an answer is learned from, a failure is put where it belongs.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::engine::Engine;
@@ -9,7 +11,7 @@ use super::plan::Job;
 use super::requests::Finished;
 use super::settings::{Dates, Failure, SyncError};
 use super::stuck::Task;
-use crate::model::CallKey;
+use crate::model::{CallKey, Timestamp};
 use crate::upstream::{CallSource, DateForm, ErrorKind, Request, Retry, UpstreamError};
 
 /// After so many failures in a row a head is asked for in pages half as long.
@@ -112,10 +114,8 @@ impl<S: CallSource> Engine<S> {
                 if is_as_asked
                     && !matches!(error.kind, ErrorKind::Unauthorized | ErrorKind::Throttled)
                 {
-                    let tier = self.pace().interval(now.wall.since(*range.end()));
-                    news = self
-                        .troubles
-                        .failed(range, tier.max(HOLE_REST), now.instant);
+                    let tier = self.hole_rest(*range.end());
+                    news = self.troubles.failed(range, tier, now.instant);
                 }
             }
             // A shorter one leaves out fewer calls, and would be believed whatever they are.
@@ -169,6 +169,13 @@ impl<S: CallSource> Engine<S> {
         Fetched::Unavailable {
             retry_after: wait.unwrap_or(RETRY_SOON),
         }
+    }
+
+    /// How long what can't be read is left alone: its tier, but not less than a minute.
+    pub(super) fn hole_rest(&self, end: Timestamp) -> Duration {
+        const LEAST: Duration = Duration::from_secs(60);
+        let age = (self.clock)().since(end);
+        self.pace().interval(age).max(LEAST)
     }
 
     /// A row of the head may be unreadable, or a page of its length take too long: a shorter one may
@@ -225,6 +232,3 @@ impl<S: CallSource> Engine<S> {
         };
     }
 }
-
-/// A row that could not be read is not asked for more often than this.
-pub(super) const HOLE_REST: std::time::Duration = std::time::Duration::from_secs(60);

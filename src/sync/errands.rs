@@ -1,6 +1,7 @@
 //! What the engine does of itself between requests: minds the clocks, carries deletions on from one
 //! step of their proof to the next, and decides when to count.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -123,7 +124,7 @@ impl<S: CallSource> Engine<S> {
             .iter()
             .filter(|window| window.to >= since || window.to < Timestamp::MIN)
             .filter(|window| {
-                let within = |range: &std::ops::RangeInclusive<Timestamp>| {
+                let within = |range: &RangeInclusive<Timestamp>| {
                     *range.start() <= window.from && window.to <= *range.end()
                 };
                 !self.troubles.holes().iter().any(|hole| within(&hole.range))
@@ -139,9 +140,9 @@ impl<S: CallSource> Engine<S> {
     /// Whether everything but unreadable rows was read.
     pub(super) fn has_read_all(&self) -> bool {
         let gaps = self.coverage.gaps(self.since());
-        let in_hole = |gap: &std::ops::RangeInclusive<Timestamp>| {
+        let in_hole = |gap: &RangeInclusive<Timestamp>| {
             let holes = self.troubles.holes().iter();
-            let around = |range: &std::ops::RangeInclusive<Timestamp>| {
+            let around = |range: &RangeInclusive<Timestamp>| {
                 range.start() <= gap.start() && gap.end() <= range.end()
             };
             holes.clone().any(|hole| around(&hole.range))

@@ -182,7 +182,7 @@ impl<S: CallSource> Engine<S> {
     /// a time when it could.
     pub(super) async fn never_read_within(
         &self,
-        range: &std::ops::RangeInclusive<Timestamp>,
+        range: &RangeInclusive<Timestamp>,
     ) -> Result<u64, StoreError> {
         let mut unread = 0;
         for hole in self.troubles.holes_within(range) {

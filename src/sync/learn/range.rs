@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::{INSTANT, bad_answer};
 use crate::model::{Timestamp, Verified, Window};
 use crate::store::{Belief, Complete, Learned};
-use crate::sync::absorb::HOLE_REST;
 use crate::sync::ask;
 use crate::sync::crowd::Crowd;
 use crate::sync::engine::Engine;
@@ -33,7 +32,7 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         self.troubles.answered(range);
         if query.skip > 0 {
-            let tier = self.pace().interval(now.wall.since(end)).max(HOLE_REST);
+            let tier = self.hole_rest(end);
             let below = page.calls.first().and_then(|call| call.started_at);
             self.troubles.stepped_over(range, below, now.instant + tier);
             return self.learn_loose(request, page).await;
