@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::doubt::Suspicion;
 use super::rollups::{DAY, Deltas};
 use super::{StoreError, Writer};
 use crate::model::Timestamp;
@@ -21,6 +22,8 @@ pub struct Ledger {
     pub census: Census,
     pub change_seq: u64,
     pub rollups: Deltas,
+    /// Calls that became suspects.
+    pub suspicions: Vec<(i64, Suspicion)>,
 }
 
 impl Ledger {
@@ -29,6 +32,7 @@ impl Ledger {
             census,
             change_seq,
             rollups: Deltas::default(),
+            suspicions: Vec::new(),
         }
     }
 

@@ -16,6 +16,15 @@ use crate::model::{CallKey, Verified};
 /// Fewer calls than these may all be gone at once without a second look.
 const A_FEW: usize = 3;
 
+/// How a call became a suspect. Its row keeps only the later of the two requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Suspicion {
+    /// The request that did not find it.
+    pub by: u64,
+    /// The request that told the text it has.
+    pub told_by: u64,
+}
+
 /// The calls, not suspects yet and last heard of before the request, that a complete list leaves
 /// out.
 pub fn missing(
@@ -130,14 +139,23 @@ pub fn suspect(
     request: Verified,
     ledger: &mut Ledger,
 ) -> Result<bool, StoreError> {
-    let marked = transaction
+    let told_by = transaction
         .prepare_cached(
-            "UPDATE calls SET suspect_at = ?2, request_seq = ?3
-             WHERE id = ?1 AND request_seq <= ?3 AND suspect_at IS NULL",
+            "SELECT request_seq FROM calls
+             WHERE id = ?1 AND request_seq <= ?2 AND suspect_at IS NULL",
         )?
+        .query_row((id, request.seq), |row| row.get(0))
+        .optional()?;
+    let Some(told_by) = told_by else {
+        return Ok(false);
+    };
+    transaction
+        .prepare_cached("UPDATE calls SET suspect_at = ?2, request_seq = ?3 WHERE id = ?1")?
         .execute((id, request.at.as_micros(), request.seq))?;
-    ledger.census.suspects += marked as u64;
-    Ok(marked > 0)
+    ledger.census.suspects += 1;
+    let by = request.seq;
+    ledger.suspicions.push((id, Suspicion { by, told_by }));
+    Ok(true)
 }
 
 impl Writer {

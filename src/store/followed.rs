@@ -73,7 +73,8 @@ impl Writer {
         let transaction = self.begin()?;
         for (call, at) in &news.calls {
             let guard = self.confirmed.get(&call.id).copied().unwrap_or(0);
-            let fate = merge_call(&transaction, &news.of(*at), call, guard, &mut ledger)?;
+            let (news, suspicion) = (news.of(*at), self.suspicions.get(&call.id));
+            let fate = merge_call(&transaction, &news, call, guard, suspicion, &mut ledger)?;
             wrote |= fate.wrote;
             if merged.count(fate.outcome) {
                 confirmed.insert(call.id);
@@ -114,12 +115,12 @@ impl Writer {
                 .execute([news.newest_seq])?;
         }
         transaction.commit()?;
-        self.keep(&ledger);
+        self.keep(ledger);
         self.followed = Some(news.followed);
         if let Some(after) = windows {
             self.windows = after;
         }
-        self.confirmed.retain(|_, seq| *seq > news.oldest_in_flight);
+        self.forget_before(news.oldest_in_flight);
         if news.request.seq > news.oldest_in_flight {
             let seq = news.request.seq;
             self.confirmed

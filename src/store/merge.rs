@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use super::StoreError;
 use super::census::Ledger;
+use super::doubt::{Suspicion, suspect};
 use super::learned::{Learned, Merged};
 use super::removal::revive;
 use super::rollups::Counted;
@@ -37,12 +38,15 @@ pub struct Fate {
     pub wrote: bool,
 }
 
-/// Writes one call if it says something new and nothing that started later spoke of it.
+/// Writes one call if it says something new and nothing that started later told it. One that did
+/// not find the call told nothing of it: it may have moved from the range the one read to that of
+/// the other. Its text is taken in then, and it stays a suspect.
 pub fn merge_call(
     transaction: &Transaction<'_>,
     learned: &Learned,
     call: &Call,
     confirmed_by: u64,
+    suspicion: Option<&Suspicion>,
     ledger: &mut Ledger,
 ) -> Result<Fate, StoreError> {
     struct Before {
@@ -51,7 +55,7 @@ pub fn merge_call(
         body: Option<String>,
         request_seq: u64,
         change_seq: u64,
-        suspect: bool,
+        suspect_at: Option<Timestamp>,
         /// What the indexes are by is the same.
         in_place: bool,
         counted: Option<Counted>,
@@ -66,7 +70,7 @@ pub fn merge_call(
             let body = row.get_ref(0)?.as_str()?;
             let same_text = body == &*call.body;
             let started_at = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros);
-            let suspect = row.get::<_, Option<i64>>(2)?.is_some();
+            let suspect_at = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros);
             let status = row.get_ref(4)?.as_str()?;
             let (assistant_id, duration) = (row.get(5)?, row.get(6)?);
             Ok(Before {
@@ -74,9 +78,9 @@ pub fn merge_call(
                 body: (!same_text).then(|| body.to_owned()),
                 request_seq: row.get(1)?,
                 change_seq: row.get(7)?,
-                suspect,
+                suspect_at,
                 in_place: !same_text
-                    && !suspect
+                    && suspect_at.is_none()
                     && started_at == call.started_at
                     && status == call.status
                     && row.get_ref(8)?.as_str()? == call.call_sid,
@@ -100,14 +104,23 @@ pub fn merge_call(
             wrote: true,
         });
     };
-    if learned.request.seq < before.request_seq.max(confirmed_by) {
+    let suspect_since = before.suspect_at.map(|at| Verified {
+        at,
+        seq: before.request_seq,
+    });
+    let told_by = suspicion
+        .filter(|suspicion| suspect_since.is_some_and(|since| since.seq == suspicion.by))
+        .map_or(before.request_seq, |suspicion| suspicion.told_by);
+    if learned.request.seq < told_by.max(confirmed_by) {
         return Ok(Fate {
             outcome: Outcome::Stale,
             wrote: false,
         });
     }
+    let was_suspect = suspect_since.is_some();
+    let missed_since = suspect_since.filter(|since| learned.request.seq < since.seq);
     if before.same_text {
-        let wrote = learned.singly || before.suspect;
+        let wrote = missed_since.is_none() && (learned.singly || was_suspect);
         if wrote {
             transaction
                 .prepare_cached(
@@ -115,7 +128,7 @@ pub fn merge_call(
                      WHERE id = ?1",
                 )?
                 .execute((call.id, learned.request.at.as_micros(), learned.request.seq))?;
-            ledger.acquit(before.suspect);
+            ledger.acquit(was_suspect);
         }
         return Ok(Fate {
             outcome: Outcome::Unchanged,
@@ -133,7 +146,10 @@ pub fn merge_call(
     } else {
         write_call(transaction, learned.request, call, change_seq)?;
     }
-    ledger.acquit(before.suspect);
+    ledger.acquit(was_suspect);
+    if let Some(request) = missed_since {
+        suspect(transaction, call.id, request, ledger)?;
+    }
     if let Some(counted) = before.counted {
         ledger.rollups.subtract(counted);
     }

@@ -135,7 +135,7 @@ impl Writer {
         ledger.write(&transaction)?;
         raise_request_seq(&transaction, request.seq)?;
         transaction.commit()?;
-        self.keep(&ledger);
+        self.keep(ledger);
         Ok(removed)
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::census::{Census, Ledger};
-use super::doubt::{self, suspect};
+use super::doubt::{self, Suspicion, suspect};
 use super::learned::{Learned, Merged};
 use super::lock::{FileLock, open_private};
 use super::merge::merge_call;
@@ -47,6 +47,9 @@ pub struct Writer {
     /// Calls that a request confirmed without a write while an older one was under way, whose
     /// answer must not overwrite what was confirmed. Requests die with the process, so this may.
     pub(super) confirmed: HashMap<i64, u64>,
+    /// Calls that a request did not find while an older one was under way, whose answer may tell
+    /// of them all the same.
+    pub(super) suspicions: HashMap<i64, Suspicion>,
     _lock: FileLock,
 }
 
@@ -95,6 +98,7 @@ impl Writer {
             census,
             change_seq,
             confirmed: HashMap::new(),
+            suspicions: HashMap::new(),
             _lock: lock,
         })
     }
@@ -141,8 +145,7 @@ impl Writer {
         // An answer lists the newest first, and a B-tree that grows at its left end leaves every
         // page half empty: in ascending order the same rows take half of the room.
         learned.calls.sort_by_key(|call| call.id);
-        self.confirmed
-            .retain(|_, seq| *seq > learned.oldest_in_flight);
+        self.forget_before(learned.oldest_in_flight);
         let mut merged = Merged::default();
         let mut confirmed = Vec::new();
         let mut ledger = self.ledger();
@@ -155,7 +158,8 @@ impl Writer {
         };
         for call in &learned.calls {
             let guard = self.confirmed.get(&call.id).copied().unwrap_or(0);
-            let fate = merge_call(&transaction, &learned, call, guard, &mut ledger)?;
+            let suspicion = self.suspicions.get(&call.id);
+            let fate = merge_call(&transaction, &learned, call, guard, suspicion, &mut ledger)?;
             wrote |= fate.wrote;
             if merged.count(fate.outcome) {
                 confirmed.push(call.id);
@@ -202,7 +206,7 @@ impl Writer {
                 .execute([learned.newest_seq])?;
         }
         transaction.commit()?;
-        self.keep(&ledger);
+        self.keep(ledger);
         if let Some(after) = windows {
             self.windows = after;
         }
@@ -222,9 +226,17 @@ impl Writer {
         Ledger::new(self.census, self.change_seq)
     }
 
-    pub(super) fn keep(&mut self, ledger: &Ledger) {
+    pub(super) fn keep(&mut self, ledger: Ledger) {
         self.census = ledger.census;
         self.change_seq = ledger.change_seq;
+        self.suspicions.extend(ledger.suspicions);
+    }
+
+    /// No request with a lower number is under way.
+    pub(super) fn forget_before(&mut self, oldest_in_flight: u64) {
+        self.confirmed.retain(|_, seq| *seq > oldest_in_flight);
+        self.suspicions
+            .retain(|_, suspicion| suspicion.by > oldest_in_flight);
     }
 
     /// Writes the windows as they are in memory, with times of verification that were not worth a

@@ -101,6 +101,36 @@ fn an_answer_never_replaces_what_a_later_request_found_unchanged() {
 }
 
 #[test]
+fn an_answer_tells_of_a_call_that_a_later_request_only_missed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let there = |start, name| record(1, "completed", Some(start), Some(5), name);
+    writer.merge(answer(3, vec![there(10, "held")])).unwrap();
+    // Requests 2, 4 and 5 are under way; 6 does not find the call where it was.
+    let missing = Learned {
+        oldest_in_flight: 2,
+        ..absence(6, 1)
+    };
+    writer.merge(missing).unwrap();
+    let late = |seq, start, name| Learned {
+        oldest_in_flight: 2,
+        ..answer(seq, vec![there(start, name)])
+    };
+    let moved = writer.merge(late(5, 99, "moved")).unwrap();
+    assert_eq!((moved.changed, suspects(&path)), (1, 1));
+    assert_eq!(body(&path, 1).as_deref(), Some(&*there(99, "moved").body));
+    for older in [2, 4] {
+        assert_eq!(writer.merge(late(older, 10, "old")).unwrap().stale, 1);
+    }
+    // What removes it is a denial after it was missed, as before.
+    let denied = |seq| denial(8, &[(1, seq)]);
+    assert_eq!(writer.merge(denied(5)).unwrap().removed, 0);
+    assert_eq!(writer.merge(late(7, 99, "moved")).unwrap().unchanged, 1);
+    assert_eq!(suspects(&path), 0);
+}
+
+#[test]
 fn a_page_that_fails_to_commit_leaves_rows_coverage_and_rollups_unmoved() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("edge.db");

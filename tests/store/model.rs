@@ -20,6 +20,8 @@ const DAY: i64 = 86_400;
 struct Row {
     call: Call,
     seq: u64,
+    /// Of a suspect: the request that told its text.
+    told: u64,
     suspect: bool,
 }
 
@@ -64,6 +66,7 @@ impl Model {
             && !later
         {
             row.suspect = true;
+            row.told = row.seq;
             row.seq = seq;
         }
     }
@@ -83,19 +86,28 @@ impl Model {
             }
             self.tombstones.remove(&id);
             let call = call.clone();
-            let suspect = false;
-            self.rows.insert(id, Row { call, seq, suspect });
+            let row = Row {
+                call,
+                seq,
+                told: seq,
+                suspect: false,
+            };
+            self.rows.insert(id, row);
             self.moved.push(id);
             merged.new += 1;
             return;
         };
-        if seq < row.seq.max(self.confirmed.get(&id).copied().unwrap_or(0)) {
+        let told = if row.suspect { row.told } else { row.seq };
+        let missed_since = row.suspect && seq < row.seq;
+        if seq < told.max(self.confirmed.get(&id).copied().unwrap_or(0)) {
             merged.stale += 1;
         } else if row.call.body == call.body {
-            if singly || row.suspect {
-                row.seq = seq;
+            if !missed_since {
+                if singly || row.suspect {
+                    row.seq = seq;
+                }
+                row.suspect = false;
             }
-            row.suspect = false;
             self.confirmed.insert(id, seq);
             merged.unchanged += 1;
         } else {
@@ -105,9 +117,12 @@ impl Model {
                 merged.changed += 1;
                 self.moved.push(id);
             }
-            let call = call.clone();
-            let suspect = false;
-            *row = Row { call, seq, suspect };
+            *row = Row {
+                call: call.clone(),
+                seq: if missed_since { row.seq } else { seq },
+                told: seq,
+                suspect: missed_since,
+            };
         }
     }
 
@@ -395,6 +410,7 @@ proptest! {
                     writer = Writer::open(&path, URL).unwrap();
                     prop_assert_eq!(writer.feed_id(), &feed);
                     model.confirmed.clear();
+                    model.rows.values_mut().for_each(|row| row.told = row.seq);
                     model.moved.clear();
                 }
                 Step::Pull(limit) => {

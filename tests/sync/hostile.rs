@@ -257,6 +257,38 @@ async fn a_call_whose_start_moves_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_moved_is_told_by_the_answer_that_has_it_though_a_later_one_missed_it() {
+    let stage = at_rest(Flavour::SelfHosted, 600);
+    let running = stage.start();
+    running.until_live().await;
+    running.pass(300).await;
+    let id = stage.call_of_age(DAY * 10);
+    stage.world().move_start(id, None);
+    let moved = stage.now();
+    // The head has it where it is now, and the range where it was has it no more. The range is
+    // asked for later, and answers sooner; nobody says what became of the call.
+    stage.hold_up("/calls/?limit=50", MINUTE * 3);
+    stage.hold_up(&format!("/calls/{id}"), HOUR);
+    running
+        .pass_until(SECOND, MINUTE * 3, || stage.totals().suspects == 1)
+        .await;
+    let claimed = || {
+        let coverage = running.handle.coverage();
+        coverage
+            .known(None)
+            .is_some_and(|verified| verified.at >= moved)
+    };
+    running.pass_until(SECOND, MINUTE * 5, claimed).await;
+    assert!(stage.is_current(id), "{:?}", stage.held(id));
+    assert_eq!(stage.totals().suspects, 1, "by the later request's word");
+    running
+        .pass_until(MINUTE, 26 * HOUR, || stage.totals().suspects == 0)
+        .await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_records_of_one_sid_are_both_mirrored() {
     for flavour in FLAVOURS {
         let mut stage = Stage::at_rest(WorldConfig {

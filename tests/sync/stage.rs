@@ -35,6 +35,7 @@ pub struct Stage {
     unlisted: Arc<Mutex<Vec<i64>>>,
     /// What every answer has in place of another text.
     replaced: Arc<Mutex<Option<(String, String)>>>,
+    held_up: Arc<Mutex<Vec<(String, Duration)>>>,
     begin: (Instant, Timestamp),
     /// How far the edge's clock is ahead, in microseconds.
     ahead: Arc<AtomicI64>,
@@ -90,6 +91,7 @@ pub struct Source {
     asked: Arc<Mutex<Vec<(Instant, String)>>>,
     unlisted: Arc<Mutex<Vec<i64>>>,
     replaced: Arc<Mutex<Option<(String, String)>>>,
+    held_up: Arc<Mutex<Vec<(String, Duration)>>>,
     /// The edge's.
     clock: Clock,
     /// The world's.
@@ -121,6 +123,10 @@ impl CallSource for Source {
                 }),
             }
         };
+        let held_up = self.held_up.lock().expect("a lock").clone();
+        for (_, by) in held_up.iter().filter(|(end, _)| target.ends_with(end)) {
+            tokio::time::sleep(*by).await;
+        }
         match answer {
             Ok(mut answer) => {
                 for id in self.unlisted.lock().expect("a lock").iter() {
@@ -156,6 +162,7 @@ impl Stage {
             asked: Arc::default(),
             unlisted: Arc::default(),
             replaced: Arc::default(),
+            held_up: Arc::default(),
             begin,
             ahead: Arc::default(),
             folder: TempDir::new().expect("a folder"),
@@ -198,6 +205,12 @@ impl Stage {
     /// Sets the edge's clock: so many seconds ahead of the time, behind where negative.
     pub fn set_clock_ahead(&self, seconds: i64) {
         self.ahead.store(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    /// What is asked for by paths that end so is answered at once, and arrives that much later.
+    pub fn hold_up(&self, end: &str, by: Duration) {
+        let mut held_up = self.held_up.lock().expect("a lock");
+        held_up.push((end.to_owned(), by));
     }
 
     /// Counts the call on, but lists it no more.
@@ -290,6 +303,7 @@ impl Stage {
             asked: Arc::clone(&self.asked),
             unlisted: Arc::clone(&self.unlisted),
             replaced: Arc::clone(&self.replaced),
+            held_up: Arc::clone(&self.held_up),
             clock: self.clock(),
             time: Arc::new(move || wall + instant.elapsed()),
         }
