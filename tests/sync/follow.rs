@@ -182,6 +182,28 @@ async fn calls_without_a_start_are_followed_though_they_fill_the_first_page() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_without_a_start_are_compared_once_a_reconcile_interval_however_long_that_takes() {
+    let mut stage = Stage::new(WorldConfig {
+        calls: 300,
+        without_start: 200,
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 20;
+    stage.settings.max_requests_per_minute = 6000;
+    stage.settings.reconcile_interval = Duration::from_secs(60);
+    let running = stage.start();
+    running.until_live().await;
+    // Ten pages a pass: at one request a poll that is a rest of many minutes.
+    for _ in 0..3 {
+        let changed = stage.world().newest(1)[0];
+        stage.annotate(changed);
+        running.pass(100).await;
+        assert_eq!(stage.held(changed), stage.world().text(changed));
+    }
+    running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_without_a_start_do_not_shorten_the_head() {
     let stage = Stage::new(WorldConfig {
         calls: 4000,

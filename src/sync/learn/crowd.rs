@@ -39,8 +39,10 @@ impl<S: CallSource> Engine<S> {
             }
             Progress::Read(window) => {
                 if instant == NEVER {
-                    // Read on and on, they cost one request a poll.
+                    // Read on and on, they cost one request a poll. But no window waits for longer
+                    // than it may, and a reading that was lied to took hundreds.
                     let rest = self.settings.poll_interval * crowd.requests();
+                    let rest = rest.min(self.settings.reconcile_interval);
                     self.without_start_due = Some(Instant::now() + rest);
                 }
                 let complete = Complete {
