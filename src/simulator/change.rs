@@ -119,6 +119,7 @@ impl World {
     pub fn delete(&mut self, id: i64) -> Option<Record> {
         let record = self.records.remove(&id)?;
         self.sids.remove(&record.call_sid);
+        self.given.remove(&id);
         self.unindex(place(record.started_at, id), &record.status);
         Some(*record)
     }
@@ -135,6 +136,7 @@ impl World {
             }
             stays
         });
+        self.given.retain(|id, _| self.records.contains_key(id));
         // In one go: a hundred thousand removals one by one would each move the rest.
         for order in std::iter::once(&mut self.all).chain(self.by_status.values_mut()) {
             order.retain(|id| self.records.contains_key(&id));

@@ -33,7 +33,7 @@ const LINES: [&str; 4] = [
     "+4930567890",
 ];
 
-const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 10] = [
     "Ada Lovelace",
     "山田太郎",
     "Zoë Müller",

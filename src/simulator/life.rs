@@ -11,6 +11,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::invent::{Ending, Inventor, OPEN};
+use super::json::string;
 use super::record::Flavour;
 use super::world::World;
 use crate::model::Timestamp;
@@ -165,9 +166,38 @@ impl World {
         }
     }
 
-    fn plan_end(&mut self, id: i64, now: Timestamp) {
+    pub(super) fn plan_end(&mut self, id: i64, now: Timestamp) {
         let Ending { failed, after } = self.life.inventor.ending();
         self.life.plan(now + after, Event::End { id, failed });
+    }
+
+    /// An open call ends now, and life goes on from there.
+    pub(super) fn hang_up(&mut self, id: i64) {
+        let now = self.now;
+        if !self.life.rates.is_still() {
+            self.end(id, now, false);
+        } else if self.get(id).is_some_and(|record| is_open(&record.status)) {
+            let at = self.life.dated(now);
+            self.end_call(id, at, "completed");
+        }
+    }
+
+    /// An outbound call begins now; returns its id.
+    pub(super) fn dial(&mut self, from: &str, to: &str, agenda: Option<&str>) -> i64 {
+        let now = self.now;
+        let id = self.start_call(Some(self.life.dated(now)));
+        let agenda = agenda.map_or_else(|| "null".to_owned(), string);
+        let meta = format!(r#"{{"outbound":true,"agenda":{agenda}}}"#);
+        self.update(id, |record| {
+            record.to_phone_number = from.into();
+            record.customer_phone_number = to.into();
+            record.call_meta = Some(meta.into());
+            record.status = OPEN[0].into();
+        });
+        if !self.life.rates.is_still() {
+            self.plan_end(id, now);
+        }
+        id
     }
 
     fn plan_bill(&mut self, id: i64, now: Timestamp) {
@@ -222,7 +252,7 @@ impl World {
         }
     }
 
-    fn end(&mut self, id: i64, at: Timestamp, failed: bool) {
+    pub(super) fn end(&mut self, id: i64, at: Timestamp, failed: bool) {
         // A test may have ended or deleted it meanwhile.
         if !self.get(id).is_some_and(|record| is_open(&record.status)) {
             return;
@@ -244,6 +274,6 @@ impl World {
     }
 }
 
-fn is_open(status: &str) -> bool {
+pub(super) fn is_open(status: &str) -> bool {
     OPEN.contains(&status)
 }

@@ -18,6 +18,17 @@ pub enum Flavour {
     SelfHosted,
 }
 
+impl Flavour {
+    /// A date in the form this version writes: naive, or with a `Z`.
+    pub(super) fn date(self, instant: Timestamp) -> String {
+        let mut text = instant.to_naive();
+        if self == Flavour::Hosted {
+            text.push('Z');
+        }
+        text
+    }
+}
+
 /// A call record. Its text is a function of these fields and the flavour alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -161,8 +172,8 @@ impl Record {
         text(out, "status", Some(&self.status));
         let duration = self.duration.map(|seconds| seconds.to_string());
         raw(out, "duration", duration.as_deref());
-        date(out, "started_at", self.started_at, hosted);
-        date(out, "ended_at", self.ended_at, hosted);
+        date(out, "started_at", self.started_at, flavour);
+        date(out, "ended_at", self.ended_at, flavour);
         if hosted {
             let none = Costs::default();
             let costs = self.costs.as_deref().unwrap_or(&none);
@@ -194,15 +205,9 @@ fn text(out: &mut String, key: &str, value: Option<&str>) {
     }
 }
 
-fn date(out: &mut String, key: &str, value: Option<Timestamp>, zoned: bool) {
-    match value {
-        Some(instant) => {
-            raw(out, key, Some("\""));
-            out.push_str(&instant.to_naive());
-            out.push_str(if zoned { "Z\"" } else { "\"" });
-        }
-        None => raw(out, key, None),
-    }
+fn date(out: &mut String, key: &str, value: Option<Timestamp>, flavour: Flavour) {
+    let value = value.map(|instant| flavour.date(instant));
+    text(out, key, value.as_deref());
 }
 
 #[cfg(test)]

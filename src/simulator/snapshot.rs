@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::details::Given;
 use super::order::Order;
 use super::record::Record;
 use super::world::World;
@@ -16,6 +17,7 @@ pub struct Snapshot {
     all: Order,
     by_status: BTreeMap<Arc<str>, Order>,
     assistants: BTreeSet<i64>,
+    given: BTreeMap<i64, Given>,
     last_id: i64,
 }
 
@@ -28,6 +30,7 @@ impl World {
             all: self.all.clone(),
             by_status: self.by_status.clone(),
             assistants: self.assistants.clone(),
+            given: self.given.clone(),
             last_id: self.last_id,
         }
     }
@@ -42,6 +45,7 @@ impl World {
             all,
             by_status,
             assistants,
+            given,
             last_id,
         } = snapshot.clone();
         self.records = records;
@@ -49,6 +53,7 @@ impl World {
         self.all = all;
         self.by_status = by_status;
         self.assistants = assistants;
+        self.given = given;
         self.last_id = last_id;
         self.replan();
     }

@@ -18,17 +18,20 @@ impl Fault {
     /// The world's answer as this fault leaves it: the same, unless it is one of those that spoil
     /// records and the answer holds one.
     pub fn spoil(&self, mut response: ApiResponse) -> ApiResponse {
-        if response.records.is_empty() || !self.spoils() {
+        // An export is not: what is put together again would lose its indentation.
+        let is_export = response.header("content-disposition").is_some();
+        if response.records.is_empty() || is_export || !self.spoils() {
             return response;
         }
         // What is not of the world's own making has no records.
-        let Some(mut rows) = Rows::read(&response.body) else {
+        let body = str::from_utf8(&response.body).unwrap_or_default();
+        let Some(mut rows) = Rows::read(body) else {
             return response;
         };
         let id = response.records[0].to_string();
         match self {
             Fault::ShortList(most) if rows.is_list() => {
-                rows.cut(*most, &response.body);
+                rows.cut(*most, body);
                 response.records.truncate(*most);
             }
             Fault::OtherOrder if rows.is_list() => {
@@ -46,7 +49,7 @@ impl Fault {
             _ => return response,
         }
         let body = rows.write();
-        response.body = body;
+        response.body = body.into_bytes();
         response
     }
 

@@ -14,6 +14,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::config::WorldConfig;
+use super::details::Given;
 use super::invent::Inventor;
 use super::life::Life;
 use super::order::Order;
@@ -33,6 +34,8 @@ pub struct World {
     pub(super) all: Order,
     pub(super) by_status: BTreeMap<Arc<str>, Order>,
     pub(super) assistants: BTreeSet<i64>,
+    /// Details that are not the invented ones, by their call.
+    pub(super) given: BTreeMap<i64, Given>,
     pub(super) last_id: i64,
 }
 
@@ -53,6 +56,7 @@ impl World {
             all: Order::default(),
             by_status: BTreeMap::new(),
             assistants,
+            given: BTreeMap::new(),
             last_id: 1000,
         };
         for started_at in starts {

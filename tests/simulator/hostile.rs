@@ -36,7 +36,7 @@ fn served(world: &mut World, fault: &Fault, request: &Request) -> ApiResponse {
 fn read(world: &mut World, fault: &Fault, request: &Request) -> Result<Answer, ErrorKind> {
     let answer = served(world, fault, request);
     let now = Timestamp::from_micros(0);
-    wire::reply(request, answer.status, None, answer.body.as_bytes(), now)
+    wire::reply(request, answer.status, None, &answer.body, now)
         .map(|Reply { answer, .. }| answer)
         .map_err(|UpstreamError { kind, .. }| kind)
 }
@@ -90,9 +90,9 @@ fn a_record_is_spoiled_at_its_id_and_nowhere_else() {
         ),
     ] {
         for request in [Request::Call(CallKey::Id(id)), list(3, 3)] {
-            let right = served(&mut world, &Fault::Reset, &request).body;
+            let right = served(&mut world, &Fault::Reset, &request);
             let answer = served(&mut world, &fault, &request);
-            assert_eq!(answer.body, right.replacen(&own, &spoiled, 1));
+            assert_eq!(answer.text(), right.text().replacen(&own, &spoiled, 1));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The simulator against what a real self-hosted server answered, and against its own promises.
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod aggregates;
+mod captured;
 mod captures;
+mod details;
 mod hostile;
 mod life;
 mod wire;

@@ -51,12 +51,37 @@ impl Invalid {
     }
 
     pub(super) fn date(name: &str, why: &str, input: &str) -> Invalid {
-        let msg = format!("Input should be a valid datetime or date, {why}");
-        let kind = "datetime_from_date_parsing";
+        // A form that is read, but no date of Python's, is told otherwise than one that is not.
+        let (kind, a) = match why.starts_with("year ") {
+            true => ("datetime_parsing", "datetime"),
+            false => ("datetime_from_date_parsing", "datetime or date"),
+        };
+        let msg = format!("Input should be a valid {a}, {why}");
         Invalid {
             ctx: Some(format!("{{\"error\":{}}}", string(why))),
             ..Invalid::new(kind, &["query", name], &msg, string(input))
         }
+    }
+
+    /// `pattern` is the regular expression that `input` does not match.
+    pub(super) fn pattern(name: &str, pattern: &str, input: &str) -> Invalid {
+        let msg = format!("String should match pattern '{pattern}'");
+        let kind = "string_pattern_mismatch";
+        Invalid {
+            ctx: Some(format!("{{\"pattern\":{}}}", string(pattern))),
+            ..Invalid::new(kind, &["query", name], &msg, string(input))
+        }
+    }
+
+    pub(super) fn boolean(name: &str, input: &str) -> Invalid {
+        let msg = "Input should be a valid boolean, unable to interpret input";
+        Invalid::new("bool_parsing", &["query", name], msg, string(input))
+    }
+
+    /// `input` is a JSON text.
+    pub(super) fn not_a_string(loc: &[&str], input: &str) -> Invalid {
+        let msg = "Input should be a valid string";
+        Invalid::new("string_type", loc, msg, input.to_owned())
     }
 
     /// `input` is the JSON text of what lacks the field.

@@ -13,7 +13,7 @@ use crate::simulator::world::World;
 
 /// All that a list is narrowed by, combined with AND.
 #[derive(Debug, Default)]
-struct Filter {
+pub(super) struct Filter {
     status: Option<String>,
     assistant_id: Option<i64>,
     /// This part and the next two in lower case.
@@ -27,6 +27,20 @@ struct Filter {
 }
 
 impl Filter {
+    /// What lists and exports have in common.
+    pub(super) fn of_calls(reader: &mut Reader<'_>) -> Filter {
+        Filter {
+            status: reader.text("status").map(str::to_owned),
+            assistant_id: reader.integer("assistant_id").filter(|id| *id != 0),
+            customer_phone: reader.part("customer_phone"),
+            call_sid: reader.part("call_sid"),
+            assistant_name: reader.part("assistant_name"),
+            date_from: reader.date("date_from"),
+            date_to: reader.date("date_to"),
+            ..Filter::default()
+        }
+    }
+
     /// Whether status and dates, which have an index, are all there is.
     fn is_indexed(&self) -> bool {
         self.assistant_id.is_none()
@@ -61,16 +75,11 @@ impl World {
         let mut reader = Reader::new(query, &self.config);
         let skip = reader.bounded("skip", 0, 0, i64::MAX);
         let limit = reader.bounded("limit", 100, 1, 1000);
+        let filter = Filter::of_calls(&mut reader);
         let filter = Filter {
-            status: reader.text("status").map(str::to_owned),
-            assistant_id: reader.integer("assistant_id").filter(|id| *id != 0),
-            customer_phone: reader.part("customer_phone"),
-            call_sid: reader.part("call_sid"),
-            assistant_name: reader.part("assistant_name"),
-            date_from: reader.date("date_from"),
-            date_to: reader.date("date_to"),
             min_duration: reader.integer("min_duration"),
             max_duration: reader.integer("max_duration"),
+            ..filter
         };
         if let Some(refusal) = self.refusal(&reader, &filter) {
             return refusal;
@@ -112,7 +121,7 @@ impl World {
     }
 
     /// Calls `read` with the places of all records that match, ascending.
-    fn with_places<T>(&self, filter: &Filter, read: impl FnOnce(&[Place]) -> T) -> T {
+    pub(super) fn with_places<T>(&self, filter: &Filter, read: impl FnOnce(&[Place]) -> T) -> T {
         let places = match self.order(filter.status.as_deref()) {
             Some(order) => order.range(filter.date_from, filter.date_to),
             None => &[],

@@ -36,6 +36,16 @@ impl World {
 
 /// The compact text of the object under `metadata`.
 fn metadata(body: &[u8]) -> Result<String, Invalid> {
+    let text = object(body)?;
+    match json::member(&text, "metadata") {
+        None => Err(Invalid::missing(&["body", "metadata"], &text)),
+        Some(metadata) if metadata.starts_with('{') => Ok(metadata.to_owned()),
+        Some(other) => Err(Invalid::not_a_dictionary(other)),
+    }
+}
+
+/// The compact text of a body that has to be an object.
+pub(super) fn object(body: &[u8]) -> Result<String, Invalid> {
     if body.is_empty() {
         return Err(Invalid::missing(&["body"], "null"));
     }
@@ -45,9 +55,5 @@ fn metadata(body: &[u8]) -> Result<String, Invalid> {
     if !text.starts_with('{') {
         return Err(Invalid::not_an_object(&text));
     }
-    match json::member(&text, "metadata") {
-        None => Err(Invalid::missing(&["body", "metadata"], &text)),
-        Some(metadata) if metadata.starts_with('{') => Ok(metadata.to_owned()),
-        Some(other) => Err(Invalid::not_a_dictionary(other)),
-    }
+    Ok(text)
 }

@@ -1,7 +1,11 @@
 //! The vendor's HTTP interface as a function: a request and the world in, an answer out.
 
+mod action;
+mod aggregate;
 mod date;
+mod details;
 mod error;
+mod export;
 mod list;
 mod metadata;
 mod params;
@@ -13,7 +17,7 @@ use super::world::World;
 use error::Invalid;
 pub(super) use error::{server_error, unauthorized};
 use params::{Integer, Query};
-use route::{Found, Route};
+use route::{Detail, Found, Route};
 
 /// A request as it came over the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +41,8 @@ pub struct ApiResponse {
     pub status: u16,
     /// Lower-case names; `content-length` is left to the server.
     pub headers: Vec<(&'static str, String)>,
-    pub body: String,
+    /// Text, but for audio.
+    pub body: Vec<u8>,
     /// The ids of the records in the body. Not sent: a fault may hit those that are unreadable.
     pub records: Vec<i64>,
 }
@@ -78,7 +83,7 @@ impl ApiRequest {
 
 impl ApiResponse {
     /// An answer of one content type.
-    pub fn new(status: u16, content_type: &str, body: impl Into<String>) -> ApiResponse {
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> ApiResponse {
         ApiResponse {
             status,
             headers: vec![("content-type", content_type.to_owned())],
@@ -88,8 +93,13 @@ impl ApiResponse {
     }
 
     /// An answer in JSON.
-    pub fn json(status: u16, body: impl Into<String>) -> ApiResponse {
+    pub fn json(status: u16, body: impl Into<Vec<u8>>) -> ApiResponse {
         ApiResponse::new(status, "application/json", body)
+    }
+
+    /// The body as text; empty where it is none.
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap_or_default()
     }
 
     /// The value of a header, by its lower-case name.
@@ -100,8 +110,8 @@ impl ApiResponse {
 }
 
 impl World {
-    /// Answers one request. Only `PATCH …/metadata` changes a record; a list draws the order of
-    /// its ties anew each time.
+    /// Answers one request. Only actions change anything; a list draws the order of its ties anew
+    /// each time.
     pub fn answer(&mut self, request: &ApiRequest) -> ApiResponse {
         let mut response = self.dispatch(request);
         if request.method == "HEAD" {
@@ -118,15 +128,16 @@ impl World {
             Found::Redirect(path) => return route::redirect(&path, request),
             Found::Nothing => return error::not_found(),
         };
-        if request.method != route.method() {
-            return error::method_not_allowed(route.method());
+        if !route.methods().contains(&&*request.method) {
+            return error::method_not_allowed(route.methods()[0]);
         }
         if !self.lets_in(request.authorization.as_deref()) {
             return error::unauthorized();
         }
+        let query = || Query::parse(&request.query);
         match route {
-            Route::List => self.list(&Query::parse(&request.query)),
-            Route::Count => self.count(&Query::parse(&request.query)),
+            Route::List => self.list(&query()),
+            Route::Count => self.count(&query()),
             Route::ById(id) => self.by_id(id),
             Route::BySid(sid) => match self.get_by_sid(sid).map(|record| record.id) {
                 Some(id) => self.one(id),
@@ -134,6 +145,27 @@ impl World {
             },
             Route::Metadata(id) => self.patch_metadata(id, &request.body),
             Route::Me => self.me(),
+            Route::Stats => self.stats(),
+            Route::Analytics => self.analytics(&query()),
+            Route::Export => self.export(&query()),
+            Route::Below(key, detail) => {
+                let answer = match (detail, &*request.method) {
+                    (Detail::Transcripts, _) => self.list_transcripts(key, &query()),
+                    (Detail::TranscriptExport, _) => self.export_transcripts(key, &query()),
+                    (Detail::Recordings, _) => self.list_recordings(key, &query()),
+                    (Detail::Play(recording), _) => self.play(key, recording, &query()),
+                    (Detail::Messages, _) => self.list_messages(key, &query()),
+                    (Detail::WebhookLogs, _) => self.list_webhook_logs(key, &query()),
+                    (Detail::Metrics, "PATCH") => self.patch_metrics(key),
+                    (Detail::Metrics, _) => self.metrics(key),
+                };
+                answer.unwrap_or_else(|refusal| refusal)
+            }
+            Route::Terminate(sid) => self.terminate(sid).unwrap_or_else(|refusal| refusal),
+            Route::Initiate => {
+                let answer = self.initiate(&request.body);
+                answer.unwrap_or_else(|refusal| refusal)
+            }
         }
     }
 

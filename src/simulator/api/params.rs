@@ -50,6 +50,7 @@ impl Integer {
 }
 
 /// A decoded query string: `+` is a space, and of a repeated name the last counts.
+#[derive(Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -111,6 +112,48 @@ impl<'a> Reader<'a> {
             self.errors.push(Invalid::integer("query", name, text));
         }
         number.map(|number| number.value)
+    }
+
+    /// An integer of the path.
+    pub(super) fn path(&mut self, name: &str, text: &str) -> Option<Integer> {
+        let number = Integer::parse(text);
+        if number.is_none() {
+            self.errors.push(Invalid::integer("path", name, text));
+        }
+        number
+    }
+
+    /// One of `known`, spelled exactly; the empty string is none of them.
+    pub(super) fn choice(
+        &mut self,
+        name: &str,
+        known: &[&'static str],
+        default: &'static str,
+    ) -> &'static str {
+        let Some(text) = self.query.last(name) else {
+            return default;
+        };
+        let chosen = known.iter().find(|known| **known == text);
+        chosen.copied().unwrap_or_else(|| {
+            let pattern = format!("^({})$", known.join("|"));
+            self.errors.push(Invalid::pattern(name, &pattern, text));
+            default
+        })
+    }
+
+    /// A switch that is off unless it is given.
+    pub(super) fn flag(&mut self, name: &str) -> bool {
+        let Some(text) = self.query.last(name) else {
+            return false;
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "on" | "t" | "true" | "y" | "yes" => true,
+            "0" | "off" | "f" | "false" | "n" | "no" => false,
+            _ => {
+                self.errors.push(Invalid::boolean(name, text));
+                false
+            }
+        }
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {

@@ -2,18 +2,41 @@
 
 use std::fmt::Write;
 
+use super::details::Key;
 use super::{ApiRequest, ApiResponse, Flavour};
 
-/// What is answered from records. Paths below a call that are not simulated (transcripts,
-/// recordings, …) and the other aggregates name nothing.
+/// The one path of calls that is not below the others.
+const INITIATE: &str = "/calls/initiate";
+
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
     List,
     Count,
+    Stats,
+    Analytics,
+    Export,
     ById(&'a str),
     BySid(&'a str),
     Metadata(&'a str),
+    Below(Key<'a>, Detail<'a>),
+    /// By SID.
+    Terminate(&'a str),
+    Initiate,
     Me,
+}
+
+/// What belongs to one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail<'a> {
+    Transcripts,
+    TranscriptExport,
+    Recordings,
+    /// A recording's id.
+    Play(&'a str),
+    Messages,
+    Metrics,
+    WebhookLogs,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -25,11 +48,14 @@ pub(super) enum Found<'a> {
 }
 
 impl Route<'_> {
-    /// The one method the path takes, which `Allow` names.
-    pub(super) fn method(self) -> &'static str {
+    /// The methods the path takes, of which `Allow` names the first: the upstream answers a
+    /// wrong method from the first of its routes that fits the path.
+    pub(super) fn methods(self) -> &'static [&'static str] {
         match self {
-            Route::Metadata(_) => "PATCH",
-            _ => "GET",
+            Route::Metadata(_) => &["PATCH"],
+            Route::Terminate(_) | Route::Initiate => &["POST"],
+            Route::Below(_, Detail::Metrics) => &["GET", "PATCH"],
+            _ => &["GET"],
         }
     }
 }
@@ -62,32 +88,48 @@ fn hosted(path: &str) -> Option<Route<'_>> {
     match path.strip_suffix('/').unwrap_or(path) {
         "/api/v1/calls" => Some(Route::List),
         "/api/v1/users/me" => Some(Route::Me),
-        path => match path.strip_prefix("/api/v1/calls/")? {
-            "stats" => None,
-            rest => below_calls(rest),
-        },
+        "/api/v1/calls/stats" => Some(Route::Stats),
+        INITIATE => Some(Route::Initiate),
+        path => below_calls(path, Flavour::Hosted),
     }
 }
 
 /// The list has its slash, everything else has none; `stats` is taken for an id.
 fn self_hosted(path: &str) -> Option<Route<'_>> {
-    match path.strip_prefix("/api/v1/calls/")? {
-        "" => Some(Route::List),
-        rest => below_calls(rest),
+    match path {
+        "/api/v1/calls/" => Some(Route::List),
+        INITIATE => Some(Route::Initiate),
+        path => below_calls(path, Flavour::SelfHosted),
     }
 }
 
-fn below_calls(rest: &str) -> Option<Route<'_>> {
-    match rest.split_once('/') {
-        None if rest.is_empty() => None,
-        None => match rest {
-            "count" => Some(Route::Count),
-            "analytics" | "export" => None,
-            id => Some(Route::ById(id)),
-        },
-        Some(("sid", sid)) if !sid.is_empty() && !sid.contains('/') => Some(Route::BySid(sid)),
-        Some((id, "metadata")) if !id.is_empty() => Some(Route::Metadata(id)),
-        Some(_) => None,
+fn below_calls(path: &str, flavour: Flavour) -> Option<Route<'_>> {
+    let parts: Vec<&str> = path.strip_prefix("/api/v1/calls/")?.split('/').collect();
+    if parts.contains(&"") {
+        return None;
+    }
+    let by_id = |id, detail| Some(Route::Below(Key::Id(id), detail));
+    let by_sid = |sid, detail| Some(Route::Below(Key::Sid(sid), detail));
+    match parts[..] {
+        ["count"] => Some(Route::Count),
+        ["analytics"] => Some(Route::Analytics),
+        ["export"] => Some(Route::Export),
+        [id] => Some(Route::ById(id)),
+        ["sid", sid] => Some(Route::BySid(sid)),
+        ["sid", sid, "transcripts"] => by_sid(sid, Detail::Transcripts),
+        ["sid", sid, "recordings"] => by_sid(sid, Detail::Recordings),
+        [id, "metadata"] => Some(Route::Metadata(id)),
+        [sid, "terminate"] => Some(Route::Terminate(sid)),
+        [id, "transcripts"] => by_id(id, Detail::Transcripts),
+        [id, "transcripts", "export"] => by_id(id, Detail::TranscriptExport),
+        [id, "recordings"] => by_id(id, Detail::Recordings),
+        [id, "recording", recording, "play"] => by_id(id, Detail::Play(recording)),
+        // These are newer than the self-hosted server.
+        _ if flavour == Flavour::SelfHosted => None,
+        [id, "messages"] => by_id(id, Detail::Messages),
+        [id, "metrics"] => by_id(id, Detail::Metrics),
+        [id, "webhook-logs"] => by_id(id, Detail::WebhookLogs),
+        _ => None,
     }
 }
 
@@ -102,7 +144,7 @@ pub(super) fn redirect(path: &str, request: &ApiRequest) -> ApiResponse {
     ApiResponse {
         status: 307,
         headers: vec![("location", quote(&address))],
-        body: String::new(),
+        body: Vec::new(),
         records: Vec::new(),
     }
 }
@@ -181,10 +223,19 @@ mod tests {
             ("/api/v1/calls/5/", Route::ById("5")),
             ("/api/v1/calls/sid/v3:a", Route::BySid("v3:a")),
             ("/api/v1/users/me", Route::Me),
+            ("/api/v1/calls/stats", Route::Stats),
+            ("/calls/initiate", Route::Initiate),
+            (
+                "/api/v1/calls/5/recording/7/play/",
+                Route::Below(Key::Id("5"), Detail::Play("7")),
+            ),
+            (
+                "/api/v1/calls/sid/v3:a/transcripts",
+                Route::Below(Key::Sid("v3:a"), Detail::Transcripts),
+            ),
         ] {
             assert_eq!(find(Flavour::Hosted, path), Found::Route(route), "{path}");
         }
-        assert_eq!(find(Flavour::Hosted, "/api/v1/calls/stats"), Found::Nothing);
     }
 
     #[test]

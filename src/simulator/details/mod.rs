@@ -1,0 +1,189 @@
+//! What belongs to a call: transcripts, recordings, messages, metrics, webhook logs.
+//!
+//! Nothing of it is kept. It is invented anew for each request from the call, the world's seed
+//! and the world's present, and so the same each time, and free until it is asked for. Only what
+//! a test gives, or an action changes, has a place of its own.
+
+mod audio;
+mod message;
+mod metrics;
+mod recording;
+mod transcript;
+mod webhook;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+pub use recording::Recording;
+pub use transcript::Transcript;
+
+use super::invent::NAMES;
+use super::life::is_open;
+use super::object::list;
+use super::record::{Flavour, Record};
+use super::world::World;
+use crate::model::Timestamp;
+
+/// What is known of a call's details that is not invented.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Given {
+    transcripts: Option<Vec<Transcript>>,
+    recordings: Option<Vec<Recording>>,
+    /// How often the metrics were worked out again.
+    recalculations: u64,
+}
+
+/// What details are drawn for: each kind has random numbers of its own, so that one can change
+/// without the others.
+#[derive(Clone, Copy)]
+enum Kind {
+    Transcripts,
+    Recordings,
+    Messages,
+    Metrics,
+    Webhooks,
+    Audio,
+}
+
+/// A call in its world, to invent details for.
+struct Subject<'a> {
+    record: &'a Record,
+    flavour: Flavour,
+    seed: u64,
+    now: Timestamp,
+}
+
+impl Subject<'_> {
+    fn draw(&self, kind: Kind) -> StdRng {
+        // Odd constants, so that neighbouring ids and kinds are far apart.
+        let id = self.record.id.cast_unsigned();
+        let seed = self.seed ^ id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        StdRng::seed_from_u64(seed.wrapping_add((kind as u64).wrapping_mul(0xd1b5_4a32_d192_ed03)))
+    }
+
+    fn is_ended(&self) -> bool {
+        !is_open(&self.record.status)
+    }
+
+    /// When the first detail came to be; a call without a date has none.
+    fn begin(&self) -> Option<Timestamp> {
+        self.record.started_at.or(self.record.ended_at)
+    }
+
+    /// When the call ended, where that is known.
+    fn end(&self) -> Option<Timestamp> {
+        self.record.ended_at.filter(|_| self.is_ended())
+    }
+
+    /// The last instant a detail of the call itself can be of.
+    fn last(&self) -> Timestamp {
+        self.end().unwrap_or(self.now).min(self.now)
+    }
+
+    /// The id of the call's detail at `index`: no two calls share one.
+    fn id(&self, index: usize) -> i64 {
+        // A call has hundreds of details at most.
+        self.record
+            .id
+            .wrapping_mul(1000)
+            .wrapping_add(index as i64 + 1)
+    }
+}
+
+/// A name with everything that is hard to write.
+fn name(rng: &mut StdRng) -> &'static str {
+    NAMES[rng.random_range(0..NAMES.len())]
+}
+
+impl World {
+    /// The call's transcripts as they are now, those that are not final included, in the order of
+    /// a list.
+    pub fn transcripts(&self, id: i64) -> Vec<Transcript> {
+        let given = self
+            .given
+            .get(&id)
+            .and_then(|given| given.transcripts.clone());
+        given.unwrap_or_else(|| self.invented(id, transcript::invent))
+    }
+
+    /// Puts these transcripts in place of the invented ones; lists order them by `created_at`.
+    pub fn set_transcripts(&mut self, id: i64, mut transcripts: Vec<Transcript>) {
+        transcripts.sort_by_key(|transcript| transcript.created_at);
+        self.given.entry(id).or_default().transcripts = Some(transcripts);
+    }
+
+    /// The call's recordings as they are now, in the order of a list.
+    pub fn recordings(&self, id: i64) -> Vec<Recording> {
+        let given = self
+            .given
+            .get(&id)
+            .and_then(|given| given.recordings.clone());
+        given.unwrap_or_else(|| self.invented(id, recording::invent))
+    }
+
+    /// Puts these recordings in place of the invented ones.
+    pub fn set_recordings(&mut self, id: i64, mut recordings: Vec<Recording>) {
+        recordings.sort_by_key(|recording| recording.created_at);
+        self.given.entry(id).or_default().recordings = Some(recordings);
+    }
+
+    /// A recording's audio, WAV or MP3 by its `format`; none where there is no such recording, it
+    /// failed, or the call goes on.
+    pub fn audio(&self, id: i64, recording_id: i64) -> Option<Vec<u8>> {
+        let subject = self.subject(id).filter(Subject::is_ended)?;
+        let recordings = self.recordings(id);
+        let recording = recordings.iter().find(|one| one.id == recording_id)?;
+        recording.is_playable().then(|| {
+            let seed = recording_id.cast_unsigned();
+            match recording.is_mp3() {
+                true => audio::mp3(&mut subject.draw(Kind::Audio), seed),
+                false => audio::wav(&mut subject.draw(Kind::Audio), seed),
+            }
+        })
+    }
+
+    /// Works the call's metrics out anew: some of them differ from then on.
+    pub fn recalculate_metrics(&mut self, id: i64) {
+        self.given.entry(id).or_default().recalculations += 1;
+    }
+
+    /// The metrics as their JSON text.
+    pub(super) fn metrics_text(&self, id: i64) -> Option<String> {
+        let again = self.given.get(&id).map_or(0, |given| given.recalculations);
+        let subject = self.subject(id)?;
+        Some(metrics::text(&subject, again, &self.transcripts(id)))
+    }
+
+    /// The messages of `role`, or all, as a JSON list.
+    pub(super) fn messages_text(&self, id: i64, role: Option<&str>) -> String {
+        let spoken = self.transcripts(id);
+        let messages = self.invented(id, |subject| message::invent(subject, &spoken));
+        let wanted = messages
+            .iter()
+            .filter(|message| role.is_none_or(|role| message.role == role));
+        list(wanted.map(|message| message.text(id, self.flavour())))
+    }
+
+    /// The webhook logs of a type, or all, as a JSON list.
+    pub(super) fn webhook_logs_text(&self, id: i64, webhook_type: Option<&str>) -> String {
+        let logs = self.invented(id, webhook::invent);
+        let wanted = logs
+            .iter()
+            .filter(|log| webhook_type.is_none_or(|kind| log.kind == kind));
+        list(wanted.map(|log| log.text(id, self.flavour())))
+    }
+
+    /// What is invented for the call; nothing where there is no such call.
+    fn invented<T>(&self, id: i64, invent: impl FnOnce(&Subject<'_>) -> Vec<T>) -> Vec<T> {
+        self.subject(id).as_ref().map(invent).unwrap_or_default()
+    }
+
+    fn subject(&self, id: i64) -> Option<Subject<'_>> {
+        Some(Subject {
+            record: self.get(id)?,
+            flavour: self.flavour(),
+            seed: self.config.seed,
+            now: self.now,
+        })
+    }
+}
