@@ -1,6 +1,7 @@
 //! What the benches start from: one simulated Burki, the same in every run, the engine that fills a
 //! file from it, and a file that is filled by nothing but `INSERT`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ pub async fn fill(
         history: None,
         max_concurrency: 4,
         max_requests_per_minute: 1_000_000,
+        details: BTreeSet::new(),
         seed: 1,
     };
     let clock: Clock = Arc::new(Timestamp::now);

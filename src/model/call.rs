@@ -113,13 +113,18 @@ impl Call {
         !FINAL_STATUSES.contains(&self.status.as_str())
     }
 
-    /// The first 64 bits of the body's SHA-256: its `ETag`, computed once, when it is written.
+    /// The body's [`text_hash`]: its `ETag`, computed once, when it is written.
     pub fn body_hash(&self) -> i64 {
-        let digest = Sha256::digest(self.body.as_bytes());
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest[..8]);
-        i64::from_be_bytes(first)
+        text_hash(&self.body)
     }
+}
+
+/// The first 64 bits of a text's SHA-256.
+pub fn text_hash(text: &str) -> i64 {
+    let digest = Sha256::digest(text.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_be_bytes(first)
 }
 
 #[cfg(test)]

@@ -1,11 +1,16 @@
 //! What the replica holds, in plain values: no I/O, no clock, no SQL.
 
 mod call;
+mod detail;
+mod filter;
+pub mod metadata;
 mod piece;
 mod timestamp;
 mod window;
 
-pub use call::{Call, CallKey, InvalidCall};
+pub use call::{Call, CallKey, InvalidCall, text_hash};
+pub use detail::Detail;
+pub use filter::{CallFilter, Part, fold};
 pub use piece::Piece;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use window::{Verified, Window};

@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::books::Books;
 use super::doubt::Suspicion;
-use super::rollups::{DAY, Deltas};
-use super::{StoreError, Writer};
+use super::due::DetailsBooks;
+use super::{StoreError, Writer, days};
 use crate::model::Timestamp;
 
 /// How many of each kind the file holds.
@@ -21,17 +22,19 @@ pub struct Census {
 pub struct Ledger {
     pub census: Census,
     pub change_seq: u64,
-    pub rollups: Deltas,
+    pub details: DetailsBooks,
+    pub books: Books,
     /// Calls that became suspects.
     pub suspicions: Vec<(i64, Suspicion)>,
 }
 
 impl Ledger {
-    pub fn new(census: Census, change_seq: u64) -> Ledger {
+    pub fn new(census: Census, details: DetailsBooks, change_seq: u64) -> Ledger {
         Ledger {
             census,
+            details,
             change_seq,
-            rollups: Deltas::default(),
+            books: Books::default(),
             suspicions: Vec::new(),
         }
     }
@@ -48,15 +51,15 @@ impl Ledger {
     }
 
     pub fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        std::mem::take(&mut self.rollups).write(transaction)
+        std::mem::take(&mut self.books).write(transaction)
     }
 }
 
 pub fn read(connection: &Connection) -> rusqlite::Result<Census> {
-    // The calls by their rollups, which are their exact sum: counting the rows takes a scan.
+    // The calls by their totals, which are their exact sum: counting the rows takes a scan.
     connection
         .prepare_cached(
-            "SELECT (SELECT coalesce(sum(calls), 0) FROM rollups),
+            "SELECT (SELECT coalesce(sum(calls), 0) FROM totals),
                 (SELECT count(*) FROM calls INDEXED BY suspects WHERE suspect_at IS NOT NULL),
                 (SELECT count(*) FROM tombstones)",
         )?
@@ -89,46 +92,14 @@ impl Writer {
     /// Held calls, suspects not included, that started within the inclusive bounds. Whole days
     /// are summed from the rollups, only what juts out is counted by the index.
     pub fn count_between(&self, from: Timestamp, to: Timestamp) -> Result<u64, StoreError> {
-        // No call starts outside of these; within them a day's ends can be computed.
-        let from = from.max(Timestamp::MIN).as_micros();
-        let to = to.min(Timestamp::MAX).as_micros();
-        if from > to {
-            return Ok(0);
-        }
-        let first_midnight = (from + DAY - 1).div_euclid(DAY) * DAY;
-        let last_midnight = (to + 1).div_euclid(DAY) * DAY;
-        let started = if first_midnight < last_midnight {
-            let (first, end) = (first_midnight / DAY, last_midnight / DAY);
-            self.count_days(first, end - 1)?
-                + self.count_started(from, first_midnight - 1)?
-                + self.count_started(last_midnight, to)?
-        } else {
-            self.count_started(from, to)?
-        };
+        let started = days::count(&self.connection, from, to)?;
         let suspects: u64 = self
             .connection
             .prepare_cached(
                 "SELECT count(*) FROM calls INDEXED BY suspects
                  WHERE suspect_at IS NOT NULL AND started_at BETWEEN ?1 AND ?2",
             )?
-            .query_row((from, to), |row| row.get(0))?;
+            .query_row((from.as_micros(), to.as_micros()), |row| row.get(0))?;
         Ok(started.saturating_sub(suspects))
-    }
-
-    fn count_days(&self, first: i64, last: i64) -> rusqlite::Result<u64> {
-        self.connection
-            .prepare_cached(
-                "SELECT coalesce(sum(calls), 0) FROM rollups WHERE day BETWEEN ?1 AND ?2",
-            )?
-            .query_row((first, last), |row| row.get(0))
-    }
-
-    fn count_started(&self, from: i64, to: i64) -> rusqlite::Result<u64> {
-        self.connection
-            .prepare_cached(
-                "SELECT count(*) FROM calls INDEXED BY calls_by_start
-                 WHERE started_at BETWEEN ?1 AND ?2",
-            )?
-            .query_row((from, to), |row| row.get(0))
     }
 }

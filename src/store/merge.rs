@@ -5,9 +5,9 @@ use rusqlite::{OptionalExtension, Transaction};
 use super::StoreError;
 use super::census::Ledger;
 use super::doubt::{Suspicion, suspect};
+use super::due;
 use super::learned::{Learned, Merged};
 use super::removal::revive;
-use super::rollups::Counted;
 use crate::model::{Call, Timestamp, Verified};
 
 pub enum Outcome {
@@ -56,14 +56,14 @@ pub fn merge_call(
         request_seq: u64,
         change_seq: u64,
         suspect_at: Option<Timestamp>,
-        /// What the indexes are by is the same.
+        was_open: bool,
+        /// What the indexes and the books are by is the same.
         in_place: bool,
-        counted: Option<Counted>,
     }
     let before = transaction
         .prepare_cached(
             "SELECT body, request_seq, suspect_at, started_at, status, assistant_id, duration,
-                 change_seq, call_sid
+                 change_seq, call_sid, customer_phone_number, assistant_name, open
              FROM calls WHERE id = ?1",
         )?
         .query_row([call.id], |row| {
@@ -71,21 +71,22 @@ pub fn merge_call(
             let same_text = body == &*call.body;
             let started_at = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros);
             let suspect_at = row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros);
-            let status = row.get_ref(4)?.as_str()?;
-            let (assistant_id, duration) = (row.get(5)?, row.get(6)?);
             Ok(Before {
                 same_text,
                 body: (!same_text).then(|| body.to_owned()),
                 request_seq: row.get(1)?,
                 change_seq: row.get(7)?,
                 suspect_at,
+                was_open: row.get(11)?,
                 in_place: !same_text
                     && suspect_at.is_none()
                     && started_at == call.started_at
-                    && status == call.status
-                    && row.get_ref(8)?.as_str()? == call.call_sid,
-                counted: (!same_text)
-                    .then(|| Counted::new(started_at, status, assistant_id, duration)),
+                    && row.get_ref(4)?.as_str()? == call.status
+                    && row.get::<_, Option<i64>>(5)? == call.assistant_id
+                    && row.get::<_, Option<i64>>(6)? == call.duration
+                    && row.get_ref(8)?.as_str()? == call.call_sid
+                    && row.get_ref(9)?.as_str_or_null()? == call.customer_phone_number.as_deref()
+                    && row.get_ref(10)?.as_str_or_null()? == call.assistant_name.as_deref(),
             })
         })
         .optional()?;
@@ -97,8 +98,9 @@ pub fn merge_call(
             });
         }
         write_call(transaction, learned.request, call, ledger.next_change())?;
+        due::call_written(transaction, call, None, learned.request, ledger)?;
         ledger.census.calls += 1;
-        ledger.rollups.add(Counted::from(call));
+        ledger.books.add(call);
         return Ok(Fate {
             outcome: Outcome::New,
             wrote: true,
@@ -144,16 +146,18 @@ pub fn merge_call(
     if before.in_place {
         rewrite_call(transaction, learned.request, call, change_seq)?;
     } else {
+        ledger.books.subtract(transaction, call.id)?;
+        ledger.books.add(call);
         write_call(transaction, learned.request, call, change_seq)?;
     }
     ledger.acquit(was_suspect);
     if let Some(request) = missed_since {
         suspect(transaction, call.id, request, ledger)?;
     }
-    if let Some(counted) = before.counted {
-        ledger.rollups.subtract(counted);
+    if !respelled {
+        let was_open = Some(before.was_open);
+        due::call_written(transaction, call, was_open, learned.request, ledger)?;
     }
-    ledger.rollups.add(Counted::from(call));
     Ok(Fate {
         outcome,
         wrote: true,
@@ -205,17 +209,12 @@ fn rewrite_call(
 ) -> rusqlite::Result<usize> {
     transaction
         .prepare_cached(
-            "UPDATE calls SET assistant_id = ?2, assistant_name = ?3, customer_phone_number = ?4,
-                 duration = ?5, seen_at = ?6, request_seq = ?7, body_hash = ?8, body = ?9,
-                 change_seq = ?10
+            "UPDATE calls SET seen_at = ?2, request_seq = ?3, body_hash = ?4, body = ?5,
+                 change_seq = ?6
              WHERE id = ?1",
         )?
         .execute((
             call.id,
-            call.assistant_id,
-            &call.assistant_name,
-            &call.customer_phone_number,
-            call.duration,
             request.at.as_micros(),
             request.seq,
             call.body_hash(),

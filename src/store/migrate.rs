@@ -1,50 +1,93 @@
 //! From an older schema to this one.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 use super::schema::{SCHEMA, VERSION};
 
-/// Makes a file of version 1 one of version 2, or leaves it as it was.
+/// Makes a file of an older `version` one of this, or leaves it as it was.
 ///
 /// The tables are made anew and filled: a table that was altered keeps the marks of it in its
 /// text, and the file's schema is to be `schema.sql` and nothing else. The file grows by its size
-/// and keeps the room for what comes. The calls are given their places in the order of changes as
-/// they were heard of.
-pub fn from_1(connection: &mut Connection) -> rusqlite::Result<()> {
+/// and keeps the room for what comes.
+pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(
-        "DROP INDEX calls_by_sid;
-         DROP INDEX calls_by_start;
-         DROP INDEX open_calls;
-         DROP INDEX suspects;
-         ALTER TABLE replica RENAME TO replica_1;
-         ALTER TABLE calls RENAME TO calls_1;
-         ALTER TABLE coverage RENAME TO coverage_1;
-         ALTER TABLE rollups RENAME TO rollups_1;",
-    )?;
+    let tables = names(&transaction, "table")?;
+    for index in names(&transaction, "index")? {
+        transaction.execute_batch(&format!("DROP INDEX {index}"))?;
+    }
+    for table in &tables {
+        transaction.execute_batch(&format!("ALTER TABLE {table} RENAME TO old_{table}"))?;
+    }
     transaction.execute_batch(SCHEMA)?;
-    // CROSS JOIN keeps to the order of ids, in which a B-tree is filled best; the places alone are
-    // sorted, not the texts.
-    transaction.execute_batch(
-        "INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
-         SELECT one, base_url, organization_id, request_seq, lower(hex(randomblob(8)))
-         FROM replica_1;
-         WITH places AS MATERIALIZED (
-             SELECT id, row_number() OVER (ORDER BY request_seq, id) AS place FROM calls_1)
-         INSERT INTO calls (id, call_sid, assistant_id, assistant_name, customer_phone_number,
-             status, duration, started_at, open, suspect_at, seen_at, request_seq, change_seq,
-             body_hash, body)
-         SELECT c.id, call_sid, assistant_id, assistant_name, customer_phone_number,
-             status, duration, started_at, open, suspect_at, seen_at, request_seq, place,
-             body_hash, body
-         FROM calls_1 AS c CROSS JOIN places ON places.id = c.id ORDER BY c.id;
-         INSERT INTO coverage SELECT * FROM coverage_1;
-         INSERT INTO rollups SELECT * FROM rollups_1;
-         DROP TABLE replica_1;
-         DROP TABLE calls_1;
-         DROP TABLE coverage_1;
-         DROP TABLE rollups_1;",
-    )?;
+    transaction.execute_batch(match version {
+        1 => FROM_1,
+        _ => FROM_2,
+    })?;
+    transaction.execute_batch(FROM_ANY)?;
+    for table in &tables {
+        transaction.execute_batch(&format!("DROP TABLE old_{table}"))?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()
 }
+
+/// What the file's own schema names, leaving out what SQLite makes of itself.
+fn names(transaction: &Transaction<'_>, kind: &str) -> rusqlite::Result<Vec<String>> {
+    let mut select = transaction
+        .prepare("SELECT name FROM sqlite_schema WHERE type = ?1 AND name NOT LIKE 'sqlite%'")?;
+    select.query_map([kind], |row| row.get(0))?.collect()
+}
+
+/// The calls are given their places in the order of changes as they were heard of. CROSS JOIN keeps
+/// to the order of ids, in which a B-tree is filled best; the places alone are sorted, not the
+/// texts.
+const FROM_1: &str = "
+    INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
+    SELECT one, base_url, organization_id, request_seq, lower(hex(randomblob(8)))
+    FROM old_replica;
+    WITH places AS MATERIALIZED (
+        SELECT id, row_number() OVER (ORDER BY request_seq, id) AS place FROM old_calls)
+    INSERT INTO calls (id, call_sid, assistant_id, assistant_name, customer_phone_number,
+        status, duration, started_at, open, suspect_at, seen_at, request_seq, change_seq,
+        body_hash, body)
+    SELECT c.id, call_sid, assistant_id, assistant_name, customer_phone_number,
+        status, duration, started_at, open, suspect_at, seen_at, request_seq, place,
+        body_hash, body
+    FROM old_calls AS c CROSS JOIN places ON places.id = c.id ORDER BY c.id;";
+
+const FROM_2: &str = "
+    INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
+    SELECT one, base_url, organization_id, request_seq, feed_id FROM old_replica;
+    INSERT INTO calls (id, call_sid, assistant_id, assistant_name, customer_phone_number,
+        status, duration, started_at, open, suspect_at, seen_at, request_seq, change_seq,
+        body_hash, body)
+    SELECT id, call_sid, assistant_id, assistant_name, customer_phone_number,
+        status, duration, started_at, open, suspect_at, seen_at, request_seq, change_seq,
+        body_hash, body
+    FROM old_calls ORDER BY id;
+    INSERT INTO tombstones SELECT * FROM old_tombstones;
+    INSERT INTO followed SELECT * FROM old_followed;";
+
+/// What is the same in all of them, and what no older one has: the books are made of the rows. A
+/// sum that does not fit was refused by the older versions.
+const FROM_ANY: &str = "
+    INSERT INTO coverage SELECT * FROM old_coverage;
+    INSERT INTO rollups (day, status, assistant_id, calls, timed, instant, duration)
+    SELECT coalesce((started_at - (started_at % 86400000000 + 86400000000) % 86400000000)
+            / 86400000000, -1000000) AS day, status, coalesce(assistant_id, 0), count(*),
+        count(duration), count(*) FILTER (WHERE duration = 0), coalesce(sum(duration), 0)
+    FROM calls GROUP BY 1, 2, 3;
+    INSERT INTO totals (status, assistant_id, calls, timed, duration)
+    SELECT status, assistant_id, sum(calls), sum(timed), sum(duration)
+    FROM rollups GROUP BY status, assistant_id;
+    INSERT INTO durations (duration, calls)
+    SELECT duration, count(*) FROM calls WHERE duration IS NOT NULL GROUP BY duration;
+    INSERT INTO names (name, calls)
+    SELECT assistant_name, count(*) FROM calls WHERE assistant_name IS NOT NULL
+    GROUP BY assistant_name;
+    INSERT INTO phones (phone, calls)
+    SELECT customer_phone_number, count(*) FROM calls WHERE customer_phone_number IS NOT NULL
+    GROUP BY customer_phone_number;
+    INSERT INTO phone_trigrams (rowid, phone)
+    SELECT phone_id, fold(phone) FROM phones ORDER BY phone_id;
+    INSERT INTO sid_trigrams (rowid, call_sid) SELECT id, fold(call_sid) FROM calls ORDER BY id;";

@@ -4,11 +4,18 @@
 //! with its own read-only connection. What one answer of the upstream says becomes one
 //! transaction, so a file on disk is always some state the replica really had.
 
+mod aggregates;
+mod books;
 mod census;
 mod changes;
+mod days;
+mod details;
 mod doubt;
+mod due;
 mod followed;
 mod learned;
+mod limit;
+mod lists;
 mod lock;
 mod merge;
 mod migrate;
@@ -19,20 +26,27 @@ mod scan;
 mod schema;
 mod scratch;
 mod windows;
+mod words;
 mod writer;
+mod writes;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use aggregates::{Analytics, Assistant, Day, Durations};
 pub use census::Census;
 pub use changes::{Change, Changed, Changes, Heard};
+pub use details::{HeldDetail, LearnedDetail};
+pub use due::{Again, DetailsBooks, DueDetails};
 pub use followed::{Followed, News};
 pub use learned::{Belief, Complete, Learned, Merged};
+pub use lists::{Listed, Place};
 pub use lock::is_written;
 pub use reader::{Held, Reader, Totals};
 pub use scan::{Scan, Text};
 pub use scratch::Scratch;
 pub use writer::{Identity, OpenCalls, Writer};
+pub use writes::{Conflict, NewWrite, Outbox, Queued, Write};
 
 /// What can go wrong with the file. What it displays is without its source: print the chain.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +90,8 @@ pub enum StoreError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("a read was broken off, since it took too long")]
+    TooLong,
     #[error("SQLite failed")]
     Sqlite(#[from] rusqlite::Error),
 }

@@ -36,6 +36,13 @@ pub struct Totals {
     pub newest_call_at: Option<Timestamp>,
 }
 
+impl AsRef<str> for Held {
+    /// The upstream's JSON text.
+    fn as_ref(&self) -> &str {
+        &self.body
+    }
+}
+
 impl Reader {
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
         Ok(Reader {
@@ -84,10 +91,25 @@ impl Reader {
         Ok(found.optional()?)
     }
 
+    /// Which file this is: another one, made anew in its place, has another.
+    pub fn feed_id(&self) -> Result<String, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT feed_id FROM replica")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// The windows as they were last written, oldest first; a running engine may have verified
     /// them since.
     pub fn windows(&self) -> Result<Vec<Window>, StoreError> {
         Ok(windows::read(&self.connection)?)
+    }
+
+    /// Whether any call names its assistant. Those of a self-hosted upstream do not.
+    pub fn knows_names(&self) -> Result<bool, StoreError> {
+        let any = "SELECT EXISTS (SELECT 1 FROM names) OR NOT EXISTS (SELECT 1 FROM calls)";
+        let mut select = self.connection.prepare_cached(any)?;
+        Ok(select.query_row([], |row| row.get(0))?)
     }
 
     /// Figures for the status. Counted from the rollups, not from the rows.
@@ -106,7 +128,7 @@ impl Reader {
     }
 }
 
-fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
+pub fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
     Ok(Held {
         id: row.get(0)?,
         body: row.get(1)?,

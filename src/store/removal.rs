@@ -3,10 +3,10 @@
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::census::Ledger;
-use super::rollups::Counted;
+use super::due;
 use super::writer::raise_request_seq;
 use super::{StoreError, Writer};
-use crate::model::{Timestamp, Verified};
+use crate::model::Verified;
 
 /// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of
 /// it.
@@ -18,23 +18,15 @@ pub fn remove(
 ) -> Result<bool, StoreError> {
     let suspect = transaction
         .prepare_cached(
-            "SELECT call_sid, started_at, status, assistant_id, duration FROM calls
+            "SELECT call_sid FROM calls
              WHERE id = ?1 AND suspect_at IS NOT NULL AND request_seq <= ?2",
         )?
-        .query_row((id, denial.seq), |row| {
-            let counted = Counted::new(
-                row.get::<_, Option<i64>>(1)?.map(Timestamp::from_micros),
-                row.get_ref(2)?.as_str()?,
-                row.get(3)?,
-                row.get(4)?,
-            );
-            Ok((row.get(0)?, counted))
-        })
+        .query_row((id, denial.seq), |row| row.get(0))
         .optional()?;
-    let Some((sid, counted)) = suspect else {
+    let Some(sid) = suspect else {
         return Ok(false);
     };
-    bury(transaction, (id, sid), denial, counted, ledger)?;
+    bury(transaction, (id, sid), denial, ledger)?;
     Ok(true)
 }
 
@@ -42,9 +34,9 @@ fn bury(
     transaction: &Transaction<'_>,
     (id, sid): (i64, String),
     proof: Verified,
-    counted: Counted,
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
+    ledger.books.subtract(transaction, id)?;
     transaction
         .prepare_cached("DELETE FROM calls WHERE id = ?1")?
         .execute([id])?;
@@ -60,7 +52,7 @@ fn bury(
             proof.seq,
             ledger.next_change(),
         ))?;
-    ledger.rollups.subtract(counted);
+    due::forget(transaction, id, ledger)?;
     ledger.census.calls -= 1;
     ledger.census.suspects -= 1;
     ledger.census.tombstones += 1;
@@ -109,28 +101,20 @@ impl Writer {
         let transaction = self.begin()?;
         let suspects = {
             let mut select = transaction.prepare_cached(
-                "SELECT id, call_sid, started_at, status, assistant_id, duration
-                 FROM calls INDEXED BY suspects
+                "SELECT id, call_sid FROM calls INDEXED BY suspects
                  WHERE suspect_at IS NOT NULL AND request_seq < ?1 LIMIT ?2",
             )?;
             let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-            let rows = select.query_map((before_seq, at_most), |row| {
-                let counted = Counted::new(
-                    row.get::<_, Option<i64>>(2)?.map(Timestamp::from_micros),
-                    row.get_ref(3)?.as_str()?,
-                    row.get(4)?,
-                    row.get(5)?,
-                );
-                Ok(((row.get(0)?, row.get(1)?), counted))
-            })?;
+            let rows =
+                select.query_map((before_seq, at_most), |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect::<Result<Vec<_>, _>>()?
         };
         let removed = suspects.len();
         if removed == 0 {
             return Ok(0);
         }
-        for (key, counted) in suspects {
-            bury(&transaction, key, request, counted, &mut ledger)?;
+        for key in suspects {
+            bury(&transaction, key, request, &mut ledger)?;
         }
         ledger.write(&transaction)?;
         raise_request_seq(&transaction, request.seq)?;

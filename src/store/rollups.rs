@@ -1,10 +1,11 @@
-//! Calls counted by day, status and assistant: the deltas of one transaction.
+//! Calls counted by day, status and assistant, and by duration: the deltas of one transaction.
 
 use std::collections::HashMap;
 
 use rusqlite::Transaction;
 
-use crate::model::{Call, Timestamp};
+use super::books::Facts;
+use crate::model::Timestamp;
 
 /// The length of a `day`, in microseconds.
 pub const DAY: i64 = 86_400_000_000;
@@ -12,86 +13,58 @@ pub const DAY: i64 = 86_400_000_000;
 /// The `day` of calls that never started.
 pub const NO_DAY: i64 = -1_000_000;
 
-/// What a call is counted under.
-pub struct Counted {
-    day: i64,
-    status: String,
-    assistant_id: i64,
-    duration: Option<i64>,
-}
-
-impl Counted {
-    pub fn new(
-        started_at: Option<Timestamp>,
-        status: &str,
-        assistant_id: Option<i64>,
-        duration: Option<i64>,
-    ) -> Counted {
-        Counted {
-            day: started_at.map_or(NO_DAY, Timestamp::day),
-            status: status.to_owned(),
-            assistant_id: assistant_id.unwrap_or(0),
-            duration,
-        }
-    }
-}
-
-impl From<&Call> for Counted {
-    fn from(call: &Call) -> Counted {
-        Counted::new(
-            call.started_at,
-            &call.status,
-            call.assistant_id,
-            call.duration,
-        )
-    }
-}
-
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Delta {
     calls: i64,
     timed: i64,
+    instant: i64,
     duration: i64,
+}
+
+impl Delta {
+    fn is_nothing(self) -> bool {
+        self.calls == 0 && self.timed == 0 && self.instant == 0 && self.duration == 0
+    }
 }
 
 /// What a transaction adds and takes away, summed before it is written.
 #[derive(Default)]
-pub struct Deltas(HashMap<(i64, String, i64), Delta>);
+pub struct Deltas {
+    days: HashMap<(i64, String, i64), Delta>,
+    durations: HashMap<i64, i64>,
+}
 
 impl Deltas {
-    pub fn add(&mut self, call: Counted) {
-        self.count(call, 1);
-    }
-
-    pub fn subtract(&mut self, call: Counted) {
-        self.count(call, -1);
-    }
-
-    fn count(&mut self, call: Counted, sign: i64) {
-        let delta = self
-            .0
-            .entry((call.day, call.status, call.assistant_id))
-            .or_default();
+    /// `sign` is 1 for a call that comes, -1 for one that goes.
+    pub fn count(&mut self, call: &Facts<'_>, sign: i64) {
+        let day = call.started_at.map_or(NO_DAY, Timestamp::day);
+        let key = (day, call.status.to_owned(), call.assistant_id.unwrap_or(0));
+        let delta = self.days.entry(key).or_default();
         delta.calls += sign;
         if let Some(duration) = call.duration {
             delta.timed += sign;
-            // A duration from a hostile answer may be any integer; a sum must not panic over it.
+            delta.instant += if duration == 0 { sign } else { 0 };
+            // A duration from a hostile answer may be any integer: a sum wraps around, and is
+            // exact again as soon as the true one fits.
             delta.duration = delta.duration.wrapping_add(sign.wrapping_mul(duration));
+            *self.durations.entry(duration).or_default() += sign;
         }
     }
 
     pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        let mut totals: HashMap<(String, i64), Delta> = HashMap::new();
         let mut add = transaction.prepare_cached(
-            "INSERT INTO rollups (day, status, assistant_id, calls, timed, duration)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO rollups (day, status, assistant_id, calls, timed, instant, duration)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
-                 timed = timed + excluded.timed, duration = duration + excluded.duration",
+                 timed = timed + excluded.timed, instant = instant + excluded.instant,
+                 duration = wrap(duration, excluded.duration)",
         )?;
         let mut clear = transaction.prepare_cached(
             "DELETE FROM rollups WHERE day = ?1 AND status = ?2 AND assistant_id = ?3 AND calls = 0",
         )?;
-        for ((day, status, assistant_id), delta) in self.0 {
-            if delta.calls == 0 && delta.timed == 0 && delta.duration == 0 {
+        for ((day, status, assistant_id), delta) in self.days {
+            if delta.is_nothing() {
                 continue;
             }
             add.execute((
@@ -100,12 +73,70 @@ impl Deltas {
                 assistant_id,
                 delta.calls,
                 delta.timed,
+                delta.instant,
                 delta.duration,
             ))?;
             if delta.calls < 0 {
                 clear.execute((day, &status, assistant_id))?;
             }
+            let total = totals.entry((status, assistant_id)).or_default();
+            total.calls += delta.calls;
+            total.timed += delta.timed;
+            total.duration = total.duration.wrapping_add(delta.duration);
         }
-        Ok(())
+        write_totals(transaction, totals)?;
+        write_durations(transaction, self.durations)
     }
+}
+
+fn write_totals(
+    transaction: &Transaction<'_>,
+    totals: HashMap<(String, i64), Delta>,
+) -> rusqlite::Result<()> {
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO totals (status, assistant_id, calls, timed, duration)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
+             timed = timed + excluded.timed, duration = wrap(duration, excluded.duration)",
+    )?;
+    let mut clear = transaction.prepare_cached(
+        "DELETE FROM totals WHERE status = ?1 AND assistant_id = ?2 AND calls = 0",
+    )?;
+    for ((status, assistant_id), delta) in totals {
+        if delta.is_nothing() {
+            continue;
+        }
+        add.execute((
+            &status,
+            assistant_id,
+            delta.calls,
+            delta.timed,
+            delta.duration,
+        ))?;
+        if delta.calls < 0 {
+            clear.execute((&status, assistant_id))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_durations(
+    transaction: &Transaction<'_>,
+    durations: HashMap<i64, i64>,
+) -> rusqlite::Result<()> {
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO durations (duration, calls) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET calls = calls + excluded.calls",
+    )?;
+    let mut clear =
+        transaction.prepare_cached("DELETE FROM durations WHERE duration = ?1 AND calls = 0")?;
+    for (duration, calls) in durations {
+        if calls != 0 {
+            add.execute((duration, calls))?;
+        }
+        if calls < 0 {
+            clear.execute([duration])?;
+        }
+    }
+    Ok(())
 }

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::functions::{Context, FunctionFlags};
+use rusqlite::{Connection, OpenFlags, ToSql};
 
 use super::{StoreError, migrate};
+use crate::model::{Part, fold};
 
 pub const SCHEMA: &str = include_str!("../../schema.sql");
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Marks the file as ours (`PRAGMA application_id`): "BURK".
 const APPLICATION_ID: i64 = 0x4255_524B;
@@ -33,8 +35,16 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // In KiB, by the sign: room for the index by SID, whose order is no order at all.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.set_prepared_statement_cache_capacity(64);
-    if version == 1 {
-        migrate::from_1(&mut connection)?;
+    // The trigrams are of texts in lower case, and SQLite knows that of ASCII only.
+    define(&connection, "fold", 1, |context| {
+        Ok(context.get_raw(0).as_str_or_null()?.map(fold))
+    })?;
+    // SQLite's own sum becomes a fraction where it does not fit, which no column here takes.
+    define(&connection, "wrap", 2, |context| {
+        Ok(context.get::<i64>(0)?.wrapping_add(context.get(1)?))
+    })?;
+    if (1..VERSION).contains(&version) {
+        migrate::from(version, &mut connection)?;
     }
     if version == 0 {
         let create = connection.transaction()?;
@@ -70,7 +80,24 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     // In KiB, by the sign.
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.busy_timeout(Duration::from_secs(1))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    // Whether a text has a part, which is in lower case already. No text has none.
+    define(&connection, "has", 2, |context| {
+        let text = context.get_raw(0).as_str_or_null()?;
+        let part = context.get_raw(1).as_str()?;
+        Ok(text.is_some_and(|text| Part::is_folded_in(part, text)))
+    })?;
     Ok(connection)
+}
+
+fn define<T: ToSql>(
+    connection: &Connection,
+    name: &str,
+    arguments: i32,
+    function: impl Fn(&Context<'_>) -> rusqlite::Result<T> + Send + 'static,
+) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function(name, arguments, flags, move |context| function(context))
 }
 
 /// The schema's version in the file, 0 where it is empty.

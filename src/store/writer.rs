@@ -7,10 +7,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::census::{Census, Ledger};
 use super::doubt::{self, Suspicion, suspect};
+use super::due::{self, DetailsBooks};
 use super::learned::{Learned, Merged};
 use super::lock::{FileLock, open_private};
 use super::merge::merge_call;
 use super::removal::remove;
+use super::writes::{self, Outbox};
 use super::{Followed, StoreError, census, followed, schema, windows};
 use crate::model::{Timestamp, Verified, Window};
 
@@ -39,9 +41,12 @@ pub struct Writer {
     /// What the coverage table holds.
     pub(super) windows: Vec<Window>,
     pub(super) followed: Option<Followed>,
+    /// What the writes table holds.
+    pub(super) outbox: Outbox,
     request_seq: u64,
     /// How many of each kind the file holds, as of the last commit.
     pub(super) census: Census,
+    pub(super) details: DetailsBooks,
     /// The last number in the order of changes that was given and committed.
     pub(super) change_seq: u64,
     /// Calls that a request confirmed without a write while an older one was under way, whose
@@ -85,7 +90,9 @@ impl Writer {
         }
         let windows = windows::read(&connection)?;
         let followed = followed::read(&connection)?;
+        let outbox = writes::read(&connection)?;
         let census = census::read(&connection)?;
+        let details = due::books(&connection)?;
         let change_seq = census::last_change(&connection)?;
         Ok(Writer {
             connection,
@@ -94,8 +101,10 @@ impl Writer {
             feed_id,
             windows,
             followed,
+            outbox,
             request_seq,
             census,
+            details,
             change_seq,
             confirmed: HashMap::new(),
             suspicions: HashMap::new(),
@@ -141,7 +150,16 @@ impl Writer {
     }
 
     /// Takes in one answer. On an error nothing of it was written.
-    pub fn merge(&mut self, mut learned: Learned) -> Result<Merged, StoreError> {
+    pub fn merge(&mut self, learned: Learned) -> Result<Merged, StoreError> {
+        self.merge_and(learned, |_, _| Ok(false))
+    }
+
+    /// The same, and what else belongs into the transaction, which returns whether it wrote.
+    pub(super) fn merge_and(
+        &mut self,
+        mut learned: Learned,
+        also: impl FnOnce(&Transaction<'_>, &Merged) -> Result<bool, StoreError>,
+    ) -> Result<Merged, StoreError> {
         // An answer lists the newest first, and a B-tree that grows at its left end leaves every
         // page half empty: in ascending order the same rows take half of the room.
         learned.calls.sort_by_key(|call| call.id);
@@ -192,6 +210,7 @@ impl Writer {
                 wrote |= suspect(&transaction, id, learned.request, &mut ledger)?;
             }
         }
+        wrote |= also(&transaction, &merged)?;
         let windows = learned
             .windows
             .filter(|after| wrote || !windows::same_shape(&self.windows, after));
@@ -223,11 +242,12 @@ impl Writer {
 
     /// The books of one transaction, to be kept once it is committed.
     pub(super) fn ledger(&self) -> Ledger {
-        Ledger::new(self.census, self.change_seq)
+        Ledger::new(self.census, self.details, self.change_seq)
     }
 
     pub(super) fn keep(&mut self, ledger: Ledger) {
         self.census = ledger.census;
+        self.details = ledger.details;
         self.change_seq = ledger.change_seq;
         self.suspicions.extend(ledger.suspicions);
     }
@@ -258,7 +278,7 @@ impl Writer {
     /// Open calls that started at or before `until`, by status; an empty one can't be asked for.
     pub fn open_calls(&self, until: Timestamp) -> Result<Vec<OpenCalls>, StoreError> {
         let mut select = self.connection.prepare_cached(
-            "SELECT status, min(started_at), max(started_at) FROM calls
+            "SELECT status, min(started_at), max(started_at) FROM calls INDEXED BY open_calls
              WHERE open = 1 AND suspect_at IS NULL AND started_at <= ?1 AND status <> ''
              GROUP BY status ORDER BY status",
         )?;
@@ -277,7 +297,7 @@ impl Writer {
     /// The open calls of `group`, by id.
     pub fn open_call_ids(&self, group: &OpenCalls) -> Result<Vec<i64>, StoreError> {
         let mut select = self.connection.prepare_cached(
-            "SELECT id FROM calls
+            "SELECT id FROM calls INDEXED BY open_calls
              WHERE open = 1 AND suspect_at IS NULL AND status = ?1
                AND started_at BETWEEN ?2 AND ?3",
         )?;

@@ -9,9 +9,12 @@
 mod changes;
 mod counts;
 mod deletion;
+mod details;
 mod doubt;
 mod file;
+mod lists;
 mod merging;
 mod migration;
 mod model;
 mod support;
+mod writes;

@@ -1,9 +1,9 @@
-//! From version 1, by a file that version 1 wrote.
+//! From older versions, by files that they wrote.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burki_edge::model::CallKey;
+use burki_edge::model::{CallFilter, CallKey, Part};
 use burki_edge::store::{Census, Changed, Reader, StoreError, Writer};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -11,12 +11,52 @@ use tempfile::TempDir;
 
 use super::support::*;
 
-const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema1.db");
+/// A file that an older version wrote, and what it holds.
+struct Old {
+    version: i64,
+    file: &'static str,
+    census: Census,
+    request_seq: u64,
+    windows: usize,
+    /// The last place in its order of changes; version 1 has none, and gives each call its own.
+    changes: u64,
+}
+
+const OLD: [Old; 2] = [
+    Old {
+        version: 1,
+        file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema1.db"),
+        census: Census {
+            calls: 20,
+            suspects: 3,
+            tombstones: 0,
+        },
+        request_seq: 9,
+        windows: 2,
+        changes: 20,
+    },
+    Old {
+        version: 2,
+        file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema2.db"),
+        census: Census {
+            calls: 22,
+            suspects: 2,
+            tombstones: 1,
+        },
+        request_seq: 21,
+        windows: 2,
+        changes: 24,
+    },
+];
+
+fn copy(old: &Old, folder: &TempDir) -> PathBuf {
+    let path = folder.path().join(format!("edge-{}.db", old.version));
+    fs::copy(old.file, &path).unwrap();
+    path
+}
 
 fn version_1(folder: &TempDir) -> PathBuf {
-    let path = folder.path().join("edge.db");
-    fs::copy(FIXTURE, &path).unwrap();
-    path
+    copy(&OLD[0], folder)
 }
 
 fn rows(path: &Path, statement: &str) -> Vec<Vec<Value>> {
@@ -33,42 +73,93 @@ const OLD_COLUMNS: &str = "SELECT id, call_sid, assistant_id, assistant_name,
     customer_phone_number, status, duration, started_at, open, suspect_at, seen_at, request_seq,
     body_hash, body FROM calls ORDER BY id";
 
-#[test]
-fn a_file_of_version_1_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_one() {
-    let folder = TempDir::new().unwrap();
-    let path = version_1(&folder);
-    let fresh = folder.path().join("fresh.db");
-    drop(Writer::open(&fresh, URL).unwrap());
-    let old = [
-        OLD_COLUMNS,
-        "SELECT * FROM coverage",
-        "SELECT * FROM rollups",
-        "SELECT base_url, organization_id, request_seq FROM replica",
-    ];
-    let before = old.map(|statement| rows(&path, statement));
-    assert_eq!(before[0].len(), 20);
+const SCHEMA: &str = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid";
 
-    let writer = Writer::open(&path, URL).unwrap();
-    assert_eq!(writer.identity().organization_id, Some(7));
-    assert_eq!((writer.request_seq(), writer.windows().len()), (9, 2));
-    assert_eq!(writer.feed_id().len(), 16);
-    let census = Census {
-        calls: 20,
-        suspects: 3,
-        tombstones: 0,
-    };
-    assert_eq!(writer.census(), census);
-    assert_eq!(old.map(|statement| rows(&path, statement)), before);
-    let schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid";
-    assert_eq!(rows(&path, schema), rows(&fresh, schema));
-    for pragma in ["PRAGMA user_version", "PRAGMA application_id"] {
-        assert_eq!(rows(&path, pragma), rows(&fresh, pragma));
+#[test]
+fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_one() {
+    for old in OLD {
+        let folder = TempDir::new().unwrap();
+        let path = copy(&old, &folder);
+        let fresh = folder.path().join("fresh.db");
+        drop(Writer::open(&fresh, URL).unwrap());
+        let mut kept = vec![
+            OLD_COLUMNS,
+            "SELECT * FROM coverage",
+            "SELECT day, status, assistant_id, calls, timed, duration FROM rollups",
+            "SELECT base_url, organization_id, request_seq FROM replica",
+        ];
+        if old.version > 1 {
+            kept.extend([
+                "SELECT feed_id FROM replica",
+                "SELECT id, change_seq FROM calls ORDER BY id",
+                "SELECT * FROM tombstones",
+                "SELECT * FROM followed",
+            ]);
+        }
+        let look = || -> Vec<_> { kept.iter().map(|select| rows(&path, select)).collect() };
+        let before = look();
+        assert_eq!(before[0].len() as u64, old.census.calls);
+
+        let writer = Writer::open(&path, URL).unwrap();
+        assert_eq!(writer.identity().organization_id, Some(7));
+        assert_eq!(writer.request_seq(), old.request_seq);
+        assert_eq!(writer.windows().len(), old.windows);
+        assert_eq!(writer.feed_id().len(), 16);
+        assert_eq!(writer.census(), old.census);
+        assert_eq!(look(), before);
+        assert_eq!(rows(&path, SCHEMA), rows(&fresh, SCHEMA));
+        for pragma in ["PRAGMA user_version", "PRAGMA application_id"] {
+            assert_eq!(rows(&path, pragma), rows(&fresh, pragma));
+        }
+        assert_eq!(
+            rows(&path, "PRAGMA integrity_check")[0][0],
+            Value::Text("ok".into())
+        );
+        let connection = Connection::open(&path).unwrap();
+        assert_eq!(wrong_rollups(&connection), 0);
+        assert_eq!(wrong_books(&connection), 0);
     }
-    assert_eq!(
-        rows(&path, "PRAGMA integrity_check")[0][0],
-        Value::Text("ok".into())
-    );
-    assert_eq!(wrong_rollups(&Connection::open(&path).unwrap()), 0);
+}
+
+#[test]
+fn calls_of_an_older_version_are_listed_and_found() {
+    for old in OLD {
+        let folder = TempDir::new().unwrap();
+        let path = copy(&old, &folder);
+        drop(Writer::open(&path, URL).unwrap());
+        let reader = Reader::open(&path).unwrap();
+        let all = reader.list(&CallFilter::default(), 0, 1000).unwrap();
+        assert_eq!(all.total, old.census.calls);
+        assert_eq!(all.rows.len() as u64, all.total);
+        for (id, sid) in rows(&path, "SELECT id, call_sid FROM calls")
+            .into_iter()
+            .map(|row| (row[0].clone(), row[1].clone()))
+        {
+            let (Value::Integer(id), Value::Text(sid)) = (id, sid) else {
+                panic!("an id and a SID");
+            };
+            let filter = CallFilter {
+                call_sid: Some(Part::new(&sid)),
+                ..CallFilter::default()
+            };
+            let found = reader.list(&filter, 0, 1000).unwrap().rows;
+            assert!(found.iter().any(|row| row.id == id), "{sid}");
+        }
+    }
+}
+
+#[test]
+fn the_order_of_changes_goes_on_where_it_was() {
+    for old in OLD {
+        let folder = TempDir::new().unwrap();
+        let path = copy(&old, &folder);
+        let mut writer = Writer::open(&path, URL).unwrap();
+        let call = record(5_000, "completed", Some(1), Some(1), "");
+        writer.merge(answer(100, vec![call])).unwrap();
+        let reader = Reader::open(&path).unwrap();
+        let next = reader.changes(old.changes, 100).unwrap().items;
+        assert_eq!((next.len(), next[0].seq), (1, old.changes + 1));
+    }
 }
 
 #[test]
@@ -101,22 +192,21 @@ fn calls_of_version_1_are_changes_in_the_order_they_were_heard_of() {
 fn a_migration_that_breaks_off_leaves_version_1() {
     let folder = TempDir::new().unwrap();
     let path = version_1(&folder);
-    // By the time this one is in the way, the others are renamed and made anew.
+    // By the time this one is in the way, the tables are renamed and others made anew.
     Connection::open(&path)
         .unwrap()
-        .execute_batch("CREATE TABLE tombstones (x)")
+        .execute_batch("CREATE VIEW tombstones AS SELECT 1")
         .unwrap();
-    let schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid";
-    let before = (rows(&path, schema), rows(&path, OLD_COLUMNS));
+    let before = (rows(&path, SCHEMA), rows(&path, OLD_COLUMNS));
     assert!(matches!(
         Writer::open(&path, URL),
         Err(StoreError::Sqlite(_))
     ));
-    assert_eq!((rows(&path, schema), rows(&path, OLD_COLUMNS)), before);
+    assert_eq!((rows(&path, SCHEMA), rows(&path, OLD_COLUMNS)), before);
     assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(1)]]);
     Connection::open(&path)
         .unwrap()
-        .execute_batch("DROP TABLE tombstones")
+        .execute_batch("DROP VIEW tombstones")
         .unwrap();
     assert_eq!(Writer::open(&path, URL).unwrap().census().calls, 20);
 }
@@ -130,7 +220,7 @@ fn a_reader_of_version_1_is_told_what_to_start() {
         refusal,
         StoreError::Older {
             found: 1,
-            known: 2,
+            known: 3,
             ..
         }
     ));

@@ -351,6 +351,10 @@ fn check(path: &Path, writer: &Writer, model: &Model, before: &BTreeMap<i64, u64
         wrong_rollups(&rusqlite::Connection::open(path).expect("the file")),
         0
     );
+    assert_eq!(
+        wrong_books(&rusqlite::Connection::open(path).expect("the file")),
+        0
+    );
 
     let after = places(&reader);
     let newest = before.values().max().copied().unwrap_or(0);

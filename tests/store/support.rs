@@ -135,7 +135,9 @@ pub fn wrong_rollups(connection: &rusqlite::Connection) -> i64 {
                  SELECT coalesce((started_at - (started_at % 86400000000 + 86400000000)
                             % 86400000000) / 86400000000, -1000000) AS day, status,
                         coalesce(assistant_id, 0) AS assistant_id, count(*) AS calls,
-                        count(duration) AS timed, coalesce(sum(duration), 0) AS duration
+                        count(duration) AS timed,
+                        count(*) FILTER (WHERE duration = 0) AS instant,
+                        coalesce(sum(duration), 0) AS duration
                  FROM calls GROUP BY 1, 2, 3)
              SELECT (SELECT count(*) FROM (SELECT * FROM naive EXCEPT SELECT * FROM rollups))
                   + (SELECT count(*) FROM (SELECT * FROM rollups EXCEPT SELECT * FROM naive))",
@@ -143,4 +145,44 @@ pub fn wrong_rollups(connection: &rusqlite::Connection) -> i64 {
             |row| row.get(0),
         )
         .expect("a count")
+}
+
+/// Where any of the books differs from the rows it counts.
+pub fn wrong_books(connection: &rusqlite::Connection) -> i64 {
+    let books = [
+        (
+            "SELECT coalesce((started_at - (started_at % 86400000000 + 86400000000) % 86400000000)
+                 / 86400000000, -1000000), status, coalesce(assistant_id, 0), count(*),
+                 count(duration) FROM calls GROUP BY 1, 2, 3",
+            "SELECT day, status, assistant_id, calls, timed FROM rollups",
+        ),
+        (
+            "SELECT status, coalesce(assistant_id, 0), count(*), count(duration) FROM calls
+             GROUP BY 1, 2",
+            "SELECT status, assistant_id, calls, timed FROM totals",
+        ),
+        (
+            "SELECT duration, count(*) FROM calls WHERE duration IS NOT NULL GROUP BY 1",
+            "SELECT duration, calls FROM durations",
+        ),
+        (
+            "SELECT assistant_name, count(*) FROM calls WHERE assistant_name IS NOT NULL
+             GROUP BY 1",
+            "SELECT name, calls FROM names",
+        ),
+        (
+            "SELECT customer_phone_number, count(*) FROM calls
+             WHERE customer_phone_number IS NOT NULL GROUP BY 1",
+            "SELECT phone, calls FROM phones",
+        ),
+    ];
+    let wrong = books.map(|(naive, book)| {
+        let differences = format!(
+            "SELECT (SELECT count(*) FROM (SELECT * FROM ({naive}) EXCEPT SELECT * FROM ({book})))
+                  + (SELECT count(*) FROM (SELECT * FROM ({book}) EXCEPT SELECT * FROM ({naive})))"
+        );
+        let count = connection.query_row(&differences, [], |row| row.get::<_, i64>(0));
+        count.expect("a count")
+    });
+    wrong.iter().sum()
 }

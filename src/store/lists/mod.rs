@@ -1,0 +1,87 @@
+//! Lists of calls, and how many they hold.
+//!
+//! A list is exact whatever it is narrowed by, and seldom read as a whole. [`search`] asks the
+//! dictionaries whom a part of a text may mean; [`plan`] takes the total from the books where they
+//! know it, and the page from the index that has the least to read, in one of two ways: it walks an
+//! index in the list's order and stops at the page's end, or gathers the few that match and sorts
+//! them. [`skip`] passes over whole days; [`sql`] puts it in words. A page and its total are of one state of the file.
+
+mod plan;
+mod search;
+mod skip;
+mod sql;
+mod totals;
+
+use rusqlite::Connection;
+
+use self::plan::Query;
+use super::reader::held;
+use super::{Held, Reader, StoreError};
+use crate::model::{CallFilter, Timestamp};
+
+/// One page of a list.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Without a start first, then the latest start, then the highest id.
+    pub rows: Vec<Held>,
+    /// How many match in all.
+    pub total: u64,
+}
+
+/// Where a list goes on: after the call of this start and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub started_at: Option<Timestamp>,
+    pub id: i64,
+}
+
+impl Place {
+    /// Sorts as a list does.
+    fn rank(&self) -> impl Ord + use<> {
+        use std::cmp::Reverse;
+        let start = self.started_at;
+        (start.is_some(), Reverse(start), Reverse(self.id))
+    }
+}
+
+impl Reader {
+    /// A page of the calls that match, and how many match.
+    pub fn list(&self, filter: &CallFilter, skip: u64, limit: usize) -> Result<Listed, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let (places, total) = Query::counted(&snapshot, filter)?.page(skip, limit)?;
+        let rows = rows(&snapshot, &places)?;
+        Ok(Listed { rows, total })
+    }
+
+    /// The calls that match, in a list's order, after a place. Nothing is counted for it.
+    pub fn list_after(
+        &self,
+        filter: &CallFilter,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<Vec<Held>, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let query = Query::uncounted(&snapshot, filter)?;
+        match query.few_after(after, limit)? {
+            Some(places) => Ok(rows(&snapshot, &places)?),
+            None => Ok(query.walk_after(after, limit)?),
+        }
+    }
+
+    /// How many calls match.
+    pub fn count(&self, filter: &CallFilter) -> Result<u64, StoreError> {
+        let snapshot = self.connection.unchecked_transaction()?;
+        let (_, total) = Query::counted(&snapshot, filter)?.page(0, 0)?;
+        Ok(total)
+    }
+}
+
+fn rows(connection: &Connection, places: &[Place]) -> rusqlite::Result<Vec<Held>> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, body, body_hash, started_at, seen_at, suspect_at FROM calls WHERE id = ?1",
+    )?;
+    places
+        .iter()
+        .map(|place| select.query_row([place.id], held))
+        .collect()
+}

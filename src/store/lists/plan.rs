@@ -1,0 +1,318 @@
+//! How a list is read: the total from the books, and the page from the index that costs least.
+//!
+//! The costs are guesses, of time in nanoseconds; whatever they say, the answer is the same.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::search::{self, Found};
+use super::skip::skip_days;
+use super::sql::{Conditions, Field, Reach, Source, durations};
+use super::{Place, totals};
+use crate::model::CallFilter;
+use crate::store::Held;
+use crate::store::reader::held;
+
+/// A step in an index, with its conditions.
+const STEP: f64 = 200.0;
+/// A look at a row, for what the index does not have.
+const LOOK: f64 = 1_500.0;
+/// A statement begun at another key.
+const SEEK: f64 = 2_500.0;
+
+/// Whose places a list that is read on and on may gather for each of its pages.
+const FEW: u64 = 4_000;
+
+/// A list, and what the dictionaries say of it.
+pub struct Query<'a> {
+    connection: &'a Connection,
+    filter: &'a CallFilter,
+    phones: Option<Found<String>>,
+    names: Option<Found<String>>,
+    sids: Option<Found<Place>>,
+    /// All calls, and those of the days that the filter touches.
+    all: u64,
+    dated: u64,
+}
+
+/// One way to read a list.
+struct Way {
+    field: Field,
+    /// A statement for each; none where the places are known.
+    keys: Vec<Vec<Value>>,
+    /// Calls it leads to, whatever else is asked of them.
+    calls: u64,
+    rest: Conditions,
+}
+
+impl Way {
+    /// What a step takes.
+    fn step(&self) -> f64 {
+        // The index by start has all but the SID.
+        let covered = self.field == Field::Start && !self.rest.asks_sid();
+        STEP + if covered || self.rest.is_empty() {
+            0.0
+        } else {
+            LOOK
+        }
+    }
+
+    /// To gather all that match.
+    fn gathering(&self) -> f64 {
+        self.keys.len() as f64 * SEEK + self.calls as f64 * self.step()
+    }
+
+    /// Whether it is in the list's order, so that a page may be read from it.
+    fn is_ordered(&self) -> bool {
+        !matches!(self.field, Field::Duration | Field::Sid) && self.keys.len() == 1
+    }
+
+    /// To walk to the end of a page, if those that match lie evenly among the others.
+    fn walking(&self, end: f64, total: u64) -> f64 {
+        let steps = end * self.calls as f64 / (total.max(1)) as f64;
+        SEEK + steps.min(self.calls as f64) * self.step()
+    }
+}
+
+impl<'a> Query<'a> {
+    /// For pages with a total.
+    pub fn counted(connection: &'a Connection, filter: &'a CallFilter) -> rusqlite::Result<Self> {
+        Query::new(connection, filter, true)
+    }
+
+    /// For pages without one.
+    pub fn uncounted(connection: &'a Connection, filter: &'a CallFilter) -> rusqlite::Result<Self> {
+        Query::new(connection, filter, false)
+    }
+
+    fn new(
+        connection: &'a Connection,
+        filter: &'a CallFilter,
+        counted: bool,
+    ) -> rusqlite::Result<Query<'a>> {
+        let phones =
+            (filter.customer_phone.as_ref()).map(|part| search::phones(connection, part, counted));
+        let names = (filter.assistant_name.as_ref()).map(|part| search::names(connection, part));
+        let sids = (filter.call_sid.as_ref()).map(|part| search::sids(connection, part, counted));
+        let all = totals::all(connection)?;
+        let dated = match filter.is_dated() {
+            true => totals::touched_days(connection, filter)?,
+            false => all,
+        };
+        Ok(Query {
+            connection,
+            filter,
+            phones: phones.transpose()?,
+            names: names.transpose()?,
+            sids: sids.transpose()?,
+            all,
+            dated,
+        })
+    }
+
+    /// The places of a page, and how many match.
+    pub fn page(&self, skip: u64, limit: usize) -> rusqlite::Result<(Vec<Place>, u64)> {
+        let Some(total) = self.total()? else {
+            return self.page_uncounted(skip, limit);
+        };
+        if skip >= total || limit == 0 {
+            return Ok((Vec::new(), total));
+        }
+        let mut reach = Reach::of(self.filter);
+        let mut rest = skip;
+        if totals::by_day(self.filter) {
+            (reach, rest) = skip_days(self.connection, self.filter, reach, skip)?;
+        }
+        let ways = self.ways()?;
+        let end = rest as f64 + limit as f64;
+        let walk = cheapest(ways.iter().filter(|way| way.is_ordered()), |way| {
+            way.walking(end, total)
+        });
+        let gather = cheapest(&ways, Way::gathering);
+        let places = match (walk, gather) {
+            (Some((walking, way)), Some((gathering, _))) if walking <= gathering => {
+                self.source(way, 0).places(reach, rest, limit)?
+            }
+            (_, Some((_, way))) => cut(self.gather(way)?, skip, limit),
+            (_, None) => Vec::new(),
+        };
+        Ok((places, total))
+    }
+
+    /// The same where only the calls themselves can be counted.
+    fn page_uncounted(&self, skip: u64, limit: usize) -> rusqlite::Result<(Vec<Place>, u64)> {
+        let ways = self.ways()?;
+        let Some((_, way)) = cheapest(&ways, Way::gathering) else {
+            return Ok((Vec::new(), 0));
+        };
+        if way.field != Field::Start {
+            let places = self.gather(way)?;
+            let total = places.len() as u64;
+            return Ok((cut(places, skip, limit), total));
+        }
+        let (mut places, mut total) = (Vec::new(), 0);
+        self.source(way, 0).visit(Reach::of(self.filter), |place| {
+            if total >= skip && places.len() < limit {
+                places.push(place);
+            }
+            total += 1;
+        })?;
+        Ok((places, total))
+    }
+
+    /// The places after another, where those that match are so few that they are all gathered.
+    pub fn few_after(
+        &self,
+        after: Option<Place>,
+        limit: usize,
+    ) -> rusqlite::Result<Option<Vec<Place>>> {
+        let ways = self.ways()?;
+        let Some((_, way)) = cheapest(&ways, Way::gathering) else {
+            return Ok(None);
+        };
+        if way.calls > FEW || way.field == Field::Start {
+            return Ok(None);
+        }
+        let mut places = self.gather(way)?;
+        if let Some(after) = after {
+            places.retain(|place| place.rank() > after.rank());
+        }
+        Ok(Some(cut(places, 0, limit)))
+    }
+
+    /// The calls after a place, along an index.
+    pub fn walk_after(&self, after: Option<Place>, limit: usize) -> rusqlite::Result<Vec<Held>> {
+        let ways = self.ways()?;
+        let ordered = ways.iter().filter(|way| way.is_ordered());
+        let Some((_, way)) = cheapest(ordered, Way::gathering) else {
+            return Ok(Vec::new());
+        };
+        let reach = Reach {
+            after,
+            ..Reach::of(self.filter)
+        };
+        self.source(way, 0).rows(reach, limit, held)
+    }
+
+    /// How many match, where the books know it.
+    fn total(&self) -> rusqlite::Result<Option<u64>> {
+        let filter = self.filter;
+        let texts = [
+            &filter.customer_phone,
+            &filter.assistant_name,
+            &filter.call_sid,
+        ];
+        let texts = texts.into_iter().flatten().count();
+        let by_duration = durations(filter);
+        if totals::by_day(filter) {
+            return totals::of_days(self.connection, filter).map(Some);
+        }
+        let others = filter.status.is_some() || filter.assistant_id.is_some() || filter.is_dated();
+        if others || texts + usize::from(by_duration.is_some()) > 1 {
+            return Ok(None);
+        }
+        if let Some(bounds) = by_duration {
+            return totals::of_durations(self.connection, bounds).map(Some);
+        }
+        let found = [
+            self.phones.as_ref().and_then(Found::calls),
+            self.names.as_ref().and_then(Found::calls),
+            self.sids.as_ref().and_then(Found::calls),
+        ];
+        Ok(found.into_iter().flatten().next())
+    }
+
+    /// All ways there are; the one by start leads to every call.
+    fn ways(&self) -> rusqlite::Result<Vec<Way>> {
+        let mut ways = vec![self.way(Field::Start, vec![vec![]], self.dated)];
+        // Those that completed are in no index of their own.
+        if let Some(status) = self.filter.status.as_ref().filter(|it| *it != "completed") {
+            let calls = totals::of_status(self.connection, status)?;
+            let key = vec![vec![status.clone().into()]];
+            ways.push(self.way(Field::Status, key, self.share(calls)));
+        }
+        if let Some(id) = self.filter.assistant_id {
+            let calls = totals::of_assistant(self.connection, id)?;
+            let key = vec![vec![id.into()]];
+            ways.push(self.way(Field::Assistant, key, self.share(calls)));
+        }
+        if let Some(bounds) = durations(self.filter) {
+            let calls = totals::of_durations(self.connection, bounds)?;
+            let key = vec![bounds.map(Value::from).to_vec()];
+            // Its dates are no bounds in an index by durations.
+            ways.push(self.way(Field::Duration, key, calls));
+        }
+        for (field, found) in [(Field::Phone, &self.phones), (Field::Name, &self.names)] {
+            if let Some(Found::Few(texts, calls)) = found {
+                let keys = texts.iter().map(|text| vec![text.clone().into()]);
+                ways.push(self.way(field, keys.collect(), self.share(*calls)));
+            }
+        }
+        if let Some(Found::Few(places, _)) = &self.sids {
+            ways.push(self.way(Field::Sid, vec![], places.len() as u64));
+        }
+        Ok(ways)
+    }
+
+    fn way(&self, field: Field, keys: Vec<Vec<Value>>, calls: u64) -> Way {
+        Way {
+            field,
+            keys,
+            calls,
+            rest: Conditions::of(self.filter, field),
+        }
+    }
+
+    /// How many of so many calls have the dates asked for, if they are spread as all are.
+    fn share(&self, calls: u64) -> u64 {
+        (calls as f64 * self.dated as f64 / self.all.max(1) as f64).ceil() as u64
+    }
+
+    fn source<'q>(&'q self, way: &'q Way, key: usize) -> Source<'q> {
+        Source {
+            connection: self.connection,
+            field: way.field,
+            key: way.keys.get(key).cloned().unwrap_or_default(),
+            rest: &way.rest,
+        }
+    }
+
+    /// All places that match, in no order.
+    fn gather(&self, way: &Way) -> rusqlite::Result<Vec<Place>> {
+        let reach = Reach::of(self.filter);
+        let mut places = Vec::new();
+        let Some(Found::Few(found, _)) = self.sids.as_ref().filter(|_| way.field == Field::Sid)
+        else {
+            for key in 0..way.keys.len() {
+                self.source(way, key).gather(reach, &mut places)?;
+            }
+            return Ok(places);
+        };
+        if way.rest.is_empty() {
+            places.extend(found.iter().filter(|place| reach.has(place)));
+            return Ok(places);
+        }
+        let mut source = self.source(way, 0);
+        for place in found.iter().filter(|place| reach.has(place)) {
+            source.key = vec![place.id.into()];
+            source.gather(reach, &mut places)?;
+        }
+        Ok(places)
+    }
+}
+
+fn cheapest<'w>(
+    ways: impl IntoIterator<Item = &'w Way>,
+    cost: impl Fn(&Way) -> f64,
+) -> Option<(f64, &'w Way)> {
+    ways.into_iter()
+        .map(|way| (cost(way), way))
+        .min_by(|(a, _), (b, _)| a.total_cmp(b))
+}
+
+/// A page of places in no order.
+fn cut(mut places: Vec<Place>, skip: u64, limit: usize) -> Vec<Place> {
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    places.sort_unstable_by_key(Place::rank);
+    places.into_iter().skip(skip).take(limit).collect()
+}

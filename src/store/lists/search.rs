@@ -1,0 +1,231 @@
+//! Which numbers, names and SIDs a part occurs in.
+//!
+//! Trigrams name candidates, which are then compared with the part itself: the trigrams of a text
+//! may all occur apart. A part that has none, for it is shorter, and one that is common, is looked
+//! for in all of a dictionary.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Place;
+use crate::model::{Part, Timestamp};
+
+/// Texts whose calls are gathered one by one; a part that is in more is looked for in a walk.
+const FEW_TEXTS: usize = 4096;
+
+/// More candidates than that are in too many texts anyhow, and take long to look up one by one.
+const MOST_PHONES: usize = FEW_TEXTS;
+
+/// As many SIDs are compared and kept, with their places.
+const MOST_SIDS: usize = 10_000;
+
+/// A SID has a few dozen trigrams; that many leave hardly a wrong candidate.
+const MOST_TRIGRAMS: usize = 12;
+
+/// Where a part was found.
+pub enum Found<T> {
+    /// All of them, and how many calls they are of.
+    Few(Vec<T>, u64),
+    /// Too many to name. The number of calls, `None` where it was not to be counted.
+    Many(Option<u64>),
+}
+
+impl<T> Found<T> {
+    pub fn calls(&self) -> Option<u64> {
+        match self {
+            Found::Few(_, calls) => Some(*calls),
+            Found::Many(calls) => *calls,
+        }
+    }
+}
+
+/// Texts that have the part, while they are looked through.
+struct Texts<'a> {
+    part: &'a Part,
+    texts: Vec<String>,
+    few: bool,
+    calls: u64,
+}
+
+impl<'a> Texts<'a> {
+    fn new(part: &'a Part) -> Texts<'a> {
+        Texts {
+            part,
+            texts: Vec::new(),
+            few: true,
+            calls: 0,
+        }
+    }
+
+    fn look(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+        let text = row.get_ref(0)?.as_str()?;
+        if self.part.is_in(text) {
+            self.calls += row.get::<_, u64>(1)?;
+            self.few &= self.texts.len() < FEW_TEXTS;
+            if self.few {
+                self.texts.push(text.to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn found(self) -> Found<String> {
+        match self.few {
+            true => Found::Few(self.texts, self.calls),
+            false => Found::Many(Some(self.calls)),
+        }
+    }
+}
+
+/// Phone numbers. Where they are many, their calls are counted only if `counted`.
+pub fn phones(
+    connection: &Connection,
+    part: &Part,
+    counted: bool,
+) -> rusqlite::Result<Found<String>> {
+    let mut texts = Texts::new(part);
+    let candidates = match trigrams(part) {
+        Some(trigrams) => candidates(connection, "phone_trigrams", &trigrams, MOST_PHONES)?,
+        None => None,
+    };
+    if let Some(candidates) = candidates {
+        let mut select =
+            connection.prepare_cached("SELECT phone, calls FROM phones WHERE phone_id = ?1")?;
+        for id in candidates {
+            select.query_row([id], |row| texts.look(row))?;
+        }
+        return Ok(texts.found());
+    }
+    if !counted {
+        return Ok(Found::Many(None));
+    }
+    if part.is_caseless() {
+        return caseless_phones(connection, part);
+    }
+    let mut select = connection.prepare_cached("SELECT phone, calls FROM phones")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        texts.look(row)?;
+    }
+    Ok(texts.found())
+}
+
+/// The same for a part that is the same in every case, as nearly all are: SQLite's own `instr`
+/// looks through the dictionary without a step out of it for each number.
+fn caseless_phones(connection: &Connection, part: &Part) -> rusqlite::Result<Found<String>> {
+    let part = part.as_str();
+    let calls = connection
+        .prepare_cached("SELECT coalesce(sum(calls), 0) FROM phones WHERE instr(phone, ?1) > 0")?
+        .query_row([part], |row| row.get(0))?;
+    let mut select = connection
+        .prepare_cached("SELECT phone FROM phones WHERE instr(phone, ?1) > 0 LIMIT ?2")?;
+    let found = select.query_map((part, FEW_TEXTS + 1), |row| row.get(0))?;
+    let texts = found.collect::<rusqlite::Result<Vec<String>>>()?;
+    Ok(match texts.len() <= FEW_TEXTS {
+        true => Found::Few(texts, calls),
+        false => Found::Many(Some(calls)),
+    })
+}
+
+/// Names, which are few: all are looked through.
+pub fn names(connection: &Connection, part: &Part) -> rusqlite::Result<Found<String>> {
+    let mut texts = Texts::new(part);
+    let mut select = connection.prepare_cached("SELECT name, calls FROM names")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        texts.look(row)?;
+    }
+    Ok(texts.found())
+}
+
+/// Calls by their SID. Where they are many, they are counted only if `counted`.
+pub fn sids(connection: &Connection, part: &Part, counted: bool) -> rusqlite::Result<Found<Place>> {
+    let trigrams = trigrams(part);
+    if counted
+        && let Some(trigram) = &trigrams
+        && part.as_str().len() == 3
+    {
+        // One trigram, of ASCII: whoever has it has the part.
+        let calls = connection
+            .prepare_cached("SELECT count(*) FROM sid_trigrams WHERE sid_trigrams MATCH ?1")?
+            .query_row([trigram], |row| row.get(0))?;
+        if calls > MOST_SIDS as u64 {
+            return Ok(Found::Many(Some(calls)));
+        }
+    }
+    if let Some(trigrams) = &trigrams
+        && let Some(candidates) = candidates(connection, "sid_trigrams", trigrams, MOST_SIDS)?
+    {
+        return few_sids(connection, part, candidates);
+    }
+    if !counted {
+        return Ok(Found::Many(None));
+    }
+    let mut select =
+        connection.prepare_cached("SELECT call_sid, id FROM calls INDEXED BY calls_by_sid")?;
+    let mut rows = select.query([])?;
+    let (mut ids, mut calls) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        if part.is_in(row.get_ref(0)?.as_str()?) {
+            calls += 1;
+            if ids.len() <= MOST_SIDS {
+                ids.push(row.get(1)?);
+            }
+        }
+    }
+    if ids.len() > MOST_SIDS {
+        return Ok(Found::Many(Some(calls)));
+    }
+    few_sids(connection, part, ids)
+}
+
+fn few_sids(connection: &Connection, part: &Part, ids: Vec<i64>) -> rusqlite::Result<Found<Place>> {
+    let mut select =
+        connection.prepare_cached("SELECT call_sid, started_at FROM calls WHERE id = ?1")?;
+    let mut places = Vec::new();
+    for id in ids {
+        let place = select
+            .query_row([id], |row| {
+                let started_at = row.get::<_, Option<i64>>(1)?.map(Timestamp::from_micros);
+                let found = part.is_in(row.get_ref(0)?.as_str()?);
+                Ok(found.then_some(Place { started_at, id }))
+            })
+            .optional()?;
+        places.extend(place.flatten());
+    }
+    let calls = places.len() as u64;
+    Ok(Found::Few(places, calls))
+}
+
+/// The rows of a table of trigrams that have them all, ascending; `None` where there are more than
+/// `most`.
+fn candidates(
+    connection: &Connection,
+    table: &str,
+    trigrams: &str,
+    most: usize,
+) -> rusqlite::Result<Option<Vec<i64>>> {
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT rowid FROM {table} WHERE {table} MATCH ?1 LIMIT ?2"
+    ))?;
+    let rows = select.query_map((trigrams, most + 1), |row| row.get(0))?;
+    let ids = rows.collect::<rusqlite::Result<Vec<i64>>>()?;
+    Ok((ids.len() <= most).then_some(ids))
+}
+
+/// The part's trigrams as FTS5 is asked for them; `None` where they would not find all.
+fn trigrams(part: &Part) -> Option<String> {
+    let chars: Vec<char> = part.as_str().chars().collect();
+    // FTS5 passes over NUL, in texts and in a question's end.
+    if chars.len() < 3 || chars.contains(&'\0') {
+        return None;
+    }
+    let mut trigrams: Vec<String> = Vec::new();
+    for three in chars.windows(3) {
+        let text = three.iter().collect::<String>().replace('"', "\"\"");
+        let quoted = format!("\"{text}\"");
+        if trigrams.len() < MOST_TRIGRAMS && !trigrams.contains(&quoted) {
+            trigrams.push(quoted);
+        }
+    }
+    Some(trigrams.join(" AND "))
+}

@@ -1,0 +1,308 @@
+//! The statements of lists: conditions, the parts of a list's order, and how each is read.
+
+use rusqlite::types::Value;
+use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
+
+use super::Place;
+use crate::model::{CallFilter, Timestamp};
+
+/// What an index is by, besides the start that each goes on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    Start,
+    Status,
+    Assistant,
+    Phone,
+    Name,
+    Duration,
+    Sid,
+}
+
+impl Field {
+    fn index(self) -> &'static str {
+        match self {
+            Field::Start => "INDEXED BY calls_by_start",
+            Field::Status => "INDEXED BY calls_by_status",
+            Field::Assistant => "INDEXED BY calls_by_assistant",
+            Field::Phone => "INDEXED BY calls_by_phone",
+            Field::Name => "INDEXED BY calls_by_name",
+            Field::Duration => "INDEXED BY calls_by_duration",
+            // Calls found by their SID are read by their id.
+            Field::Sid => "",
+        }
+    }
+
+    /// The condition that the index answers.
+    fn condition(self) -> &'static str {
+        match self {
+            Field::Start => "true",
+            // In the words of the index, which has no others.
+            Field::Status => "status = ? AND status <> 'completed'",
+            Field::Assistant => "assistant_id = ?",
+            Field::Phone => "customer_phone_number = ?",
+            Field::Name => "assistant_name = ?",
+            Field::Duration => "duration BETWEEN ? AND ?",
+            Field::Sid => "id = ?",
+        }
+    }
+}
+
+/// Conditions, all of which must hold, and their values.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    text: String,
+    values: Vec<Value>,
+    /// No index by anything else has the SID.
+    sid: bool,
+}
+
+impl Conditions {
+    pub fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.text.push_str(" AND ");
+        self.text.push_str(condition);
+        self.values.extend(values);
+    }
+
+    pub fn asks_sid(&self) -> bool {
+        self.sid
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// What the filter asks of a call besides its start, and besides what `known` has answered.
+    pub fn of(filter: &CallFilter, known: Field) -> Conditions {
+        let mut conditions = Conditions::default();
+        if let (Some(status), true) = (&filter.status, known != Field::Status) {
+            conditions.and("status = ?", [status.clone().into()]);
+        }
+        if let (Some(id), true) = (filter.assistant_id, known != Field::Assistant) {
+            conditions.and("assistant_id = ?", [id.into()]);
+        }
+        if let (Some([min, max]), true) = (durations(filter), known != Field::Duration) {
+            conditions.and("duration BETWEEN ? AND ?", [min.into(), max.into()]);
+        }
+        for (field, condition, part) in [
+            (
+                Field::Phone,
+                "has(customer_phone_number, ?)",
+                &filter.customer_phone,
+            ),
+            (
+                Field::Name,
+                "has(assistant_name, ?)",
+                &filter.assistant_name,
+            ),
+            // The last: the index by start does not have it.
+            (Field::Sid, "has(call_sid, ?)", &filter.call_sid),
+        ] {
+            if let (Some(part), true) = (part, known != field) {
+                conditions.and(condition, [part.as_str().to_owned().into()]);
+                conditions.sid |= field == Field::Sid;
+            }
+        }
+        conditions
+    }
+}
+
+/// The inclusive bounds of the durations that match.
+pub fn durations(filter: &CallFilter) -> Option<[i64; 2]> {
+    let (min, max) = (filter.min_duration, filter.max_duration);
+    (min.is_some() || max.is_some()).then(|| [min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX)])
+}
+
+/// A stretch of a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// Whether calls without a start are in it, which come first.
+    pub nulls: bool,
+    pub from: Option<i64>,
+    pub to: Option<i64>,
+    /// Only what comes after it.
+    pub after: Option<Place>,
+}
+
+impl Reach {
+    pub fn of(filter: &CallFilter) -> Reach {
+        Reach {
+            nulls: !filter.is_dated(),
+            from: filter.date_from.map(Timestamp::as_micros),
+            to: filter.date_to.map(Timestamp::as_micros),
+            after: None,
+        }
+    }
+
+    pub fn has(&self, place: &Place) -> bool {
+        let Some(start) = place.started_at.map(Timestamp::as_micros) else {
+            return self.nulls;
+        };
+        self.from.is_none_or(|from| from <= start) && self.to.is_none_or(|to| start <= to)
+    }
+
+    /// In the list's order; each is a stretch of an index, whose NULLs are at its other end.
+    fn parts(&self) -> Vec<(Conditions, &'static str)> {
+        let mut parts = Vec::new();
+        let start = self.after.and_then(|place| place.started_at);
+        if self.nulls && start.is_none() {
+            let mut nulls = Conditions::default();
+            nulls.and("started_at IS NULL", []);
+            if let Some(after) = self.after {
+                nulls.and("id < ?", [after.id.into()]);
+            }
+            parts.push((nulls, "id DESC"));
+        }
+        let mut started = self.started();
+        if let (Some(start), Some(after)) = (start, self.after) {
+            let values = [start.as_micros().into(), after.id.into()];
+            started.and("(started_at, id) < (?, ?)", values);
+        }
+        parts.push((started, "started_at DESC, id DESC"));
+        parts
+    }
+
+    fn started(&self) -> Conditions {
+        let mut started = Conditions::default();
+        if let Some(from) = self.from {
+            started.and("started_at >= ?", [from.into()]);
+        }
+        if let Some(to) = self.to {
+            started.and("started_at <= ?", [to.into()]);
+        }
+        if started.is_empty() {
+            started.and("started_at IS NOT NULL", []);
+        }
+        started
+    }
+}
+
+/// An index, the place in it to read, and what is asked of a call besides.
+pub struct Source<'a> {
+    pub connection: &'a Connection,
+    pub field: Field,
+    pub key: Vec<Value>,
+    pub rest: &'a Conditions,
+}
+
+const PLACE: &str = "started_at, id";
+const HELD: &str = "id, body, body_hash, started_at, seen_at, suspect_at";
+
+impl<'a> Source<'a> {
+    /// Up to `limit` places of the reach, in its order, after the first `skip`.
+    pub fn places(
+        &self,
+        reach: Reach,
+        mut skip: u64,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Place>> {
+        let mut places = Vec::new();
+        for (part, order) in reach.parts() {
+            let room = limit - places.len();
+            if room == 0 {
+                break;
+            }
+            let before = places.len();
+            self.read(PLACE, &part, order, (room, skip), place, &mut places)?;
+            if skip > 0 && places.len() == before {
+                // All of this part is skipped; a further one skips the less.
+                let (mut count, values) = self.statement("count(*)", &part, "")?;
+                let count: u64 = count.query_row(params_from_iter(values), |row| row.get(0))?;
+                skip = skip.saturating_sub(count);
+            } else {
+                skip = 0;
+            }
+        }
+        Ok(places)
+    }
+
+    /// Up to `limit` rows of the reach, in its order.
+    pub fn rows<T>(
+        &self,
+        reach: Reach,
+        limit: usize,
+        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut rows = Vec::new();
+        for (part, order) in reach.parts() {
+            let room = limit - rows.len();
+            if room > 0 {
+                self.read(HELD, &part, order, (room, 0), read, &mut rows)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// All places of the reach, in no order.
+    pub fn gather(&self, reach: Reach, into: &mut Vec<Place>) -> rusqlite::Result<()> {
+        let dates = if reach.nulls {
+            Conditions::default()
+        } else {
+            reach.started()
+        };
+        let (mut select, values) = self.statement(PLACE, &dates, "")?;
+        let mut rows = select.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            into.push(place(row)?);
+        }
+        Ok(())
+    }
+
+    /// Shows every place of the reach, in its order.
+    pub fn visit(&self, reach: Reach, mut visit: impl FnMut(Place)) -> rusqlite::Result<()> {
+        for (part, order) in reach.parts() {
+            let (mut select, values) =
+                self.statement(PLACE, &part, &format!(" ORDER BY {order}"))?;
+            let mut rows = select.query(params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                visit(place(row)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn read<T>(
+        &self,
+        columns: &str,
+        part: &Conditions,
+        order: &str,
+        (limit, skip): (usize, u64),
+        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+        into: &mut Vec<T>,
+    ) -> rusqlite::Result<()> {
+        let end = format!(" ORDER BY {order} LIMIT ? OFFSET ?");
+        let (mut select, mut values) = self.statement(columns, part, &end)?;
+        values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
+        values.push(i64::try_from(skip).unwrap_or(i64::MAX).into());
+        let mut rows = select.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            into.push(read(row)?);
+        }
+        Ok(())
+    }
+
+    fn statement(
+        &self,
+        columns: &str,
+        part: &Conditions,
+        end: &str,
+    ) -> rusqlite::Result<(CachedStatement<'a>, Vec<Value>)> {
+        let statement = self.connection.prepare_cached(&format!(
+            "SELECT {columns} FROM calls {} WHERE {}{}{}{end}",
+            self.field.index(),
+            self.field.condition(),
+            part.text,
+            self.rest.text,
+        ))?;
+        let mut values = self.key.clone();
+        values.extend_from_slice(&part.values);
+        values.extend_from_slice(&self.rest.values);
+        Ok((statement, values))
+    }
+}
+
+fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place {
+        started_at: row.get::<_, Option<i64>>(0)?.map(Timestamp::from_micros),
+        id: row.get(1)?,
+    })
+}

@@ -1,0 +1,114 @@
+//! How many calls a filter lets through, as far as the books know it.
+
+use rusqlite::{Connection, params};
+
+use crate::model::{CallFilter, Timestamp};
+use crate::store::days::{self, Piece};
+use crate::store::rollups::DAY;
+
+/// Whether the books by day know all that the filter asks. Under assistant 0 they keep those
+/// without one, too, whom the filter means not.
+pub fn by_day(filter: &CallFilter) -> bool {
+    filter.assistant_id != Some(0)
+        && filter.customer_phone.is_none()
+        && filter.call_sid.is_none()
+        && filter.assistant_name.is_none()
+        && filter.min_duration.is_none()
+        && filter.max_duration.is_none()
+}
+
+pub fn all(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT coalesce(sum(calls), 0) FROM totals")?
+        .query_row([], |row| row.get(0))
+}
+
+pub fn of_status(connection: &Connection, status: &str) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT coalesce(sum(calls), 0) FROM totals WHERE status = ?1")?
+        .query_row([status], |row| row.get(0))
+}
+
+/// Of assistant 0 at most so many: see [`by_day`].
+pub fn of_assistant(connection: &Connection, id: i64) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT coalesce(sum(calls), 0) FROM totals WHERE assistant_id = ?1")?
+        .query_row([id], |row| row.get(0))
+}
+
+pub fn of_durations(connection: &Connection, bounds: [i64; 2]) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce(sum(calls), 0) FROM durations WHERE duration BETWEEN ?1 AND ?2",
+        )?
+        .query_row(bounds, |row| row.get(0))
+}
+
+/// Calls of the days that a dated filter touches, whatever else it asks.
+pub fn touched_days(connection: &Connection, filter: &CallFilter) -> rusqlite::Result<u64> {
+    let (from, to) = bounds(filter);
+    connection
+        .prepare_cached("SELECT coalesce(sum(calls), 0) FROM rollups WHERE day BETWEEN ?1 AND ?2")?
+        .query_row((from.day(), to.day()), |row| row.get(0))
+}
+
+/// How many match a filter that is [`by_day`].
+pub fn of_days(connection: &Connection, filter: &CallFilter) -> rusqlite::Result<u64> {
+    if !filter.is_dated() {
+        return connection
+            .prepare_cached(
+                "SELECT coalesce(sum(calls), 0) FROM totals
+                 WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR assistant_id = ?2)",
+            )?
+            .query_row(params![filter.status, filter.assistant_id], |row| {
+                row.get(0)
+            });
+    }
+    let (from, to) = bounds(filter);
+    let mut in_days = connection.prepare_cached(
+        "SELECT coalesce(sum(calls), 0) FROM rollups WHERE day BETWEEN ?1 AND ?2
+             AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR assistant_id = ?4)",
+    )?;
+    days::sum(from, to, |piece| match piece {
+        Piece::Days(first, last) => in_days.query_row(
+            params![first, last, filter.status, filter.assistant_id],
+            |row| row.get(0),
+        ),
+        Piece::More(from, to) | Piece::Less(from, to) => between(connection, filter, from, to),
+    })
+}
+
+/// Calls between inclusive bounds that match but for their dates.
+pub fn between(
+    connection: &Connection,
+    filter: &CallFilter,
+    from: i64,
+    to: i64,
+) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM calls INDEXED BY calls_by_start
+             WHERE started_at BETWEEN ?1 AND ?2
+                 AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR assistant_id = ?4)",
+        )?
+        .query_row(
+            params![from, to, filter.status, filter.assistant_id],
+            |row| row.get(0),
+        )
+}
+
+/// The filter's dates, no wider than a call's start may be.
+pub fn bounds(filter: &CallFilter) -> (Timestamp, Timestamp) {
+    (
+        filter
+            .date_from
+            .unwrap_or(Timestamp::MIN)
+            .max(Timestamp::MIN),
+        filter.date_to.unwrap_or(Timestamp::MAX).min(Timestamp::MAX),
+    )
+}
+
+/// The last microsecond before a day, in which a list goes on that has passed the day.
+pub fn before(day: i64) -> i64 {
+    day * DAY - 1
+}

@@ -1,0 +1,149 @@
+//! The dictionaries of phone numbers and names, and where three characters in a row occur: the
+//! deltas of one transaction.
+
+use std::collections::HashMap;
+
+use rusqlite::Transaction;
+
+use super::books::Facts;
+use crate::model::fold;
+
+/// What a transaction adds and takes away, summed before it is written.
+#[derive(Default)]
+pub struct Deltas {
+    phones: HashMap<String, i64>,
+    names: HashMap<String, i64>,
+    sids: HashMap<i64, Sid>,
+}
+
+/// The SID of a call before the transaction, and after it.
+#[derive(Default)]
+struct Sid {
+    before: Option<String>,
+    after: Option<String>,
+}
+
+impl Deltas {
+    pub fn add(&mut self, call: &Facts<'_>) {
+        self.count(call, 1);
+        self.sids.entry(call.id).or_default().after = Some(call.sid.to_owned());
+    }
+
+    pub fn subtract(&mut self, call: &Facts<'_>) {
+        self.count(call, -1);
+        let sid = self.sids.entry(call.id).or_default();
+        // What this very transaction added is no text of before.
+        if sid.after.take().is_none() {
+            sid.before = Some(call.sid.to_owned());
+        }
+    }
+
+    fn count(&mut self, call: &Facts<'_>, sign: i64) {
+        for (words, word) in [(&mut self.phones, call.phone), (&mut self.names, call.name)] {
+            let Some(word) = word else { continue };
+            match words.get_mut(word) {
+                Some(calls) => *calls += sign,
+                None => {
+                    words.insert(word.to_owned(), sign);
+                }
+            }
+        }
+    }
+
+    pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+        write_names(transaction, self.names)?;
+        write_phones(transaction, self.phones)?;
+        write_sids(transaction, self.sids)
+    }
+}
+
+fn write_names(transaction: &Transaction<'_>, names: HashMap<String, i64>) -> rusqlite::Result<()> {
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO names (name, calls) VALUES (?1, ?2)
+         ON CONFLICT DO UPDATE SET calls = calls + excluded.calls",
+    )?;
+    let mut clear =
+        transaction.prepare_cached("DELETE FROM names WHERE name = ?1 AND calls = 0")?;
+    for (name, calls) in names {
+        if calls != 0 {
+            add.execute((&name, calls))?;
+        }
+        if calls < 0 {
+            clear.execute([&name])?;
+        }
+    }
+    Ok(())
+}
+
+fn write_phones(
+    transaction: &Transaction<'_>,
+    phones: HashMap<String, i64>,
+) -> rusqlite::Result<()> {
+    let mut add = transaction.prepare_cached(
+        "INSERT INTO phones (phone, calls) VALUES (?1, ?2)
+         ON CONFLICT (phone) DO UPDATE SET calls = calls + excluded.calls
+         RETURNING phone_id, calls",
+    )?;
+    let mut phones: Vec<_> = phones
+        .into_iter()
+        .filter(|(_, delta)| *delta != 0)
+        .collect();
+    // As the index has them.
+    phones.sort_unstable();
+    let (mut new, mut gone) = (Vec::new(), Vec::new());
+    for (phone, delta) in phones {
+        let (id, calls): (i64, i64) =
+            add.query_row((&phone, delta), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if calls == 0 {
+            gone.push((id, phone));
+        } else if calls == delta {
+            // One that was there had a call.
+            new.push((id, phone));
+        }
+    }
+    // By ascending rowid: a smaller one makes FTS5 write out what it has gathered. A new number may
+    // have no id of one that is gone, for those are in the table until here.
+    gone.sort_unstable();
+    for (id, phone) in gone {
+        transaction
+            .prepare_cached("DELETE FROM phones WHERE phone_id = ?1")?
+            .execute([id])?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO phone_trigrams (phone_trigrams, rowid, phone)
+                 VALUES ('delete', ?1, ?2)",
+            )?
+            .execute((id, fold(&phone)))?;
+    }
+    let mut index =
+        transaction.prepare_cached("INSERT INTO phone_trigrams (rowid, phone) VALUES (?1, ?2)")?;
+    for (id, phone) in new {
+        index.execute((id, fold(&phone)))?;
+    }
+    Ok(())
+}
+
+fn write_sids(transaction: &Transaction<'_>, sids: HashMap<i64, Sid>) -> rusqlite::Result<()> {
+    let mut moved: Vec<_> = sids
+        .into_iter()
+        .filter(|(_, sid)| sid.before != sid.after)
+        .collect();
+    // As with the phones.
+    moved.sort_unstable_by_key(|(id, _)| *id);
+    let mut add =
+        transaction.prepare_cached("INSERT INTO sid_trigrams (rowid, call_sid) VALUES (?1, ?2)")?;
+    for (id, sid) in moved {
+        if let Some(before) = sid.before {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO sid_trigrams (sid_trigrams, rowid, call_sid)
+                     VALUES ('delete', ?1, ?2)",
+                )?
+                .execute((id, fold(&before)))?;
+        }
+        if let Some(after) = sid.after {
+            add.execute((id, fold(&after)))?;
+        }
+    }
+    Ok(())
+}
