@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT, AGE, AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER,
+    ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue,
+    RETRY_AFTER,
 };
 use reqwest::{Client, Method, Response, redirect};
 use url::Url;
@@ -65,19 +66,27 @@ impl HttpSource {
 
     /// Status and body of any path below the base, such as another edge's `/edge/status`.
     pub async fn get(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), UpstreamError> {
-        self.whole(self.send(Method::GET, path_and_query).await?)
+        self.whole(self.send(Method::GET, path_and_query, None).await?)
             .await
     }
 
     /// The same with `POST` and no body: an order, such as another edge's `/edge/sync`.
     pub async fn post(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), UpstreamError> {
-        self.whole(self.send(Method::POST, path_and_query).await?)
+        self.whole(self.send(Method::POST, path_and_query, None).await?)
             .await
     }
 
-    async fn send(&self, method: Method, path_and_query: &str) -> Result<Response, UpstreamError> {
+    async fn send(
+        &self,
+        method: Method,
+        path_and_query: &str,
+        json: Option<String>,
+    ) -> Result<Response, UpstreamError> {
         let url = format!("{}{path_and_query}", self.base);
-        let request = self.client.request(method, url);
+        let mut request = self.client.request(method, url);
+        if let Some(json) = json {
+            request = request.header(CONTENT_TYPE, "application/json").body(json);
+        }
         request.send().await.map_err(classify)
     }
 
@@ -101,9 +110,12 @@ impl HttpSource {
 
 impl CallSource for HttpSource {
     async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
-        let response = self
-            .send(Method::GET, &wire::path_and_query(request, dates))
-            .await?;
+        let (path_and_query, json) = (wire::path_and_query(request, dates), wire::body(request));
+        let method = match json {
+            Some(_) => Method::PATCH,
+            None => Method::GET,
+        };
+        let response = self.send(method, &path_and_query, json).await?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).cloned();
         let age = age(response.headers().get(AGE));
@@ -129,7 +141,7 @@ fn age(value: Option<&HeaderValue>) -> Duration {
     age.map_or(Duration::ZERO, feed::seconds)
 }
 
-fn classify(error: reqwest::Error) -> UpstreamError {
+pub fn classify(error: reqwest::Error) -> UpstreamError {
     let kind = if error.is_timeout() {
         ErrorKind::Timeout
     } else if error.is_connect() {

@@ -3,24 +3,27 @@
 //! [`CallSource`] is the seam. [`HttpSource`] asks a real server; a simulation answers the same
 //! requests without a socket. What bytes mean is decided in [`wire`] alone, for both.
 
+mod detail;
 mod error;
 mod feed;
 mod http;
+mod line;
 pub mod wire;
 
 use std::future::Future;
 use std::time::Duration;
 
-use crate::model::{Call, CallKey, Timestamp};
+use crate::model::{Call, CallKey, Detail, Timestamp};
 
 pub use error::{ErrorKind, Retry, UpstreamError};
 pub use feed::{Feed, FeedItem, Told};
-pub use http::HttpSource;
+pub use http::{HttpSource, SetUpError};
+pub use line::{Chunks, HttpLine, Incoming, Line, Outgoing, Passing};
 
 /// The most rows the upstream puts on one page (documented maximum of `limit`).
 pub const PAGE_LIMIT: usize = 1000;
 
-/// One idempotent read.
+/// One request, of which it makes no difference whether it arrives once or twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Whose key this is: `/api/v1/users/me`, which only hosted servers have.
@@ -35,8 +38,12 @@ pub enum Request {
     },
     /// One call.
     Call(CallKey),
+    /// What is told of one call beside its record.
+    Detail(i64, Detail),
     /// What changed after a place: `/edge/changes`, which another edge has.
     Changes { after: u64, limit: usize },
+    /// The one that writes: merges a JSON object's text into a call's metadata.
+    Patch { id: i64, metadata: String },
 }
 
 /// The list filters the engine uses. Bounds are inclusive and never match a call without start.
@@ -69,11 +76,17 @@ pub enum Answer {
     Page(Page),
     Count(u64),
     Call(Box<Call>),
+    /// A list, or for metrics an object: its JSON text, without white space around it.
+    Detail(Box<str>),
+    /// The server tells nothing of that kind, of any call.
+    NoSuchDetail,
     /// The upstream's own 404 for the call that was asked for; a proxy's is an error.
     NotFound,
     Feed(Box<Feed>),
     /// The server has no order of changes: it is no edge.
     NoFeed,
+    /// The upstream's own word, with this status, that it will never write that.
+    Refused(u16),
 }
 
 /// One page of the list, in the upstream's order.

@@ -12,7 +12,9 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use super::{Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError, feed};
+use super::{
+    Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError, detail, feed,
+};
 use crate::model::{Call, CallKey, Timestamp};
 
 /// The longest pause a `Retry-After` is believed for.
@@ -38,7 +40,17 @@ pub fn path_and_query(request: &Request, dates: DateForm) -> String {
             let segment: String = form_urlencoded::byte_serialize(sid.as_bytes()).collect();
             format!("/api/v1/calls/sid/{}", segment.replace('+', "%20"))
         }
+        Request::Detail(id, kind) => detail::path_and_query(*id, *kind),
         Request::Changes { after, limit } => format!("/edge/changes?after={after}&limit={limit}"),
+        Request::Patch { id, .. } => format!("/api/v1/calls/{id}/metadata"),
+    }
+}
+
+/// The JSON that a request sends, by `PATCH`; the others send nothing, by `GET`.
+pub fn body(request: &Request) -> Option<String> {
+    match request {
+        Request::Patch { metadata, .. } => Some(format!("{{\"metadata\":{metadata}}}")),
+        _ => None,
     }
 }
 
@@ -98,6 +110,8 @@ pub fn reply(
 fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamError> {
     let kind = match status {
         200 => return read_body(request, body),
+        // Another edge has taken it over, and answers for it.
+        202 if matches!(request, Request::Patch { .. }) => return read_body(request, body),
         // A server without the endpoint has no such path, or takes "me" for something else.
         404 | 405 | 422 if *request == Request::Identity && is_refusal(body) => {
             return Ok(Answer::Identity(None));
@@ -105,14 +119,31 @@ fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamE
         404 | 405 | 422 if matches!(request, Request::Changes { .. }) && is_refusal(body) => {
             return Ok(Answer::NoFeed);
         }
-        404 => match (request, detail(body)) {
+        404 => match (request, detail_of(body)) {
             // "Not Found" alone is the server's word for a path it does not have, and a gateway has
             // words of its own: a denial names the call.
             (Request::Call(key), Some(detail)) if denies(key, &detail) => {
                 return Ok(Answer::NotFound);
             }
+            (Request::Detail(id, _), Some(detail)) if denies(&CallKey::Id(*id), &detail) => {
+                return Ok(Answer::NotFound);
+            }
+            (Request::Detail(..), Some(detail)) if detail == "Not Found" => {
+                return Ok(Answer::NoSuchDetail);
+            }
+            (Request::Patch { id, .. }, Some(detail)) if denies(&CallKey::Id(*id), &detail) => {
+                return Ok(Answer::NotFound);
+            }
             _ => ErrorKind::BadAnswer,
         },
+        // Any of these passes, and what a proxy says is not the upstream's word.
+        400..=499
+            if matches!(request, Request::Patch { .. })
+                && !matches!(status, 401 | 408 | 421 | 425 | 429)
+                && is_refusal(body) =>
+        {
+            return Ok(Answer::Refused(status));
+        }
         401 | 403 => ErrorKind::Unauthorized,
         429 => ErrorKind::Throttled,
         300..=399 => ErrorKind::Redirected,
@@ -147,7 +178,7 @@ fn is_refusal(body: &[u8]) -> bool {
 }
 
 /// The `detail` of an error in the upstream's shape, `{"detail": "…"}`.
-fn detail(body: &[u8]) -> Option<Cow<'_, str>> {
+fn detail_of(body: &[u8]) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Detail<'a> {
         #[serde(borrow)]
@@ -182,17 +213,19 @@ fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
             let count: Count = parse_object(text)?;
             Ok(Answer::Count(count.count))
         }
-        Request::Call(key) => {
+        Request::Call(_) | Request::Patch { .. } => {
             let call = read_call(text)?;
-            let asked = match key {
-                CallKey::Id(id) => *id == call.id,
-                CallKey::Sid(sid) => *sid == call.call_sid,
+            let asked = match request {
+                Request::Patch { id, .. } | Request::Call(CallKey::Id(id)) => *id == call.id,
+                Request::Call(CallKey::Sid(sid)) => *sid == call.call_sid,
+                _ => false,
             };
             if !asked {
                 return Err(bad_answer().caused_by("another call than the one asked for"));
             }
             Ok(Answer::Call(Box::new(call)))
         }
+        Request::Detail(id, kind) => Ok(Answer::Detail(detail::read(*id, *kind, text)?)),
         Request::List(query) => Ok(Answer::Page(read_page(query, text)?)),
         Request::Changes { after, .. } => Ok(Answer::Feed(Box::new(feed::read(*after, text)?))),
     }
@@ -277,7 +310,7 @@ pub fn parse_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Upstream
     parse(text)
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
+pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
     // serde_json's error may quote the payload; its position is all a log may hold.
     serde_json::from_str(text).map_err(|error| {
         let place = format!(
@@ -329,6 +362,40 @@ mod tests {
 
     fn kind(result: Result<Answer, UpstreamError>) -> ErrorKind {
         result.unwrap_err().kind
+    }
+
+    #[test]
+    fn a_change_is_made_denied_or_refused_by_the_upstreams_own_word_alone() {
+        let patch = Request::Patch {
+            id: 7,
+            metadata: r#"{"a":1}"#.to_owned(),
+        };
+        assert_eq!(
+            path_and_query(&patch, DateForm::Naive),
+            "/api/v1/calls/7/metadata"
+        );
+        assert_eq!(body(&patch).unwrap(), r#"{"metadata":{"a":1}}"#);
+        let made = call(7, "null");
+        for status in [200, 202] {
+            let answer = read(&patch, status, made.as_bytes());
+            assert!(matches!(answer, Ok(Answer::Call(call)) if call.id == 7));
+        }
+        assert_eq!(
+            kind(read(&patch, 200, call(8, "null").as_bytes())),
+            ErrorKind::BadAnswer
+        );
+        let denial = br#"{"detail":"Call with ID 7 not found in your organization"}"#;
+        assert!(matches!(read(&patch, 404, denial), Ok(Answer::NotFound)));
+        let word = br#"{"detail":"Not Found"}"#;
+        assert_eq!(kind(read(&patch, 404, word)), ErrorKind::BadAnswer);
+        for status in [400, 403, 422] {
+            let answer = read(&patch, status, word);
+            assert!(matches!(answer, Ok(Answer::Refused(refused)) if refused == status));
+            assert!(read(&patch, status, b"<html>").is_err());
+        }
+        for status in [401, 408, 429, 500, 503] {
+            assert!(read(&patch, status, word).is_err());
+        }
     }
 
     #[test]
