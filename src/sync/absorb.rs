@@ -35,7 +35,8 @@ impl<S: CallSource> Engine<S> {
             Job::Head => Scope::Head,
             Job::Feed if self.following.edge().is_none() => Scope::Upstream,
             Job::Feed => Scope::Head,
-            Job::Point(_) | Job::Canary(_) | Job::Dates(..) => Scope::Call,
+            Job::Point(_) | Job::Detail(..) | Job::Canary(_) | Job::Dates(..) => Scope::Call,
+            Job::Review(_) | Job::Write(_) => Scope::Call,
             Job::Total | Job::Count(_) | Job::Follow(_) | Job::Range(_) | Job::Crowd(_) => {
                 Scope::Scan
             }
@@ -59,7 +60,14 @@ impl<S: CallSource> Engine<S> {
                 Err(Failure::Fatal(error)) => return Err(error),
                 Err(Failure::Upstream(error)) => error,
             },
-            Err(error) if error.retry() == Retry::Now && !repeated => {
+            Err(error) if matches!(job, Job::Review(_) | Job::Write(_)) => {
+                // It may have arrived: it is looked for before it is sent again.
+                if error.retry() == Retry::Now && self.replay.broke(&job) {
+                    return Ok(());
+                }
+                error
+            }
+            Err(error) if error.retry() == Retry::Now && !repeated && !self.is_spare(&job) => {
                 self.requests.repeat(job);
                 return Ok(());
             }
@@ -95,7 +103,10 @@ impl<S: CallSource> Engine<S> {
 
     fn fail(&mut self, job: &Job, asked: &Request, error: &UpstreamError, scope: Scope) {
         let now = self.now();
-        let outage = error.kind.is_outage();
+        // One answer that is long in coming, or breaks off, says nothing of the others where nobody
+        // waits for it.
+        let of_itself = matches!(error.kind, ErrorKind::Timeout | ErrorKind::Reset);
+        let outage = error.kind.is_outage() && !(of_itself && self.is_spare(job));
         if self
             .following
             .failed(job, error.kind, error.status.is_some())
@@ -125,32 +136,49 @@ impl<S: CallSource> Engine<S> {
             {
                 self.narrow_head(outage);
             }
+            Job::Review(id) | Job::Write(id) => {
+                let seed = self.settings.seed;
+                self.replay.failed(*id, error.kind, seed, now.instant);
+            }
+            // What was denied may have been denied to another organization.
+            Job::Identify => self.replay.forget_denial(),
             Job::Count(_) => self.counting.give_up(now.instant),
             Job::Canary(_) => self.proof.canary_missing(now.instant),
             Job::Point(CallKey::Id(id)) => self.proof.failed(*id),
+            Job::Detail(id, kind) => self.details.failed(*id, *kind, now.instant, now.wall),
             Job::Dates(..) if !outage => self.dates_misread(),
             _ => {}
         }
         let scope = if outage { Scope::Upstream } else { scope };
+        // An edge tells when it may have that one text, not when it can be asked again at all.
+        news &= !(matches!(job, Job::Detail(..)) && self.following.edge().is_some());
         if news || outage {
             self.health.failed(error, scope, now);
         }
         self.note_failure(job, error.kind);
-        if let Job::Point(key) = job {
-            self.clients.tell(key, self.unavailable());
+        if let Some(wanted) = job.wanted() {
+            self.clients.tell(&wanted, self.unavailable());
         }
         if self.is_paused() {
             // Nobody waits for an upstream that is known not to answer.
             let unavailable = self.unavailable();
             for job in self.requests.give_up_calls() {
-                if let Job::Point(key) = job {
-                    if let CallKey::Id(id) = key {
-                        self.proof.failed(id);
-                    }
-                    self.clients.tell(&key, unavailable);
+                if let Job::Point(CallKey::Id(id)) = job {
+                    self.proof.failed(id);
+                }
+                if let Some(wanted) = job.wanted() {
+                    self.clients.tell(&wanted, unavailable);
                 }
             }
             self.clients.dismiss(unavailable);
+        }
+    }
+
+    /// Nobody waits for it.
+    fn is_spare(&self, job: &Job) -> bool {
+        match (job, job.wanted()) {
+            (Job::Detail(..), Some(wanted)) => !self.clients.wait_for(&wanted),
+            _ => false,
         }
     }
 

@@ -26,6 +26,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
         }
         Job::Dates(instant, _) => list(Some(*instant), Some(*instant), None, view.page_limit),
         Job::Point(key) => Some(Request::Call(key.clone())),
+        Job::Detail(id, kind) => Some(Request::Detail(*id, *kind)),
         Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),
         Job::Total => Some(Request::Count {
             from: None,
@@ -53,6 +54,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
             }))
         }
         Job::Feed => following::changes(view),
+        Job::Review(_) | Job::Write(_) => view.replay.request(job),
         Job::Crowd(instant) => view.crowds.get(instant).map(Crowd::request),
     }
 }

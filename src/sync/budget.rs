@@ -14,6 +14,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub struct Budget {
     /// Between two requests when the bucket is empty.
     interval: Duration,
+    /// Requests that may be sent at once when it is full.
+    bucket: u32,
     /// How far ahead of its time a request may be: the bucket, as time.
     tolerance: Duration,
     /// When the bucket would be full again.
@@ -30,6 +32,7 @@ impl Budget {
         let interval = MINUTE / (per_minute - bucket + 1) + Duration::from_nanos(1);
         Budget {
             interval,
+            bucket,
             tolerance: interval * (bucket - 1),
             full_at: None,
             spent: VecDeque::new(),
@@ -53,6 +56,18 @@ impl Budget {
         }
         self.forget(now);
         Ok(())
+    }
+
+    /// When a request may be sent that nobody would miss: half of the bucket is left to those that
+    /// are needed. Where it holds one token only, that is back when the next is `needed`.
+    pub fn spare_at(&self, now: Instant, needed: Instant) -> Instant {
+        let full_at = self.full_at.map_or(now, |full_at| full_at.max(now));
+        let ahead = self.interval * (self.bucket - 1 - self.bucket / 2);
+        let spare = full_at.checked_sub(ahead).unwrap_or(now).max(now);
+        match self.bucket {
+            1 if spare < needed && needed < spare + self.interval => needed,
+            _ => spare,
+        }
     }
 
     /// Requests of the last hour, to the minute.
@@ -111,6 +126,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_can_wait_leaves_half_of_the_bucket() {
+        for per_minute in [8, 12, 13, 120] {
+            let mut budget = Budget::new(per_minute);
+            let now = Instant::now();
+            while budget.spare_at(now, now) <= now {
+                budget.take(now).unwrap();
+            }
+            let mut left = 0;
+            while budget.take(now).is_ok() {
+                left += 1;
+            }
+            assert_eq!(left, per_minute / 8, "{per_minute}");
+        }
+    }
+
+    #[test]
+    fn the_only_token_is_back_when_it_is_needed() {
+        let mut budget = Budget::new(7);
+        let now = Instant::now();
+        let soon = now + Duration::from_secs(5);
+        let late = now + Duration::from_secs(9);
+        assert_eq!(budget.spare_at(now, soon), soon);
+        assert_eq!(budget.spare_at(now, late), now);
+        budget.take(now).unwrap();
+        assert!(budget.spare_at(now, now) > now + Duration::from_secs(8));
     }
 
     #[test]

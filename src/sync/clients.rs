@@ -1,11 +1,25 @@
-//! The clients that wait for a call: those who want the same one share one request.
+//! The clients that wait for a call, or for what belongs to one: those who want the same share one
+//! request.
 
 use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::oneshot;
 
 use super::handle::Fetched;
-use crate::model::CallKey;
+use crate::model::{CallKey, Detail};
+
+/// What a client waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    Call(CallKey),
+    Detail(i64, Detail),
+}
+
+impl From<CallKey> for Wanted {
+    fn from(key: CallKey) -> Wanted {
+        Wanted::Call(key)
+    }
+}
 
 /// How many calls may wait to be asked for. At the default budget the last of them would wait for
 /// longer than any client does.
@@ -14,19 +28,19 @@ const MOST_ASKED: usize = 256;
 #[derive(Default)]
 pub struct Clients {
     /// Not sent yet, longest waiting first.
-    asked: VecDeque<CallKey>,
-    waiting: HashMap<CallKey, Vec<oneshot::Sender<Fetched>>>,
+    asked: VecDeque<Wanted>,
+    waiting: HashMap<Wanted, Vec<oneshot::Sender<Fetched>>>,
 }
 
 impl Clients {
     /// What is still to be asked for, longest waiting first.
-    pub fn asked(&self) -> &VecDeque<CallKey> {
+    pub fn asked(&self) -> &VecDeque<Wanted> {
         &self.asked
     }
 
     /// Another client waits, for a request of its own or one that is under way. If too many wait
     /// already, it is told `unavailable`.
-    pub fn wait(&mut self, key: CallKey, reply: oneshot::Sender<Fetched>, unavailable: Fetched) {
+    pub fn wait(&mut self, key: Wanted, reply: oneshot::Sender<Fetched>, unavailable: Fetched) {
         if let Some(waiting) = self.waiting.get_mut(&key) {
             waiting.push(reply);
         } else if self.asked.len() < MOST_ASKED {
@@ -51,15 +65,20 @@ impl Clients {
         });
     }
 
-    /// The request for this call is under way. Returns whether a client had asked for it.
-    pub fn sent(&mut self, key: &CallKey) -> bool {
+    /// The request for this is under way. Returns whether a client had asked for it.
+    pub fn sent(&mut self, key: &Wanted) -> bool {
         let before = self.asked.len();
         self.asked.retain(|asked| asked != key);
         self.asked.len() < before
     }
 
-    /// Tells everybody who waits for this call.
-    pub fn tell(&mut self, key: &CallKey, fetched: Fetched) {
+    /// Whether anybody asked for this and was not told yet.
+    pub fn wait_for(&self, key: &Wanted) -> bool {
+        self.waiting.contains_key(key)
+    }
+
+    /// Tells everybody who waits for this.
+    pub fn tell(&mut self, key: &Wanted, fetched: Fetched) {
         for reply in self.waiting.remove(key).into_iter().flatten() {
             // Whoever asked may have gone; then there is nobody to tell.
             let _ = reply.send(fetched);

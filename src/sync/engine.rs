@@ -14,15 +14,18 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::clients::Clients;
+use super::clients::{Clients, Wanted};
 use super::counting::Counting;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
+use super::details::Details;
 use super::following::Following;
 use super::handle::{Clock, Handle, Post};
 use super::health::{Health, Moment};
 use super::holds::Holds;
 use super::page::PageSize;
+use super::passes::Leave;
+use super::pending::Pending;
 use super::plan::{self, Job, Next, View};
 use super::proof::Proof;
 use super::requests::{Requests, Start};
@@ -32,8 +35,9 @@ use super::status::Phase;
 use super::stuck::Stuck;
 use super::tiers::Pace;
 use super::troubles::Troubles;
-use crate::model::{CallKey, Timestamp, Verified};
-use crate::store::{Census, Followed, Learned, Merged, OpenCalls, SharedWriter, Writer};
+use super::writes::Replay;
+use crate::model::{CallKey, Timestamp};
+use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
 use crate::upstream::{CallSource, DateForm, Request};
 
 /// However long there is nothing to do, the engine shows that it is there.
@@ -85,13 +89,17 @@ pub struct Engine<S> {
     /// By instant.
     pub(super) crowds: BTreeMap<Timestamp, Crowd>,
     pub(super) clients: Clients,
+    pub(super) details: Details,
+    pub(super) replay: Replay,
     /// How old the answer is that is taken in.
     pub(super) answer_age: Duration,
 
     // What is under way, and when more may be.
     pub(super) requests: Requests<S>,
+    /// Clients that wait for leave to ask the upstream themselves, longest first.
+    pub(super) permits: VecDeque<Leave>,
     /// Requests for clients since the last one for history.
-    clients_in_a_row: usize,
+    pub(super) clients_in_a_row: usize,
     /// Requests for history.
     turn: usize,
     pub(super) health: Health,
@@ -131,10 +139,12 @@ impl<S: CallSource> Engine<S> {
         let organization_id = writer.identity().organization_id;
         let before = post.status.borrow().clone();
         post.published.store(Arc::clone(&coverage));
+        post.pending.store(Pending::of(writer.outbox()).into());
         post.status
             .send_modify(|status| status.organization_id = organization_id);
         Engine {
             requests: Requests::new(source, &settings, writer.request_seq()),
+            permits: VecDeque::new(),
             clients_in_a_row: 0,
             turn: 0,
             clock,
@@ -169,6 +179,12 @@ impl<S: CallSource> Engine<S> {
             hinted_head: false,
             crowds: BTreeMap::new(),
             clients: Clients::default(),
+            details: Details::new(
+                settings.details.clone(),
+                settings.seed,
+                writer.details_books(),
+            ),
+            replay: Replay::of(writer.outbox()),
             answer_age: Duration::ZERO,
             health: Health::resumed(settings.seed, &before),
             stuck: Stuck::default(),
@@ -202,7 +218,7 @@ impl<S: CallSource> Engine<S> {
                     }
                     Err(_) => {}
                 },
-                Some(command) = commands.recv() => self.obey(command),
+                Some(command) = commands.recv() => self.obey(command).await,
                 () = tokio::time::sleep_until(sleep_until.min(Instant::now() + LONGEST_SLEEP)) => {}
             }
         }
@@ -219,7 +235,14 @@ impl<S: CallSource> Engine<S> {
     fn send_what_is_due(&mut self) -> Instant {
         loop {
             let now = Instant::now();
-            match plan::next(&self.view(now)) {
+            let next = plan::next(&self.view(now));
+            if self.passes_go_before(&next) {
+                match self.grant(now) {
+                    Ok(()) => continue,
+                    Err(until) => return until,
+                }
+            }
+            match next {
                 Next::Sleep(until) => return until,
                 Next::Send(job, request) => {
                     if let Err(until) = self.send(job, request, now) {
@@ -253,14 +276,23 @@ impl<S: CallSource> Engine<S> {
                 return Ok(());
             }
             Job::Identify | Job::Dates(..) => return Ok(()),
+            Job::Detail(id, kind) => {
+                let asked = self.clients.sent(&Wanted::Detail(id, kind));
+                self.clients_in_a_row += usize::from(asked);
+                return Ok(());
+            }
             Job::Point(key) => {
                 let hinted = self.hinted.len();
                 self.hinted.retain(|hinted| *hinted != key);
                 self.vanished.retain(|vanished| *vanished != key);
-                if self.clients.sent(&key) || self.hinted.len() < hinted {
+                if self.clients.sent(&Wanted::Call(key)) || self.hinted.len() < hinted {
                     self.clients_in_a_row += 1;
                     return Ok(());
                 }
+            }
+            Job::Review(_) | Job::Write(_) => {
+                self.clients_in_a_row += 1;
+                return Ok(());
             }
             Job::Follow(group) => self.follow.retain(|followed| *followed != group),
             Job::Canary(_) | Job::Total | Job::Count(_) | Job::Range(_) | Job::Crowd(_) => {}
@@ -282,6 +314,7 @@ impl<S: CallSource> Engine<S> {
         }
         self.clients.forget_gone();
         let range = |found: &Found| found.range.clone();
+        let (detail, detail_at) = self.next_detail(now);
         View {
             now,
             wall: (self.clock)(),
@@ -311,6 +344,9 @@ impl<S: CallSource> Engine<S> {
             troubles: &self.troubles,
             reread_before: self.holds.reread_before(),
             list_doubted: self.holds.is_list_doubted(),
+            detail,
+            detail_at,
+            replay: &self.replay,
             under_way: self.requests.under_way(),
             clients_in_a_row: self.clients_in_a_row,
             turn: self.turn,
@@ -339,60 +375,6 @@ impl<S: CallSource> Engine<S> {
         Moment {
             instant: Instant::now(),
             wall: (self.clock)(),
-        }
-    }
-
-    /// Writes one answer; what was read counts from then on. A failure is noted and told to
-    /// nobody but the operator: the answer is simply asked for again.
-    pub(super) async fn commit(
-        &mut self,
-        learned: Learned,
-        coverage: Option<Coverage>,
-    ) -> Option<Merged> {
-        let windows = coverage
-            .as_ref()
-            .map(|coverage| coverage.windows().to_vec());
-        let learned = Learned { windows, ..learned };
-        let written = self.writer.run(|writer| {
-            writer
-                .merge(learned)
-                .map(|merged| (merged, writer.census()))
-        });
-        match written.await {
-            Ok((merged, census)) => {
-                self.health.stored();
-                self.census = census;
-                if let Some(coverage) = coverage.filter(|_| merged.unbelieved == 0) {
-                    self.know(coverage);
-                }
-                Some(merged)
-            }
-            Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
-                None
-            }
-        }
-    }
-
-    /// What is known from now on.
-    pub(super) fn know(&mut self, coverage: Coverage) {
-        self.coverage = Arc::new(coverage);
-        self.post.published.store(Arc::clone(&self.coverage));
-    }
-
-    /// An answer that says nothing yet, to be filled in.
-    pub(super) fn learned(&self, request: Verified) -> Learned {
-        Learned {
-            request,
-            oldest_in_flight: self.requests.oldest_seq(request),
-            newest_seq: self.requests.newest_seq(),
-            calls: Vec::new(),
-            singly: false,
-            absent: None,
-            denied: Vec::new(),
-            complete: None,
-            windows: None,
         }
     }
 }

@@ -59,9 +59,13 @@ impl<S: CallSource> Engine<S> {
             return false;
         }
         let now = self.now();
+        self.conclude_denial().await;
         self.confirm_identity();
         self.pass_the_brake();
         self.begin_count();
+        if let Err(error) = self.mind_the_details().await {
+            self.health.store_failed(&error, now);
+        }
         match self.carry_on_proof().await {
             Ok(busy) => busy,
             Err(error) => {
@@ -102,7 +106,8 @@ impl<S: CallSource> Engine<S> {
         let old = confirmed.is_none_or(|(_, at)| at.elapsed() >= IDENTITY_INTERVAL);
         let needed = self.proof.needs_identity();
         let newer = |after| confirmed.is_none_or(|(seq, _)| seq <= after);
-        self.identity_due |= old || needed.is_some_and(newer);
+        let denied = self.replay.denial();
+        self.identity_due |= old || needed.is_some_and(newer) || denied.is_some_and(newer);
     }
 
     fn pass_the_brake(&mut self) {
@@ -305,10 +310,11 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    pub(super) fn obey(&mut self, command: Command) {
+    pub(super) async fn obey(&mut self, command: Command) {
         match command {
             Command::SyncNow => {
                 self.health.hurry();
+                self.replay.hurry();
                 self.head_at = None;
             }
             Command::ReleaseHolds => {
@@ -321,11 +327,7 @@ impl<S: CallSource> Engine<S> {
                     self.head_at = None;
                 }
             }
-            Command::Hint(Hint::Call(key)) => {
-                if self.hinted.len() < MOST_HINTS && !self.hinted.contains(&key) {
-                    self.hinted.push_back(key);
-                }
-            }
+            Command::Hint(Hint::Call(key)) => self.hint(key),
             Command::Hint(Hint::Some) => self.hinted_head = true,
             Command::Fetch(key, reply) => {
                 let unavailable = self.unavailable();
@@ -334,6 +336,29 @@ impl<S: CallSource> Engine<S> {
                     self.clients.dismiss(unavailable);
                 }
             }
+            Command::Permit(reply) => self.ask_leave(reply),
+            Command::QueueWrite(new, reply) => {
+                let queued = self.queue_write(new).await;
+                let _ = reply.send(queued);
+            }
+            Command::DropWrite(write_id, reply) => {
+                let dropped = self.drop_write(write_id).await;
+                let _ = reply.send(dropped);
+            }
+            Command::Learn(permit, calls, reply) => {
+                let stored = self.learn_passed(&permit, calls).await;
+                let _ = reply.send(stored);
+            }
+            Command::Changed(permit, call, reply) => {
+                let stored = self.learn_changed(&permit, *call).await;
+                let _ = reply.send(stored);
+            }
+        }
+    }
+
+    pub(super) fn hint(&mut self, key: CallKey) {
+        if self.hinted.len() < MOST_HINTS && !self.hinted.contains(&key) {
+            self.hinted.push_back(key);
         }
     }
 

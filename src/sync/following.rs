@@ -174,11 +174,15 @@ pub fn next(view: &View<'_>) -> Option<Next> {
     }
     let canary = || view.canary.map(Job::Canary).and_then(|job| view.idle(job));
     let job = view
-        .point(view.asked)
+        .write()
+        .or_else(|| view.client())
         .or_else(|| view.point(view.hinted))
         .or_else(canary)
         .or_else(|| view.point(view.vanished));
-    Some(job.map_or(Next::Sleep(due), |job| plan::send(view, job)))
+    Some(match job {
+        Some(job) => plan::send(view, job),
+        None => plan::detail(view, due),
+    })
 }
 
 fn request(edge: &Edge) -> Request {

@@ -1,20 +1,26 @@
 //! What the rest of the process may know of the sync, and ask of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::clients::Wanted;
 use super::coverage::Coverage;
+use super::passes::Permit;
+use super::pending::Pending;
 use super::status::SyncStatus;
 use super::stuck::Stall;
-use crate::model::{CallKey, Timestamp};
+use crate::model::{Call, CallKey, Detail, Timestamp};
+use crate::store::NewWrite;
+use crate::upstream::{ErrorKind, Incoming, Line, Outgoing};
 
 /// Tells the time. The system's in production, a seed's in a simulation.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// What asking the upstream for one call came to.
+/// What asking the upstream for one call, or for what belongs to one, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// The upstream sent it, and the replica holds it now.
@@ -23,6 +29,8 @@ pub enum Fetched {
     NotFound,
     /// The upstream keeps copies, and knew so many seconds ago that there is none.
     NotFoundThen { age: u64 },
+    /// It tells nothing of that kind, of any call.
+    NoSuchDetail,
     /// Nobody could be asked; seconds until it is worth trying again.
     Unavailable { retry_after: u64 },
 }
@@ -30,10 +38,47 @@ pub enum Fetched {
 /// What the engine is asked to do.
 #[derive(Debug)]
 pub(super) enum Command {
-    Fetch(CallKey, oneshot::Sender<Fetched>),
+    Fetch(Wanted, oneshot::Sender<Fetched>),
     SyncNow,
     Hint(Hint),
     ReleaseHolds,
+    /// Seconds until it is worth trying again, where there is none.
+    Permit(oneshot::Sender<Result<Permit, u64>>),
+    Learn(Permit, Vec<Call>, oneshot::Sender<bool>),
+    Changed(Permit, Box<Call>, oneshot::Sender<bool>),
+    QueueWrite(NewWrite, oneshot::Sender<Result<(u64, String), NotQueued>>),
+    DropWrite(u64, oneshot::Sender<Dropped>),
+}
+
+/// Why a change was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotQueued {
+    /// There are as many as there may be.
+    Full,
+    /// The call is not held, so that nobody here can say how it would look.
+    NotHeld,
+    /// The file can't be written, or the engine does not run.
+    Unavailable,
+}
+
+/// What became of the order to forget a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    Done,
+    Unknown,
+    /// It is on its way: whether it is made can't be told before the answer.
+    BeingSent,
+    /// The file can't be written, or the engine does not run.
+    Unavailable,
+}
+
+/// Why a client's request got no answer of the upstream's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotPassed {
+    /// Seconds until it is worth trying again.
+    pub retry_after: u64,
+    /// It may have arrived all the same.
+    pub sent: bool,
 }
 
 /// News that the upstream may know more than the replica. Only where to look is taken from it.
@@ -54,6 +99,7 @@ pub struct Post {
     pub(super) commands: Arc<Mutex<mpsc::Receiver<Command>>>,
     pub(super) status: watch::Sender<SyncStatus>,
     pub(super) published: Arc<ArcSwap<Coverage>>,
+    pub(super) pending: Arc<ArcSwap<Pending>>,
     /// When an engine last looked around.
     pub(super) beat: watch::Sender<Instant>,
     /// What makes no progress, told anew at each failure.
@@ -65,15 +111,19 @@ impl Post {
         let (commands_in, commands) = mpsc::channel(COMMANDS);
         let (status, status_out) = watch::channel(SyncStatus::starting(None));
         let published = Arc::new(ArcSwap::default());
+        let pending = Arc::new(ArcSwap::default());
         let handle = Handle {
             commands: commands_in,
             status: status_out,
             coverage: Arc::clone(&published),
+            pending: Arc::clone(&pending),
+            line: None,
         };
         let post = Post {
             commands: Arc::new(Mutex::new(commands)),
             status,
             published,
+            pending,
             beat: watch::Sender::new(Instant::now()),
             stalls: watch::Sender::new(None),
         };
@@ -87,7 +137,12 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) status: watch::Receiver<SyncStatus>,
     pub(super) coverage: Arc<ArcSwap<Coverage>>,
+    pending: Arc<ArcSwap<Pending>>,
+    line: Option<Arc<dyn Line>>,
 }
+
+/// A client whose request is to be passed on waits this long for its turn.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A client is told to come back after this long where nothing better is known, in seconds.
 pub(super) const RETRY_SOON: u64 = 5;
@@ -96,12 +151,25 @@ impl Handle {
     /// Asks the upstream for one call, ahead of all other work, and stores what it says. Those who
     /// ask for the same call at the same time share one request.
     pub async fn fetch(&self, key: CallKey) -> Fetched {
+        self.want(Wanted::Call(key)).await
+    }
+
+    /// The same for what belongs to a call that is held.
+    pub async fn fetch_detail(&self, call_id: i64, kind: Detail) -> Fetched {
+        self.want(Wanted::Detail(call_id, kind)).await
+    }
+
+    async fn want(&self, wanted: Wanted) -> Fetched {
         let unavailable = Fetched::Unavailable {
             retry_after: RETRY_SOON,
         };
         let (reply, answer) = oneshot::channel();
         // A full queue is an engine that cannot keep up: better to say so than to wait in line.
-        if self.commands.try_send(Command::Fetch(key, reply)).is_err() {
+        if self
+            .commands
+            .try_send(Command::Fetch(wanted, reply))
+            .is_err()
+        {
             return unavailable;
         }
         answer.await.unwrap_or(unavailable)
@@ -124,6 +192,78 @@ impl Handle {
     /// ([`Phase::Held`](super::Phase::Held)), nothing happens.
     pub fn release_holds(&self) {
         let _ = self.commands.try_send(Command::ReleaseHolds);
+    }
+
+    /// Passes clients' requests on by this line; without one, none is.
+    pub fn with_line(self, line: Arc<dyn Line>) -> Handle {
+        Handle {
+            line: Some(line),
+            ..self
+        }
+    }
+
+    /// Passes a client's request on, within the budget. The permit is to be kept until the answer
+    /// is read, or given to [`Handle::learn`].
+    pub async fn pass(&self, outgoing: Outgoing) -> Result<(Permit, Incoming), NotPassed> {
+        let refused = |retry_after, sent| NotPassed { retry_after, sent };
+        let line = self.line.as_ref().ok_or(refused(RETRY_SOON, false))?;
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Permit(reply);
+        let permit = match self.commands.try_send(command) {
+            Ok(()) => match tokio::time::timeout(LEAVE_DEADLINE, answer).await {
+                Ok(permit) => permit.unwrap_or(Err(RETRY_SOON)),
+                Err(_) => Err(RETRY_SOON),
+            },
+            Err(_) => Err(RETRY_SOON),
+        };
+        let permit = permit.map_err(|retry_after| refused(retry_after, false))?;
+        match line.pass(outgoing).await {
+            Ok(incoming) => Ok((permit, incoming)),
+            Err(error) => {
+                let sent = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Refused);
+                Err(refused(RETRY_SOON, sent))
+            }
+        }
+    }
+
+    /// Takes in the call that a passed request changed, as the answer has it. Returns whether it is
+    /// stored; if so, no answer to a request that began before now undoes it.
+    pub async fn written(&self, permit: Permit, call: Call) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Changed(permit, Box::new(call), reply);
+        self.commands.try_send(command).is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// Takes in calls that the answer to a passed request told of. Returns whether they are stored.
+    pub async fn learn(&self, permit: Permit, calls: Vec<Call>) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Learn(permit, calls, reply);
+        self.commands.try_send(command).is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// Keeps a change of metadata until the upstream takes it. When this returns its number and the
+    /// call as it will look, it is in the file and every reader sees it.
+    pub async fn queue_write(&self, new: NewWrite) -> Result<(u64, String), NotQueued> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::QueueWrite(new, reply);
+        match self.commands.try_send(command) {
+            Ok(()) => answer.await.unwrap_or(Err(NotQueued::Unavailable)),
+            Err(_) => Err(NotQueued::Unavailable),
+        }
+    }
+
+    /// Forgets a change that was kept.
+    pub async fn drop_write(&self, write_id: u64) -> Dropped {
+        let (reply, answer) = oneshot::channel();
+        match self.commands.try_send(Command::DropWrite(write_id, reply)) {
+            Ok(()) => answer.await.unwrap_or(Dropped::Unavailable),
+            Err(_) => Dropped::Unavailable,
+        }
+    }
+
+    /// The changes that the upstream does not have yet. Load it *before* reading a row.
+    pub fn pending(&self) -> Guard<Arc<Pending>> {
+        self.pending.load()
     }
 
     /// What was read, as of the last commit. Load it *before* reading a row, so that the age told

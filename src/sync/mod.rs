@@ -15,24 +15,29 @@
 //! What decides is pure, each with a model or a property to be held against: `coverage` and `tiers`
 //! (what is known, and until when), `search` and `counting` (what moved), `proof` and `holds` (what
 //! may be deleted), `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following`
-//! (an upstream that is an edge), `plan` (what comes first). `docs/sync.md` says why.
+//! (an upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first). `docs/sync.md` says why.
 
 mod absorb;
 mod ask;
 mod backoff;
 mod budget;
 mod clients;
+mod commit;
 mod counting;
 mod coverage;
 mod crowd;
+mod details;
 mod engine;
 mod errands;
 mod following;
 mod handle;
 mod health;
 mod holds;
+mod job;
 mod learn;
 mod page;
+mod passes;
+mod pending;
 mod plan;
 mod proof;
 mod report;
@@ -45,11 +50,16 @@ mod tiers;
 mod told;
 mod troubles;
 mod watchdog;
+mod writes;
 
 pub use coverage::{Coverage, HeadRead, NEVER};
 pub use engine::Engine;
-pub use handle::{Clock, Fetched, Handle, Hint, Post};
+pub use handle::{Clock, Dropped, Fetched, Handle, Hint, NotPassed, NotQueued, Post};
+pub use passes::Permit;
+pub use pending::Pending;
 pub use settings::{Settings, SyncError};
-pub use status::{LastError, Phase, SyncStatus, UpstreamState};
+pub use status::{DetailsStatus, LastError, Phase, SyncStatus, UpstreamState};
 pub use told::{UNKNOWN_AGE, Unverified, age};
 pub use watchdog::{Watchdog, Work};
+
+pub use crate::upstream::{Chunks, Incoming, Outgoing};

@@ -2,9 +2,10 @@
 //!
 //! The order of urgency: whose key this is, since nothing may be stored before that is known; the
 //! head, when it is due; which form of dates is read right, since no range may be asked for before
-//! that is known; what clients wait for, and hints; then history. Nothing starves: of four requests
+//! that is known; what clients changed meanwhile, what they wait for, and hints; then history. Nothing starves: of four requests
 //! one is history's, however many calls clients ask for, and of four for history one compares what
-//! is due, however much is new.
+//! is due, however much is new. What belongs to calls comes last: when nothing else is to be sent, and
+//! from the half of the budget that nothing else will miss.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -13,17 +14,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ask::request;
+use super::clients::Wanted;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
 use super::following::{self, Following};
+pub use super::job::Job;
 use super::tiers::Pace;
 use super::troubles::Troubles;
-use crate::model::{CallKey, Timestamp, Window};
+use super::writes::Replay;
+use crate::model::{CallKey, Detail, Timestamp, Window};
 use crate::store::OpenCalls;
 use crate::upstream::{DateForm, Request};
 
 /// After so many requests for clients the next is history's.
-const CLIENTS_IN_A_ROW: usize = 3;
+pub const CLIENTS_IN_A_ROW: usize = 3;
 
 /// A hint brings the head forward to this long after the last one, however many hints there are.
 const HINTED_HEAD: Duration = Duration::from_secs(1);
@@ -39,33 +43,6 @@ const SOON: f64 = 0.5;
 const JOINED: (usize, usize) = (9, 10);
 
 type Range = RangeInclusive<Timestamp>;
-
-/// What a request is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Job {
-    /// Whose key is this?
-    Identify,
-    /// The top of the list.
-    Head,
-    /// What changed, where the upstream is another edge. Is it one?
-    Feed,
-    /// Are dates in this form read right? Asked for an instant at which a call is known to start.
-    Dates(Timestamp, DateForm),
-    /// One call: a client waits for it, a hint spoke of it, or it left a list.
-    Point(CallKey),
-    /// A call that should be there.
-    Canary(i64),
-    /// How many calls there are, where the list does not tell.
-    Total,
-    /// How many calls a range has.
-    Count(Range),
-    /// The open calls of one status below the head.
-    Follow(OpenCalls),
-    /// A range, from its newest end.
-    Range(Range),
-    /// The next step of reading an instant with more calls than a page.
-    Crowd(Timestamp),
-}
 
 /// What the decision depends on.
 pub struct View<'a> {
@@ -94,8 +71,8 @@ pub struct View<'a> {
     pub total: Option<u64>,
     /// Requests whose connection broke, to be sent once more.
     pub again: &'a [Job],
-    /// Calls that clients wait for, longest first.
-    pub asked: &'a VecDeque<CallKey>,
+    /// What clients wait for, longest first.
+    pub asked: &'a VecDeque<Wanted>,
     /// Calls that hints spoke of.
     pub hinted: &'a VecDeque<CallKey>,
     /// A hint spoke of no call in particular.
@@ -114,6 +91,12 @@ pub struct View<'a> {
     pub reread_before: Option<Timestamp>,
     /// The list leaves out so many calls that it may be somebody else's.
     pub list_doubted: bool,
+    /// What is to be kept of a call beside its record.
+    pub detail: Option<(i64, Detail)>,
+    /// When that may be asked for, or looked for; `None`: there is none to be looked for.
+    pub detail_at: Option<Instant>,
+    /// Changes that wait to be sent.
+    pub replay: &'a Replay,
     /// By sequence number.
     pub under_way: &'a [(u64, Job)],
     /// Requests for clients since the last one for history.
@@ -147,12 +130,26 @@ impl View<'_> {
         self.is_idle(&job).then_some(job)
     }
 
+    /// The next step of the change that waits longest.
+    pub fn write(&self) -> Option<Job> {
+        self.replay.next(self.now, self.under_way)
+    }
+
     /// The first of these calls that is not being asked for.
     pub fn point(&self, keys: &VecDeque<CallKey>) -> Option<Job> {
         keys.iter()
             .cloned()
             .map(Job::Point)
             .find(|job| self.is_idle(job))
+    }
+
+    /// The first that a client waits for and that is not being asked for.
+    pub fn client(&self) -> Option<Job> {
+        let job = |wanted: &Wanted| match wanted {
+            Wanted::Call(key) => Job::Point(key.clone()),
+            Wanted::Detail(id, kind) => Job::Detail(*id, *kind),
+        };
+        self.asked.iter().map(job).find(|job| self.is_idle(job))
     }
 }
 
@@ -185,13 +182,31 @@ pub fn next(view: &View<'_>) -> Next {
     }
     let paused = view.scans_paused_until.filter(|until| *until > view.now);
     let history = || paused.is_none().then(|| history(view)).flatten();
-    let client = || view.point(view.asked).or_else(|| view.point(view.hinted));
+    let client = || {
+        view.write()
+            .or_else(|| view.client())
+            .or_else(|| view.point(view.hinted))
+    };
     let job = match view.clients_in_a_row < CLIENTS_IN_A_ROW {
         true => client().or_else(history),
         false => history().or_else(client),
     };
     let until = paused.map_or(head_due, |until| until.min(head_due));
-    job.map_or(Next::Sleep(until), |job| send(view, job))
+    match job {
+        Some(job) => send(view, job),
+        None if paused.is_some() || view.list_doubted => Next::Sleep(until),
+        None => detail(view, until),
+    }
+}
+
+/// What is sent when nothing else is to be before `until`.
+pub fn detail(view: &View<'_>, until: Instant) -> Next {
+    let job = view.detail.map(|(id, kind)| Job::Detail(id, kind));
+    match (view.detail_at, job.and_then(|job| view.idle(job))) {
+        (Some(at), _) if at > view.now => Next::Sleep(until.min(at)),
+        (Some(_), Some(job)) => send(view, job),
+        _ => Next::Sleep(until),
+    }
 }
 
 /// When the newest is read next, by this job.
@@ -394,7 +409,7 @@ mod tests {
         head_paused_until: Option<Instant>,
         total: Option<u64>,
         again: Vec<Job>,
-        asked: VecDeque<CallKey>,
+        asked: VecDeque<Wanted>,
         vanished: VecDeque<CallKey>,
         hinted: VecDeque<CallKey>,
         canary: Option<i64>,
@@ -406,10 +421,13 @@ mod tests {
         turn: usize,
         follow: Vec<OpenCalls>,
         crowds: BTreeMap<Timestamp, Crowd>,
+        detail: Option<(i64, Detail)>,
+        detail_at: Option<Instant>,
         under_way: Vec<(u64, Job)>,
         paused_until: Option<Instant>,
         scans_paused_until: Option<Instant>,
         clients_in_a_row: usize,
+        replay: Replay,
     }
 
     fn at(micros: i64) -> Timestamp {
@@ -464,10 +482,13 @@ mod tests {
             turn: 0,
             follow: Vec::new(),
             crowds: BTreeMap::new(),
+            detail: None,
+            detail_at: None,
             under_way: Vec::new(),
             paused_until: None,
             scans_paused_until: None,
             clients_in_a_row: 0,
+            replay: Replay::default(),
         }
     }
 
@@ -504,6 +525,9 @@ mod tests {
             troubles: &state.troubles,
             reread_before: state.reread_before,
             list_doubted: false,
+            detail: state.detail,
+            detail_at: state.detail_at,
+            replay: &state.replay,
             under_way: &state.under_way,
             clients_in_a_row: state.clients_in_a_row,
             turn: state.turn,
@@ -543,7 +567,8 @@ mod tests {
         state.head_at = None;
         state.total = None;
         state.again.push(Job::Point(CallKey::Id(3)));
-        state.asked.extend([CallKey::Id(1), CallKey::Id(2)]);
+        state.asked.push_back(CallKey::Id(1).into());
+        state.asked.push_back(Wanted::Detail(2, Detail::Messages));
         state.vanished.push_back(CallKey::Id(9));
         state.follow.push(group("ongoing"));
         state
@@ -553,7 +578,7 @@ mod tests {
             Job::Point(CallKey::Id(3)),
             Job::Head,
             Job::Point(CallKey::Id(1)),
-            Job::Point(CallKey::Id(2)),
+            Job::Detail(2, Detail::Messages),
             Job::Follow(group("ongoing")),
             Job::Point(CallKey::Id(9)),
             Job::Crowd(at(400)),
@@ -563,6 +588,32 @@ mod tests {
             Job::Total,
         ];
         assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn what_belongs_to_calls_comes_last_and_out_of_what_is_spare() {
+        let mut state = state(&[window(0, 699)]);
+        state.detail = Some((5, Detail::Recordings));
+        state.detail_at = Some(state.now);
+        let expected = [
+            Job::Range(at(700)..=at(999)),
+            Job::Detail(5, Detail::Recordings),
+        ];
+        assert_eq!(order(state), expected);
+
+        let mut state = self::state(&[window(0, 999)]);
+        state.detail = Some((5, Detail::Recordings));
+        let soon = state.now + Duration::from_secs(2);
+        state.detail_at = Some(soon);
+        assert_eq!(decide(&state), Next::Sleep(soon));
+        state.now = soon;
+        state.scans_paused_until = Some(soon + POLL);
+        assert!(matches!(decide(&state), Next::Sleep(_)));
+        state.scans_paused_until = None;
+        state.is_out = true;
+        assert!(matches!(decide(&state), Next::Sleep(_)));
+        state.is_out = false;
+        assert!(matches!(decide(&state), Next::Send(Job::Detail(..), _)));
     }
 
     #[test]
@@ -612,7 +663,7 @@ mod tests {
         state.follow.push(group("ongoing"));
         state.wanted.push(at(100)..=at(199));
         state.count = Some(at(0)..=at(400));
-        state.asked.push_back(CallKey::Id(1));
+        state.asked.push_back(CallKey::Id(1).into());
         let probe = Job::Dates(at(1000), DateForm::Naive);
         state.dates = Some((at(1000), DateForm::Naive));
         assert_eq!(order(state), [probe, Job::Point(CallKey::Id(1))]);
@@ -660,7 +711,7 @@ mod tests {
         let mut state = state(&[]);
         state.is_out = true;
         state.head_at = None;
-        state.asked.push_back(CallKey::Id(1));
+        state.asked.push_back(CallKey::Id(1).into());
         assert_eq!(order(state), [Job::Head]);
     }
 
@@ -677,7 +728,7 @@ mod tests {
     fn nothing_is_read_before_it_is_known_whose_key_it_is() {
         let mut state = state(&[]);
         state.identified = false;
-        state.asked.push_back(CallKey::Id(1));
+        state.asked.push_back(CallKey::Id(1).into());
         assert_eq!(order(state), [Job::Identify]);
     }
 
@@ -686,7 +737,7 @@ mod tests {
         let mut state = state(&[]);
         let until = state.now + Duration::from_secs(3);
         state.head_at = None;
-        state.asked.push_back(CallKey::Id(1));
+        state.asked.push_back(CallKey::Id(1).into());
         state.paused_until = Some(until);
         assert_eq!(decide(&state), Next::Sleep(until));
         state.paused_until = Some(state.now);
@@ -698,7 +749,7 @@ mod tests {
     #[test]
     fn after_three_requests_for_clients_history_has_its_turn() {
         let mut state = state(&[]);
-        state.asked.push_back(CallKey::Id(1));
+        state.asked.push_back(CallKey::Id(1).into());
         state.clients_in_a_row = 3;
         let expected = [Job::Range(at(0)..=at(999)), Job::Point(CallKey::Id(1))];
         assert_eq!(order(state), expected);

@@ -55,6 +55,7 @@ impl<S: CallSource> Engine<S> {
             requests_last_hour: self.requests.spent_last_hour(now.instant),
             freshness_bound: bound.filter(|_| bounded),
             unreadable: self.troubles.unreadable(),
+            details: self.details.status(),
             organization_id: self.organization_id,
         });
     }

@@ -7,6 +7,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::budget::Budget;
+use super::passes::{Passes, Permit};
 use super::plan::Job;
 use super::settings::Settings;
 use crate::model::{Timestamp, Verified};
@@ -19,6 +20,7 @@ pub struct Requests<S> {
     under_way: Vec<(u64, Job)>,
     /// Those whose connection broke, to be sent once more.
     again: Vec<Job>,
+    passes: Passes,
     next_seq: u64,
     at_once: usize,
     budget: Budget,
@@ -54,6 +56,7 @@ impl<S: CallSource> Requests<S> {
             fetches: JoinSet::new(),
             under_way: Vec::new(),
             again: Vec::new(),
+            passes: Passes::default(),
             next_seq: last_seq + 1,
             at_once: settings.max_concurrency,
             budget: Budget::new(settings.max_requests_per_minute),
@@ -74,8 +77,34 @@ impl<S: CallSource> Requests<S> {
 
     /// The lowest number under way, or that of `request`, which just ended.
     pub fn oldest_seq(&self, request: Verified) -> u64 {
-        let oldest = self.under_way.first().map_or(request.seq, |(seq, _)| *seq);
-        oldest.min(request.seq)
+        let oldest = self.under_way.first().map(|(seq, _)| *seq);
+        let passed = self.passes.oldest_seq();
+        let under_way = oldest.into_iter().chain(passed);
+        under_way.fold(request.seq, u64::min)
+    }
+
+    /// Numbers a request that a client's answer waits for, and pays for it; or says when the budget
+    /// allows one, `None` where too many are under way.
+    pub fn permit(&mut self, start: Start) -> Result<Permit, Option<Instant>> {
+        let request = Verified {
+            at: start.wall,
+            seq: self.next_seq,
+        };
+        let permit = self.passes.permit(request).ok_or(None)?;
+        self.budget.take(start.now)?;
+        self.next_seq += 1;
+        Ok(permit)
+    }
+
+    /// A number above that of every request so far.
+    pub fn number(&mut self) -> u64 {
+        self.next_seq += 1;
+        self.next_seq - 1
+    }
+
+    /// Whether the permit is one of this engine's.
+    pub fn knows(&self, permit: &Permit) -> bool {
+        self.passes.knows(permit)
     }
 
     /// Sends a request, or says when the budget allows it; `None`: when another has ended.
@@ -129,11 +158,16 @@ impl<S: CallSource> Requests<S> {
         self.again.push(job);
     }
 
-    /// Gives up the repetition of reads of single calls, which somebody may wait for.
+    /// Gives up the repetition of reads of single calls and their details, which somebody may wait for.
     pub fn give_up_calls(&mut self) -> Vec<Job> {
         self.again
-            .extract_if(.., |job| matches!(job, Job::Point(_)))
+            .extract_if(.., |job| job.wanted().is_some())
             .collect()
+    }
+
+    /// When there is a token that nothing else will want, if the next head is due at `needed`.
+    pub fn spare_at(&self, now: Instant, needed: Instant) -> Instant {
+        self.budget.spare_at(now, needed)
     }
 
     pub fn spent_last_hour(&mut self, now: Instant) -> u32 {

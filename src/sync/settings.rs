@@ -1,8 +1,9 @@
 //! How the engine is to behave, and the small words its parts share.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::model::Timestamp;
+use crate::model::{Detail, Timestamp};
 use crate::store::StoreError;
 use crate::upstream::{DateForm, UpstreamError};
 
@@ -18,6 +19,8 @@ pub struct Settings {
     pub page_limit: usize,
     pub max_concurrency: usize,
     pub max_requests_per_minute: u32,
+    /// What is kept of ended calls beside their records.
+    pub details: BTreeSet<Detail>,
     /// For the jitter of backoffs and the choice of samples.
     pub seed: u64,
 }

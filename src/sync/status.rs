@@ -110,6 +110,15 @@ impl LastError {
     }
 }
 
+/// How far the details of ended calls are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DetailsStatus {
+    /// Ended calls of which not every kind in `sync.details` was asked for yet.
+    pub due: u64,
+    /// Texts that are held, each of one kind of one call.
+    pub kept: u64,
+}
+
 /// A snapshot of the sync.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SyncStatus {
@@ -129,6 +138,7 @@ pub struct SyncStatus {
     pub freshness_bound: Option<Duration>,
     /// Calls that the upstream counts but can't list.
     pub unreadable: u64,
+    pub details: DetailsStatus,
     /// `None` until the upstream has told, or where it never does.
     pub organization_id: Option<i64>,
 }
@@ -147,6 +157,7 @@ impl SyncStatus {
             requests_last_hour: 0,
             freshness_bound: None,
             unreadable: 0,
+            details: DetailsStatus::default(),
             organization_id,
         }
     }

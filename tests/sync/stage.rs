@@ -1,13 +1,14 @@
 //! The engine on a stage: the simulator's world without a socket, and virtual time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use burki_edge::model::{CallKey, Timestamp};
+use burki_edge::model::{CallKey, Detail, Timestamp};
 use burki_edge::simulator::{ApiRequest, Fault, Faults, World, WorldConfig};
-use burki_edge::store::{Reader, StoreError, Totals, Writer};
+use burki_edge::store::{HeldDetail, Reader, StoreError, Totals, Writer};
 use burki_edge::sync::{
     Clock, Engine, Handle, Phase, Post, Settings, SyncError, SyncStatus, Watchdog,
 };
@@ -26,6 +27,45 @@ const LATENCY: Duration = Duration::from_millis(50);
 /// What `upstream.timeout` would be.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What the upstream tells of calls beside their records.
+#[derive(Default)]
+pub struct Told {
+    /// Instead of the usual text.
+    pub texts: BTreeMap<(i64, Detail), String>,
+    /// The server has no such paths.
+    pub missing: BTreeSet<Detail>,
+    /// Those fail, with this status; 0 never answers.
+    pub failing: BTreeMap<(i64, Detail), u16>,
+    /// All calls are denied.
+    pub denies: bool,
+}
+
+impl Told {
+    /// What is told where nothing else is.
+    pub fn usual(id: i64, kind: Detail) -> String {
+        match kind {
+            Detail::Metrics => format!(r#"{{"user_turns":{id}}}"#),
+            _ => format!(r#"[ {{"call_id":{id}, "kind":"{}"}} ]"#, kind.as_str()),
+        }
+    }
+
+    fn answer(&self, id: i64, kind: Detail, exists: bool) -> (u16, String) {
+        if let Some(status) = self.failing.get(&(id, kind)) {
+            return (*status, "a failure".to_owned());
+        }
+        if self.missing.contains(&kind) {
+            return (404, r#"{"detail":"Not Found"}"#.to_owned());
+        }
+        if !exists || self.denies {
+            let text =
+                format!(r#"{{"detail":"Call with ID {id} not found in your organization"}}"#);
+            return (404, text);
+        }
+        let text = self.texts.get(&(id, kind)).cloned();
+        (200, text.unwrap_or_else(|| Told::usual(id, kind)))
+    }
+}
+
 /// A world, what befalls its answers, and a file for its replica.
 pub struct Stage {
     world: Arc<Mutex<World>>,
@@ -35,6 +75,9 @@ pub struct Stage {
     unlisted: Arc<Mutex<Vec<i64>>>,
     /// What every answer has in place of another text.
     replaced: Arc<Mutex<Option<(String, String)>>>,
+    told: Arc<Mutex<Told>>,
+    /// What was written at the upstream: path and body.
+    written: Arc<Mutex<Vec<(String, String)>>>,
     held_up: Arc<Mutex<Vec<(String, Duration)>>>,
     begin: (Instant, Timestamp),
     /// How far the edge's clock is ahead, in microseconds.
@@ -91,6 +134,8 @@ pub struct Source {
     asked: Arc<Mutex<Vec<(Instant, String)>>>,
     unlisted: Arc<Mutex<Vec<i64>>>,
     replaced: Arc<Mutex<Option<(String, String)>>>,
+    told: Arc<Mutex<Told>>,
+    written: Arc<Mutex<Vec<(String, String)>>>,
     held_up: Arc<Mutex<Vec<(String, Duration)>>>,
     /// The edge's.
     clock: Clock,
@@ -109,15 +154,43 @@ impl CallSource for Source {
         let answer = {
             let mut world = self.world.lock().expect("a lock");
             world.advance((self.time)());
-            let request =
-                ApiRequest::new("GET", &target).with_key("burki_0123456789abcdefghijklmnopqrstuv");
+            let about = request;
+            let asked = match request {
+                Request::Detail(id, kind) => Some((*id, *kind)),
+                _ => None,
+            };
+            let body = wire::body(request);
+            let method = if body.is_some() { "PATCH" } else { "GET" };
+            let request = ApiRequest::new(method, &target)
+                .with_key("burki_0123456789abcdefghijklmnopqrstuv")
+                .with_body(body.clone().unwrap_or_default());
             let mut faults = self.faults.lock().expect("a lock");
             let fault = faults.decide(&request);
             let flavour = world.flavour();
-            match fault {
-                None => Ok(faults.review(world.answer(&request))),
-                Some(fault) if !fault.is_answered() => Err(fault),
-                Some(fault) => Ok(match fault.answer(flavour, &request) {
+            let arrives = matches!(fault, None | Some(Fault::Truncated));
+            if let Some(body) = body.filter(|_| arrives) {
+                let answer = world.answer(&request);
+                if answer.status == 200 {
+                    let mut written = self.written.lock().expect("a lock");
+                    written.push((target.clone(), body));
+                }
+            }
+            match (fault, asked) {
+                (None, Some((id, kind))) => {
+                    let exists = world.get(id).is_some();
+                    let told = self.told.lock().expect("a lock");
+                    let (status, body) = told.answer(id, kind, exists);
+                    match status {
+                        0 => Err(Fault::Hang),
+                        _ => {
+                            let (body, now) = (body.as_bytes(), (self.clock)());
+                            return wire::reply(about, status, None, body, now);
+                        }
+                    }
+                }
+                (None, None) => Ok(faults.review(world.answer(&request))),
+                (Some(fault), _) if !fault.is_answered() => Err(fault),
+                (Some(fault), _) => Ok(match fault.answer(flavour, &request) {
                     Some(answer) => answer,
                     None => fault.spoil(faults.review(world.answer(&request))),
                 }),
@@ -127,22 +200,20 @@ impl CallSource for Source {
         for (_, by) in held_up.iter().filter(|(end, _)| target.ends_with(end)) {
             tokio::time::sleep(*by).await;
         }
+        if wire::body(request).is_some() {
+            // The upstream has it, and the edge does not know.
+            tokio::time::sleep(LATENCY).await;
+        }
         match answer {
             Ok(mut answer) => {
                 for id in self.unlisted.lock().expect("a lock").iter() {
-                    answer.body = without_row(&answer.body, *id);
+                    answer.body = without_row(answer.text(), *id).into_bytes();
                 }
                 if let Some((text, other)) = &*self.replaced.lock().expect("a lock") {
-                    answer.body = answer.body.replace(text, other);
+                    answer.body = answer.text().replace(text, other).into_bytes();
                 }
                 let (status, retry_after) = (answer.status, answer.header("retry-after"));
-                wire::reply(
-                    request,
-                    status,
-                    retry_after,
-                    answer.body.as_bytes(),
-                    (self.clock)(),
-                )
+                wire::reply(request, status, retry_after, &answer.body, (self.clock)())
             }
             Err(Fault::Hang) => {
                 tokio::time::sleep(TIMEOUT).await;
@@ -162,6 +233,8 @@ impl Stage {
             asked: Arc::default(),
             unlisted: Arc::default(),
             replaced: Arc::default(),
+            told: Arc::default(),
+            written: Arc::default(),
             held_up: Arc::default(),
             begin,
             ahead: Arc::default(),
@@ -173,6 +246,7 @@ impl Stage {
                 history: None,
                 max_concurrency: 4,
                 max_requests_per_minute: 120,
+                details: BTreeSet::new(),
                 seed: 1,
             },
         }
@@ -188,6 +262,27 @@ impl Stage {
 
     pub fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().expect("a lock")
+    }
+
+    pub fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().expect("a lock")
+    }
+
+    /// What the replica holds of a call beside its record.
+    pub fn detail(&self, id: i64, kind: Detail) -> Option<HeldDetail> {
+        let reader = Reader::open(&self.path()).expect("a reader");
+        reader.detail(id, kind).expect("a read")
+    }
+
+    /// The kinds of details asked for so far, with the time and the call.
+    pub fn asked_details(&self) -> Vec<(Instant, i64, Detail)> {
+        let asked = self.asked("/api/v1/calls/").into_iter();
+        let details = asked.filter_map(|(at, target)| {
+            let path = target.split('?').next()?;
+            let (id, name) = path.strip_prefix("/api/v1/calls/")?.split_once('/')?;
+            Some((at, id.parse().ok()?, Detail::named(name)?))
+        });
+        details.collect()
     }
 
     /// Ends every call that is open: nothing changes by itself any more.
@@ -281,6 +376,11 @@ impl Stage {
             .collect()
     }
 
+    /// What was written at the upstream so far: path and body.
+    pub fn written(&self) -> Vec<(String, String)> {
+        self.written.lock().expect("a lock").clone()
+    }
+
     pub fn forget_asked(&self) {
         self.asked.lock().expect("a lock").clear();
     }
@@ -303,6 +403,8 @@ impl Stage {
             asked: Arc::clone(&self.asked),
             unlisted: Arc::clone(&self.unlisted),
             replaced: Arc::clone(&self.replaced),
+            told: Arc::clone(&self.told),
+            written: Arc::clone(&self.written),
             held_up: Arc::clone(&self.held_up),
             clock: self.clock(),
             time: Arc::new(move || wall + instant.elapsed()),

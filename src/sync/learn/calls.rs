@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use super::INSTANT;
-use crate::model::{CallKey, Verified};
+use crate::model::{Call, CallKey, Verified};
 use crate::store::{Learned, OpenCalls};
+use crate::sync::clients::Wanted;
 use crate::sync::engine::Engine;
 use crate::sync::handle::Fetched;
 use crate::sync::page::Reach;
+use crate::sync::passes::Permit;
 use crate::sync::settings::Failure;
 use crate::sync::told;
 use crate::upstream::{Answer, CallSource, ListQuery, Page};
@@ -66,6 +68,44 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
+    /// Calls of an answer that was passed on to a client. Whose they are is known as long as the
+    /// client's key is ours, which whoever passes requests on makes sure of.
+    pub(in crate::sync) async fn learn_passed(
+        &mut self,
+        permit: &Permit,
+        calls: Vec<Call>,
+    ) -> bool {
+        if !self.identified || !self.requests.knows(permit) {
+            return false;
+        }
+        let learned = Learned {
+            calls,
+            ..self.learned(permit.request)
+        };
+        self.commit(learned, None).await.is_some()
+    }
+
+    /// A call as a passed request left it. What was asked for before this answer came may have been
+    /// read before the change: it is numbered anew, so that none of it counts. Nor does what was
+    /// read after it, so the call is asked for once more.
+    pub(in crate::sync) async fn learn_changed(&mut self, permit: &Permit, call: Call) -> bool {
+        if !self.identified || !self.requests.knows(permit) {
+            return false;
+        }
+        let request = Verified {
+            seq: self.requests.number(),
+            ..permit.request
+        };
+        let key = CallKey::Id(call.id);
+        let learned = Learned {
+            singly: true,
+            calls: vec![call],
+            ..self.learned(request)
+        };
+        self.hint(key);
+        self.commit(learned, None).await.is_some()
+    }
+
     pub(super) async fn learn_call(&mut self, key: &CallKey, request: Verified, answer: Answer) {
         let learned = Learned {
             singly: true,
@@ -96,8 +136,9 @@ impl<S: CallSource> Engine<S> {
             }
         };
         let stored = self.commit(learned, None).await.is_some();
+        let wanted = Wanted::Call(key.clone());
         self.clients
-            .tell(key, if stored { fetched } else { self.unavailable() });
+            .tell(&wanted, if stored { fetched } else { self.unavailable() });
         self.judge();
     }
 

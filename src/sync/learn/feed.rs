@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{INSTANT, bad_answer};
 use crate::model::{Piece, Timestamp, Verified};
-use crate::store::{Belief, Complete, Followed, Merged, News};
+use crate::store::{Belief, Complete, Followed, Merged, News, StoreError};
 use crate::sync::coverage::{Coverage, NEVER};
 use crate::sync::engine::Engine;
 use crate::sync::following::{Edge, Following, Sweep};
@@ -138,13 +138,15 @@ impl<S: CallSource> Engine<S> {
     }
 
     async fn commit_news(&mut self, news: News, coverage: Option<Coverage>) -> Option<Merged> {
-        let written = self
-            .writer
-            .run(|writer| writer.follow(news).map(|merged| (merged, writer.census())));
+        let written = self.writer.run(|writer| {
+            let merged = writer.follow(news)?;
+            Ok::<_, StoreError>((merged, writer.census(), writer.details_books()))
+        });
         match written.await {
-            Ok((merged, census)) => {
+            Ok((merged, census, books)) => {
                 self.health.stored();
                 self.census = census;
+                self.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage {
                     self.know(coverage);
                 }

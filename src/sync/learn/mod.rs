@@ -2,9 +2,11 @@
 
 mod calls;
 mod crowd;
+mod detail;
 mod feed;
 mod head;
 mod range;
+mod writes;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -67,6 +69,7 @@ impl<S: CallSource> Engine<S> {
                 self.learn_count(range, count).await;
                 Ok(())
             }
+            (Job::Detail(id, kind), answer) => self.learn_detail(*id, *kind, request, answer).await,
             (Job::Canary(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
                 self.learn_canary(request, answer).await;
                 Ok(())
@@ -75,6 +78,11 @@ impl<S: CallSource> Engine<S> {
                 self.learn_call(key, request, answer).await;
                 Ok(())
             }
+            (Job::Review(id), answer @ (Answer::Call(_) | Answer::NotFound)) => {
+                self.learn_review(*id, request, answer).await;
+                Ok(())
+            }
+            (Job::Write(id), answer) => self.learn_written(*id, request, answer).await,
             _ => Err(bad_answer("an answer to another question")),
         }
     }

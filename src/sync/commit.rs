@@ -1,0 +1,66 @@
+//! One answer, one transaction: what was read counts once it is written.
+
+use std::sync::Arc;
+
+use super::coverage::Coverage;
+use super::engine::Engine;
+use crate::model::Verified;
+use crate::store::{Learned, Merged};
+use crate::upstream::CallSource;
+
+impl<S: CallSource> Engine<S> {
+    /// Writes one answer; what was read counts from then on. A failure is noted and told to
+    /// nobody but the operator: the answer is simply asked for again.
+    pub(super) async fn commit(
+        &mut self,
+        learned: Learned,
+        coverage: Option<Coverage>,
+    ) -> Option<Merged> {
+        let windows = coverage
+            .as_ref()
+            .map(|coverage| coverage.windows().to_vec());
+        let learned = Learned { windows, ..learned };
+        let written = self.writer.run(|writer| {
+            writer
+                .merge(learned)
+                .map(|merged| (merged, writer.census(), writer.details_books()))
+        });
+        match written.await {
+            Ok((merged, census, books)) => {
+                self.health.stored();
+                self.census = census;
+                self.details.calls_written(&merged, books);
+                if let Some(coverage) = coverage.filter(|_| merged.unbelieved == 0) {
+                    self.know(coverage);
+                }
+                Some(merged)
+            }
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+                None
+            }
+        }
+    }
+
+    /// What is known from now on.
+    pub(super) fn know(&mut self, coverage: Coverage) {
+        self.coverage = Arc::new(coverage);
+        self.post.published.store(Arc::clone(&self.coverage));
+    }
+
+    /// An answer that says nothing yet, to be filled in.
+    pub(super) fn learned(&self, request: Verified) -> Learned {
+        Learned {
+            request,
+            oldest_in_flight: self.requests.oldest_seq(request),
+            newest_seq: self.requests.newest_seq(),
+            calls: Vec::new(),
+            singly: false,
+            absent: None,
+            denied: Vec::new(),
+            complete: None,
+            windows: None,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What belongs to calls that have ended: which kind of which call is asked for next.
+//!
+//! It is nobody's hurry. The file knows which calls are due; a batch of them is held here, and asked
+//! for one kind after the other. What fails is put off, each call for itself, and lets the others
+//! pass. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::plan::Job;
+use super::status::DetailsStatus;
+use crate::model::{Detail, Timestamp};
+use crate::store::{DetailsBooks, DueDetails, Merged};
+
+/// Calls that are taken from the file at once.
+pub const BATCH: usize = 100;
+
+/// What comes late is looked for until so long after a call's start.
+const LATE: Duration = Duration::from_secs(86_400);
+
+/// A call whose details could not be had is left alone for so long, and twice as long each time.
+const PUT_OFF: Duration = Duration::from_secs(60);
+const LONGEST_PUT_OFF: Duration = Duration::from_secs(6 * 3600);
+
+/// When a call that was asked for everything is asked for it again: once it is twice as old, and
+/// for the last time when it is a day old. That is some ten times; by the tier of its record it
+/// would be over a hundred.
+pub fn again(started_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let age = now.since(started_at?);
+    let left = LATE.checked_sub(age).filter(|left| !left.is_zero())?;
+    Some(now + age.max(PUT_OFF).min(left))
+}
+
+/// A call of the batch.
+#[derive(Debug)]
+struct Due {
+    call_id: i64,
+    left: BTreeSet<Detail>,
+    /// Kinds that could not be had in this round.
+    failed: BTreeSet<Detail>,
+    failures: u32,
+}
+
+pub struct Details {
+    /// What is kept.
+    kinds: BTreeSet<Detail>,
+    /// What the server told that it does not have, since the process started.
+    missing: BTreeSet<Detail>,
+    batch: Vec<Due>,
+    /// The file may know of calls that come before those of the batch.
+    stale: bool,
+    /// When the file's next call is due.
+    next_due: Option<Timestamp>,
+    put_off: BTreeMap<i64, Timestamp>,
+    backoff: Backoff,
+    rest_until: Option<Instant>,
+    /// The kinds are the file's too.
+    pub recorded: bool,
+    pub books: DetailsBooks,
+}
+
+impl Details {
+    pub fn new(kinds: BTreeSet<Detail>, seed: u64, books: DetailsBooks) -> Details {
+        Details {
+            kinds,
+            missing: BTreeSet::new(),
+            batch: Vec::new(),
+            stale: true,
+            next_due: None,
+            put_off: BTreeMap::new(),
+            backoff: Backoff::new(seed),
+            rest_until: None,
+            recorded: false,
+            books,
+        }
+    }
+
+    pub fn status(&self) -> DetailsStatus {
+        DetailsStatus {
+            due: self.books.due,
+            kept: self.books.kept,
+        }
+    }
+
+    /// What is to be kept, whether or not the server has it.
+    pub fn configured(&self) -> &BTreeSet<Detail> {
+        &self.kinds
+    }
+
+    /// What is asked for.
+    pub fn kinds(&self) -> BTreeSet<Detail> {
+        self.kinds.difference(&self.missing).copied().collect()
+    }
+
+    /// Calls were written, and may have ended.
+    pub fn calls_written(&mut self, merged: &Merged, books: DetailsBooks) {
+        self.stale |= merged.new + merged.changed > 0;
+        self.books = books;
+    }
+
+    /// Whether the file is to be asked for calls.
+    pub fn wants_batch(&self, now: Timestamp) -> bool {
+        let due = self.next_due.is_some_and(|due| due <= now);
+        (self.stale || due) && !self.kinds().is_empty()
+    }
+
+    /// What the file said is due. Returns the calls of which nothing is left to be asked for.
+    pub fn take_batch(&mut self, calls: Vec<DueDetails>, next_due: Option<Timestamp>) -> Vec<i64> {
+        let kinds = self.kinds();
+        let mut failed: BTreeMap<i64, BTreeSet<Detail>> = std::mem::take(&mut self.batch)
+            .into_iter()
+            .map(|due| (due.call_id, due.failed))
+            .collect();
+        let mut over = Vec::new();
+        for call in calls {
+            if self.put_off.contains_key(&call.call_id) {
+                continue;
+            }
+            let failed = failed.remove(&call.call_id).unwrap_or_default();
+            let mut left: BTreeSet<_> = kinds.difference(&call.answered).copied().collect();
+            if left.is_empty() {
+                over.push(call.call_id);
+                continue;
+            }
+            left.retain(|kind| !failed.contains(kind));
+            self.batch.push(Due {
+                call_id: call.call_id,
+                left,
+                failed,
+                failures: call.failures,
+            });
+        }
+        // Behind those that are over there may be others.
+        self.stale = !over.is_empty();
+        self.next_due = next_due;
+        over
+    }
+
+    /// When a detail may be asked for, or a batch for the next; `None`: there is none.
+    pub fn at(&self, spare: Instant, now: Timestamp) -> Option<Instant> {
+        let any = !self.batch.is_empty() || self.wants_batch(now);
+        let at = self.rest_until.map_or(spare, |rest| rest.max(spare));
+        any.then_some(at)
+    }
+
+    /// The next that is not being asked for, if no more than `at_once` are.
+    pub fn next(&self, under_way: &[(u64, Job)], at_once: usize) -> Option<(i64, Detail)> {
+        let busy: Vec<_> = under_way
+            .iter()
+            .filter_map(|(_, job)| match job {
+                Job::Detail(id, kind) => Some((*id, *kind)),
+                _ => None,
+            })
+            .collect();
+        if busy.len() >= at_once {
+            return None;
+        }
+        self.batch
+            .iter()
+            .flat_map(|due| due.left.iter().map(|kind| (due.call_id, *kind)))
+            .find(|next| !busy.contains(next))
+    }
+
+    /// An answer was taken in, and ended the call's round or not.
+    pub fn answered(&mut self, id: i64, kind: Detail, ended: bool, now: Timestamp) {
+        self.backoff.succeeded();
+        self.rest_until = None;
+        if let Some(place) = self.batch.iter().position(|due| due.call_id == id) {
+            self.batch[place].left.remove(&kind);
+            if ended {
+                self.batch[place].left.clear();
+                self.batch[place].failed.clear();
+            }
+            self.settle(place, now);
+        }
+    }
+
+    /// The server has nothing of that kind.
+    pub fn is_missing(&mut self, kind: Detail) {
+        self.missing.insert(kind);
+        for due in &mut self.batch {
+            due.left.remove(&kind);
+        }
+        // Those of which nothing is left come again, and are ended then.
+        self.batch.retain(|due| !due.left.is_empty());
+        self.stale = true;
+    }
+
+    /// It could not be had.
+    pub fn failed(&mut self, id: i64, kind: Detail, instant: Instant, now: Timestamp) {
+        self.rest_until = Some(instant + self.backoff.failed());
+        if let Some(place) = self.batch.iter().position(|due| due.call_id == id) {
+            self.batch[place].left.remove(&kind);
+            self.batch[place].failed.insert(kind);
+            self.settle(place, now);
+        }
+    }
+
+    /// Lets go of a call that nothing is left of.
+    fn settle(&mut self, place: usize, now: Timestamp) {
+        if self.batch[place].left.is_empty() {
+            let due = self.batch.remove(place);
+            if !due.failed.is_empty() {
+                let pause = PUT_OFF.saturating_mul(1 << due.failures.min(16));
+                self.put_off
+                    .insert(due.call_id, now + pause.min(LONGEST_PUT_OFF));
+            }
+            self.stale |= self.batch.is_empty();
+        }
+    }
+
+    /// The calls that are to be put off, and until when.
+    pub fn to_put_off(&self) -> Vec<(i64, Timestamp)> {
+        self.put_off
+            .iter()
+            .map(|(id, until)| (*id, *until))
+            .collect()
+    }
+
+    /// They were.
+    pub fn were_put_off(&mut self) {
+        self.put_off.clear();
+        self.stale = true;
+    }
+}

@@ -1,0 +1,54 @@
+//! What requests are for.
+
+use std::ops::RangeInclusive;
+
+use super::clients::Wanted;
+use crate::model::{CallKey, Detail, Timestamp};
+use crate::store::OpenCalls;
+use crate::upstream::DateForm;
+
+type Range = RangeInclusive<Timestamp>;
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Whose key is this?
+    Identify,
+    /// The top of the list.
+    Head,
+    /// What changed, where the upstream is another edge. Is it one?
+    Feed,
+    /// Are dates in this form read right? Asked for an instant at which a call is known to start.
+    Dates(Timestamp, DateForm),
+    /// One call: a client waits for it, a hint spoke of it, or it left a list.
+    Point(CallKey),
+    /// What belongs to a call: a client waits for it, or it is to be kept.
+    Detail(i64, Detail),
+    /// A call that should be there.
+    Canary(i64),
+    /// How many calls there are, where the list does not tell.
+    Total,
+    /// How many calls a range has.
+    Count(Range),
+    /// The open calls of one status below the head.
+    Follow(OpenCalls),
+    /// A range, from its newest end.
+    Range(Range),
+    /// The next step of reading an instant with more calls than a page.
+    Crowd(Timestamp),
+    /// The call of a change that waits, before that is sent.
+    Review(u64),
+    /// A change that waits.
+    Write(u64),
+}
+
+impl Job {
+    /// What clients may be waiting for.
+    pub fn wanted(&self) -> Option<Wanted> {
+        match self {
+            Job::Point(key) => Some(Wanted::Call(key.clone())),
+            Job::Detail(id, kind) => Some(Wanted::Detail(*id, *kind)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Changes of metadata that clients left here: accepted, sent when the upstream answers, and done
+//! once it shows them.
+
+use super::bad_answer;
+use crate::model::{Call, CallKey, Verified, metadata};
+use crate::store::{Learned, NewWrite, Outbox, Queued, StoreError, Writer};
+use crate::sync::engine::Engine;
+use crate::sync::handle::{Dropped, NotQueued};
+use crate::sync::pending::Pending;
+use crate::sync::plan::Job;
+use crate::sync::settings::Failure;
+use crate::upstream::{Answer, CallSource};
+
+const NO_SUCH_CALL: &str = "the upstream has no such call";
+const ANOTHER_CALL: &str = "the upstream has another call under this id";
+
+impl<S: CallSource> Engine<S> {
+    /// Keeps a change; it is in the file, and seen by every reader, when this returns.
+    pub(in crate::sync) async fn queue_write(
+        &mut self,
+        new: NewWrite,
+    ) -> Result<(u64, String), NotQueued> {
+        match self.change_outbox(|writer| writer.queue_write(new)).await {
+            Some(Queued::Accepted { write_id, body }) => Ok((write_id, body)),
+            Some(Queued::Full) => Err(NotQueued::Full),
+            Some(Queued::NotHeld) => Err(NotQueued::NotHeld),
+            None => Err(NotQueued::Unavailable),
+        }
+    }
+
+    /// Forgets a change, but not one that is on its way.
+    pub(in crate::sync) async fn drop_write(&mut self, write_id: u64) -> Dropped {
+        let under_way = self.requests.under_way().iter();
+        if under_way
+            .clone()
+            .any(|(_, job)| *job == Job::Write(write_id))
+        {
+            return Dropped::BeingSent;
+        }
+        let dropped = move |writer: &mut Writer| writer.drop_write(write_id);
+        match self.change_outbox(dropped).await {
+            Some(true) => Dropped::Done,
+            Some(false) => Dropped::Unknown,
+            None => Dropped::Unavailable,
+        }
+    }
+
+    /// The call was read before a change of it is sent.
+    pub(super) async fn learn_review(&mut self, write_id: u64, request: Verified, answer: Answer) {
+        let Some(write) = self.replay.find(write_id).cloned() else {
+            // It was dropped meanwhile.
+            if let Answer::Call(call) = answer {
+                let key = CallKey::Id(call.id);
+                self.learn_call(&key, request, Answer::Call(call)).await;
+            }
+            return;
+        };
+        let key = CallKey::Id(write.call_id);
+        let Answer::Call(call) = answer else {
+            self.learn_call(&key, request, answer).await;
+            self.deny(write_id, request).await;
+            return;
+        };
+        if call.call_sid != write.call_sid {
+            self.learn_call(&key, request, Answer::Call(call)).await;
+            self.fail_write(write_id, ANOTHER_CALL.to_owned()).await;
+            return;
+        }
+        let meta = metadata::call_meta(&call.body);
+        if write.sent_at.is_some() && metadata::is_done(meta, &write.metadata) {
+            self.settle(write_id, request, *call).await;
+            return;
+        }
+        let keys = metadata::conflicts(write.before.as_deref(), meta, &write.metadata);
+        self.learn_call(&key, request, Answer::Call(call)).await;
+        let now = self.now();
+        let mark = move |writer: &mut Writer| writer.mark_sent(write_id, now.wall, &keys);
+        if self.change_outbox(mark).await.is_some() {
+            self.replay.seen(write_id, now.instant);
+        }
+    }
+
+    /// The upstream answered the change itself.
+    pub(super) async fn learn_written(
+        &mut self,
+        write_id: u64,
+        request: Verified,
+        answer: Answer,
+    ) -> Result<(), Failure> {
+        self.replay.answered(write_id);
+        match answer {
+            Answer::Call(call) => self.settle(write_id, request, *call).await,
+            Answer::NotFound => self.deny(write_id, request).await,
+            Answer::Refused(status) => {
+                let reason = format!("the upstream refused it (status {status})");
+                self.fail_write(write_id, reason).await;
+            }
+            _ => return Err(bad_answer("an answer to another question")),
+        }
+        Ok(())
+    }
+
+    /// A denial that the organization's confirmation waits for, or one that came after it.
+    pub(in crate::sync) async fn conclude_denial(&mut self) {
+        let confirmed = self.confirmed.map_or(0, |(seq, _)| seq);
+        if let Some(write_id) = self.replay.take_denied(confirmed) {
+            self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
+        }
+    }
+
+    /// The upstream has no such call. Another organization's key would be told the same.
+    async fn deny(&mut self, write_id: u64, request: Verified) {
+        if self.organization_id.is_some() {
+            self.replay.denied(write_id, request.seq);
+            return;
+        }
+        self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
+    }
+
+    async fn fail_write(&mut self, write_id: u64, reason: String) {
+        let (call, why) = (
+            self.replay.find(write_id).map(|write| write.call_id),
+            reason.clone(),
+        );
+        let failed = self
+            .change_outbox(move |writer| writer.fail_write(write_id, &reason))
+            .await;
+        if failed.is_some() {
+            tracing::warn!(
+                write_id,
+                call,
+                why,
+                "a change of metadata that a client left here can't be made"
+            );
+        }
+    }
+
+    /// The answer shows it made.
+    async fn settle(&mut self, write_id: u64, request: Verified, call: Call) {
+        let learned = Learned {
+            singly: true,
+            calls: vec![call],
+            ..self.learned(request)
+        };
+        let written = self
+            .change_outbox(move |writer| {
+                let (_, settled) = writer.merge_written(learned, write_id)?;
+                Ok((settled, writer.census()))
+            })
+            .await;
+        if let Some((settled, census)) = written {
+            self.census = census;
+            if settled {
+                tracing::debug!(write_id, "a change that a client left here is made");
+            }
+            self.judge();
+        }
+    }
+
+    /// Every change of the queue goes this way: into the file first, then before the readers.
+    async fn change_outbox<T, F>(&mut self, change: F) -> Option<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Writer) -> Result<T, StoreError> + Send + 'static,
+    {
+        let changed = self
+            .writer
+            .run(move |writer| change(writer).map(|done| (done, writer.outbox().clone())));
+        match changed.await {
+            Ok((done, outbox)) => {
+                self.health.stored();
+                self.publish_writes(&outbox);
+                Some(done)
+            }
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+                None
+            }
+        }
+    }
+
+    fn publish_writes(&mut self, outbox: &Outbox) {
+        self.replay.refresh(outbox);
+        self.post.pending.store(Pending::of(outbox).into());
+    }
+}

@@ -1,0 +1,154 @@
+//! Requests that are passed on for clients: not the plan's, but of its numbers and its budget.
+//!
+//! They wait their turn with what clients miss: after the head, and after three of either one
+//! request of history's.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::engine::Engine;
+use super::handle::RETRY_SOON;
+use super::job::Job;
+use super::plan::{CLIENTS_IN_A_ROW, Next};
+use super::requests::Start;
+use super::status::UpstreamState;
+use crate::model::Verified;
+use crate::upstream::CallSource;
+
+/// So many are under way at once.
+const AT_ONCE: usize = 32;
+
+/// So many may wait.
+const MOST_WAITING: usize = 64;
+
+/// Who waits for a permit; without one, seconds until it is worth trying again.
+pub type Leave = oneshot::Sender<Result<Permit, u64>>;
+
+/// Leave to ask the upstream one thing. It counts as under way until it is dropped, so that what
+/// was asked for before and comes in later is told from what is newer.
+#[derive(Debug)]
+pub struct Permit {
+    pub(super) request: Verified,
+    alive: Arc<()>,
+}
+
+/// Those that are under way.
+#[derive(Default)]
+pub struct Passes(Vec<(u64, Weak<()>)>);
+
+impl Passes {
+    /// `None`: there are enough.
+    pub fn permit(&mut self, request: Verified) -> Option<Permit> {
+        self.0.retain(|(_, alive)| alive.strong_count() > 0);
+        if self.0.len() >= AT_ONCE {
+            return None;
+        }
+        let alive = Arc::new(());
+        self.0.push((request.seq, Arc::downgrade(&alive)));
+        Some(Permit { request, alive })
+    }
+
+    /// The lowest number that is under way.
+    pub fn oldest_seq(&self) -> Option<u64> {
+        let alive = self.0.iter().filter(|(_, alive)| alive.strong_count() > 0);
+        alive.map(|(seq, _)| *seq).min()
+    }
+
+    /// Whether it was given by this engine: another's numbers say nothing here.
+    pub fn knows(&self, permit: &Permit) -> bool {
+        let same = |alive: &Weak<()>| std::ptr::eq(alive.as_ptr(), Arc::as_ptr(&permit.alive));
+        self.0.iter().any(|(_, alive)| same(alive))
+    }
+}
+
+impl<S: CallSource> Engine<S> {
+    /// A client waits for leave, unless the upstream wants to be left alone.
+    pub(super) fn ask_leave(&mut self, leave: Leave) {
+        let now = Instant::now();
+        let paused = self.health.paused_until().filter(|until| *until > now);
+        let refused = match (self.health.state(), paused) {
+            (UpstreamState::Throttled, Some(until)) => until.duration_since(now).as_secs() + 1,
+            _ if self.permits.len() >= MOST_WAITING => RETRY_SOON,
+            _ => return self.permits.push_back(leave),
+        };
+        // Whoever asked may have gone; then there is nobody to tell.
+        let _ = leave.send(Err(refused));
+    }
+
+    /// Whether it is a waiting client's turn, before what the plan would do next.
+    pub(super) fn passes_go_before(&self, next: &Next) -> bool {
+        let first = match next {
+            Next::Sleep(_) => true,
+            Next::Send(Job::Identify | Job::Head | Job::Feed | Job::Dates(..), _) => false,
+            Next::Send(..) => self.clients_in_a_row < CLIENTS_IN_A_ROW,
+        };
+        first && !self.permits.is_empty()
+    }
+
+    /// Lets the client go ahead that waits longest, or says when the budget allows it.
+    pub(super) fn grant(&mut self, now: Instant) -> Result<(), Instant> {
+        self.permits.retain(|leave| !leave.is_closed());
+        let Some(leave) = self.permits.pop_front() else {
+            return Ok(());
+        };
+        let start = Start {
+            now,
+            wall: (self.clock)(),
+            put_back: self.put_back,
+        };
+        let refused = match self.requests.permit(start) {
+            Ok(permit) => {
+                self.clients_in_a_row += 1;
+                // If it has just gone, the permit is dropped, and only the budget spent.
+                let _ = leave.send(Ok(permit));
+                return Ok(());
+            }
+            Err(None) => RETRY_SOON,
+            Err(Some(until)) => {
+                self.permits.push_front(leave);
+                return Err(until);
+            }
+        };
+        let _ = leave.send(Err(refused));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn request(seq: u64) -> Verified {
+        let at = Timestamp::from_micros(0);
+        Verified { at, seq }
+    }
+
+    #[test]
+    fn a_permit_is_under_way_until_it_is_dropped() {
+        let (mut passes, mut others) = (Passes::default(), Passes::default());
+        let first = passes.permit(request(4)).unwrap();
+        let second = passes.permit(request(7)).unwrap();
+        assert_eq!(passes.oldest_seq(), Some(4));
+        assert!(passes.knows(&first) && !others.knows(&first));
+        let stranger = others.permit(request(4)).unwrap();
+        assert!(!passes.knows(&stranger));
+        drop(first);
+        assert_eq!(passes.oldest_seq(), Some(7));
+        drop(second);
+        assert_eq!(passes.oldest_seq(), None);
+    }
+
+    #[test]
+    fn there_are_so_many_at_once_and_no_more() {
+        let mut passes = Passes::default();
+        let mut held: Vec<_> = (0..AT_ONCE as u64)
+            .map(|seq| passes.permit(request(seq)).unwrap())
+            .collect();
+        assert!(passes.permit(request(99)).is_none());
+        held.pop();
+        assert!(passes.permit(request(99)).is_some());
+    }
+}
