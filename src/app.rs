@@ -6,32 +6,50 @@ use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::HttpServer;
 use actix_web::dev::Server;
+use actix_web::middleware::{Condition, from_fn};
 use anyhow::{Context, anyhow};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinError;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::{Config, History, Secret, Tls};
-use crate::http::{self, Auth, Scans, Shared, Webhooks};
+use crate::http::{self, Audio, Auth, Scans, Shared, Webhooks};
 use crate::model::Timestamp;
 use crate::store::Writer;
 use crate::sync::{Clock, Engine, Handle, Post, Settings, Watchdog};
-use crate::upstream::{HttpSource, PAGE_LIMIT};
+use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
 
 /// How long requests that are under way at the end may take, in seconds.
 const LAST_REQUESTS: u64 = 10;
+
+/// A client that takes longer to send its request's head is answered 408: a connection that says
+/// nothing costs a descriptor, of which there are few.
+const REQUEST_HEAD: Duration = Duration::from_secs(5);
+
+/// The same for a connection that waits for its next request. Longer than between a page's
+/// requests, and short of [`LAST_REQUESTS`], since an end in good order waits for it.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// The same for a client that is told that its connection ends, and keeps it open.
+const DISCONNECT: Duration = Duration::from_secs(3);
+
+/// Between two looks for recordings whose call is gone.
+const AUDIO_SWEEP: Duration = Duration::from_secs(3600);
 
 /// An edge, ready to run: the file is open and locked, the sockets are bound.
 pub struct App {
     engine: Engine<HttpSource>,
     plant: Plant,
     handle: Handle,
+    audio: Audio,
     server: Server,
     addresses: Vec<SocketAddr>,
 }
@@ -78,6 +96,7 @@ impl Plant {
             page_limit: PAGE_LIMIT,
             max_concurrency: upstream.max_concurrency,
             max_requests_per_minute: upstream.max_requests_per_minute.get(),
+            details: sync.details.clone(),
             seed: rand::random(),
         }
     }
@@ -106,13 +125,18 @@ impl App {
     pub fn build(config: &Config) -> anyhow::Result<App> {
         let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
         let (post, handle) = Post::new();
+        let line = HttpLine::new(&config.upstream.base_url, config.upstream.timeout)?;
+        let handle = handle.with_line(Arc::new(line));
         let plant = Plant::new(config, &config.store.path, post);
         let engine = plant.engine()?;
         let upstream_key = match config.auth.accept_upstream_key {
             true => Some(config.api_key()?.expose()),
             false => None,
         };
+        let audio = Audio::open(&config.store.path, config.store.audio_cache)
+            .context("store.audio_cache: the folder of kept recordings can't be used; mend it, or set \"0\" to keep none")?;
         let shared = Arc::new(Shared {
+            audio: audio.clone(),
             store_path: config.store.path.clone(),
             handle: handle.clone(),
             clock: Arc::clone(&plant.clock),
@@ -125,11 +149,19 @@ impl App {
             scans: Scans::of(&config.store.path),
             base_url: config.upstream.base().to_owned(),
             history: history(config),
+            queue: config.writes.queue.then_some(config.writes.queue_limit),
             budget_per_minute: config.upstream.max_requests_per_minute.get(),
         });
+        let origins = config.server.cors_origins.clone();
         let mut server = HttpServer::new(move || {
-            actix_web::App::new().configure(http::routes(Arc::clone(&shared)))
+            actix_web::App::new()
+                .configure(http::routes(Arc::clone(&shared)))
+                .wrap(http::cors(&origins))
+                .wrap(Condition::new(!origins.is_empty(), from_fn(http::stamp)))
         })
+        .client_request_timeout(REQUEST_HEAD)
+        .keep_alive(IDLE)
+        .client_disconnect_timeout(DISCONNECT)
         .disable_signals()
         .shutdown_timeout(LAST_REQUESTS);
         if config.server.workers > 0 {
@@ -150,6 +182,7 @@ impl App {
             engine,
             plant,
             handle,
+            audio,
             server: server.run(),
             addresses,
         })
@@ -173,6 +206,7 @@ impl App {
         let App {
             engine,
             plant,
+            audio,
             server,
             addresses,
             ..
@@ -184,6 +218,7 @@ impl App {
             move || plant.engine(),
             cancel.clone(),
         ));
+        tokio::spawn(sweep(audio, cancel.clone()));
         let mut server = tokio::spawn(server);
         for address in &addresses {
             info!(%address, "serving");
@@ -211,6 +246,17 @@ impl App {
     }
 }
 
+/// Removes the recordings of calls that were deleted, now and then, until `cancel`.
+async fn sweep(audio: Audio, cancel: CancellationToken) {
+    let mut ticks = tokio::time::interval(AUDIO_SWEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+        let audio = audio.clone();
+        // One that failed is done again: what is served is looked at besides.
+        let _ = tokio::task::spawn_blocking(move || audio.sweep()).await;
+    }
+}
+
 /// Why a task failed, if it did.
 fn task_failure<E>(
     task: &'static str,
@@ -227,7 +273,7 @@ where
     Some(error.context(format!("{task} failed")))
 }
 
-fn history(config: &Config) -> Option<std::time::Duration> {
+fn history(config: &Config) -> Option<Duration> {
     match config.sync.history {
         History::All => None,
         History::Back(span) => Some(span),

@@ -114,12 +114,51 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
             out,
             "          a change upstream shows here within {}",
             humantime::format_duration(bound),
-        ),
+        )?,
         None => writeln!(
             out,
             "          nothing bounds now how long a change upstream stays unseen"
+        )?,
+    }
+    print_details(&sync["details"], out)?;
+    print_writes(&status["writes"], out)
+}
+
+/// Nothing of an edge that keeps no details.
+fn print_details(details: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    match (count(&details["kept"]), count(&details["due"])) {
+        (0, 0) => Ok(()),
+        (kept, due) => writeln!(
+            out,
+            "details   {kept} texts kept, {due} ended calls left to ask for"
         ),
     }
+}
+
+/// Nothing of an edge on which none was ever left.
+fn print_writes(writes: &Value, out: &mut impl Write) -> std::io::Result<()> {
+    let told = [
+        (&writes["pending"], "waiting for the upstream"),
+        (&writes["failed"], "failed (GET /edge/writes tells why)"),
+        (
+            &writes["conflicts"],
+            "went over somebody else's change of the same keys",
+        ),
+    ];
+    let told = told.map(|(figure, words)| (count(figure), words));
+    let told = told.iter().filter(|(figure, _)| *figure > 0);
+    let told: Vec<String> = told
+        .map(|(figure, words)| format!("{figure} {words}"))
+        .collect();
+    match told.is_empty() {
+        true => Ok(()),
+        false => writeln!(out, "writes    {}", told.join(", ")),
+    }
+}
+
+/// 0 where an older edge tells none.
+fn count(figure: &Value) -> u64 {
+    figure.as_u64().unwrap_or(0)
 }
 
 fn text(value: &Value) -> &str {
@@ -179,5 +218,39 @@ mod tests {
     fn the_bound_is_told_as_a_time() {
         let text = printed("live", 0, Some(3690));
         assert!(text.ends_with("shows here within 1h 1m 30s\n"), "{text}");
+    }
+
+    #[test]
+    fn details_and_writes_are_a_line_each_where_there_are_any() {
+        let told = |details: Value, writes: Value| {
+            let mut out = Vec::new();
+            print_details(&details, &mut out).unwrap();
+            print_writes(&writes, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let none = json!({"pending": 0, "failed": 0, "conflicts": 0});
+        assert_eq!(told(json!({"due": 0, "kept": 0}), none.clone()), "");
+        assert_eq!(told(Value::Null, Value::Null), "");
+        assert_eq!(
+            told(json!({"due": 7, "kept": 0}), none.clone()),
+            "details   0 texts kept, 7 ended calls left to ask for\n"
+        );
+        assert_eq!(
+            told(json!({"due": 0, "kept": 12}), none),
+            "details   12 texts kept, 0 ended calls left to ask for\n"
+        );
+        assert_eq!(
+            told(
+                Value::Null,
+                json!({"pending": 3, "failed": 1, "conflicts": 2})
+            ),
+            "writes    3 waiting for the upstream, 1 failed (GET /edge/writes tells why), \
+             2 went over somebody else's change of the same keys\n"
+        );
+        let one = json!({"pending": 0, "failed": 0, "conflicts": 4});
+        assert_eq!(
+            told(Value::Null, one),
+            "writes    4 went over somebody else's change of the same keys\n"
+        );
     }
 }

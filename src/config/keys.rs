@@ -57,7 +57,7 @@ impl Key {
     }
 }
 
-pub(super) const KEYS: [Key; 20] = [
+pub(super) const KEYS: [Key; 24] = [
     Key::new(
         "server.listen",
         Kind::List,
@@ -66,6 +66,7 @@ pub(super) const KEYS: [Key; 20] = [
     Key::new("server.workers", Kind::Number, Fallback::Number(0)),
     Key::new("server.tls_cert", Kind::Text, Fallback::None),
     Key::new("server.tls_key", Kind::Text, Fallback::None),
+    Key::new("server.cors_origins", Kind::List, Fallback::List(&[])),
     Key::new(
         "upstream.base_url",
         Kind::Text,
@@ -85,6 +86,7 @@ pub(super) const KEYS: [Key; 20] = [
         Fallback::Number(4),
     ),
     Key::new("store.path", Kind::Text, Fallback::Text("burki-edge.db")),
+    Key::new("store.audio_cache", Kind::Text, Fallback::Text("1GiB")),
     Key::new("sync.poll_interval", Kind::Text, Fallback::Text("10s")),
     Key::new("sync.reconcile_interval", Kind::Text, Fallback::Text("24h")),
     Key::new("sync.history", Kind::Text, Fallback::Text("all")),
@@ -102,6 +104,8 @@ pub(super) const KEYS: [Key; 20] = [
         Fallback::Flag(false),
     ),
     Key::new("webhooks.secret", Kind::Secret, Fallback::None),
+    Key::new("writes.queue", Kind::Flag, Fallback::Flag(false)),
+    Key::new("writes.queue_limit", Kind::Number, Fallback::Number(1000)),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ConfigError, MissingApiKey, Problem};
 pub use secret::Secret;
-pub use sections::{Auth, Detail, History, Server, Store, Sync, Tls, Upstream, Webhooks};
+pub use sections::{Auth, History, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
 pub use tokens::{InvalidTokenName, Token, check_token_name, token_digest};
 
 use layers::File;
@@ -49,6 +49,7 @@ pub struct Config {
     pub sync: Sync,
     pub auth: Auth,
     pub webhooks: Webhooks,
+    pub writes: Writes,
 }
 
 /// A configuration, and how it came about.

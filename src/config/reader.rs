@@ -145,6 +145,26 @@ impl Reader {
             })
     }
 
+    /// Bytes, written with their unit; a bare 0 has none.
+    pub(super) fn size(&mut self, key: &str) -> u64 {
+        let size = match self.get(key) {
+            Some(Value::String(_, text)) => bytes(text.trim()),
+            _ => None,
+        };
+        size.unwrap_or_else(|| {
+            let default = keys::find(key).and_then(|key| key.default.value());
+            self.refuse(
+                key,
+                format_args!(
+                    "expected a whole number with its unit, KiB, MiB or GiB, such as {}; or \"0\" \
+                     for none",
+                    default.map(|value| json(&value)).unwrap_or_default()
+                ),
+            );
+            0
+        })
+    }
+
     /// The texts of a list; a single text is a list of one.
     pub(super) fn list(&mut self, key: &str) -> Vec<String> {
         let texts: Option<Vec<String>> = match self.get(key) {
@@ -157,6 +177,19 @@ impl Reader {
             Vec::new()
         })
     }
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    if text == "0" {
+        return Some(0);
+    }
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?.trim_end(), unit)))?;
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = digits.then(|| number.parse().ok())??;
+    number.checked_mul(*unit)
 }
 
 /// The form for a person or a program to see: never a secret.

@@ -11,8 +11,9 @@ use url::Url;
 
 use super::error::Problem;
 use super::reader::Reader;
-use super::sections::{Auth, Detail, History, Server, Store, Sync, Tls, Upstream, Webhooks};
+use super::sections::{Auth, History, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
 use super::{Config, Secret, tokens};
+use crate::model::Detail;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -29,11 +30,16 @@ impl Config {
         let upstream = Upstream::read(reader);
         let store = Store {
             path: reader.path("store.path").unwrap_or_default(),
+            audio_cache: reader.size("store.audio_cache"),
         };
         let sync = Sync::read(reader);
         let auth = Auth::read(reader, &server.listen);
         let webhooks = Webhooks {
             secret: read_webhook_secret(reader),
+        };
+        let writes = Writes {
+            queue: reader.flag("writes.queue"),
+            queue_limit: reader.number("writes.queue_limit", 1..=100_000) as usize,
         };
         Some(Config {
             server,
@@ -42,6 +48,7 @@ impl Config {
             sync,
             auth,
             webhooks,
+            writes,
         })
     }
 }
@@ -52,6 +59,7 @@ impl Server {
             listen: read_listen(reader),
             workers: reader.number("server.workers", 0..=1024) as usize,
             tls: read_tls(reader),
+            cors_origins: read_cors_origins(reader),
         }
     }
 }
@@ -89,6 +97,36 @@ fn parse_listen(text: &str) -> Option<SocketAddr> {
         Some(port) => Some((Ipv4Addr::LOCALHOST, port.parse().ok()?).into()),
         None => text.parse().ok(),
     }
+}
+
+fn read_cors_origins(reader: &mut Reader) -> Vec<String> {
+    const KEY: &str = "server.cors_origins";
+    // As a browser writes it, since it is compared as a text.
+    let is_origin = |text: &str| {
+        Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
+        })
+    };
+    let mut origins: Vec<String> = Vec::new();
+    for text in reader.list(KEY) {
+        if origins.contains(&text) {
+            reader.refuse_as(KEY, format!("{text:?}"), "listed twice; remove one");
+        } else if text == "*" || is_origin(&text) {
+            origins.push(text);
+        } else {
+            reader.refuse_as(
+                KEY,
+                format!("{text:?}"),
+                "expected an origin as browsers send it, such as \"https://app.example\" or \
+                 \"http://localhost:3000\": lower case, no path, no slash at its end, no port that \
+                 is the usual one; or \"*\" alone for every origin",
+            );
+        }
+    }
+    if origins.len() > 1 && origins.iter().any(|origin| origin == "*") {
+        reader.refuse(KEY, "\"*\" is every origin; remove it, or the others");
+    }
+    origins
 }
 
 fn read_tls(reader: &mut Reader) -> Option<Tls> {

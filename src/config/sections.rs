@@ -11,6 +11,7 @@ use url::Url;
 #[cfg(doc)]
 use super::Config;
 use super::{Secret, Token};
+use crate::model::Detail;
 
 /// How clients reach the edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Server {
     pub workers: usize,
     /// Serves TLS where set, plain HTTP where not.
     pub tls: Option<Tls>,
+    /// Whose pages may read in a browser, as browsers write it; or `*` alone.
+    pub cors_origins: Vec<String>,
 }
 
 /// PEM files.
@@ -60,6 +63,8 @@ impl Upstream {
 pub struct Store {
     /// Relative to the working directory.
     pub path: PathBuf,
+    /// Bytes of recordings that are kept beside it, at most; 0 is none.
+    pub audio_cache: u64,
 }
 
 /// What is kept, and how closely it is followed.
@@ -83,37 +88,6 @@ pub enum History {
     Back(Duration),
 }
 
-/// What the upstream tells of a call beside its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Detail {
-    Transcripts,
-    Recordings,
-    Messages,
-    Metrics,
-    WebhookLogs,
-}
-
-impl Detail {
-    pub const ALL: [Detail; 5] = [
-        Detail::Transcripts,
-        Detail::Recordings,
-        Detail::Messages,
-        Detail::Metrics,
-        Detail::WebhookLogs,
-    ];
-
-    /// The name in the configuration and in the upstream's paths.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Detail::Transcripts => "transcripts",
-            Detail::Recordings => "recordings",
-            Detail::Messages => "messages",
-            Detail::Metrics => "metrics",
-            Detail::WebhookLogs => "webhook-logs",
-        }
-    }
-}
-
 /// Who may read. At least one of the four ways in is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Auth {
@@ -133,4 +107,13 @@ pub struct Webhooks {
     /// The last segment of the target's path, at least 16 URL-safe characters; without one there
     /// is no target.
     pub secret: Option<Secret>,
+}
+
+/// Changes that clients make while the upstream can't be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writes {
+    /// Keeps changes of metadata, and makes them when the upstream answers again.
+    pub queue: bool,
+    /// So many may be kept, failed ones included: 1 to 100,000.
+    pub queue_limit: usize,
 }

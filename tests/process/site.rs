@@ -78,6 +78,8 @@ impl Site {
         site.set("BURKI_EDGE_UPSTREAM__BASE_URL", &simulator.base_url());
         site.set("BURKI_EDGE_SERVER__LISTEN", "127.0.0.1:0");
         site.set("BURKI_EDGE_SERVER__WORKERS", "2");
+        // What is asked for beside the calls would be counted along with them.
+        site.set("BURKI_EDGE_SYNC__DETAILS", "[]");
         site.set("BURKI_EDGE_UPSTREAM__MAX_REQUESTS_PER_MINUTE", "100000");
         // Nothing here changes but by order.
         site.set("BURKI_EDGE_SYNC__POLL_INTERVAL", "1h");

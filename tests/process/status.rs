@@ -6,10 +6,10 @@ use burki_edge::simulator::Flavour;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use super::site::{KEY, Site, serve, until, world};
+use super::site::{KEY, Site, answer, client, serve, until, world};
 
 /// Every key, dotted, that a client of the status may rely on.
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 41] = [
     "organization_id",
     "replica",
     "replica.calls",
@@ -28,6 +28,9 @@ const KEYS: [&str; 34] = [
     "replica.wal_bytes",
     "sync",
     "sync.budget_per_minute",
+    "sync.details",
+    "sync.details.due",
+    "sync.details.kept",
     "sync.freshness_bound_s",
     "sync.phase",
     "sync.progress",
@@ -44,6 +47,10 @@ const KEYS: [&str; 34] = [
     "upstream.next_attempt_at",
     "upstream.state",
     "version",
+    "writes",
+    "writes.conflicts",
+    "writes.failed",
+    "writes.pending",
 ];
 
 fn keys(value: &Value, above: &str, into: &mut Vec<String>) {
@@ -86,6 +93,49 @@ async fn of_a_running_edge_it_tells_what_the_endpoint_tells() {
     assert_eq!(found, KEYS);
     assert_eq!(status["organization_id"], 7);
     assert_eq!(status["replica"]["coverage"]["complete"], true);
+    edge.stop();
+}
+
+#[tokio::test]
+async fn details_and_writes_have_a_line_each_where_there_is_something_to_tell() {
+    let simulator = serve(world(Flavour::Hosted, 20));
+    let mut site = Site::of(&simulator);
+    site.set("BURKI_EDGE_SYNC__DETAILS", "[]");
+    site.set("BURKI_EDGE_WRITES__QUEUE", "true");
+    let edge = site.serve_all();
+    let text = site.run(&["status", "--url", &edge.url]).stdout;
+    assert!(
+        !text.contains("\ndetails") && !text.contains("\nwrites"),
+        "{text}"
+    );
+    edge.stop();
+
+    site.set("BURKI_EDGE_SYNC__DETAILS", r#"["transcripts"]"#);
+    let edge = site.serve_all();
+    until(async || {
+        let details = edge.status().await["sync"]["details"].clone();
+        details["due"] == 0 && details["kept"] != 0
+    })
+    .await;
+    let kept = edge.status().await["sync"]["details"]["kept"].clone();
+    let id = simulator.world().newest(10)[9];
+    simulator.cut();
+    edge.sync_now().await;
+    until(async || edge.status().await["upstream"]["state"] == "offline").await;
+    let change = client(reqwest::Client::builder())
+        .patch(format!("{}/api/v1/calls/{id}/metadata", edge.url))
+        .bearer_auth(KEY)
+        .header("content-type", "application/json")
+        .body(r#"{"metadata":{"seen":true}}"#);
+    assert_eq!(answer(change).await.status, 202);
+
+    let text = site.run(&["status", "--url", &edge.url]).stdout;
+    let details = format!("\ndetails   {kept} texts kept, 0 ended calls left to ask for\n");
+    assert!(text.contains(&details), "{text}");
+    assert!(
+        text.ends_with("\nwrites    1 waiting for the upstream\n"),
+        "{text}"
+    );
     edge.stop();
 }
 

@@ -1,5 +1,6 @@
 //! One seed's story: what kind of upstream it is, what befalls it, the line and the edge.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -104,6 +105,7 @@ impl Life {
                 true => 6000,
                 false => *[120, 600, 6000].choose(&mut random).expect("one"),
             },
+            details: BTreeSet::new(),
             seed,
         };
         let story = Story {

@@ -122,7 +122,7 @@ impl CallSource for Source {
         match answer {
             Ok(answer) => {
                 let (status, retry_after) = (answer.status, answer.header("retry-after"));
-                let body = answer.body.as_bytes();
+                let body = &answer.body;
                 wire::reply(request, status, retry_after, body, (self.clock)())
             }
             Err(Fault::Hang) => {

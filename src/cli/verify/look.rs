@@ -55,6 +55,8 @@ impl Asking {
             match self.handle.fetch(CallKey::Id(id)).await {
                 Fetched::Found => return Ok(true),
                 Fetched::NotFound | Fetched::NotFoundThen { .. } => return Ok(false),
+                // Said of details alone.
+                Fetched::NoSuchDetail => {}
                 Fetched::Unavailable { retry_after } => {
                     worth_waiting(&self.handle.status().borrow())?;
                     tokio::time::sleep(Duration::from_secs(retry_after)).await;

@@ -129,7 +129,10 @@ async fn verify(
     stop: &CancellationToken,
 ) -> anyhow::Result<Compared> {
     let scratch = Scratch::beside(&config.store.path)?;
-    let (engine, handle, _) = app::engine_at(config, scratch.path())?;
+    // The calls are compared: what belongs to them would be asked for in vain.
+    let mut calls = config.clone();
+    calls.sync.details.clear();
+    let (engine, handle, _) = app::engine_at(&calls, scratch.path())?;
     let running = Running::start(|cancel| engine.run(cancel), handle);
     let handle = running.handle.clone();
     let (mut status, told) = (handle.status(), handle.status());

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::keys::KEYS;
 use super::*;
+use crate::model::Detail;
 
 const SHIPPED: &str = include_str!("../../../config.toml");
 const DIGEST: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
@@ -50,15 +51,18 @@ fn the_defaults_are_those_of_the_design() {
         sync,
         auth,
         webhooks,
+        writes,
     } = defaults();
     assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap()]);
     assert_eq!((server.workers, server.tls), (0, None));
+    assert!(server.cors_origins.is_empty());
     assert_eq!(upstream.base(), "https://api.burki.dev");
     assert_eq!(upstream.api_key, None);
     assert_eq!(upstream.timeout, Duration::from_secs(30));
     assert_eq!(upstream.max_requests_per_minute.get(), 120);
     assert_eq!(upstream.max_concurrency, 4);
     assert_eq!(store.path, Path::new("burki-edge.db"));
+    assert_eq!(store.audio_cache, 1 << 30);
     assert_eq!(sync.poll_interval, Duration::from_secs(10));
     assert_eq!(sync.reconcile_interval, Duration::from_secs(86_400));
     assert_eq!(sync.history, History::All);
@@ -69,6 +73,7 @@ fn the_defaults_are_those_of_the_design() {
     assert!(auth.accept_upstream_key && !auth.introspect && !auth.anonymous_on_loopback);
     assert_eq!(auth.tokens, []);
     assert_eq!(webhooks.secret, None);
+    assert_eq!((writes.queue, writes.queue_limit), (false, 1000));
 }
 
 #[test]
@@ -251,6 +256,31 @@ fn the_values_of_a_full_file_come_out_typed() {
         History::Back(Duration::from_secs(400 * 86_400))
     );
     assert!(config.sync.details.is_empty());
+}
+
+#[rstest::rstest]
+#[case("0", 0)]
+#[case("0MiB", 0)]
+#[case("512KiB", 512 << 10)]
+#[case(" 64 MiB ", 64 << 20)]
+#[case("3GiB", 3 << 30)]
+fn a_size_is_read_with_its_unit(#[case] text: &str, #[case] bytes: u64) {
+    let read = config("", &[("BURKI_EDGE_STORE__AUDIO_CACHE", text)]);
+    assert_eq!(read.store.audio_cache, bytes, "{text}");
+}
+
+#[test]
+fn origins_are_taken_as_browsers_write_them() {
+    let origins = [
+        "https://app.example",
+        "http://localhost:3000",
+        "http://[::1]:8080",
+    ];
+    let listed = origins.join(", ");
+    let read = config("", &[("BURKI_EDGE_SERVER__CORS_ORIGINS", listed.as_str())]);
+    assert_eq!(read.server.cors_origins, origins);
+    let read = config("[server]\ncors_origins = \"*\"", &[]);
+    assert_eq!(read.server.cors_origins, ["*"]);
 }
 
 #[test]

@@ -106,6 +106,30 @@ fn a_file_that_is_no_toml_is_refused_by_line_without_quoting_it() {
 #[case("upstream.max_concurrency", "0", "from 1 to 64")]
 #[case("upstream.max_concurrency", "65", "from 1 to 64")]
 #[case("store.path", r#""""#, "give it a value")]
+#[case(
+    "store.audio_cache",
+    r#""1GB""#,
+    "expected a whole number with its unit, KiB, MiB or GiB, such as \"1GiB\"; or \"0\" for none"
+)]
+#[case("store.audio_cache", r#""1.5GiB""#, "expected a whole number")]
+#[case("store.audio_cache", r#""-1MiB""#, "expected a whole number")]
+#[case("store.audio_cache", r#""99999999999999GiB""#, "with its unit")]
+#[case("store.audio_cache", "0", "or \"0\" for none")]
+#[case("server.cors_origins", "1", "expected a list of texts")]
+#[case(
+    "server.cors_origins",
+    r#""https://app.example/""#,
+    "expected an origin as browsers send it, such as \"https://app.example\""
+)]
+#[case("server.cors_origins", r#""https://app.example:443""#, "the usual one")]
+#[case("server.cors_origins", r#""https://App.example""#, "lower case")]
+#[case("server.cors_origins", r#""app.example""#, "as browsers send it")]
+#[case("server.cors_origins", r#""null""#, "as browsers send it")]
+#[case(
+    "server.cors_origins",
+    r#"["*","https://a.example"]"#,
+    "remove it, or the others"
+)]
 #[case("sync.poll_interval", r#""0s""#, "from 1s to 1h, such as \"10s\"")]
 #[case("sync.poll_interval", r#""61m""#, "from 1s to 1h")]
 #[case("sync.poll_interval", r#""soon""#, "from 1s to 1h")]
