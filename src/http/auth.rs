@@ -10,8 +10,19 @@ use subtle::{Choice, ConstantTimeEq};
 /// The accepted tokens, as digests: no token is kept. It has no `Debug`, so that a log can't
 /// offer a digest to guess against.
 pub struct Auth {
-    digests: Vec<[u8; 32]>,
+    /// The upstream's key, where it opens the edge too.
+    upstream: Option<[u8; 32]>,
+    named: Vec<[u8; 32]>,
     anonymous: bool,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody with the upstream's key, whose requests can be passed on.
+    Upstream,
+    /// Somebody whom the edge alone knows.
+    Edge,
 }
 
 impl Auth {
@@ -22,28 +33,31 @@ impl Auth {
         tokens: impl IntoIterator<Item = [u8; 32]>,
         anonymous: bool,
     ) -> Auth {
-        let upstream_key = upstream_key.map(|key| digest(key.as_bytes()));
         Auth {
-            digests: upstream_key.into_iter().chain(tokens).collect(),
+            upstream: upstream_key.map(|key| digest(key.as_bytes())),
+            named: tokens.into_iter().collect(),
             anonymous,
         }
     }
 
-    /// Whether the request carries a valid token. Every digest is compared, whatever the others
-    /// said, so that the time taken tells nothing of which was nearly right.
-    pub(super) fn permits(&self, headers: &HeaderMap) -> bool {
-        if self.anonymous {
-            return names_loopback(headers);
-        }
-        let Some(token) = bearer(headers) else {
-            return false;
+    /// Whose token the request carries; `None` where it is not valid. Every digest is compared,
+    /// whatever the others said, so that the time taken tells nothing of which was nearly right.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        let presented = bearer(headers).map(digest);
+        let matches = |known: &[u8; 32]| match &presented {
+            Some(presented) => known.as_slice().ct_eq(presented.as_slice()),
+            None => Choice::from(0),
         };
-        let presented = digest(token);
-        let matches = |known: &[u8; 32]| known.as_slice().ct_eq(presented.as_slice());
-        self.digests
-            .iter()
-            .fold(Choice::from(0), |any, known| any | matches(known))
-            .into()
+        let any = |known: &[[u8; 32]]| {
+            let none = Choice::from(0);
+            bool::from(known.iter().fold(none, |any, known| any | matches(known)))
+        };
+        let (upstream, named) = (any(self.upstream.as_slice()), any(&self.named));
+        match self.anonymous {
+            _ if upstream => Some(Caller::Upstream),
+            false => named.then_some(Caller::Edge),
+            true => names_loopback(headers).then_some(Caller::Edge),
+        }
     }
 }
 
@@ -104,7 +118,22 @@ mod tests {
     #[case("bEARER first")]
     #[case("Bearer  second ")]
     fn every_configured_token_opens_whatever_the_case_of_the_scheme(#[case] value: &str) {
-        assert!(auth().permits(&with(value)));
+        assert!(auth().caller(&with(value)).is_some());
+    }
+
+    #[test]
+    fn only_the_upstreams_own_key_is_one_to_pass_requests_on_with() {
+        assert_eq!(
+            auth().caller(&with("Bearer burki_key")),
+            Some(Caller::Upstream)
+        );
+        assert_eq!(auth().caller(&with("Bearer second")), Some(Caller::Edge));
+        let open = Auth::new(Some("burki_key"), [], true);
+        assert_eq!(
+            open.caller(&with("Bearer burki_key")),
+            Some(Caller::Upstream)
+        );
+        assert_eq!(open.caller(&with("Bearer other")), Some(Caller::Edge));
     }
 
     #[rstest]
@@ -117,8 +146,8 @@ mod tests {
     #[case("burki_key")]
     #[case("")]
     fn anything_else_stays_shut(#[case] value: &str) {
-        assert!(!auth().permits(&with(value)));
-        assert!(!Auth::new(None, [], false).permits(&with(value)));
+        assert_eq!(auth().caller(&with(value)), None);
+        assert_eq!(Auth::new(None, [], false).caller(&with(value)), None);
     }
 
     #[rstest]
@@ -133,12 +162,14 @@ mod tests {
     fn the_anonymous_mode_answers_only_to_loopback_names(#[case] host: &str, #[case] open: bool) {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_str(host).unwrap());
-        assert_eq!(Auth::new(None, [], true).permits(&headers), open, "{host}");
+        let caller = Auth::new(None, [], true).caller(&headers);
+        assert_eq!(caller.is_some(), open, "{host}");
     }
 
     #[test]
     fn a_request_without_the_header_opens_only_the_anonymous_mode() {
-        assert!(!auth().permits(&HeaderMap::new()));
-        assert!(Auth::new(None, [], true).permits(&HeaderMap::new()));
+        assert_eq!(auth().caller(&HeaderMap::new()), None);
+        let caller = Auth::new(None, [], true).caller(&HeaderMap::new());
+        assert_eq!(caller, Some(Caller::Edge));
     }
 }

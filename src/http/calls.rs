@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 
 use super::directives::Directives;
 use super::error::{Failure, Invalid};
 use super::freshness::{EntityTag, Freshness, Origin};
 use super::params::{self, CallId};
+use super::target::Name;
 use super::worker::{Known, Worker};
+use super::writes::PENDING;
 use crate::model::CallKey;
 use crate::store::Held;
 use crate::sync::Fetched;
@@ -23,7 +25,15 @@ use crate::sync::Fetched;
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A client is told to come back after this long where the engine has no better word, in seconds.
-const RETRY_AFTER: u64 = 5;
+pub const RETRY_AFTER: u64 = 5;
+
+/// The call a path names.
+pub fn key(name: Name<'_>) -> Result<CallKey, Failure> {
+    match name {
+        Name::Id(id) => id_key(id),
+        Name::Sid(sid) => sid_key(sid),
+    }
+}
 
 /// The key in a path's `{call_id}`.
 pub fn id_key(text: &str) -> Result<CallKey, Failure> {
@@ -35,7 +45,7 @@ pub fn id_key(text: &str) -> Result<CallKey, Failure> {
         }),
         Err(problem) => Err(Failure::Invalid(vec![Invalid {
             place: ["path", "call_id"],
-            problem,
+            problem: problem.into(),
             input: text.to_owned(),
         }])),
     }
@@ -59,10 +69,44 @@ pub async fn get(
     headers: &HeaderMap,
     key: &CallKey,
 ) -> Result<HttpResponse, Failure> {
-    let directives = Directives::of(headers);
+    let found = resolve(worker, Directives::of(headers), key).await?;
+    let freshness = Freshness {
+        origin: found.origin,
+        age: found.age,
+        stored: true,
+    };
+    let mut response = respond(headers, found.call.body, found.call.body_hash, freshness);
+    if let Some(ids) = found.pending {
+        response.headers_mut().insert(PENDING, ids);
+    }
+    Ok(response)
+}
+
+/// A call, and what is known of it.
+pub struct Resolved {
+    pub call: Held,
+    /// The changes that are laid over its text.
+    pub pending: Option<HeaderValue>,
+    /// In seconds.
+    pub age: u64,
+    pub origin: Origin,
+}
+
+/// The call: what a request demands of its freshness is asked for.
+pub async fn resolve(
+    worker: &Worker,
+    directives: Directives,
+    key: &CallKey,
+) -> Result<Resolved, Failure> {
     let asked = match worker.look_up(key)? {
-        Known::Call { call, age } if directives.accept(age) => {
-            return Ok(respond(headers, call, age, worker.origin()));
+        Known::Call { call, age, pending } if directives.accept(age) => {
+            let origin = worker.origin();
+            return Ok(Resolved {
+                call,
+                pending,
+                age,
+                origin,
+            });
         }
         // While the upstream can be asked, its word is better: the call may be a new one.
         Known::Absent { age } if directives.only_if_cached && directives.accept(age) => {
@@ -73,9 +117,14 @@ pub async fn get(
         Known::Absent { .. } | Known::Nothing => Origin::Miss,
     };
     // Looked up again after the wait: the replica may know more by now.
-    match fetch(worker, key).await {
+    match in_time(worker.shared().handle.fetch(key.clone())).await {
         Fetched::Found => match worker.look_up(key)? {
-            Known::Call { call, age } => Ok(respond(headers, call, age, asked)),
+            Known::Call { call, age, pending } => Ok(Resolved {
+                call,
+                pending,
+                age,
+                origin: asked,
+            }),
             // Changed in between, so that the key is not its any more.
             Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable {
                 retry_after: RETRY_AFTER,
@@ -84,15 +133,22 @@ pub async fn get(
         Fetched::NotFound => Err(absent(key, 0, asked)),
         Fetched::NotFoundThen { age } => Err(absent(key, age, asked)),
         Fetched::Unavailable { retry_after } => match worker.look_up(key)? {
-            Known::Call { call, age } => Ok(respond(headers, call, age, Origin::ReplicaOffline)),
+            Known::Call { call, age, pending } => Ok(Resolved {
+                call,
+                pending,
+                age,
+                origin: Origin::ReplicaOffline,
+            }),
             Known::Absent { age } => Err(absent(key, age, Origin::ReplicaOffline)),
             Known::Nothing => Err(Failure::Unavailable { retry_after }),
         },
+        // Said of details alone.
+        Fetched::NoSuchDetail => Err(Failure::UnknownPath),
     }
 }
 
-async fn fetch(worker: &Worker, key: &CallKey) -> Fetched {
-    let answer = worker.shared().handle.fetch(key.clone());
+/// What the upstream said, if it did so while the client waits.
+pub async fn in_time(answer: impl Future<Output = Fetched>) -> Fetched {
     match tokio::time::timeout(FETCH_DEADLINE, answer).await {
         Ok(fetched) => fetched,
         Err(_) => Fetched::Unavailable {
@@ -101,26 +157,26 @@ async fn fetch(worker: &Worker, key: &CallKey) -> Fetched {
     }
 }
 
-/// The call, or that the client has it already.
-fn respond(headers: &HeaderMap, call: Held, age: u64, origin: Origin) -> HttpResponse {
-    let tag = EntityTag::new(call.body_hash);
+/// The text, or that the client has it already.
+pub fn respond(
+    headers: &HeaderMap,
+    body: String,
+    body_hash: i64,
+    freshness: Freshness,
+) -> HttpResponse {
+    let tag = EntityTag::new(body_hash);
     let mut response = if tag.is_known_to(headers) {
         HttpResponse::new(StatusCode::NOT_MODIFIED)
     } else {
-        super::json_response(StatusCode::OK, call.body)
+        super::json_response(StatusCode::OK, body)
     };
     tag.write(response.headers_mut());
-    let freshness = Freshness {
-        origin,
-        age,
-        stored: true,
-    };
     freshness.write(response.headers_mut());
     response
 }
 
 /// The 404 of somebody who knows.
-fn absent(key: &CallKey, age: u64, origin: Origin) -> Failure {
+pub fn absent(key: &CallKey, age: u64, origin: Origin) -> Failure {
     let name = match key {
         CallKey::Id(id) => format!("ID {id}"),
         CallKey::Sid(sid) => format!("SID {sid}"),

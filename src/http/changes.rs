@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use url::form_urlencoded;
 
-use super::error::{Failure, Invalid};
-use super::params;
+use super::error::Failure;
+use super::params::Query;
 use super::worker::Worker;
 use crate::model::{Piece, Timestamp};
 use crate::store::{Change, Changed, Changes, Heard, StoreError};
@@ -87,27 +86,11 @@ pub async fn get(worker: &Worker, query: &str) -> Result<HttpResponse, Failure> 
 
 impl Asked {
     fn of(query: &str) -> Result<Asked, Failure> {
-        let mut problems = Vec::new();
-        let mut read = |name: &'static str, usual, least, most| {
-            // Of a parameter that is repeated the last, as the upstream does.
-            let given = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
-            let Some((_, input)) = given.last() else {
-                return usual;
-            };
-            params::within(&input, least, most).unwrap_or_else(|problem| {
-                problems.push(Invalid {
-                    place: ["query", name],
-                    problem,
-                    input: input.into_owned(),
-                });
-                usual
-            })
-        };
-        let after = read("after", 0, 0, i64::MAX);
-        let limit = read("limit", USUAL_LIMIT, 1, LARGEST_LIMIT);
-        if !problems.is_empty() {
-            return Err(Failure::Invalid(problems));
-        }
+        let mut query = Query::of(query);
+        let after = query.within("after", 0, i64::MAX).unwrap_or(0);
+        let limit = query.within("limit", 1, LARGEST_LIMIT);
+        let limit = limit.unwrap_or(USUAL_LIMIT);
+        query.finish()?;
         // Neither is negative: that is below the least.
         Ok(Asked {
             after: after.unsigned_abs(),

@@ -38,6 +38,14 @@ impl Directives {
         read.conclude()
     }
 
+    /// The same, where the freshness is not demanded of what is looked for.
+    pub fn of_any_age(self) -> Directives {
+        Directives {
+            oldest: None,
+            ..self
+        }
+    }
+
     /// Whether an answer of this age, in seconds, may be given without asking the upstream.
     pub fn accept(&self, age: u64) -> bool {
         match self.oldest {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::io;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -14,8 +15,12 @@ use serde::Serialize;
 
 use super::freshness::Freshness;
 use super::json;
-use super::params::InvalidInteger;
+use super::params::{InvalidDate, InvalidInteger};
+use super::request_id::RequestId;
 use crate::store::StoreError;
+
+/// A client whose read took too long is told to come back after this long, in seconds.
+const RETRY_LONG_AFTER: u64 = 30;
 
 /// Why a request gets no resource. What it displays is the `detail` that the client reads.
 #[derive(Debug, thiserror::Error)]
@@ -26,11 +31,56 @@ pub enum Failure {
     UnknownPath,
     #[error("Method Not Allowed")]
     MethodNotAllowed { allow: &'static str },
-    #[error("This part of the Burki API is not served by this edge yet; ask the upstream for it")]
-    NotServed,
+    #[error(
+        "This edge does not answer that itself, and passes it on with a Burki API key alone; the \
+         token you sent is the edge's own"
+    )]
+    NotYours,
+    #[error(
+        "This edge does not answer that itself, and the upstream can't be asked now; nothing was \
+         sent; try again"
+    )]
+    NotPassed {
+        /// In seconds.
+        retry_after: u64,
+    },
+    #[error("The upstream did not answer; the request may have reached it all the same")]
+    Unanswered,
+    #[error("The body is larger than {most} bytes; send less")]
+    BodyTooLarge { most: usize },
+    #[error("The body broke off or came too slowly; send it again")]
+    BrokenBody,
+    #[error("The path is longer than {most} bytes; no resource has such a path")]
+    PathTooLong { most: usize },
+    #[error("The query is longer than {most} bytes; ask for less at once")]
+    QueryTooLong { most: usize },
+    #[error("There are more than {most} headers, or more than {bytes} bytes of them; send fewer")]
+    HeadersTooLarge { most: usize, bytes: usize },
+    #[error(
+        "This edge keeps as many changes as it may; wait until the upstream has taken some, or \
+         drop failed ones (/edge/writes)"
+    )]
+    QueueFull {
+        /// In seconds.
+        retry_after: u64,
+    },
+    #[error("This edge can't keep the change now; nothing was changed; try again")]
+    NotKept {
+        /// In seconds.
+        retry_after: u64,
+    },
+    #[error("Only who sends the Burki API key can drop a change")]
+    NotAWriter,
+    #[error("No such change is kept")]
+    NoSuchWrite,
+    #[error("The change is being sent; look again in a moment")]
+    BeingSent,
     /// Of at least one parameter.
     #[error("Unprocessable Content")]
     Invalid(Vec<Invalid>),
+    /// The same, of entries that are JSON already.
+    #[error("Unprocessable Content")]
+    Unprocessable(Vec<String>),
     #[error("Call with {name} not found in your organization")]
     NoSuchCall {
         /// `ID 5` or `SID CA1`.
@@ -50,13 +100,38 @@ pub enum Failure {
         /// In seconds.
         retry_after: u64,
     },
+    #[error(
+        "This edge does not hold the {what} of this call, and the upstream can't be asked for them \
+         now; try again"
+    )]
+    NotHeld {
+        /// `transcripts`
+        what: &'static str,
+        /// In seconds.
+        retry_after: u64,
+    },
+    #[error(
+        "This edge does not hold this recording, and the upstream can't be asked now; try again"
+    )]
+    RecordingUnavailable {
+        /// In seconds.
+        retry_after: u64,
+    },
     #[error("This edge is busy with other long reads; try again")]
     Busy {
         /// In seconds.
         retry_after: u64,
     },
+    #[error("This read took longer than this edge allows; narrow it down, or try again")]
+    TooLong {
+        /// In seconds.
+        retry_after: u64,
+    },
     #[error("Internal Server Error")]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    /// Nothing that is written goes anywhere but to memory.
+    #[error("Internal Server Error")]
+    Unwritten(#[from] io::Error),
     #[error("Internal Server Error")]
     Panicked,
 }
@@ -66,8 +141,29 @@ pub enum Failure {
 pub struct Invalid {
     /// `["path", "call_id"]`
     pub place: [&'static str; 2],
-    pub problem: InvalidInteger,
+    pub problem: Problem,
     pub input: String,
+}
+
+/// What is wrong with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    Integer(InvalidInteger),
+    Date(InvalidDate),
+    /// The text is none of those that this expression matches.
+    Pattern(&'static str),
+}
+
+impl From<InvalidInteger> for Problem {
+    fn from(invalid: InvalidInteger) -> Problem {
+        Problem::Integer(invalid)
+    }
+}
+
+impl From<InvalidDate> for Problem {
+    fn from(invalid: InvalidDate) -> Problem {
+        Problem::Date(invalid)
+    }
 }
 
 /// An entry of the upstream's 422, as the hosted version writes it (without `url`).
@@ -78,14 +174,17 @@ struct Entry<'a> {
     msg: Cow<'static, str>,
     input: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ctx: Option<Bound>,
+    ctx: Option<Context>,
 }
 
+/// The figure or the words that the message was made with.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Bound {
+enum Context {
     Ge(i64),
     Le(i64),
+    Error(&'static str),
+    Pattern(&'static str),
 }
 
 #[derive(Serialize)]
@@ -94,29 +193,13 @@ struct Detail<T> {
 }
 
 impl Invalid {
+    /// As JSON.
+    pub fn text(&self) -> String {
+        json(&self.entry())
+    }
+
     fn entry(&self) -> Entry<'_> {
-        let (kind, msg, ctx): (_, Cow<'static, str>, _) = match self.problem {
-            InvalidInteger::Malformed => (
-                "int_parsing",
-                "Input should be a valid integer, unable to parse string as an integer".into(),
-                None,
-            ),
-            InvalidInteger::TooLong => (
-                "int_parsing_size",
-                "Unable to parse input string as an integer, exceeded maximum size".into(),
-                None,
-            ),
-            InvalidInteger::Below(least) => (
-                "greater_than_equal",
-                format!("Input should be greater than or equal to {least}").into(),
-                Some(Bound::Ge(least)),
-            ),
-            InvalidInteger::Above(most) => (
-                "less_than_equal",
-                format!("Input should be less than or equal to {most}").into(),
-                Some(Bound::Le(most)),
-            ),
-        };
+        let (kind, msg, ctx) = self.problem.told();
         Entry {
             r#type: kind,
             loc: self.place,
@@ -127,17 +210,87 @@ impl Invalid {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        match error {
+            StoreError::TooLong => Failure::TooLong {
+                retry_after: RETRY_LONG_AFTER,
+            },
+            error => Failure::Store(error),
+        }
+    }
+}
+
+impl Problem {
+    /// Its type, its message and its context, as pydantic words them.
+    fn told(self) -> (&'static str, Cow<'static, str>, Option<Context>) {
+        match self {
+            Problem::Integer(InvalidInteger::Malformed) => (
+                "int_parsing",
+                "Input should be a valid integer, unable to parse string as an integer".into(),
+                None,
+            ),
+            Problem::Integer(InvalidInteger::TooLong) => (
+                "int_parsing_size",
+                "Unable to parse input string as an integer, exceeded maximum size".into(),
+                None,
+            ),
+            Problem::Integer(InvalidInteger::Below(least)) => (
+                "greater_than_equal",
+                format!("Input should be greater than or equal to {least}").into(),
+                Some(Context::Ge(least)),
+            ),
+            Problem::Integer(InvalidInteger::Above(most)) => (
+                "less_than_equal",
+                format!("Input should be less than or equal to {most}").into(),
+                Some(Context::Le(most)),
+            ),
+            Problem::Date(InvalidDate::Form(why)) => (
+                "datetime_from_date_parsing",
+                format!("Input should be a valid datetime or date, {why}").into(),
+                Some(Context::Error(why)),
+            ),
+            Problem::Date(InvalidDate::Year(why)) => (
+                "datetime_parsing",
+                format!("Input should be a valid datetime, {why}").into(),
+                Some(Context::Error(why)),
+            ),
+            Problem::Pattern(pattern) => (
+                "string_pattern_mismatch",
+                format!("String should match pattern '{pattern}'").into(),
+                Some(Context::Pattern(pattern)),
+            ),
+        }
+    }
+}
+
 impl Failure {
     fn status(&self) -> StatusCode {
         match self {
             Failure::Unauthorized => StatusCode::UNAUTHORIZED,
-            Failure::UnknownPath | Failure::NoSuchCall { .. } => StatusCode::NOT_FOUND,
+            Failure::UnknownPath | Failure::NoSuchCall { .. } | Failure::NoSuchWrite => {
+                StatusCode::NOT_FOUND
+            }
             Failure::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Failure::NotServed => StatusCode::NOT_IMPLEMENTED,
-            Failure::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Failure::OnlyIfCached => StatusCode::GATEWAY_TIMEOUT,
-            Failure::Unavailable { .. } | Failure::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Failure::Store(_) | Failure::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Failure::NotYours | Failure::NotAWriter => StatusCode::FORBIDDEN,
+            Failure::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Failure::BrokenBody => StatusCode::REQUEST_TIMEOUT,
+            Failure::BeingSent => StatusCode::CONFLICT,
+            Failure::PathTooLong { .. } | Failure::QueryTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Failure::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Failure::Invalid(_) | Failure::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Failure::OnlyIfCached | Failure::Unanswered => StatusCode::GATEWAY_TIMEOUT,
+            Failure::Unavailable { .. }
+            | Failure::NotHeld { .. }
+            | Failure::RecordingUnavailable { .. }
+            | Failure::Busy { .. }
+            | Failure::NotPassed { .. }
+            | Failure::QueueFull { .. }
+            | Failure::NotKept { .. }
+            | Failure::TooLong { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Failure::Store(_) | Failure::Unwritten(_) | Failure::Panicked => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 
@@ -146,7 +299,14 @@ impl Failure {
         match self {
             Failure::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Failure::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
-            Failure::Unavailable { retry_after } | Failure::Busy { retry_after } => {
+            Failure::Unavailable { retry_after }
+            | Failure::NotHeld { retry_after, .. }
+            | Failure::RecordingUnavailable { retry_after }
+            | Failure::Busy { retry_after }
+            | Failure::NotPassed { retry_after }
+            | Failure::QueueFull { retry_after }
+            | Failure::NotKept { retry_after }
+            | Failure::TooLong { retry_after } => {
                 Some((RETRY_AFTER, HeaderValue::from(*retry_after)))
             }
             _ => None,
@@ -158,20 +318,30 @@ impl Failure {
             Failure::Invalid(problems) => json(&Detail {
                 detail: problems.iter().map(Invalid::entry).collect::<Vec<_>>(),
             }),
+            Failure::Unprocessable(entries) => format!(r#"{{"detail":[{}]}}"#, entries.join(",")),
             other => json(&Detail {
                 detail: other.to_string(),
             }),
         }
     }
 
-    pub fn into_response(self) -> HttpResponse {
-        match &self {
+    /// Says in the log what the client is not told, and by which request it can be found.
+    pub fn log(&self, request: &RequestId) {
+        match self {
             Failure::Store(error) => {
-                tracing::error!(error = error as &dyn Error, "the replica could not be read");
+                let error = error as &dyn Error;
+                tracing::error!(error, %request, "the replica could not be read");
             }
-            Failure::Panicked => tracing::error!("a request's handler panicked"),
+            Failure::Unwritten(error) => {
+                let error = error as &dyn Error;
+                tracing::error!(error, %request, "an answer could not be written");
+            }
+            Failure::Panicked => tracing::error!(%request, "a request's handler panicked"),
             _ => {}
         }
+    }
+
+    pub fn into_response(self) -> HttpResponse {
         let mut response = super::json_response(self.status(), self.body());
         let headers = response.headers_mut();
         match self {
@@ -217,7 +387,7 @@ mod tests {
         let input = "\"\\\u{1}\n\u{7f}é\u{2028}".to_owned();
         let failure = Failure::Invalid(vec![Invalid {
             place: ["path", "call_id"],
-            problem: InvalidInteger::TooLong,
+            problem: InvalidInteger::TooLong.into(),
             input,
         }]);
         assert_eq!(

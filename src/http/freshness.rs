@@ -62,23 +62,45 @@ fn offline(age: u64) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("burki-edge; hit"))
 }
 
-/// A strong entity tag: the first 64 bits of the body's SHA-256 in hexadecimal, with its quotes.
+/// A strong entity tag: 64 bits of a hash of the body in hexadecimal and, where the body is
+/// compressed, the name of how; with its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntityTag([u8; 18]);
+pub struct EntityTag {
+    text: [u8; LONGEST_TAG],
+    length: usize,
+}
+
+/// Quotes, digits, and a suffix of four.
+const LONGEST_TAG: usize = 22;
 
 impl EntityTag {
     pub fn new(body_hash: i64) -> EntityTag {
-        let mut tag = [b'"'; 18];
-        for (pair, byte) in tag[1..17].chunks_exact_mut(2).zip(body_hash.to_be_bytes()) {
+        EntityTag::coded(body_hash, "")
+    }
+
+    /// Of the same body in a coding, whose suffix has four characters at most.
+    pub fn coded(body_hash: i64, suffix: &str) -> EntityTag {
+        let mut text = [b'"'; LONGEST_TAG];
+        for (pair, byte) in text[1..17].chunks_exact_mut(2).zip(body_hash.to_be_bytes()) {
             pair[0] = hex_digit(byte >> 4);
             pair[1] = hex_digit(byte & 0xF);
         }
-        EntityTag(tag)
+        for (place, byte) in text[17..21].iter_mut().zip(suffix.bytes()) {
+            *place = byte;
+        }
+        EntityTag {
+            text,
+            length: LONGEST_TAG.min(18 + suffix.len()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
     }
 
     pub fn write(&self, headers: &mut HeaderMap) {
-        // Hexadecimal digits and quotes always are a header value.
-        if let Ok(value) = HeaderValue::from_bytes(&self.0) {
+        // Hexadecimal digits, a suffix of ours and quotes always are a header value.
+        if let Ok(value) = HeaderValue::from_bytes(self.as_bytes()) {
             headers.insert(ETAG, value);
         }
     }
@@ -98,7 +120,7 @@ impl EntityTag {
         }
         let mut rest = list;
         while let Some((tag, after)) = next_tag(rest) {
-            if tag == self.0 {
+            if tag == self.as_bytes() {
                 return true;
             }
             rest = after;
@@ -173,6 +195,10 @@ mod tests {
         assert_eq!(headers.get(ETAG).unwrap(), "\"fffffffffffffffe\"");
         EntityTag::new(0xAB).write(&mut headers);
         assert_eq!(headers.get(ETAG).unwrap(), "\"00000000000000ab\"");
+        EntityTag::coded(0xAB, "-zst").write(&mut headers);
+        assert_eq!(headers.get(ETAG).unwrap(), "\"00000000000000ab-zst\"");
+        EntityTag::coded(0xAB, "-gz").write(&mut headers);
+        assert_eq!(headers.get(ETAG).unwrap(), "\"00000000000000ab-gz\"");
     }
 
     #[rstest]

@@ -2,28 +2,49 @@
 //! endpoints.
 //!
 //! ```text
-//!  request ─► target (path) ─► auth ─► method ─► calls ─► worker: Reader, Coverage ─► freshness
+//!  request ─► limits ─► target (path) ─► auth ─► method ─► calls, details ─► worker: Reader, Coverage ─► freshness
 //!                                        │         └── miss, no-cache ─► sync::Handle
-//!                                        ├─► changes ─► scans          any failure ─► error
+//!                                        ├─► many: kept, or lists, aggregates ─► scans
+//!                                        ├─► export, changes ─► scans  any failure ─► error
 //!                                        └─► status, health, webhooks (hints ─► sync::Handle)
 //! ```
 //! A worker thread owns a [`Reader`](crate::store::Reader) and answers from it without handing
-//! work to another thread; only what reads many rows runs elsewhere. The upstream is reached
-//! through the engine's handle alone.
+//! work to another thread; only what reads many rows runs elsewhere, and each worker keeps what
+//! came of it until the file changes. The upstream is reached through the engine's handle alone.
 
+mod aggregates;
+mod anew;
+mod audio;
 mod auth;
 mod calls;
+mod change;
 mod changes;
+mod cors;
+mod coverage;
+mod details;
 mod directives;
+mod encoding;
 mod error;
+mod export;
+mod forward;
 mod freshness;
 mod health;
+mod kept;
+mod limits;
+mod lists;
+mod many;
+mod metadata;
+mod openapi;
 mod params;
+mod python;
+mod request_id;
 mod scans;
 mod status;
 mod target;
+mod transcript;
 mod webhooks;
 mod worker;
+mod writes;
 
 use std::future::ready;
 use std::panic::AssertUnwindSafe;
@@ -33,7 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse, fn_factory, fn_service};
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest, HttpResponse};
@@ -42,8 +63,13 @@ use serde::Serialize;
 
 use crate::sync::{Clock, Handle};
 
+pub use audio::Audio;
 pub use auth::Auth;
+use auth::Caller;
+pub use cors::cors;
 use error::Failure;
+use many::{Asked, Resource};
+pub use request_id::stamp;
 pub use scans::Scans;
 use target::Target;
 pub use webhooks::Webhooks;
@@ -59,12 +85,15 @@ pub struct Shared {
     pub webhooks: Webhooks,
     /// Of the same file.
     pub scans: Scans,
+    pub audio: Audio,
     /// Of the upstream, as the status shows it.
     pub base_url: String,
     /// How far back the replica is to reach before it counts as ready; `None` is all the way.
     pub history: Option<Duration>,
     /// Requests to the upstream that the engine may send, as the status shows it.
     pub budget_per_minute: u32,
+    /// So many changes of metadata are kept while the upstream can't be asked; `None` keeps none.
+    pub queue: Option<usize>,
 }
 
 /// Answers every path of an `App`. Each worker opens a reader of its own; if it can't, the server
@@ -84,13 +113,15 @@ pub fn routes(shared: Arc<Shared>) -> impl FnOnce(&mut ServiceConfig) {
 
 async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceResponse, Error> {
     let (request, payload) = request.into_parts();
+    let id = worker.request_ids().of(request.headers());
     // A panic unwinds past reads only: nothing is left half done.
     let answer = AssertUnwindSafe(answer(&worker, &request, payload)).catch_unwind();
-    let response = match answer.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(failure)) => failure.into_response(),
-        Err(_) => Failure::Panicked.into_response(),
-    };
+    let answered = answer.await.unwrap_or(Err(Failure::Panicked));
+    let mut response = answered.unwrap_or_else(|failure| {
+        failure.log(&id);
+        failure.into_response()
+    });
+    id.write(response.headers_mut());
     Ok(ServiceResponse::new(request, response))
 }
 
@@ -99,6 +130,7 @@ async fn answer(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
+    limits::check(request)?;
     let path = target::decode(request.uri().path());
     let target = Target::of(&path);
     let headers = request.headers();
@@ -108,27 +140,86 @@ async fn answer(
         // Nobody learns whether there is a target, nor of what it would ask.
         return Err(Failure::UnknownPath);
     }
-    if !target.is_public() && !worker.shared().auth.permits(headers) {
-        return Err(Failure::Unauthorized);
+    let caller = match target.is_public() {
+        true => Caller::Edge,
+        false => worker
+            .shared()
+            .auth
+            .caller(headers)
+            .ok_or(Failure::Unauthorized)?,
+    };
+    if let (&Method::OPTIONS, Some(allow)) = (request.method(), target.allow()) {
+        return Ok(options(allow));
     }
     check_method(target, request.method())?;
     match target {
-        Target::CallById(id) => calls::get(worker, headers, &calls::id_key(id)?).await,
-        Target::CallBySid(sid) => calls::get(worker, headers, &calls::sid_key(sid)?).await,
+        Target::Call(name) => calls::get(worker, headers, &calls::key(name)?).await,
         Target::Status => status::get(worker),
         Target::Sync => Ok(status::sync(worker)),
         Target::ReleaseHolds => Ok(status::release_holds(worker)),
-        // Boxed, so that what these two need while they wait is no part of every other request.
+        // Boxed, so that what these need while they wait is no part of every other request.
         Target::Changes => {
             let query = request.uri().query().unwrap_or_default();
             Box::pin(changes::get(worker, query)).await
         }
+        Target::Details(..) if request.method() == Method::PATCH => {
+            Box::pin(forward::stream(worker, caller, request, payload)).await
+        }
+        Target::Details(name, kind) => {
+            let query = request.uri().query().unwrap_or_default();
+            Box::pin(details::get(worker, headers, name, kind, query)).await
+        }
+        Target::TranscriptsExport(id) => {
+            let query = request.uri().query().unwrap_or_default();
+            Box::pin(details::export(worker, headers, id, query)).await
+        }
+        Target::Audio { call, recording } => {
+            Box::pin(audio::get(
+                worker, caller, request, payload, call, recording,
+            ))
+            .await
+        }
         Target::Webhook(_) => Ok(Box::pin(webhooks::receive(worker, payload)).await),
         Target::Health => Ok(health::alive()),
+        Target::OpenApi => Ok(openapi::get()),
+        Target::Docs => Ok(openapi::get_page()),
         Target::Readiness => Ok(health::ready(worker)),
-        Target::NotServed => Err(Failure::NotServed),
+        Target::Calls => many(worker, caller, request, Resource::List).await,
+        Target::Count => many(worker, caller, request, Resource::Count).await,
+        Target::Stats => many(worker, caller, request, Resource::Stats).await,
+        Target::Analytics => many(worker, caller, request, Resource::Analytics).await,
+        Target::Export => Box::pin(export::get(worker, caller, request, payload)).await,
+        Target::Metadata(id) => {
+            Box::pin(metadata::patch(worker, caller, request, payload, id)).await
+        }
+        Target::Writes => writes::list(worker),
+        Target::Write(id) => Box::pin(writes::forget(worker, caller, id)).await,
+        Target::Elsewhere => Box::pin(forward::stream(worker, caller, request, payload)).await,
         Target::Unknown => Err(Failure::UnknownPath),
     }
+}
+
+/// Boxed as well, for the same reason.
+async fn many(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    resource: Resource,
+) -> Result<HttpResponse, Failure> {
+    let asked = Asked {
+        caller,
+        resource,
+        request,
+    };
+    Box::pin(many::get(worker, &asked)).await
+}
+
+/// What may be asked here.
+fn options(allow: &'static str) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((ALLOW, format!("{allow}, OPTIONS")))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .finish()
 }
 
 fn check_method(target: Target<'_>, method: &Method) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::error::Failure;
 use super::worker::Worker;
 use crate::model::Timestamp;
-use crate::sync::{Coverage, LastError, NEVER, Phase, UpstreamState};
+use crate::sync::{Coverage, DetailsStatus, LastError, NEVER, Phase, UpstreamState};
 
 /// The body of `/edge/status`. Instants are RFC 3339 in UTC.
 #[derive(Serialize)]
@@ -25,6 +25,16 @@ struct Status<'a> {
     upstream: UpstreamReport<'a>,
     replica: ReplicaReport,
     sync: SyncReport,
+    writes: WritesReport,
+}
+
+/// Changes of metadata that clients left here; `/edge/writes` lists them.
+#[derive(Serialize)]
+struct WritesReport {
+    pending: usize,
+    failed: usize,
+    /// Those that went over somebody else's change of the same keys, ever.
+    conflicts: u64,
 }
 
 #[derive(Serialize)]
@@ -81,6 +91,7 @@ struct SyncReport {
     budget_per_minute: u32,
     /// No change at the upstream stays unseen for longer, in seconds. Null while nothing bounds it.
     freshness_bound_s: Option<u64>,
+    details: DetailsStatus,
 }
 
 impl CoverageReport {
@@ -103,6 +114,7 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
     let totals = worker.reader().totals()?;
     let coverage = CoverageReport::of(&shared.handle.coverage(), worker.is_complete());
     let status = worker.status().clone();
+    let pending = shared.handle.pending();
     let report = Status {
         version: env!("CARGO_PKG_VERSION"),
         organization_id: status.organization_id,
@@ -131,6 +143,12 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
             requests_last_hour: status.requests_last_hour,
             budget_per_minute: shared.budget_per_minute,
             freshness_bound_s: status.freshness_bound.map(whole_seconds),
+            details: status.details,
+        },
+        writes: WritesReport {
+            pending: pending.waiting(),
+            failed: pending.failed(),
+            conflicts: pending.conflicts(),
         },
     };
     Ok(super::own_response(StatusCode::OK, &report))

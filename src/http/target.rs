@@ -6,15 +6,45 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::model::Detail;
+
+/// How a path names a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name<'p> {
+    /// `{call_id}`
+    Id(&'p str),
+    /// `sid/{call_sid}`
+    Sid(&'p str),
+}
+
 /// The resource behind a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'p> {
-    /// `/api/v1/calls/{call_id}`
-    CallById(&'p str),
-    /// `/api/v1/calls/sid/{call_sid}`
-    CallBySid(&'p str),
-    /// Of the upstream's API, but not answered by the edge.
-    NotServed,
+    /// `/api/v1/calls`
+    Calls,
+    /// `/api/v1/calls/count`
+    Count,
+    /// `/api/v1/calls/stats`
+    Stats,
+    /// `/api/v1/calls/analytics`
+    Analytics,
+    /// `/api/v1/calls/export`
+    Export,
+    /// `/api/v1/calls/{call_id}`, `/api/v1/calls/sid/{call_sid}`
+    Call(Name<'p>),
+    /// Below one of these; by SID the upstream has transcripts and recordings alone.
+    Details(Name<'p>, Detail),
+    /// `/api/v1/calls/{call_id}/transcripts/export`
+    TranscriptsExport(&'p str),
+    /// `/api/v1/calls/{call_id}/recording/{recording_id}/play`
+    Audio {
+        call: &'p str,
+        recording: &'p str,
+    },
+    /// `/api/v1/calls/{call_id}/metadata`
+    Metadata(&'p str),
+    /// Nothing of the edge's: the upstream may know it.
+    Elsewhere,
     /// `/edge/status`
     Status,
     /// `/edge/sync`
@@ -23,12 +53,20 @@ pub enum Target<'p> {
     ReleaseHolds,
     /// `/edge/changes`
     Changes,
+    /// `/edge/writes`
+    Writes,
+    /// `/edge/writes/{write_id}`
+    Write(&'p str),
     /// `/edge/webhooks/{secret}`; the secret may be wrong.
     Webhook(&'p str),
     /// `/healthz`
     Health,
     /// `/readyz`
     Readiness,
+    /// `/openapi.json`
+    OpenApi,
+    /// `/docs`
+    Docs,
     Unknown,
 }
 
@@ -49,75 +87,86 @@ impl<'p> Target<'p> {
             "/edge/sync" => Target::Sync,
             "/edge/holds/release" => Target::ReleaseHolds,
             "/edge/changes" => Target::Changes,
+            "/edge/writes" => Target::Writes,
             "/healthz" => Target::Health,
             "/readyz" => Target::Readiness,
-            "/api/v1/users/me" | "/calls/initiate" => Target::NotServed,
+            "/openapi.json" => Target::OpenApi,
+            "/docs" => Target::Docs,
             _ => match path.strip_prefix("/edge/webhooks/") {
                 Some(secret) if !secret.contains('/') => Target::Webhook(secret),
-                _ => Target::Unknown,
+                _ => Target::of_edge(path),
             },
+        }
+    }
+
+    fn of_edge(path: &'p str) -> Target<'p> {
+        match path.strip_prefix("/edge/writes/") {
+            Some(id) if !id.contains('/') => Target::Write(id),
+            _ if path == "/edge" || path.starts_with("/edge/") => Target::Unknown,
+            _ => Target::Elsewhere,
         }
     }
 
     /// `below` is the path after `/api/v1/calls`: empty for the list itself.
     fn of_calls(below: &'p str) -> Target<'p> {
         let Some(below) = below.strip_prefix('/') else {
-            return if below.is_empty() {
-                Target::NotServed
-            } else {
-                Target::Unknown
+            return match below {
+                "" => Target::Calls,
+                _ => Target::Elsewhere,
             };
         };
-        let (first, rest) = match below.split_once('/') {
-            None => return Target::of_call_or_aggregate(below),
-            Some(("sid", rest)) => match rest.split_once('/') {
-                None => return Target::CallBySid(rest),
-                Some(split) => split,
-            },
-            Some(split) => split,
+        let segments: Vec<&str> = below.split('/').collect();
+        let detail = |name| {
+            Detail::ALL
+                .into_iter()
+                .find(|detail| detail.as_str() == name)
         };
-        if !first.is_empty() && is_detail(rest) {
-            Target::NotServed
-        } else {
-            Target::Unknown
-        }
-    }
-
-    fn of_call_or_aggregate(segment: &'p str) -> Target<'p> {
-        match segment {
-            "count" | "stats" | "analytics" | "export" => Target::NotServed,
-            _ => Target::CallById(segment),
+        match *segments {
+            ["count"] => Target::Count,
+            ["stats"] => Target::Stats,
+            ["analytics"] => Target::Analytics,
+            ["export"] => Target::Export,
+            [id] => Target::Call(Name::Id(id)),
+            ["", ..] => Target::Elsewhere,
+            ["sid", sid] => Target::Call(Name::Sid(sid)),
+            ["sid", sid, "transcripts"] => Target::Details(Name::Sid(sid), Detail::Transcripts),
+            ["sid", sid, "recordings"] => Target::Details(Name::Sid(sid), Detail::Recordings),
+            [call, "recording", recording, "play"] if !recording.is_empty() => {
+                Target::Audio { call, recording }
+            }
+            [call, "transcripts", "export"] => Target::TranscriptsExport(call),
+            [call, "metadata"] => Target::Metadata(call),
+            [call, name] => match detail(name) {
+                Some(detail) => Target::Details(Name::Id(call), detail),
+                None => Target::Elsewhere,
+            },
+            _ => Target::Elsewhere,
         }
     }
 
     /// The methods it answers, as `Allow` lists them; `None` where the method makes no difference.
     pub fn allow(self) -> Option<&'static str> {
         match self {
-            Target::NotServed | Target::Unknown => None,
+            Target::Elsewhere | Target::Unknown => None,
             Target::Sync | Target::ReleaseHolds | Target::Webhook(_) => Some("POST"),
+            Target::Metadata(_) => Some("PATCH"),
+            Target::Write(_) => Some("DELETE"),
+            Target::Details(Name::Id(_), Detail::Metrics) => Some("GET, HEAD, PATCH"),
             _ => Some("GET, HEAD"),
         }
     }
 
-    /// Whether it is answered without a token. The first two tell no more than that a server is
-    /// there; the last has a secret of its own.
+    /// Whether it is answered without a token. They tell no more than that a server is there, and
+    /// what it can be asked; a webhook has a secret of its own.
     pub fn is_public(self) -> bool {
         matches!(
             self,
-            Target::Health | Target::Readiness | Target::Webhook(_)
+            Target::Health
+                | Target::Readiness
+                | Target::OpenApi
+                | Target::Docs
+                | Target::Webhook(_)
         )
-    }
-}
-
-/// Whether the upstream has such a resource below a call.
-fn is_detail(path: &str) -> bool {
-    match path {
-        "transcripts" | "transcripts/export" | "recordings" | "messages" | "metrics"
-        | "metadata" | "webhook-logs" | "terminate" => true,
-        _ => path
-            .strip_prefix("recording/")
-            .and_then(|path| path.strip_suffix("/play"))
-            .is_some_and(|recording| !recording.is_empty() && !recording.contains('/')),
     }
 }
 
@@ -128,24 +177,29 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("/api/v1/calls/5", Target::CallById("5"))]
-    #[case("/api/v1/calls/5/", Target::CallById("5"))]
-    #[case("/api/v1/calls/5%2F", Target::CallById("5"))]
-    #[case("/api/v1/calls/%35", Target::CallById("5"))]
-    #[case("/api/v1/calls/+5", Target::CallById("+5"))]
-    #[case("/api/v1/calls/search", Target::CallById("search"))]
-    #[case("/api/v1/calls/sid", Target::CallById("sid"))]
-    #[case("/api/v1/calls/sid/", Target::CallById("sid"))]
-    #[case("/api/v1/calls/sid/CA1/", Target::CallBySid("CA1"))]
-    #[case("/api/v1/calls/sid/v3:aB_c", Target::CallBySid("v3:aB_c"))]
-    #[case("/api/v1/calls/sid/v3%3AaB%20c", Target::CallBySid("v3:aB c"))]
-    #[case("/api/v1/calls/sid/%2541", Target::CallBySid("%41"))]
-    #[case("/api/v1/calls/sid/a+b%2Bc", Target::CallBySid("a+b+c"))]
-    #[case("/api/v1/calls/sid/%C3%A9%FF%zz", Target::CallBySid("é\u{fffd}%zz"))]
+    #[case("/api/v1/calls/5", Target::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/5/", Target::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/5%2F", Target::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/%35", Target::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/+5", Target::Call(Name::Id("+5")))]
+    #[case("/api/v1/calls/search", Target::Call(Name::Id("search")))]
+    #[case("/api/v1/calls/sid", Target::Call(Name::Id("sid")))]
+    #[case("/api/v1/calls/sid/", Target::Call(Name::Id("sid")))]
+    #[case("/api/v1/calls/sid/CA1/", Target::Call(Name::Sid("CA1")))]
+    #[case("/api/v1/calls/sid/v3:aB_c", Target::Call(Name::Sid("v3:aB_c")))]
+    #[case("/api/v1/calls/sid/v3%3AaB%20c", Target::Call(Name::Sid("v3:aB c")))]
+    #[case("/api/v1/calls/sid/%2541", Target::Call(Name::Sid("%41")))]
+    #[case("/api/v1/calls/sid/a+b%2Bc", Target::Call(Name::Sid("a+b+c")))]
+    #[case(
+        "/api/v1/calls/sid/%C3%A9%FF%zz",
+        Target::Call(Name::Sid("é\u{fffd}%zz"))
+    )]
     #[case("/edge/status/", Target::Status)]
     #[case("/edge/sync", Target::Sync)]
     #[case("/edge/holds/release/", Target::ReleaseHolds)]
     #[case("/edge/changes", Target::Changes)]
+    #[case("/edge/writes/", Target::Writes)]
+    #[case("/edge/writes/7", Target::Write("7"))]
     #[case("/edge/webhooks/a%7Eb/", Target::Webhook("a~b"))]
     #[case("/healthz", Target::Health)]
     #[case("/readyz", Target::Readiness)]
@@ -157,34 +211,35 @@ mod tests {
     }
 
     #[rstest]
-    fn what_the_upstream_has_and_the_edge_has_not_is_told_from_what_nobody_has(
-        #[values(
-            "",
-            "/",
-            "/count",
-            "/stats/",
-            "/analytics",
-            "/export",
-            "/5/transcripts",
-            "/5/transcripts/export",
-            "/5/recordings",
-            "/5/recording/7/play",
-            "/5/messages",
-            "/5/metrics",
-            "/5/metadata",
-            "/5/webhook-logs",
-            "/CA1/terminate",
-            "/sid/CA1/transcripts",
-            "/sid/CA1/recordings"
-        )]
-        known: &str,
-    ) {
-        let path = format!("/api/v1/calls{known}");
-        assert_eq!(Target::of(&path), Target::NotServed, "{path}");
+    #[case("", Target::Calls)]
+    #[case("/", Target::Calls)]
+    #[case("/count", Target::Count)]
+    #[case("/stats/", Target::Stats)]
+    #[case("/analytics", Target::Analytics)]
+    #[case("/export", Target::Export)]
+    #[case("/5/transcripts", Target::Details(Name::Id("5"), Detail::Transcripts))]
+    #[case("/5/transcripts/export", Target::TranscriptsExport("5"))]
+    #[case("/5/recordings", Target::Details(Name::Id("5"), Detail::Recordings))]
+    #[case("/5/recording/7/play", Target::Audio { call: "5", recording: "7" })]
+    #[case("/5/messages", Target::Details(Name::Id("5"), Detail::Messages))]
+    #[case("/5/metrics/", Target::Details(Name::Id("5"), Detail::Metrics))]
+    #[case("/5/metadata", Target::Metadata("5"))]
+    #[case("/5/webhook-logs", Target::Details(Name::Id("5"), Detail::WebhookLogs))]
+    #[case(
+        "/sid/CA1/transcripts",
+        Target::Details(Name::Sid("CA1"), Detail::Transcripts)
+    )]
+    #[case(
+        "/sid/v3:a%2Db/recordings",
+        Target::Details(Name::Sid("v3:a-b"), Detail::Recordings)
+    )]
+    fn what_belongs_to_calls_is_told_apart(#[case] below: &str, #[case] target: Target<'_>) {
+        let path = format!("/api/v1/calls{below}");
+        assert_eq!(Target::of(&decode(&path)), target, "{path}");
     }
 
     #[rstest]
-    fn a_path_nobody_has_is_unknown(
+    fn what_the_edge_does_not_know_is_elsewhere(
         #[values(
             "/",
             "",
@@ -195,15 +250,29 @@ mod tests {
             "/api/v1/calls/nope/nope/nope",
             "/api/v1/calls//transcripts",
             "/api/v1/calls/sid/a%2Fb",
+            "/api/v1/calls/sid/CA1/messages",
             "/api/v1/calls/5/recording/7",
             "/api/v1/calls/5/recording//play",
+            "/api/v1/calls/CA1/terminate",
+            "/api/v1/users/me",
+            "/calls/initiate",
             "//api/v1/calls/5",
-            "/API/v1/calls/5",
+            "/API/v1/calls/5"
+        )]
+        path: &str,
+    ) {
+        assert_eq!(Target::of(&decode(path)), Target::Elsewhere, "{path}");
+    }
+
+    #[rstest]
+    fn what_is_below_the_edges_own_path_is_nobody_elses(
+        #[values(
             "/edge",
             "/edge/holds",
             "/edge/webhooks",
             "/edge/webhooks/",
             "/edge/webhooks/a/b",
+            "/edge/writes/7/8",
             "/edge/webhooks/a%2Fb"
         )]
         path: &str,

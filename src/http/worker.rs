@@ -1,13 +1,18 @@
 //! What each worker thread of the server has to itself, and what it can say of a call.
 
+use std::cell::{RefCell, RefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header::HeaderValue;
 use tokio::sync::watch;
 
 use super::Shared;
 use super::freshness::Origin;
-use crate::model::{CallKey, Timestamp};
+use super::kept::Kept;
+use super::request_id::RequestIds;
+use super::writes;
+use crate::model::{CallKey, Timestamp, text_hash};
 use crate::store::{Held, Reader, StoreError};
 use crate::sync::{Phase, SyncStatus, UNKNOWN_AGE, UpstreamState};
 
@@ -16,6 +21,9 @@ pub struct Worker {
     shared: Arc<Shared>,
     reader: Reader,
     status: watch::Receiver<SyncStatus>,
+    /// Answers that were put together from many rows.
+    kept: RefCell<Kept>,
+    request_ids: RequestIds,
 }
 
 /// What the replica knows of a call. Ages are whole seconds since it was last verified,
@@ -23,14 +31,15 @@ pub struct Worker {
 #[derive(Debug)]
 pub enum Known {
     Call {
+        /// Its text with the changes that wait for the upstream.
         call: Held,
         age: u64,
+        /// Which those are, for the header.
+        pending: Option<HeaderValue>,
     },
     /// There is none: it was found deleted, or all of the upstream's calls were read, and it was
     /// not among them.
-    Absent {
-        age: u64,
-    },
+    Absent { age: u64 },
     /// Neither the one nor the other.
     Nothing,
 }
@@ -41,7 +50,7 @@ const SET_BACK: Duration = Duration::from_secs(1);
 
 /// Whole seconds from the latest of some instants that is not ahead of `now`. An instant that is
 /// ahead was told by a clock that was wrong, and says nothing.
-fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
+pub fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
     let past = verified.into_iter().filter(|at| *at <= now + SET_BACK);
     let age = past.max().map(|at| now.since(at).as_secs());
     age.map_or(UNKNOWN_AGE, |age| age.min(UNKNOWN_AGE))
@@ -55,6 +64,8 @@ impl Worker {
             shared,
             reader,
             status,
+            kept: RefCell::default(),
+            request_ids: RequestIds::new(),
         })
     }
 
@@ -64,6 +75,20 @@ impl Worker {
 
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// Not to be held across an `.await`.
+    pub fn kept(&self) -> RefMut<'_, Kept> {
+        self.kept.borrow_mut()
+    }
+
+    /// Whether the upstream can be asked.
+    pub fn is_online(&self) -> bool {
+        self.status().state == UpstreamState::Online
+    }
+
+    pub fn request_ids(&self) -> &RequestIds {
+        &self.request_ids
     }
 
     /// The sync's latest word. Holds a lock that the engine needs: not across an `.await`.
@@ -77,18 +102,25 @@ impl Worker {
 
     /// Where an answer comes from that is given without asking.
     pub fn origin(&self) -> Origin {
-        match self.status().state {
-            UpstreamState::Online => Origin::Replica,
-            _ => Origin::ReplicaOffline,
+        match self.is_online() {
+            true => Origin::Replica,
+            false => Origin::ReplicaOffline,
         }
     }
 
+    /// Whole seconds since an instant of the upstream's truth.
+    pub fn age(&self, at: Timestamp) -> u64 {
+        age(self.now(), [at])
+    }
+
     pub fn look_up(&self, key: &CallKey) -> Result<Known, StoreError> {
-        // Before the row: the age told must not be younger than the text.
+        // Before the row: the age told must not be younger than the text, nor a change missing from
+        // both the row and what waits.
         let coverage = self.shared.handle.coverage();
+        let pending = self.shared.handle.pending();
         let held = self.reader.call(key)?;
         let now = self.now();
-        let Some(call) = held else {
+        let Some(mut call) = held else {
             let deleted = self.reader.tombstone(key)?.map(|at| age(now, [at]));
             // Of every window: it could have been in any.
             let windows = coverage.windows().iter();
@@ -105,8 +137,18 @@ impl Worker {
             false => coverage.known(call.started_at),
         };
         let verified = window.map(|window| window.at).into_iter();
+        let age = age(now, verified.chain([call.seen_at]));
+        let mut ids = None;
+        if !pending.is_empty()
+            && let Some(body) = pending.overlay(call.id, &call.body)
+        {
+            ids = writes::pending_ids(&pending, call.id);
+            call.body_hash = text_hash(&body);
+            call.body = body;
+        }
         Ok(Known::Call {
-            age: age(now, verified.chain([call.seen_at])),
+            age,
+            pending: ids,
             call,
         })
     }

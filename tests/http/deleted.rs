@@ -1,5 +1,7 @@
 //! Calls that were proven to be gone: what is said of them with the upstream there and not.
 
+use std::collections::BTreeSet;
+
 use burki_edge::model::CallKey;
 use burki_edge::sync::Phase;
 use burki_edge::upstream::ErrorKind;
@@ -9,6 +11,7 @@ use super::edge::{Beginning, Edge, Received, Upstream};
 
 /// Gone since an hour before the edges here start.
 const GONE: Beginning = Beginning {
+    details: BTreeSet::new(),
     history: None,
     sql: "INSERT INTO tombstones (id, call_sid, deleted_at, request_seq, change_seq)
           VALUES (9, 'CA9', unixepoch('2026-11-22T09:00:00') * 1000000, 1, 1)",

@@ -1,16 +1,18 @@
 //! An edge on a port of its own, the upstream behind it, and a client that sends a path as it is
 //! written.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
-use burki_edge::http::{Auth, Scans, Shared, Webhooks, routes};
-use burki_edge::model::{Call, CallKey, Timestamp};
+use burki_edge::http::{Audio, Auth, Scans, Shared, Webhooks, routes};
+use burki_edge::model::{Call, CallKey, Detail, Timestamp};
 use burki_edge::store::Writer;
 use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncStatus};
 use burki_edge::upstream::{
@@ -39,6 +41,10 @@ struct World {
     calls: Vec<Call>,
     fails: Option<ErrorKind>,
     points: Vec<CallKey>,
+    details: BTreeMap<(i64, Detail), String>,
+    /// Kinds that the server does not know.
+    lacks: BTreeSet<Detail>,
+    details_asked: Vec<(i64, Detail)>,
     requests: usize,
 }
 
@@ -75,6 +81,21 @@ impl Upstream {
         std::mem::take(&mut self.0.lock().unwrap().points)
     }
 
+    /// What is told of a call beside its record; an empty list where nothing is.
+    pub fn tell(&self, id: i64, kind: Detail, text: &str) {
+        let mut world = self.0.lock().unwrap();
+        world.details.insert((id, kind), text.to_owned());
+    }
+
+    pub fn lack(&self, kind: Detail) {
+        self.0.lock().unwrap().lacks.insert(kind);
+    }
+
+    /// The details it was asked for since the last time.
+    pub fn asked_details(&self) -> Vec<(i64, Detail)> {
+        std::mem::take(&mut self.0.lock().unwrap().details_asked)
+    }
+
     /// How many requests of any kind it got.
     pub fn requests(&self) -> usize {
         self.0.lock().unwrap().requests
@@ -103,7 +124,19 @@ impl CallSource for Upstream {
                 let found = world.calls.iter().find(asked).cloned();
                 found.map_or(Answer::NotFound, |call| Answer::Call(Box::new(call)))
             }
+            Request::Detail(id, kind) => {
+                world.details_asked.push((*id, *kind));
+                match world.details.get(&(*id, *kind)) {
+                    Some(text) => Answer::Detail(text.as_str().into()),
+                    None if world.lacks.contains(kind) => Answer::NoSuchDetail,
+                    None if world.calls.iter().any(|call| call.id == *id) => {
+                        Answer::Detail("[]".into())
+                    }
+                    None => Answer::NotFound,
+                }
+            }
             Request::Changes { .. } => Answer::NoFeed,
+            Request::Patch { .. } => Answer::Refused(405),
         };
         Ok(Reply {
             answer,
@@ -137,6 +170,8 @@ impl World {
 pub struct Beginning {
     /// How far back its engine reads.
     pub history: Option<Duration>,
+    /// What it keeps beside the calls.
+    pub details: BTreeSet<Detail>,
     /// What is done to its file before.
     pub sql: &'static str,
 }
@@ -149,7 +184,7 @@ pub struct Edge {
     now: Arc<AtomicI64>,
     server: ServerHandle,
     cancel: CancellationToken,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Edge {
@@ -205,6 +240,7 @@ impl Edge {
             history: beginning.history,
             max_concurrency: 4,
             max_requests_per_minute: 100_000,
+            details: beginning.details,
             seed: 1,
         };
         let (engine, handle) = Engine::new(source, writer, settings, Arc::clone(&clock));
@@ -214,12 +250,14 @@ impl Edge {
         let mut shared = Shared {
             webhooks: Webhooks::new(Some(SECRET)),
             scans: Scans::of(&path),
+            audio: Audio::none(),
             store_path: path,
             handle: handle.clone(),
             clock,
             auth: Auth::new(Some(KEY), [Sha256::digest(TOKEN).into()], false),
             base_url: BASE_URL.to_owned(),
             history: None,
+            queue: None,
             budget_per_minute: 120,
         };
         adjust(&mut shared);
@@ -241,7 +279,7 @@ impl Edge {
             now,
             server: stop,
             cancel,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -301,6 +339,11 @@ impl Edge {
         self.until(|status| status.consecutive_errors > 0).await;
     }
 
+    /// The replica's file.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("replica.db")
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -333,6 +376,10 @@ impl Edge {
         self.send_as_is(request.as_bytes())
     }
 
+    pub fn head_with(&self, path: &str, headers: &[(&str, &str)]) -> Received {
+        self.send("HEAD", path, Some(&format!("Bearer {KEY}")), headers)
+    }
+
     /// Sends a body as the upstream's webhooks come: without a token.
     pub fn post(&self, path: &str, body: &[u8]) -> Received {
         let length = body.len();
@@ -350,8 +397,8 @@ impl Edge {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.write_all(request).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
         Received::read(&answer)
     }
 }
@@ -369,21 +416,53 @@ impl Drop for Edge {
 pub struct Received {
     pub status: u16,
     headers: Vec<(String, String)>,
+    /// As text, where it is one.
     pub body: String,
+    /// As it came, put together from its chunks.
+    pub bytes: Vec<u8>,
+    /// Whether the end of the chunks was seen.
+    pub is_whole: bool,
 }
 
 impl Received {
-    fn read(answer: &str) -> Received {
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    pub fn read(answer: &[u8]) -> Received {
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let (head, body) = answer.split_at(end.unwrap());
+        let head = String::from_utf8(head.to_vec()).unwrap();
         let mut lines = head.split("\r\n");
         let status = lines.next().unwrap().split(' ').nth(1).unwrap();
         let headers = lines.map(|line| line.split_once(": ").unwrap());
-        Received {
+        let mut received = Received {
             status: status.parse().unwrap(),
             headers: headers
                 .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
                 .collect(),
-            body: body.to_owned(),
+            body: String::new(),
+            bytes: body[4..].to_vec(),
+            is_whole: true,
+        };
+        if received.header("transfer-encoding") == Some("chunked") {
+            received.join_chunks();
+        }
+        received.body = String::from_utf8_lossy(&received.bytes).into_owned();
+        received
+    }
+
+    fn join_chunks(&mut self) {
+        let chunked = std::mem::take(&mut self.bytes);
+        let mut rest = &*chunked;
+        self.is_whole = false;
+        while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
+            let size = std::str::from_utf8(&rest[..end]).unwrap();
+            let size = usize::from_str_radix(size, 16).unwrap();
+            if size == 0 {
+                self.is_whole = true;
+                return;
+            }
+            let chunk = &rest[end + 2..];
+            self.bytes
+                .extend_from_slice(&chunk[..size.min(chunk.len())]);
+            rest = chunk.get(size + 2..).unwrap_or_default();
         }
     }
 
@@ -402,7 +481,10 @@ impl Received {
 
     /// All headers but `Date`, in order of name.
     pub fn sorted_headers(&self) -> Vec<(&str, &str)> {
-        let headers = self.headers.iter().filter(|(name, _)| name != "date");
+        let headers = self
+            .headers
+            .iter()
+            .filter(|(name, _)| name != "date" && name != "x-request-id");
         let mut headers: Vec<_> = headers
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();

@@ -7,9 +7,15 @@
     reason = "a test may fail where it stands"
 )]
 
+mod aggregates;
 mod changes;
+mod coverage;
 mod deleted;
+mod details;
 mod edge;
+mod encoding;
+mod export;
+mod lists;
 mod serving;
 mod surface;
 mod tree;

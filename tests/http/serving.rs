@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
-use burki_edge::http::{Auth, Scans, Shared, Webhooks, routes};
+use burki_edge::http::{Audio, Auth, Scans, Shared, Webhooks, routes};
 use burki_edge::model::CallKey;
 use burki_edge::upstream::ErrorKind;
 
@@ -244,11 +244,13 @@ async fn a_server_without_its_file_does_not_start() {
         store_path: "/nowhere/replica.db".into(),
         webhooks: Webhooks::new(None),
         scans: Scans::of("/nowhere/replica.db".as_ref()),
+        audio: Audio::none(),
         handle: edge.handle.clone(),
         clock: Arc::new(|| unreachable!("nothing is served")),
         auth: Auth::new(None, [], false),
         base_url: String::new(),
         history: None,
+        queue: None,
         budget_per_minute: 1,
     });
     let server = HttpServer::new(move || App::new().configure(routes(Arc::clone(&shared))))

@@ -19,27 +19,27 @@ const UNAUTHORIZED: &str =
     r#"{"detail":"Authentication required. Provide a valid API key or login session."}"#;
 
 #[derive(Deserialize)]
-struct Capture {
-    request: CapturedRequest,
-    response: CapturedResponse,
+pub struct Capture {
+    pub request: CapturedRequest,
+    pub response: CapturedResponse,
 }
 
 #[derive(Deserialize)]
-struct CapturedRequest {
-    method: String,
-    path: String,
+pub struct CapturedRequest {
+    pub method: String,
+    pub path: String,
     headers: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
-struct CapturedResponse {
-    status: u16,
-    headers: BTreeMap<String, String>,
-    body: String,
+pub struct CapturedResponse {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
 }
 
 impl Capture {
-    /// Whether it is about what this edge serves: single calls, and paths that nobody has.
+    /// Whether it is about what this edge serves: single calls.
     fn is_served(&self) -> bool {
         let path = self.request.path.as_str();
         let hosted_elsewhere = ["count", "stats", "analytics", "export"];
@@ -49,24 +49,32 @@ impl Capture {
                 && !segment.contains(['/', '?'])
                 && !hosted_elsewhere.contains(&segment)
         });
-        single || path.contains("nope/nope") || path == "/nope" || path.contains("search")
+        single || path.contains("search")
     }
 
-    /// The captured server is a self-hosted one; a hosted one leaves the link out of its 422.
-    fn hosted_body(&self) -> String {
-        match self.response.body.find(r#","url":"#) {
-            Some(link) if self.response.status == 422 => {
-                format!("{}}}]}}", &self.response.body[..link])
-            }
-            _ => self.response.body.clone(),
+    /// The captured server is a self-hosted one; a hosted one leaves the links out of its 422.
+    pub fn hosted_body(&self) -> String {
+        if self.response.status != 422 {
+            return self.response.body.clone();
         }
+        let mut pieces = self.response.body.split(r#","url":"#);
+        let first = pieces.next().unwrap().to_owned();
+        pieces.fold(first, |text, piece| {
+            let (_link, rest) = piece.split_once("\"}").unwrap();
+            text + "}" + rest
+        })
     }
 }
 
-fn captures() -> Vec<Capture> {
+/// All that was captured.
+pub fn all_captures() -> Vec<Capture> {
     let lines = CAPTURES.lines().map(serde_json::from_str);
-    let captures: Vec<Capture> = lines.collect::<Result<_, _>>().unwrap();
-    captures.into_iter().filter(Capture::is_served).collect()
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+fn captures() -> Vec<Capture> {
+    let captures = all_captures().into_iter();
+    captures.filter(Capture::is_served).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +103,7 @@ async fn what_the_upstream_was_captured_answering_is_answered_byte_for_byte() {
         }
         compared += 1;
     }
-    assert_eq!(compared, 24);
+    assert_eq!(compared, 22);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,12 +130,6 @@ async fn a_call_is_the_same_by_every_spelling_of_its_path() {
         answer.body,
         r#"{"detail":"Call with SID ca5 not found in your organization"}"#
     );
-    // A slash separates, encoded or not, there as here.
-    let answer = edge.get("/api/v1/calls/sid/v3:aB%2F_%C3%A9");
-    assert_eq!(
-        (answer.status, &*answer.body),
-        (404, r#"{"detail":"Not Found"}"#)
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +155,6 @@ async fn other_methods_are_told_which_ones_there_are() {
     let key = format!("Bearer {KEY}");
     for (method, path, allow) in [
         ("POST", "/api/v1/calls/5", "GET, HEAD"),
-        ("OPTIONS", "/api/v1/calls/abc", "GET, HEAD"),
         ("DELETE", "/api/v1/calls/sid/CA5/", "GET, HEAD"),
         ("PUT", "/edge/status", "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
@@ -169,21 +170,22 @@ async fn other_methods_are_told_which_ones_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_the_upstream_serves_is_not_mistaken_for_a_missing_call() {
+async fn what_may_be_asked_is_told_to_whoever_may_read() {
     let edge = Edge::synced(Upstream::holding(&[CALL])).await;
-    for path in [
-        "/api/v1/calls",
-        "/api/v1/calls/?limit=5",
-        "/api/v1/calls/stats",
-        "/api/v1/calls/5/transcripts",
+    let key = format!("Bearer {KEY}");
+    for (path, allow) in [
+        ("/api/v1/calls/5", "GET, HEAD, OPTIONS"),
+        ("/api/v1/calls/5/recording/7/play", "GET, HEAD, OPTIONS"),
+        ("/api/v1/calls/5/metadata", "PATCH, OPTIONS"),
+        ("/edge/sync", "POST, OPTIONS"),
+        ("/healthz", "GET, HEAD, OPTIONS"),
     ] {
-        let answer = edge.get(path);
-        assert_eq!(answer.status, 501, "{path}");
-        assert!(
-            answer.body.contains("not served by this edge yet"),
-            "{path}"
-        );
+        let answer = edge.send("OPTIONS", path, Some(&key), &[]);
+        assert_eq!((answer.status, answer.header("allow")), (204, Some(allow)));
+        assert_eq!((answer.body.as_str(), answer.header("vary")), ("", None));
     }
+    let stranger = edge.send("OPTIONS", "/api/v1/calls/5", None, &[]);
+    assert_eq!(stranger.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,7 +297,9 @@ async fn the_status_tells_of_upstream_replica_and_sync() {
             "requests_last_hour": requests,
             "budget_per_minute": 120,
             "freshness_bound_s": 93_601,
+            "details": {"due": 0, "kept": 0},
         },
+        "writes": {"pending": 0, "failed": 0, "conflicts": 0},
     });
     assert_eq!(status, expected);
 

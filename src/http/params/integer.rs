@@ -1,8 +1,5 @@
-//! Parameters of paths and queries, read as leniently as the upstream reads them.
-//!
-//! The upstream validates with pydantic 2.11. Its rules for an integer in a text are kept here,
-//! quirks included: white space around it, one sign, leading zeros, single underscores between
-//! digits, a fraction of zeros only. The tests' table is what pydantic itself answers.
+//! An integer in a text, as pydantic takes it: white space around it, one sign, leading zeros,
+//! single underscores between digits, a fraction of zeros only.
 
 /// A `call_id` that is a number.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,20 +35,32 @@ pub fn call_id(text: &str) -> Result<CallId, InvalidInteger> {
     }
 }
 
+/// Reads an integer of any size: what does not fit is the nearest that does.
+pub fn integer(text: &str) -> Result<i64, InvalidInteger> {
+    Ok(match call_id(text)? {
+        CallId::Possible(number) => number,
+        CallId::Impossible(digits) => digits.parse().unwrap_or(match digits.starts_with('-') {
+            true => i64::MIN,
+            false => i64::MAX,
+        }),
+    })
+}
+
+/// Reads an integer that is not negative: what does not fit is the largest.
+pub fn natural(text: &str) -> Result<u64, InvalidInteger> {
+    match call_id(text)? {
+        CallId::Possible(number) => Ok(number.unsigned_abs()),
+        CallId::Impossible(digits) if digits.starts_with('-') => Err(InvalidInteger::Below(0)),
+        CallId::Impossible(digits) => Ok(digits.parse().unwrap_or(u64::MAX)),
+    }
+}
+
 /// Reads an integer of a query, from `least`, which is not negative, to `most`.
 pub fn within(text: &str, least: i64, most: i64) -> Result<i64, InvalidInteger> {
-    let number = match call_id(text)? {
-        CallId::Possible(number) => number,
-        CallId::Impossible(digits) if digits.starts_with('-') => {
-            return Err(InvalidInteger::Below(least));
-        }
-        CallId::Impossible(digits) if digits == "0" => 0,
-        CallId::Impossible(_) => return Err(InvalidInteger::Above(most)),
-    };
-    match number {
-        _ if number < least => Err(InvalidInteger::Below(least)),
-        _ if number > most => Err(InvalidInteger::Above(most)),
-        _ => Ok(number),
+    match integer(text)? {
+        number if number < least => Err(InvalidInteger::Below(least)),
+        number if number > most => Err(InvalidInteger::Above(most)),
+        number => Ok(number),
     }
 }
 

@@ -1,0 +1,125 @@
+//! Lists and aggregates that the replica can't answer whole, or not as fresh as the client wants:
+//! asked of the upstream with the caller's own key, answered in the hosted shape, and learned from.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::auth::Caller;
+use super::coverage;
+use super::forward;
+use super::freshness::{Freshness, Origin};
+use super::lists::Page;
+use super::many::{Lack, Resource};
+use super::worker::Worker;
+use crate::model::Call;
+
+/// A client waits this long for the upstream; then it gets what the replica has.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A list as a hosted upstream sends it.
+#[derive(Deserialize)]
+struct Hosted<'a> {
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+/// The upstream's answer; `None` where there is none, or none that can be given for it. What the
+/// replica has is served then, and says what it lacks.
+pub async fn ask(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    resource: Resource,
+    lack: Lack,
+) -> Option<HttpResponse> {
+    if caller != Caller::Upstream {
+        return None;
+    }
+    let asked = forward::whole(worker, caller, request, Bytes::new());
+    let asked = tokio::time::timeout(DEADLINE, asked).await;
+    let (permit, answer) = asked.ok()?.ok()?;
+    if answer.status != StatusCode::OK {
+        return None;
+    }
+    let age = answer.age();
+    let text = String::from_utf8(answer.body).ok()?;
+    let (text, calls) = match resource {
+        Resource::List => {
+            let page = Page::of(request.uri().query().unwrap_or_default());
+            let (text, calls) = hosted(text, &page)?;
+            (text, calls)
+        }
+        Resource::Count | Resource::Stats | Resource::Analytics => (text, Vec::new()),
+    };
+    let any = !calls.is_empty();
+    // What a copy knew some time ago is not news: its own sequence would say that it is.
+    let stored = any && age == 0 && worker.shared().handle.learn(permit, calls).await;
+    let mut response = super::json_response(StatusCode::OK, text);
+    let headers = response.headers_mut();
+    headers.insert(coverage::COVERAGE, coverage::whole());
+    let freshness = Freshness {
+        origin: match lack {
+            Lack::Partial => Origin::Miss,
+            Lack::Old => Origin::Request,
+        },
+        age,
+        stored,
+    };
+    freshness.write(headers);
+    Some(response)
+}
+
+/// A page in the hosted shape, and its calls. A self-hosted server tells no total: it is known
+/// only where the page is the last one. Records that can't be read are passed on and not learned.
+fn hosted(text: String, page: &Page) -> Option<(String, Vec<Call>)> {
+    let is_hosted = text.trim_start().starts_with('{');
+    let items: Vec<&RawValue> = match is_hosted {
+        true => serde_json::from_str::<Hosted<'_>>(&text).ok()?.items,
+        false => serde_json::from_str(&text).ok()?,
+    };
+    let calls = items
+        .iter()
+        .filter_map(|item| Call::from_json(item.get()).ok())
+        .collect();
+    if is_hosted {
+        return Some((text, calls));
+    }
+    let is_last = items.len() < page.limit && (!items.is_empty() || page.skip == 0);
+    let total = is_last.then_some(page.skip + items.len() as u64)?;
+    let texts: Vec<&str> = items.iter().map(|item| item.get()).collect();
+    Some((page.body(&texts, total), calls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = r#"{"id":1,"call_sid":"a","status":"x","n":1.10}"#;
+
+    #[test]
+    fn a_hosted_page_is_passed_on_as_it_is() {
+        let text = format!(r#"{{"items":[{ONE}, {{"odd":1}}],"total":9,"skip":0,"limit":2}}"#);
+        let (passed, calls) = hosted(text.clone(), &Page::of("limit=2")).unwrap();
+        assert_eq!((passed, calls.len()), (text, 1));
+    }
+
+    #[test]
+    fn a_bare_list_is_given_its_total_where_that_is_known() {
+        let list = |text: &str, query| hosted(text.to_owned(), &Page::of(query));
+        let (text, _) = list(&format!("[{ONE}]"), "limit=2&skip=3").unwrap();
+        assert_eq!(
+            text,
+            format!(r#"{{"items":[{ONE}],"total":4,"skip":3,"limit":2}}"#)
+        );
+        assert!(list(&format!("[{ONE}]"), "limit=1").is_none(), "may go on");
+        assert!(list("[]", "skip=3").is_none(), "may end before");
+        assert!(list("[]", "").is_some());
+        assert!(list("{}", "").is_none());
+        assert!(list("<html>", "").is_none());
+    }
+}

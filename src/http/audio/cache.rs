@@ -1,0 +1,332 @@
+//! Recordings that were played, as files in a folder of their own: whole ones, up to a size in
+//! all, the least recently played out first.
+//!
+//! A file gets its name when it is whole and on the disk, so that whatever has one can be served.
+//! When it was played last is its modification time; the rest is in its name. Everything here
+//! blocks, and belongs on the blocking pool.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use super::kept::{Kept, Key, system_time};
+use crate::model::{CallKey, Timestamp};
+use crate::store::{Reader, StoreError};
+
+/// Beside the recordings: whose they are. A replica made anew is another's perhaps, whose calls
+/// may have the same numbers.
+const FEED: &str = "feed";
+
+/// How the names of files begin that are not whole yet.
+const DRAFT: &str = "draft-";
+
+/// Room is taken by so much at a time where nobody said how long a recording is.
+const STEP: u64 = 1 << 20;
+
+pub struct Cache {
+    folder: PathBuf,
+    store_path: PathBuf,
+    /// Bytes, in all.
+    most: u64,
+    index: Mutex<Index>,
+}
+
+#[derive(Default)]
+struct Index {
+    entries: BTreeMap<Key, Entry>,
+    /// Of the entries.
+    bytes: u64,
+    /// For drafts.
+    reserved: u64,
+    drafts: u64,
+}
+
+struct Entry {
+    kept: Kept,
+    used: SystemTime,
+}
+
+/// A recording that comes in. Dropped before it is whole, it leaves nothing behind.
+pub struct Draft {
+    cache: Arc<Cache>,
+    path: PathBuf,
+    file: File,
+    hash: Sha256,
+    written: u64,
+    reserved: u64,
+}
+
+impl Cache {
+    /// Where the recordings beside a replica are.
+    pub fn folder(store_path: &Path) -> PathBuf {
+        let mut folder = store_path.as_os_str().to_owned();
+        folder.push("-audio");
+        PathBuf::from(folder)
+    }
+
+    /// Takes up the folder beside the replica, which is made if it is not there, and removes from
+    /// it what broke off, what is of another replica, what is of deleted calls, and what is too
+    /// much.
+    pub fn open(store_path: &Path, most: u64) -> io::Result<Cache> {
+        let folder = Cache::folder(store_path);
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.or_else(|error| match error.kind() {
+            ErrorKind::AlreadyExists => fs::set_permissions(&folder, Permissions::from_mode(0o700)),
+            _ => Err(error),
+        })?;
+        let cache = Cache {
+            folder,
+            store_path: store_path.to_owned(),
+            most,
+            index: Mutex::default(),
+        };
+        let feed = cache.reader()?.feed_id().map_err(io::Error::other)?;
+        let of_this = fs::read_to_string(cache.folder.join(FEED)).is_ok_and(|text| text == feed);
+        cache.take_up(of_this)?;
+        if !of_this {
+            let mut options = OpenOptions::new();
+            let options = options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(cache.folder.join(FEED))?;
+            file.write_all(feed.as_bytes())?;
+        }
+        cache.sweep()?;
+        Ok(cache)
+    }
+
+    fn take_up(&self, of_this: bool) -> io::Result<()> {
+        let mut index = self.lock();
+        for file in fs::read_dir(&self.folder)? {
+            let file = file?;
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            let kept = Kept::parse(&name);
+            if kept.is_none() && !name.starts_with(DRAFT) {
+                // Not ours to remove.
+                continue;
+            }
+            let about = file.metadata()?;
+            let whole =
+                kept.filter(|kept| of_this && about.is_file() && about.len() == kept.length);
+            match whole {
+                Some(kept) => {
+                    let used = about.modified()?;
+                    index.put(&self.folder, Entry { kept, used });
+                }
+                None => fs::remove_file(file.path())?,
+            }
+        }
+        index.make_room(&self.folder, self.most, 0);
+        Ok(())
+    }
+
+    fn reader(&self) -> io::Result<Reader> {
+        Reader::open(&self.store_path).map_err(io::Error::other)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens what is kept, and notes that it was played `now`.
+    pub fn play(&self, key: Key, now: Timestamp) -> Option<(Kept, File)> {
+        let mut index = self.lock();
+        let entry = index.entries.get_mut(&key)?;
+        let path = self.folder.join(entry.kept.file_name());
+        let file = File::open(path).and_then(|file| {
+            let whole = file.metadata()?.len() == entry.kept.length;
+            if whole {
+                Ok(file)
+            } else {
+                Err(ErrorKind::InvalidData.into())
+            }
+        });
+        let Ok(file) = file else {
+            // Somebody else was here.
+            index.remove(&self.folder, key);
+            return None;
+        };
+        entry.used = system_time(now);
+        // Lost, it only counts as played less lately.
+        let _ = file.set_modified(entry.used);
+        Some((entry.kept.clone(), file))
+    }
+
+    /// Begins to keep a recording; `None` where there can be no room for so long a one.
+    pub fn draft(self: &Arc<Cache>, length: Option<u64>) -> io::Result<Option<Draft>> {
+        let reserved = length.unwrap_or(STEP.min(self.most));
+        let number = {
+            let mut index = self.lock();
+            if !index.make_room(&self.folder, self.most, reserved) {
+                return Ok(None);
+            }
+            index.reserved += reserved;
+            index.drafts += 1;
+            index.drafts
+        };
+        let path = self.folder.join(format!("{DRAFT}{number}"));
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.inspect_err(|_| self.lock().reserved -= reserved)?;
+        Ok(Some(Draft {
+            cache: Arc::clone(self),
+            path,
+            file,
+            hash: Sha256::new(),
+            written: 0,
+            reserved,
+        }))
+    }
+
+    pub fn remove(&self, key: Key) {
+        self.lock().remove(&self.folder, key);
+    }
+
+    /// Removes all that is kept of a call.
+    pub fn remove_call(&self, call: i64) {
+        let mut index = self.lock();
+        let key = |recording| Key { call, recording };
+        let of_call = index.entries.range(key(i64::MIN)..=key(i64::MAX));
+        for key in of_call.map(|(key, _)| *key).collect::<Vec<_>>() {
+            index.remove(&self.folder, key);
+        }
+    }
+
+    /// Removes what is kept of calls that were deleted.
+    pub fn sweep(&self) -> io::Result<()> {
+        let mut calls: Vec<i64> = self.lock().entries.keys().map(|key| key.call).collect();
+        calls.dedup();
+        let reader = self.reader()?;
+        let is_deleted = |call| -> Result<bool, StoreError> {
+            Ok(reader.tombstone(&CallKey::Id(call))?.is_some())
+        };
+        for call in calls {
+            if is_deleted(call).map_err(io::Error::other)? {
+                self.remove_call(call);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Index {
+    /// In the place of another of the same recording, if there is one: the one fetched later stays.
+    fn put(&mut self, folder: &Path, entry: Entry) {
+        let kept = &entry.kept;
+        if let Some(other) = self.entries.get(&kept.key) {
+            let (old, new) = (&other.kept, kept);
+            let (older, newer) = match new.fetched >= old.fetched {
+                true => (old, new),
+                false => (new, old),
+            };
+            let (lost, stays) = (older.file_name(), std::ptr::eq(newer, new));
+            if lost != newer.file_name() {
+                let _ = fs::remove_file(folder.join(lost));
+            }
+            if !stays {
+                return;
+            }
+            self.bytes -= other.kept.length;
+        }
+        self.bytes += kept.length;
+        self.entries.insert(kept.key, entry);
+    }
+
+    fn remove(&mut self, folder: &Path, key: Key) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.bytes -= entry.kept.length;
+            // Gone already, or found and counted again at the next start.
+            let _ = fs::remove_file(folder.join(entry.kept.file_name()));
+        }
+    }
+
+    /// Makes room for so many bytes more, by removing what was not played for longest. Returns
+    /// whether there is any; where there can't be, nothing is removed for it.
+    fn make_room(&mut self, folder: &Path, most: u64, more: u64) -> bool {
+        let Some(room) = most.checked_sub(self.reserved.saturating_add(more)) else {
+            return false;
+        };
+        if self.bytes > room {
+            let mut by_use: Vec<_> = self
+                .entries
+                .values()
+                .map(|e| (e.used, e.kept.key))
+                .collect();
+            by_use.sort_unstable();
+            for (_, key) in by_use {
+                if self.bytes <= room {
+                    break;
+                }
+                self.remove(folder, key);
+            }
+        }
+        true
+    }
+}
+
+impl Draft {
+    /// Returns whether there was room.
+    pub fn write(&mut self, piece: &[u8]) -> io::Result<bool> {
+        let written = self.written + piece.len() as u64;
+        if written > self.reserved {
+            let cache = &self.cache;
+            let more = (written - self.reserved).max(STEP);
+            let mut index = cache.lock();
+            if !index.make_room(&cache.folder, cache.most, more) {
+                return Ok(false);
+            }
+            index.reserved += more;
+            drop(index);
+            self.reserved += more;
+        }
+        self.file.write_all(piece)?;
+        self.hash.update(piece);
+        self.written = written;
+        Ok(true)
+    }
+
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Keeps it: it is whole.
+    pub fn keep(self, key: Key, fetched: Timestamp, content_type: String) -> io::Result<()> {
+        // Else a power failure could leave the name and not what it promises.
+        self.file.sync_all()?;
+        let used = system_time(fetched);
+        self.file.set_modified(used)?;
+        let digest = self.hash.clone().finalize();
+        let hash = digest
+            .iter()
+            .take(8)
+            .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+        let kept = Kept {
+            key,
+            hash,
+            length: self.written,
+            fetched,
+            content_type,
+        };
+        let mut index = self.cache.lock();
+        fs::rename(&self.path, self.cache.folder.join(kept.file_name()))?;
+        index.put(&self.cache.folder, Entry { kept, used });
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.cache.lock().reserved -= self.reserved;
+        // Renamed, if it was kept.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/cache.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+//! What is known of a kept recording, all of it in its file's name: there is no second file that a
+//! crash could leave behind, or behind which one could be left.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::model::Timestamp;
+
+/// Which recording, of which call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    pub call: i64,
+    pub recording: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub key: Key,
+    /// First 64 bits of the audio's SHA-256.
+    pub hash: u64,
+    /// In bytes.
+    pub length: u64,
+    pub fetched: Timestamp,
+    /// The upstream's `Content-Type`, as it was sent.
+    pub content_type: String,
+}
+
+/// Of an encoded content type: a file's name has 255 bytes, of which the numbers take up to 100.
+const LONGEST_TYPE: usize = 150;
+
+impl Kept {
+    /// `{call}-{recording}-{hash}-{length}-{microseconds}-{type}`, where the type is
+    /// percent-encoded, and nothing else but numbers is in it.
+    pub fn file_name(&self) -> String {
+        let Kept { key, hash, .. } = self;
+        format!(
+            "{}-{}-{hash:016x}-{}-{}-{}",
+            key.call,
+            key.recording,
+            self.length,
+            self.fetched.as_micros(),
+            encoded(&self.content_type),
+        )
+    }
+
+    /// Reads a file's name; `None` where it is nobody's of ours.
+    pub fn parse(name: &str) -> Option<Kept> {
+        let mut parts = name.splitn(6, '-');
+        let mut part = || parts.next();
+        let kept = Kept {
+            key: Key {
+                call: part()?.parse().ok()?,
+                recording: part()?.parse().ok()?,
+            },
+            hash: u64::from_str_radix(part()?, 16).ok()?,
+            length: part()?.parse().ok()?,
+            fetched: Timestamp::from_micros(part()?.parse().ok()?),
+            content_type: percent_decode_str(part()?).decode_utf8().ok()?.into_owned(),
+        };
+        // One that spells a number in another way is not.
+        (kept.file_name() == name).then_some(kept)
+    }
+}
+
+/// Whether audio of this type is kept: `audio/…`, or bytes of which nothing is said.
+pub fn is_kept(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    let is_audio = essence.starts_with("audio/") || essence == "application/octet-stream";
+    is_audio && encoded(content_type).len() <= LONGEST_TYPE
+}
+
+fn encoded(content_type: &str) -> String {
+    utf8_percent_encode(content_type, NON_ALPHANUMERIC).to_string()
+}
+
+/// As the file system writes it.
+pub fn system_time(at: Timestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(at.as_micros().try_into().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn kept(content_type: &str) -> Kept {
+        Kept {
+            key: Key {
+                call: i64::MAX,
+                recording: 7,
+            },
+            hash: 0xAB,
+            length: 10,
+            fetched: Timestamp::from_micros(1_700_000_000_000_001),
+            content_type: content_type.to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case("audio/mpeg")]
+    #[case("audio/L16;rate=8000; channels=1")]
+    #[case("audio/x-wav")]
+    #[case("application/octet-stream")]
+    fn a_name_says_all_there_is_to_know(#[case] content_type: &str) {
+        let (kept, name) = (kept(content_type), kept(content_type).file_name());
+        assert!(name.len() <= 255 && !name.contains(['/', '.']), "{name}");
+        assert_eq!(Kept::parse(&name), Some(kept));
+    }
+
+    #[rstest]
+    #[case("feed")]
+    #[case("download-1")]
+    #[case("5-7-00000000000000ab-10-1")]
+    #[case("05-7-00000000000000ab-10-1-audio%2Fmpeg")]
+    #[case("+5-7-00000000000000ab-10-1-audio%2Fmpeg")]
+    #[case("5-7-ab-10-1-audio%2Fmpeg")]
+    #[case("5-7-00000000000000ab-10-1-audio/mpeg")]
+    #[case("5-7-00000000000000ab-10-1-audio%2fmpeg")]
+    fn another_name_is_none_of_ours(#[case] name: &str) {
+        assert_eq!(Kept::parse(name), None);
+    }
+
+    #[rstest]
+    #[case("audio/mpeg", true)]
+    #[case("AUDIO/wav; rate=8000", true)]
+    #[case("application/octet-stream", true)]
+    #[case("application/json", false)]
+    #[case("text/html; audio/mpeg", false)]
+    #[case("", false)]
+    fn only_audio_is_kept(#[case] content_type: &str, #[case] keeps: bool) {
+        assert_eq!(is_kept(content_type), keeps);
+        let endless = format!("audio/{}", "x".repeat(LONGEST_TYPE));
+        assert!(!is_kept(&endless));
+    }
+}

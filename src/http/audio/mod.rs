@@ -1,0 +1,313 @@
+//! `GET /api/v1/calls/{call_id}/recording/{recording_id}/play`: a recording, from the folder
+//! beside the replica where it was played before, else from the upstream and into it.
+//!
+//! Audio is a call's: where there is no such call there is none, and what is kept of one is served
+//! only while the replica holds the call.
+
+mod answer;
+mod cache;
+mod download;
+mod kept;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::{StreamExt, stream};
+
+use super::auth::Caller;
+use super::directives::Directives;
+use super::error::{Failure, Invalid, Problem};
+use super::freshness::{CACHE_STATUS, Freshness, Origin};
+use super::params::{self, CallId};
+use super::worker::{Known, Worker};
+use super::{calls, forward};
+use crate::model::CallKey;
+use crate::sync::{Fetched, Outgoing, UpstreamState, age};
+
+use cache::Cache;
+use download::{Downloads, Fetch, Outcome, blocking};
+use kept::{Kept, Key};
+
+/// The recordings that a server keeps. Cheap to clone.
+#[derive(Clone)]
+pub struct Audio {
+    cache: Option<Arc<Cache>>,
+    downloads: Arc<Downloads>,
+}
+
+impl Audio {
+    /// Beside the replica, which must exist; so many bytes at most.
+    ///
+    /// # Errors
+    /// The folder can't be made, read or written.
+    pub fn open(store_path: &Path, most: u64) -> io::Result<Audio> {
+        if most == 0 && !Cache::folder(store_path).exists() {
+            return Ok(Audio::none());
+        }
+        let cache = Cache::open(store_path, most)?;
+        Ok(Audio {
+            // With no room, there is a folder to be emptied, and that is all.
+            cache: (most > 0).then(|| Arc::new(cache)),
+            downloads: Arc::default(),
+        })
+    }
+
+    /// Keeps none.
+    pub fn none() -> Audio {
+        Audio {
+            cache: None,
+            downloads: Arc::default(),
+        }
+    }
+
+    /// Removes what is kept of calls that were deleted. Blocks.
+    pub fn sweep(&self) {
+        let swept = self.cache.as_ref().map_or(Ok(()), |cache| cache.sweep());
+        if let Err(error) = swept {
+            tracing::warn!(%error, "the recordings of deleted calls could not be removed");
+        }
+    }
+}
+
+/// Answers `GET` and `HEAD`.
+pub async fn get(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    payload: Payload,
+    call: &str,
+    recording: &str,
+) -> Result<HttpResponse, Failure> {
+    let (call, recording) = ids(call, recording)?;
+    let call = match call {
+        CallId::Possible(id) => id,
+        CallId::Impossible(id) => {
+            return Err(Failure::NoSuchCall {
+                name: format!("ID {id}"),
+                freshness: None,
+            });
+        }
+    };
+    let directives = Directives::of(request.headers());
+    if let Err(failure) = find_call(worker, &directives, call).await {
+        if let (Failure::NoSuchCall { .. }, Some(cache)) = (&failure, &worker.shared().audio.cache)
+        {
+            let cache = Arc::clone(cache);
+            let _ = web::block(move || cache.remove_call(call)).await;
+        }
+        return Err(failure);
+    }
+    match (recording, &worker.shared().audio.cache) {
+        (CallId::Possible(recording), Some(cache)) => {
+            let play = Play {
+                worker,
+                request,
+                cache,
+                key: Key { call, recording },
+            };
+            play.answer(caller, payload, directives).await
+        }
+        _ if directives.only_if_cached => Err(Failure::OnlyIfCached),
+        _ => pass_on(worker, caller, request, payload).await,
+    }
+}
+
+/// Both, or what is wrong with either.
+fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), Failure> {
+    let read = |name, text: &str| {
+        params::call_id(text).map_err(|problem| Invalid {
+            place: ["path", name],
+            problem: Problem::Integer(problem),
+            input: text.to_owned(),
+        })
+    };
+    match (read("call_id", call), read("recording_id", recording)) {
+        (Ok(call), Ok(recording)) => Ok((call, recording)),
+        (call, recording) => Err(Failure::Invalid(
+            call.err().into_iter().chain(recording.err()).collect(),
+        )),
+    }
+}
+
+/// Makes sure that the replica holds the call, and asks for it where it does not: a new one may be
+/// on its way.
+async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<(), Failure> {
+    let key = CallKey::Id(id);
+    match worker.look_up(&key)? {
+        Known::Call { .. } => return Ok(()),
+        Known::Absent { age } if directives.only_if_cached && directives.accept(age) => {
+            return Err(calls::absent(&key, age, worker.origin()));
+        }
+        _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
+        Known::Absent { .. } | Known::Nothing => {}
+    }
+    let answer = worker.shared().handle.fetch(key.clone());
+    match calls::in_time(answer).await {
+        Fetched::Found => Ok(()),
+        Fetched::NotFound => Err(calls::absent(&key, 0, Origin::Miss)),
+        Fetched::NotFoundThen { age } => Err(calls::absent(&key, age, Origin::Miss)),
+        Fetched::Unavailable { retry_after } => match worker.look_up(&key)? {
+            Known::Call { .. } => Ok(()),
+            Known::Absent { age } => Err(calls::absent(&key, age, Origin::ReplicaOffline)),
+            Known::Nothing => Err(Failure::Unavailable { retry_after }),
+        },
+        // Said of details alone.
+        Fetched::NoSuchDetail => Err(Failure::UnknownPath),
+    }
+}
+
+/// One request for a recording of a call that the replica holds.
+struct Play<'a> {
+    worker: &'a Worker,
+    request: &'a HttpRequest,
+    cache: &'a Arc<Cache>,
+    key: Key,
+}
+
+impl Play<'_> {
+    async fn answer(
+        self,
+        caller: Caller,
+        payload: Payload,
+        directives: Directives,
+    ) -> Result<HttpResponse, Failure> {
+        let kept = self.kept().await;
+        let offline = self.worker.status().state != UpstreamState::Online;
+        let asked = match kept {
+            // A token of the edge's own is nothing to ask the upstream with.
+            Some((kept, file))
+                if directives.accept(self.age(&kept)) || offline || caller == Caller::Edge =>
+            {
+                if directives.only_if_cached && !directives.accept(self.age(&kept)) {
+                    return Err(Failure::OnlyIfCached);
+                }
+                return Ok(self.respond(&kept, file, self.worker.origin(), false));
+            }
+            _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
+            Some(_) => Origin::Request,
+            None => Origin::Miss,
+        };
+        if caller != Caller::Upstream {
+            return Err(Failure::NotYours);
+        }
+        let shared = self.worker.shared();
+        let fetch = Fetch {
+            cache: Arc::clone(self.cache),
+            handle: shared.handle.clone(),
+            clock: Arc::clone(&shared.clock),
+            key: self.key,
+        };
+        let outcome = shared.audio.downloads.fetch(fetch, self.outgoing()).await;
+        let failed = match outcome {
+            Outcome::Kept => match self.kept().await {
+                Some((kept, file)) => return Ok(self.respond(&kept, file, asked, true)),
+                // Out again already.
+                None => return pass_on(self.worker, caller, self.request, payload).await,
+            },
+            Outcome::NotKept => {
+                return pass_on(self.worker, caller, self.request, payload).await;
+            }
+            Outcome::Said(said) if is_trouble(said.status) => Ok(said),
+            Outcome::Said(said) => {
+                if is_denial(&said) {
+                    let (cache, key) = (Arc::clone(self.cache), self.key);
+                    let _ = web::block(move || cache.remove(key)).await;
+                }
+                return Ok(repeat(&said, asked));
+            }
+            Outcome::Unavailable { retry_after } => {
+                Err(Failure::RecordingUnavailable { retry_after })
+            }
+        };
+        // What is held goes before what can't be had.
+        match (self.kept().await, failed) {
+            (Some((kept, file)), _) => Ok(self.respond(&kept, file, Origin::ReplicaOffline, false)),
+            (None, Ok(said)) => Ok(repeat(&said, asked)),
+            (None, Err(failure)) => Err(failure),
+        }
+    }
+
+    async fn kept(&self) -> Option<(Kept, File)> {
+        let (cache, key, now) = (Arc::clone(self.cache), self.key, self.worker.now());
+        blocking(move || Ok(cache.play(key, now))).await.ok()?
+    }
+
+    fn age(&self, kept: &Kept) -> u64 {
+        age(self.worker.now(), kept.fetched)
+    }
+
+    fn respond(&self, kept: &Kept, file: File, origin: Origin, stored: bool) -> HttpResponse {
+        let freshness = Freshness {
+            origin,
+            age: self.age(kept),
+            stored,
+        };
+        answer::answer(self.request, kept, file, freshness)
+    }
+
+    /// For all of it, and in numbers only. The rest of the client's request is its own matter.
+    fn outgoing(&self) -> Outgoing {
+        let Key { call, recording } = self.key;
+        let headers = self.request.headers();
+        let passed = [AUTHORIZATION, USER_AGENT].into_iter().filter_map(|name| {
+            let value = headers.get(&name)?;
+            Some((name.as_str().to_owned(), value.as_bytes().to_vec()))
+        });
+        Outgoing {
+            method: "GET".to_owned(),
+            path_and_query: format!("/api/v1/calls/{call}/recording/{recording}/play"),
+            headers: passed.collect(),
+            body: stream::empty().boxed(),
+        }
+    }
+}
+
+/// Passed on without being kept.
+async fn pass_on(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let passed = forward::stream(worker, caller, request, payload).await;
+    passed.map_err(|failure| match failure {
+        Failure::NotPassed { retry_after } => Failure::RecordingUnavailable { retry_after },
+        other => other,
+    })
+}
+
+/// Says nothing of the recording.
+fn is_trouble(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// A proxy's page that something was not found is not the upstream's word.
+fn is_denial(said: &forward::Answer) -> bool {
+    let mut headers = said.headers.iter();
+    said.status == StatusCode::NOT_FOUND
+        && headers.any(|(name, value)| {
+            name == CONTENT_TYPE && value.as_bytes().starts_with(b"application/json")
+        })
+}
+
+/// What the upstream said, to each who waited for it.
+fn repeat(said: &forward::Answer, asked: Origin) -> HttpResponse {
+    let mut response = HttpResponse::build(said.status);
+    for (name, value) in &said.headers {
+        response.append_header((name.clone(), value.clone()));
+    }
+    response.insert_header((
+        CACHE_STATUS,
+        match asked {
+            Origin::Request => "burki-edge; fwd=request",
+            _ => "burki-edge; fwd=miss",
+        },
+    ));
+    response.body(said.body.clone())
+}

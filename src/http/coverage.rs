@@ -1,0 +1,313 @@
+//! What the coverage says of an answer about many calls: whether all were read that it speaks of,
+//! and how old the oldest word in it is.
+//!
+//! Pure.
+
+use std::ops::RangeInclusive;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+
+use super::worker::age;
+use crate::model::{CallFilter, Timestamp, Window};
+use crate::sync::{Coverage, NEVER, UNKNOWN_AGE};
+
+pub const COVERAGE: HeaderName = HeaderName::from_static("burki-edge-coverage");
+
+/// Some of the instants at which calls start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Calls without a start as well.
+    pub unstarted: bool,
+    /// `None` where there are none of the others. Never upside down.
+    pub started: Option<RangeInclusive<Timestamp>>,
+}
+
+/// Which part of the coverage an answer stands on. Its age is taken anew whenever it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// All that the query can match.
+    pub query: Reach,
+    /// What the answer shows of it.
+    pub shown: Reach,
+    /// When the row was seen that was seen longest ago, of those that are shown.
+    pub seen: Option<Timestamp>,
+    /// The same of the suspects, which no window speaks of.
+    pub suspected: Option<Timestamp>,
+    /// It asks for names, and no call that is held has one: a self-hosted upstream does not tell
+    /// them with its calls.
+    pub is_nameless: bool,
+}
+
+impl Reach {
+    /// What a filter lets through.
+    pub fn of(filter: &CallFilter) -> Reach {
+        let from = filter.date_from.unwrap_or(Timestamp::MIN);
+        let to = filter.date_to.unwrap_or(Timestamp::MAX);
+        Reach {
+            unstarted: !filter.is_dated(),
+            started: (from <= to).then_some(from..=to),
+        }
+    }
+
+    pub fn contains(&self, start: Option<Timestamp>) -> bool {
+        match (start, &self.started) {
+            (None, _) => self.unstarted,
+            (Some(start), Some(range)) => range.contains(&start),
+            (Some(_), None) => false,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.unstarted && self.started.is_none()
+    }
+
+    /// Whether windows speak of all of it.
+    fn is_known(&self, coverage: &Coverage) -> bool {
+        if self.unstarted && coverage.known(None).is_none() {
+            return false;
+        }
+        let Some(range) = &self.started else {
+            return true;
+        };
+        // What is below is known.
+        let mut above = *range.start();
+        for window in coverage.windows() {
+            if end(window) < above {
+                continue;
+            }
+            if above < window.from {
+                return false;
+            }
+            if *range.end() <= end(window) {
+                return true;
+            }
+            above = next(end(window));
+        }
+        false
+    }
+
+    /// When the windows were verified that speak of some of it.
+    fn verified(&self, coverage: &Coverage) -> impl Iterator<Item = Timestamp> {
+        let windows = coverage.windows().iter().filter(|window| {
+            let range = self.started.as_ref();
+            let started =
+                range.is_some_and(|r| window.from <= *r.end() && *r.start() <= end(window));
+            started && window.from != NEVER || self.unstarted && window.from == NEVER
+        });
+        windows.map(|window| window.verified.at)
+    }
+}
+
+impl Extent {
+    /// Of an answer that says something of all that its query can match.
+    pub fn whole(query: Reach) -> Extent {
+        Extent {
+            shown: query.clone(),
+            query,
+            seen: None,
+            suspected: None,
+            is_nameless: false,
+        }
+    }
+
+    /// Notes those of the suspects that it shows.
+    pub fn suspect(&mut self, unverified: &[(Option<Timestamp>, Timestamp)]) {
+        let shown = unverified
+            .iter()
+            .filter(|(start, _)| self.shown.contains(*start));
+        self.suspected = shown.map(|(_, seen)| *seen).chain(self.suspected).min();
+    }
+
+    /// Whole seconds since the oldest part of it was known to be true. `coverage` must have been
+    /// loaded before the answer was read, or before the file was found not to have changed since.
+    pub fn age(&self, coverage: &Coverage, now: Timestamp) -> u64 {
+        if self.shown.is_empty() {
+            // What no call can match is true for ever.
+            return 0;
+        }
+        // Where no window speaks, a row stands on its own word.
+        let own = self.seen.filter(|_| !self.shown.is_known(coverage));
+        let told = self.shown.verified(coverage).chain(own);
+        told.chain(self.suspected)
+            .map(|at| age(now, [at]))
+            .max()
+            .unwrap_or(UNKNOWN_AGE)
+    }
+
+    pub fn is_complete(&self, coverage: &Coverage) -> bool {
+        !self.is_nameless && self.query.is_known(coverage)
+    }
+}
+
+/// Of an answer of the upstream's own.
+pub fn whole() -> HeaderValue {
+    HeaderValue::from_static("complete")
+}
+
+/// `complete`, or since when all is known.
+pub fn header(extent: &Extent, coverage: &Coverage) -> HeaderValue {
+    if extent.is_complete(coverage) {
+        return whole();
+    }
+    let partial = HeaderValue::from_static("partial");
+    match known_from(coverage).filter(|_| !extent.is_nameless) {
+        // Visible ASCII, so it always is a header value.
+        Some(from) => HeaderValue::try_from(format!("partial; from=\"{from}\"")).unwrap_or(partial),
+        None => partial,
+    }
+}
+
+/// The start of the newest stretch without a gap; `None` where not even the newest is known.
+fn known_from(coverage: &Coverage) -> Option<Timestamp> {
+    let mut from = coverage.head()?.from;
+    for window in coverage.windows().iter().rev().skip(1) {
+        if window.from == NEVER || next(window.to) < from {
+            break;
+        }
+        from = window.from;
+    }
+    Some(from)
+}
+
+/// The last instant a window speaks of.
+fn end(window: &Window) -> Timestamp {
+    match window.open_ended {
+        true => Timestamp::MAX,
+        false => window.to,
+    }
+}
+
+fn next(instant: Timestamp) -> Timestamp {
+    Timestamp::from_micros(instant.as_micros() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::model::Verified;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn window(from: Timestamp, to: Timestamp, verified: i64) -> Window {
+        Window {
+            from,
+            to,
+            verified: Verified {
+                at: at(verified),
+                seq: 1,
+            },
+            rows: 0,
+            open_ended: false,
+        }
+    }
+
+    fn before(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(at(seconds).as_micros() - 1)
+    }
+
+    /// Verified at 990, but for 100 to 200, which was at 500; nothing is known below 100, nor
+    /// between 200 and 300.
+    fn coverage() -> Coverage {
+        let head = Window {
+            open_ended: true,
+            ..window(at(400), at(900), 990)
+        };
+        let windows = vec![
+            window(NEVER, NEVER, 980),
+            window(at(100), at(200), 500),
+            window(at(300), before(400), 970),
+            head,
+        ];
+        Coverage::from_windows(windows, at(1000))
+    }
+
+    fn filter(from: Option<i64>, to: Option<i64>) -> CallFilter {
+        CallFilter {
+            date_from: from.map(at),
+            date_to: to.map(at),
+            ..CallFilter::default()
+        }
+    }
+
+    fn told(filter: &CallFilter, coverage: &Coverage) -> (String, u64) {
+        let extent = Extent::whole(Reach::of(filter));
+        let header = header(&extent, coverage);
+        (
+            header.to_str().unwrap().to_owned(),
+            extent.age(coverage, at(1000)),
+        )
+    }
+
+    const PARTIAL: &str = r#"partial; from="1970-01-01T00:05:00Z""#;
+
+    #[rstest]
+    #[case(None, None, PARTIAL, 500)]
+    #[case(Some(300), None, "complete", 30)]
+    #[case(Some(400), Some(500), "complete", 10)]
+    #[case(Some(5000), None, "complete", 10)]
+    #[case(Some(299), None, PARTIAL, 30)]
+    #[case(Some(120), Some(150), "complete", 500)]
+    #[case(Some(100), Some(200), "complete", 500)]
+    #[case(Some(100), Some(201), PARTIAL, 500)]
+    #[case(None, Some(350), PARTIAL, 500)]
+    #[case(Some(220), Some(280), PARTIAL, UNKNOWN_AGE)]
+    #[case(Some(300), Some(299), "complete", 0)]
+    fn a_query_is_complete_where_windows_speak_of_all_it_can_match(
+        #[case] from: Option<i64>,
+        #[case] to: Option<i64>,
+        #[case] header: &str,
+        #[case] age: u64,
+    ) {
+        let filter = filter(from, to);
+        assert_eq!(told(&filter, &coverage()), (header.to_owned(), age));
+    }
+
+    #[test]
+    fn an_undated_query_asks_for_all_of_time_and_for_calls_without_a_start() {
+        let head = Window {
+            open_ended: true,
+            ..window(Timestamp::MIN, at(900), 990)
+        };
+        let started = Coverage::from_windows(vec![head], at(1000));
+        let since_ever = r#"partial; from="0001-01-01T00:00:00Z""#;
+        assert_eq!(told(&filter(None, None), &started).0, since_ever);
+        assert_eq!(told(&filter(None, Some(5)), &started).0, "complete");
+        let all = Coverage::from_windows(vec![window(NEVER, NEVER, 900), head], at(1000));
+        let complete = ("complete".to_owned(), 100);
+        assert_eq!(told(&filter(None, None), &all), complete);
+    }
+
+    #[test]
+    fn where_the_newest_is_not_known_no_instant_is_named() {
+        let windows = vec![window(at(100), at(200), 500)];
+        let coverage = Coverage::from_windows(windows, at(1000));
+        assert_eq!(told(&filter(None, None), &coverage).0, "partial");
+        assert_eq!(told(&filter(Some(100), Some(200)), &coverage).0, "complete");
+        assert_eq!(
+            told(&filter(None, None), &Coverage::default()).1,
+            UNKNOWN_AGE
+        );
+    }
+
+    #[test]
+    fn rows_beside_the_windows_and_suspects_count_with_their_own_time() {
+        let query = Reach::of(&filter(Some(250), Some(450)));
+        let mut extent = Extent::whole(query);
+        extent.seen = Some(at(700));
+        assert_eq!(extent.age(&coverage(), at(1000)), 300);
+        extent.suspect(&[
+            (Some(at(600)), at(1)),
+            (None, at(2)),
+            (Some(at(420)), at(650)),
+        ]);
+        assert_eq!(extent.age(&coverage(), at(1000)), 350);
+        // Where a window speaks of every row, it is its word that counts.
+        extent.shown.started = Some(at(400)..=at(450));
+        extent.suspected = None;
+        assert_eq!(extent.age(&coverage(), at(1000)), 10);
+    }
+}

@@ -1,0 +1,280 @@
+//! What belongs to a call: transcripts, recordings, messages, metrics and webhook logs.
+//!
+//! The file holds each as the upstream's one text; what a request asks of it is chosen here, and what
+//! is chosen stays as it was written. Of a call that goes on the upstream is asked first.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::value::RawValue;
+use url::form_urlencoded;
+
+use super::calls::{self, RETRY_AFTER};
+use super::directives::Directives;
+use super::error::Failure;
+use super::freshness::{Freshness, Origin};
+use super::target::Name;
+use super::transcript::{self, Format};
+use super::worker::Worker;
+use crate::model::{CallKey, Detail, text_hash};
+use crate::store::{Held, HeldDetail};
+use crate::sync::Fetched;
+
+/// What is told of a call that goes on is taken for current for so long, in seconds: clients that
+/// watch it together are one to the upstream.
+const CURRENT: u64 = 1;
+
+/// An entry of the upstream's list, by field.
+pub type Item<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+/// Answers `GET` and `HEAD`.
+pub async fn get(
+    worker: &Worker,
+    headers: &HeaderMap,
+    name: Name<'_>,
+    kind: Detail,
+    query: &str,
+) -> Result<HttpResponse, Failure> {
+    let (key, filter) = valid(calls::key(name), Filter::of(kind, query))?;
+    let (_, detail, freshness) = find(worker, headers, &key, kind).await?;
+    let (body, hash) = match filter.applied_to(&detail.body) {
+        Some(body) => {
+            let hash = text_hash(&body);
+            (body, hash)
+        }
+        None => (detail.body, detail.body_hash),
+    };
+    Ok(calls::respond(headers, body, hash, freshness))
+}
+
+/// Answers the same for a transcript as a file.
+pub async fn export(
+    worker: &Worker,
+    headers: &HeaderMap,
+    id: &str,
+    query: &str,
+) -> Result<HttpResponse, Failure> {
+    let asked = Filter::of(Detail::Transcripts, query).and_then(|filter| {
+        let format = Format::of(last(query, "format"))?;
+        Ok((filter.without_interim(), format))
+    });
+    let (key, (filter, format)) = valid(calls::key(Name::Id(id)), asked)?;
+    let (call, detail, freshness) = find(worker, headers, &key, Detail::Transcripts).await?;
+    let items = filter.items(&detail.body);
+    let items: Vec<Item<'_>> = items.into_iter().map(|(_, item)| item).collect();
+    let body = transcript::write(format, &call.body, &items);
+    let hash = text_hash(&body);
+    let mut response = calls::respond(headers, body, hash, freshness);
+    let headers = response.headers_mut();
+    if headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+        let file = format!("call_{}_transcript.{}", call.id, format.extension());
+        if let Ok(value) = HeaderValue::try_from(format!("attachment; filename={file}")) {
+            headers.insert(CONTENT_DISPOSITION, value);
+        }
+    }
+    Ok(response)
+}
+
+/// Whatever of path and query can't be read is told at once, and before anything is looked for.
+fn valid<T>(
+    key: Result<CallKey, Failure>,
+    query: Result<T, Vec<String>>,
+) -> Result<(CallKey, T), Failure> {
+    match (key, query) {
+        (Ok(key), Ok(query)) => Ok((key, query)),
+        (Err(Failure::Invalid(problems)), Err(more)) => {
+            let first = problems.iter().map(|problem| problem.text());
+            Err(Failure::Unprocessable(first.chain(more).collect()))
+        }
+        (Err(failure), Ok(_)) => Err(failure),
+        (_, Err(problems)) => Err(Failure::Unprocessable(problems)),
+    }
+}
+
+/// From the replica, or from the upstream where it does not hold it or the request wants it fresher.
+async fn find(
+    worker: &Worker,
+    headers: &HeaderMap,
+    key: &CallKey,
+    kind: Detail,
+) -> Result<(Held, HeldDetail, Freshness), Failure> {
+    let directives = Directives::of(headers);
+    let call = calls::resolve(worker, directives.of_any_age(), key)
+        .await?
+        .call;
+    let held = || worker.reader().detail(call.id, kind);
+    let told = |detail: &HeldDetail, origin| Freshness {
+        origin,
+        age: worker.age(detail.seen_at),
+        stored: true,
+    };
+    let asked = match held()? {
+        Some(detail) => {
+            let freshness = told(&detail, worker.origin());
+            let current = detail.ended || directives.only_if_cached || freshness.age <= CURRENT;
+            if current && directives.accept(freshness.age) {
+                return Ok((call, detail, freshness));
+            }
+            Origin::Request
+        }
+        None => Origin::Miss,
+    };
+    if directives.only_if_cached {
+        return Err(Failure::OnlyIfCached);
+    }
+    let fetched = worker.shared().handle.fetch_detail(call.id, kind);
+    let (origin, retry_after) = match calls::in_time(fetched).await {
+        Fetched::Found => (asked, RETRY_AFTER),
+        Fetched::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
+        Fetched::NotFound => return Err(calls::absent(key, 0, asked)),
+        Fetched::NotFoundThen { age } => return Err(calls::absent(key, age, asked)),
+        Fetched::NoSuchDetail => return Err(Failure::UnknownPath),
+    };
+    match held()? {
+        Some(detail) => {
+            let freshness = told(&detail, origin);
+            Ok((call, detail, freshness))
+        }
+        None => Err(Failure::NotHeld {
+            what: what(kind),
+            retry_after,
+        }),
+    }
+}
+
+/// In words.
+fn what(kind: Detail) -> &'static str {
+    match kind {
+        Detail::WebhookLogs => "webhook logs",
+        other => other.as_str(),
+    }
+}
+
+/// Of a parameter that is repeated the last, as the upstream does.
+fn last<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value)
+        .last()
+}
+
+/// Which entries of a list are asked for.
+struct Filter {
+    kind: Detail,
+    /// What the field that the kind is filtered by is to be.
+    value: Option<String>,
+    /// Transcripts that are not final too.
+    interim: bool,
+}
+
+impl Filter {
+    /// The errors are entries of a 422.
+    fn of(kind: Detail, query: &str) -> Result<Filter, Vec<String>> {
+        let value = field(kind).and_then(|field| last(query, field));
+        let interim = match (kind, last(query, "include_interim")) {
+            (Detail::Transcripts, Some(text)) => boolean(&text).ok_or_else(|| {
+                vec![refusal(
+                    "bool_parsing",
+                    "include_interim",
+                    "Input should be a valid boolean, unable to interpret input",
+                    &text,
+                    None,
+                )]
+            })?,
+            _ => false,
+        };
+        Ok(Filter {
+            kind,
+            value: value.map(Cow::into_owned).filter(|value| !value.is_empty()),
+            interim,
+        })
+    }
+
+    /// An export has no interim ones, and knows no word for them.
+    fn without_interim(self) -> Filter {
+        Filter {
+            interim: false,
+            ..self
+        }
+    }
+
+    /// The list of the entries asked for; `None`: it is the whole text.
+    fn applied_to(&self, body: &str) -> Option<String> {
+        let finals_alone = self.kind == Detail::Transcripts && !self.interim;
+        if self.value.is_none() && !finals_alone {
+            return None;
+        }
+        let texts: Vec<&str> = self.items(body).into_iter().map(|(text, _)| text).collect();
+        Some(format!("[{}]", texts.join(",")))
+    }
+
+    /// The entries asked for, in the upstream's order, each with its text.
+    fn items<'a>(&self, body: &'a str) -> Vec<(&'a str, Item<'a>)> {
+        // What is held was a list of objects when it came.
+        let texts: Vec<&RawValue> = serde_json::from_str(body).unwrap_or_default();
+        let items = texts.into_iter().filter_map(|text| {
+            let item: Item<'_> = serde_json::from_str(text.get()).ok()?;
+            Some((text.get(), item))
+        });
+        items.filter(|(_, item)| self.admits(item)).collect()
+    }
+
+    fn admits(&self, item: &Item<'_>) -> bool {
+        let is = |field: &str, wanted: &str| text(item, field).is_some_and(|text| text == wanted);
+        let interim = item
+            .get("is_final")
+            .is_some_and(|value| value.get() == "false");
+        let value = match (field(self.kind), &self.value) {
+            (Some(field), Some(value)) => is(field, value),
+            _ => true,
+        };
+        value && (self.interim || !interim)
+    }
+}
+
+/// A field that is text.
+pub fn text(item: &Item<'_>, field: &str) -> Option<String> {
+    serde_json::from_str(item.get(field)?.get()).ok()
+}
+
+/// By which field, and by a parameter of which name, a kind is filtered.
+fn field(kind: Detail) -> Option<&'static str> {
+    match kind {
+        Detail::Transcripts => Some("speaker"),
+        Detail::Recordings => Some("recording_type"),
+        Detail::Messages => Some("role"),
+        Detail::WebhookLogs => Some("webhook_type"),
+        Detail::Metrics => None,
+    }
+}
+
+/// As pydantic reads one from a text.
+fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "on" | "t" | "true" | "y" | "yes" => Some(true),
+        "0" | "off" | "f" | "false" | "n" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// An entry of the upstream's 422 about a parameter of the query.
+pub fn refusal(
+    kind: &str,
+    name: &str,
+    message: &str,
+    input: &str,
+    pattern: Option<&str>,
+) -> String {
+    let ctx = match pattern {
+        Some(pattern) => format!(r#","ctx":{{"pattern":{}}}"#, super::json(&pattern)),
+        None => String::new(),
+    };
+    format!(
+        r#"{{"type":"{kind}","loc":["query","{name}"],"msg":{},"input":{}{ctx}}}"#,
+        super::json(&message),
+        super::json(&input),
+    )
+}

@@ -1,0 +1,238 @@
+//! All calls that match, as a file: read in batches, sent while it is read.
+//!
+//! However many there are, a few batches are in memory, whatever the client's pace. An export
+//! that can't be brought to its end breaks the connection off, so that nobody takes the part for
+//! the whole.
+
+mod document;
+mod progress;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::body::{BodyStream, MessageBody};
+use actix_web::dev::Payload;
+use actix_web::http::header::{
+    CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::rt;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::auth::Caller;
+use super::coverage::{self, COVERAGE, Extent, Reach};
+use super::directives::Directives;
+use super::encoding::Coding;
+use super::error::Failure;
+use super::freshness::Freshness;
+use super::params::{Choice, Query};
+use super::worker::Worker;
+use super::{forward, lists, scans};
+use crate::model::CallFilter;
+use document::Format;
+use progress::Progress;
+
+/// A client that takes nothing for so long is not waited for any longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// So many pieces wait for the client while the next is read.
+const AHEAD: usize = 2;
+
+const FORMAT: Choice<Format> = Choice {
+    name: "format",
+    usual: Format::Csv,
+    pattern: "^(csv|json)$",
+    values: &[("csv", Format::Csv), ("json", Format::Json)],
+};
+
+/// What the reading side hands over.
+enum Piece {
+    Bytes(Bytes),
+    /// That was all of it.
+    End,
+}
+
+/// What an export is asked for with.
+struct Asked {
+    format: Format,
+    filter: CallFilter,
+}
+
+impl Asked {
+    /// In the order in which the upstream declares them.
+    fn of(query: &str) -> Result<Asked, Failure> {
+        let mut query = Query::of(query);
+        let format = query.choice(&FORMAT);
+        let filter = lists::narrowed(&mut query);
+        query.finish()?;
+        Ok(Asked { format, filter })
+    }
+}
+
+/// Answers `GET` and `HEAD`. It has no `ETag`: nobody knows what it says before it has been sent.
+pub async fn get(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let (method, headers) = (request.method(), request.headers());
+    let Asked { format, filter } = Asked::of(request.uri().query().unwrap_or_default())?;
+    // Before the rows: no age told may be younger than what it is told of.
+    let coverage = Arc::clone(&worker.shared().handle.coverage());
+    let mut extent = Extent::whole(Reach::of(&filter));
+    extent.suspect(&worker.reader().unverified()?);
+    extent.is_nameless = !worker.reader().knows_names()?;
+    let age = extent.age(&coverage, worker.now());
+    let directives = Directives::of(headers);
+    if directives.only_if_cached && !directives.accept(age) {
+        return Err(Failure::OnlyIfCached);
+    }
+    let lacks = !directives.accept(age) || !extent.is_complete(&coverage);
+    let may_ask = !directives.only_if_cached && *method == Method::GET && worker.is_online();
+    if lacks && may_ask && caller == Caller::Upstream {
+        // What comes of it is the client's alone: an export is no text of the calls.
+        let answer = forward::stream(worker, caller, request, payload).await;
+        if let Ok(response) = answer
+            && response.status() == StatusCode::OK
+        {
+            return Ok(response);
+        }
+    }
+    let coding = Coding::wanted(headers);
+    let mut response = match *method == Method::HEAD {
+        true => streamed(BodyStream::new(stream::empty::<Result<Bytes, Broken>>())),
+        false => {
+            let turn = worker.shared().scans.turn().await?;
+            let progress = Progress::new(turn, filter, format, coding)?;
+            // The first batch is read before anything is said: what goes wrong may be told yet.
+            let (first, progress) = scans::block(move || progress.step()).await?;
+            streamed(pieces(first, progress))
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    let disposition = HeaderValue::from_static(format.disposition());
+    headers.insert(CONTENT_DISPOSITION, disposition);
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Some(name) = coding.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    headers.insert(COVERAGE, coverage::header(&extent, &coverage));
+    let freshness = Freshness {
+        origin: worker.origin(),
+        age,
+        stored: true,
+    };
+    freshness.write(headers);
+    Ok(response)
+}
+
+fn streamed(body: impl MessageBody + 'static) -> HttpResponse {
+    HttpResponse::with_body(StatusCode::OK, body).map_into_boxed_body()
+}
+
+/// The reading side ended before the file did.
+#[derive(Debug, thiserror::Error)]
+#[error("the export was broken off")]
+struct Broken;
+
+/// The file as a stream, which a task of its own reads ahead of the client.
+fn pieces(first: Bytes, progress: Option<Progress>) -> impl MessageBody {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    // It ends by itself: when the file does, or when the client is gone or does not take it.
+    drop(rt::spawn(send(sender, first, progress)));
+    body_of(receiver)
+}
+
+/// What comes, and an error where it stops before its end.
+fn body_of(receiver: mpsc::Receiver<Piece>) -> impl MessageBody {
+    BodyStream::new(stream::unfold(receiver, |mut receiver| async move {
+        match receiver.recv().await {
+            Some(Piece::Bytes(bytes)) => Some((Ok(bytes), receiver)),
+            Some(Piece::End) => None,
+            None => Some((Err(Broken), receiver)),
+        }
+    }))
+}
+
+async fn send(sender: mpsc::Sender<Piece>, first: Bytes, progress: Option<Progress>) {
+    let mut next = Some((first, progress));
+    while let Some((bytes, progress)) = next {
+        // A compressor may have nothing to show yet.
+        if !bytes.is_empty() && !hand_over(&sender, Piece::Bytes(bytes)).await {
+            return;
+        }
+        next = match progress {
+            None => None,
+            Some(progress) => match scans::block(move || progress.step()).await {
+                Ok(step) => Some(step),
+                Err(failure) => {
+                    tracing::error!(%failure, "an export was broken off");
+                    return;
+                }
+            },
+        };
+    }
+    hand_over(&sender, Piece::End).await;
+}
+
+/// Whether the client took it in time. A piece that waits holds the export's turn.
+async fn hand_over(sender: &mpsc::Sender<Piece>, piece: Piece) -> bool {
+    matches!(
+        tokio::time::timeout(PATIENCE, sender.send(piece)).await,
+        Ok(Ok(()))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_whose_reader_gave_up_ends_with_an_error() {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        assert!(hand_over(&sender, Piece::Bytes(Bytes::from_static(b"a"))).await);
+        drop(sender);
+        assert!(to_bytes(body_of(receiver)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_not_waited_for_for_ever() {
+        let (sender, _receiver) = mpsc::channel(AHEAD);
+        let piece = || Piece::Bytes(Bytes::from_static(b"a"));
+        assert!(hand_over(&sender, piece()).await);
+        assert!(hand_over(&sender, piece()).await);
+        assert!(!hand_over(&sender, piece()).await);
+    }
+
+    #[actix_web::test]
+    async fn what_was_sent_arrives_in_order_and_ends() {
+        let body = pieces(Bytes::from_static(b"all of it"), None);
+        let Ok(bytes) = to_bytes(body).await else {
+            panic!("it has an end")
+        };
+        assert_eq!(bytes, "all of it");
+    }
+
+    #[test]
+    fn a_format_nobody_knows_comes_before_what_else_is_wrong() {
+        let Err(Failure::Invalid(problems)) = Asked::of("date_from=x&format=xml") else {
+            panic!("there are problems")
+        };
+        let places: Vec<_> = problems.iter().map(|problem| problem.place[1]).collect();
+        assert_eq!(places, ["format", "date_from"]);
+        assert_eq!(
+            Asked::of("format=json").map(|asked| asked.format).ok(),
+            Some(Format::Json)
+        );
+    }
+}

@@ -1,0 +1,61 @@
+//! An export on its way: where it is, and one batch further.
+
+use actix_web::web::Bytes;
+
+use super::document::{Document, Format};
+use crate::http::encoding::Coding;
+use crate::http::error::Failure;
+use crate::http::scans::Turn;
+use crate::model::CallFilter;
+use crate::store::Place;
+
+/// Rows that are read at once: a few hundred kilobytes.
+const BATCH: usize = 1000;
+
+/// Holds the export's turn until it is dropped.
+pub struct Progress {
+    turn: Turn,
+    filter: CallFilter,
+    after: Option<Place>,
+    document: Document,
+}
+
+/// What was written, and how to go on; `None` where that was the end.
+pub type Step = (Bytes, Option<Progress>);
+
+impl Progress {
+    pub fn new(
+        turn: Turn,
+        filter: CallFilter,
+        format: Format,
+        coding: Coding,
+    ) -> Result<Progress, Failure> {
+        let document = Document::new(format, coding)?;
+        Ok(Progress {
+            turn,
+            filter,
+            after: None,
+            document,
+        })
+    }
+
+    /// Reads and writes a batch. It blocks.
+    pub fn step(mut self) -> Result<Step, Failure> {
+        let rows = self
+            .turn
+            .read(|reader| reader.list_after(&self.filter, self.after, BATCH))?;
+        for row in &rows {
+            self.document.add(&row.body)?;
+        }
+        match rows.last() {
+            Some(last) if rows.len() == BATCH => {
+                self.after = Some(Place {
+                    started_at: last.started_at,
+                    id: last.id,
+                });
+                Ok((self.document.take()?, Some(self)))
+            }
+            _ => Ok((self.document.finish()?, None)),
+        }
+    }
+}

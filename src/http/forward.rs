@@ -1,0 +1,211 @@
+//! What the edge does not answer itself: passed on to the upstream with the caller's own key, and
+//! its answer passed back as it comes.
+//!
+//! The edge's key is never used for it: what a caller may do there is the upstream's to say.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, AGE, CACHE_CONTROL, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    RANGE,
+};
+use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::auth::Caller;
+use super::error::Failure;
+use super::freshness::CACHE_STATUS;
+use super::worker::Worker;
+use crate::sync::{Chunks, Incoming, NotPassed, Outgoing, Permit};
+
+/// The largest answer that is read whole: a full page of records of 64 KiB each.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// Pieces of a client's body that wait to be sent.
+const PIECES: usize = 8;
+
+/// A client that sends nothing of its body for this long is let go: it keeps one of the few
+/// requests that may be under way at once.
+const NEXT_PIECE: Duration = Duration::from_secs(15);
+
+/// The same for a client that never ends.
+const WHOLE_BODY: Duration = Duration::from_secs(300);
+
+/// An answer of the upstream's that was read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    /// Without those that speak of a connection.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Seconds since it was known to be true, where one gave it who keeps copies.
+    pub fn age(&self) -> u64 {
+        let told = self.headers.iter().find(|(name, _)| name == AGE);
+        let text = told.and_then(|(_, value)| value.to_str().ok());
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+}
+
+/// Passes a request on, its body and the answer's piece by piece.
+pub async fn stream(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let broken = Arc::new(AtomicBool::new(false));
+    let body = pieces(payload, Arc::clone(&broken));
+    let passed = pass(worker, caller, outgoing(request, body)).await;
+    let (permit, incoming) = passed.map_err(|failure| match broken.load(Ordering::Relaxed) {
+        true => Failure::BrokenBody,
+        false => failure,
+    })?;
+    let mut response = HttpResponse::build(status(&incoming));
+    for header in headers(&incoming) {
+        response.append_header(header);
+    }
+    response.insert_header((CACHE_STATUS, "burki-edge; fwd=bypass"));
+    // Under way until the last piece is.
+    let body = stream::unfold((incoming.body, permit), |(mut body, permit)| async {
+        let piece = body.next().await?;
+        Some((piece, (body, permit)))
+    });
+    Ok(response.streaming(body))
+}
+
+/// What of a client's request is between it and the edge where the edge reads the answer itself.
+const CLIENTS_OWN: [HeaderName; 5] = [
+    ACCEPT_ENCODING,
+    CACHE_CONTROL,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    RANGE,
+];
+
+/// Passes a request on with this body, and reads the whole answer.
+pub async fn whole(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    body: Bytes,
+) -> Result<(Permit, Answer), Failure> {
+    let once = stream::once(std::future::ready(Ok(body))).boxed();
+    let mut outgoing = outgoing(request, once);
+    let own = |name: &String| CLIENTS_OWN.iter().any(|own| own == name.as_str());
+    outgoing.headers.retain(|(name, _)| !own(name));
+    if request.method() == Method::HEAD {
+        // The upstream knows none.
+        outgoing.method = Method::GET.as_str().to_owned();
+    }
+    let (permit, incoming) = pass(worker, caller, outgoing).await?;
+    Ok((permit, read(incoming).await?))
+}
+
+/// Reads the whole answer.
+pub async fn read(incoming: Incoming) -> Result<Answer, Failure> {
+    let mut answer = Answer {
+        status: status(&incoming),
+        headers: headers(&incoming),
+        body: Vec::new(),
+    };
+    let mut pieces = incoming.body;
+    while let Some(piece) = pieces.next().await {
+        let fits = |piece: &Bytes| answer.body.len() + piece.len() <= LARGEST_ANSWER;
+        let piece = piece.ok().filter(fits).ok_or(Failure::Unanswered)?;
+        answer.body.extend_from_slice(&piece);
+    }
+    Ok(answer)
+}
+
+/// The request as the client sent it.
+fn outgoing(request: &HttpRequest, body: Chunks) -> Outgoing {
+    let headers = request.headers().iter();
+    Outgoing {
+        method: request.method().as_str().to_owned(),
+        path_and_query: path_and_query(request.uri()),
+        headers: headers
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect(),
+        body,
+    }
+}
+
+async fn pass(
+    worker: &Worker,
+    caller: Caller,
+    outgoing: Outgoing,
+) -> Result<(Permit, Incoming), Failure> {
+    if caller != Caller::Upstream {
+        return Err(Failure::NotYours);
+    }
+    let passed = worker.shared().handle.pass(outgoing).await;
+    passed.map_err(|NotPassed { retry_after, sent }| match sent {
+        true => Failure::Unanswered,
+        false => Failure::NotPassed { retry_after },
+    })
+}
+
+/// As the client wrote it, but for slashes at the end of the calls API's paths, which make no
+/// difference here and may make a redirect there: the list alone has one.
+fn path_and_query(uri: &Uri) -> String {
+    let trimmed = uri.path().trim_end_matches('/');
+    let path = match trimmed {
+        "/api/v1/calls" => "/api/v1/calls/",
+        _ if trimmed.starts_with("/api/v1/calls/") => trimmed,
+        _ => uri.path(),
+    };
+    match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
+/// The client's body, from the worker's thread to whichever sends it. Marks it where it broke off
+/// or came too slowly, which breaks off the request to the upstream too.
+fn pieces(mut payload: Payload, broken: Arc<AtomicBool>) -> Chunks {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    actix_web::rt::spawn(async move {
+        let end = Instant::now() + WHOLE_BODY;
+        loop {
+            let next = end.min(Instant::now() + NEXT_PIECE);
+            let piece = match timeout_at(next, payload.next()).await {
+                Ok(None) => break,
+                Ok(Some(piece)) => piece.map_err(std::io::Error::other),
+                Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+            };
+            let ends = piece.is_err();
+            broken.fetch_or(ends, Ordering::Relaxed);
+            if sender.send(piece).await.is_err() || ends {
+                break;
+            }
+        }
+    });
+    stream::unfold(receiver, |mut receiver| async {
+        let piece = receiver.recv().await?;
+        Some((piece, receiver))
+    })
+    .boxed()
+}
+
+fn status(incoming: &Incoming) -> StatusCode {
+    StatusCode::from_u16(incoming.status).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
+/// The upstream's, but for those that the edge's server writes itself.
+fn headers(incoming: &Incoming) -> Vec<(HeaderName, HeaderValue)> {
+    let pairs = incoming.headers.iter().filter(|(name, _)| name != "date");
+    let read = |(name, value): &(String, Vec<u8>)| {
+        let name = HeaderName::try_from(name.as_str()).ok()?;
+        Some((name, HeaderValue::from_bytes(value).ok()?))
+    };
+    pairs.filter_map(read).collect()
+}

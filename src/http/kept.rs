@@ -1,0 +1,203 @@
+//! Finished answers, kept by each worker for as long as nobody has written to the file.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use actix_web::web::Bytes;
+use lru::LruCache;
+
+use super::coverage::Extent;
+use super::encoding::Coding;
+
+/// A worker keeps so many bytes, all forms of an answer counted.
+const MOST_BYTES: usize = 8 << 20;
+
+/// An answer that has more is not kept: it would push out all others.
+const LARGEST: usize = 2 << 20;
+
+/// What an entry takes besides its texts, about.
+const OVERHEAD: usize = 256;
+
+/// A whole answer, without what depends on when it is given.
+pub struct Finished {
+    pub body: Bytes,
+    /// Different for every other body of the same resource.
+    pub hash: i64,
+    pub extent: Extent,
+    gzip: OnceCell<Bytes>,
+    zstd: OnceCell<Bytes>,
+}
+
+impl Finished {
+    pub fn new(body: Bytes, hash: i64, extent: Extent) -> Finished {
+        Finished {
+            body,
+            hash,
+            extent,
+            gzip: OnceCell::new(),
+            zstd: OnceCell::new(),
+        }
+    }
+
+    /// The body in a coding, if it is there already.
+    pub fn coded(&self, coding: Coding) -> Option<Bytes> {
+        match coding {
+            Coding::Identity => Some(self.body.clone()),
+            Coding::Gzip => self.gzip.get().cloned(),
+            Coding::Zstd => self.zstd.get().cloned(),
+        }
+    }
+
+    fn add(&self, coding: Coding, body: Bytes) {
+        // Somebody else may have been first; both are the same.
+        let _ = match coding {
+            Coding::Identity => Ok(()),
+            Coding::Gzip => self.gzip.set(body),
+            Coding::Zstd => self.zstd.set(body),
+        };
+    }
+
+    fn size(&self) -> usize {
+        let forms = [Some(&self.body), self.gzip.get(), self.zstd.get()];
+        forms.into_iter().flatten().map(Bytes::len).sum()
+    }
+}
+
+/// The answers of one state of the file, by what was asked.
+pub struct Kept {
+    /// Of the worker's own reader.
+    version: i64,
+    answers: LruCache<String, Rc<Finished>>,
+    bytes: usize,
+}
+
+impl Default for Kept {
+    fn default() -> Kept {
+        Kept {
+            version: 0,
+            answers: LruCache::unbounded(),
+            bytes: 0,
+        }
+    }
+}
+
+impl Kept {
+    /// An answer that was read when the file was in this version, or later, and is one of this
+    /// version still.
+    pub fn get(&mut self, version: i64, asked: &str) -> Option<Rc<Finished>> {
+        self.turn_to(version);
+        self.answers.get(asked).cloned()
+    }
+
+    /// Keeps an answer that was read after the file was seen in this version.
+    pub fn keep(&mut self, version: i64, asked: String, answer: &Rc<Finished>) {
+        // Others went on while it was read, and may have seen a newer version.
+        if version != self.version || answer.size() > LARGEST {
+            return;
+        }
+        self.bytes += weight(&asked, answer);
+        if let Some((asked, replaced)) = self.answers.push(asked, Rc::clone(answer)) {
+            self.bytes -= weight(&asked, &replaced);
+        }
+        self.shrink();
+    }
+
+    /// Adds a compressed form to an answer, whether or not it is kept.
+    pub fn add(&mut self, asked: &str, answer: &Rc<Finished>, coding: Coding, body: Bytes) {
+        let before = answer.size();
+        answer.add(coding, body);
+        let kept = self.answers.peek(asked);
+        if kept.is_some_and(|kept| Rc::ptr_eq(kept, answer)) {
+            self.bytes += answer.size() - before;
+            self.shrink();
+        }
+    }
+
+    fn turn_to(&mut self, version: i64) {
+        if version != self.version {
+            self.version = version;
+            self.answers.clear();
+            self.bytes = 0;
+        }
+    }
+
+    fn shrink(&mut self) {
+        while self.bytes > MOST_BYTES {
+            let Some((asked, answer)) = self.answers.pop_lru() else {
+                return;
+            };
+            self.bytes -= weight(&asked, &answer);
+        }
+    }
+}
+
+fn weight(asked: &str, answer: &Finished) -> usize {
+    asked.len() + answer.size() + OVERHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::coverage::Reach;
+    use crate::model::CallFilter;
+
+    fn answer(size: usize) -> Rc<Finished> {
+        let extent = Extent::whole(Reach::of(&CallFilter::default()));
+        Rc::new(Finished::new(vec![b'x'; size].into(), 1, extent))
+    }
+
+    #[test]
+    fn an_answer_is_kept_until_the_file_has_another_version() {
+        let mut kept = Kept::default();
+        assert!(kept.get(7, "a").is_none());
+        kept.keep(7, "a".to_owned(), &answer(10));
+        assert!(kept.get(7, "a").is_some());
+        assert!(kept.get(7, "b").is_none());
+        assert!(kept.get(8, "a").is_none());
+        assert!(
+            kept.get(7, "a").is_none(),
+            "what is gone does not come back"
+        );
+    }
+
+    #[test]
+    fn an_answer_of_an_older_version_is_not_kept() {
+        let mut kept = Kept::default();
+        assert!(kept.get(7, "a").is_none());
+        assert!(kept.get(8, "b").is_none());
+        kept.keep(7, "a".to_owned(), &answer(10));
+        assert!(kept.get(8, "a").is_none());
+    }
+
+    #[test]
+    fn the_one_that_was_used_longest_ago_makes_room() {
+        let mut kept = Kept::default();
+        assert!(kept.get(1, "").is_none());
+        for name in ["a", "b", "c", "d"] {
+            kept.keep(1, name.to_owned(), &answer((2 << 20) - 1000));
+        }
+        assert!(kept.get(1, "a").is_some());
+        kept.keep(1, "e".to_owned(), &answer(LARGEST));
+        assert!(kept.get(1, "b").is_none() && kept.get(1, "a").is_some());
+        kept.keep(1, "f".to_owned(), &answer(LARGEST + 1));
+        assert!(kept.get(1, "f").is_none());
+        assert!(kept.bytes <= MOST_BYTES);
+    }
+
+    #[test]
+    fn compressed_forms_count_and_are_there_for_the_next() {
+        let mut kept = Kept::default();
+        assert!(kept.get(1, "").is_none());
+        let first = answer(100);
+        kept.keep(1, "a".to_owned(), &first);
+        let before = kept.bytes;
+        assert!(first.coded(Coding::Gzip).is_none());
+        for _ in 0..2 {
+            kept.add("a", &first, Coding::Gzip, Bytes::from_static(b"short"));
+        }
+        assert_eq!(kept.bytes, before + 5);
+        assert_eq!(first.coded(Coding::Gzip).unwrap(), "short");
+        kept.add("b", &answer(9), Coding::Zstd, Bytes::from_static(b"z"));
+        assert_eq!(kept.bytes, before + 5);
+    }
+}

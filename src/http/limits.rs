@@ -1,0 +1,39 @@
+//! How much of a request is looked at: its path, its query and its headers have an end, which is
+//! checked before anything else is.
+
+use actix_web::HttpRequest;
+
+use super::error::Failure;
+
+/// Bytes, as they were sent. The longest path that is anybody's has a SID of some 80 characters.
+const LONGEST_PATH: usize = 2 << 10;
+
+/// Bytes, as they were sent.
+const LONGEST_QUERY: usize = 8 << 10;
+
+const MOST_HEADERS: usize = 64;
+
+/// Bytes of names and values, with the four between and behind them.
+const MOST_HEADER_BYTES: usize = 32 << 10;
+
+pub fn check(request: &HttpRequest) -> Result<(), Failure> {
+    let uri = request.uri();
+    if uri.path().len() > LONGEST_PATH {
+        return Err(Failure::PathTooLong { most: LONGEST_PATH });
+    }
+    if uri.query().unwrap_or_default().len() > LONGEST_QUERY {
+        let most = LONGEST_QUERY;
+        return Err(Failure::QueryTooLong { most });
+    }
+    let headers = request.headers();
+    let bytes = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4);
+    if headers.len() > MOST_HEADERS || bytes.sum::<usize>() > MOST_HEADER_BYTES {
+        return Err(Failure::HeadersTooLarge {
+            most: MOST_HEADERS,
+            bytes: MOST_HEADER_BYTES,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Answers that are put together from many calls: kept or read, as old as the oldest part of
+//! them, compressed as the client likes it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::auth::Caller;
+use super::coverage::{self, COVERAGE};
+use super::directives::Directives;
+use super::encoding::{self, Coding, WORTH_IT};
+use super::error::Failure;
+use super::freshness::{EntityTag, Freshness};
+use super::kept::Finished;
+use super::worker::Worker;
+use super::{aggregates, anew, lists, scans};
+use crate::store::{Reader, StoreError};
+use crate::sync::Coverage;
+
+/// What can be asked of many calls and is answered at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    List,
+    Count,
+    Stats,
+    Analytics,
+}
+
+/// A question that was understood.
+pub type Question = Box<dyn FnOnce(&Reader) -> Result<Finished, StoreError> + Send>;
+
+/// What a request says.
+pub struct Asked<'r> {
+    pub caller: Caller,
+    pub resource: Resource,
+    pub request: &'r HttpRequest,
+}
+
+/// Why the upstream's word would be better than the replica's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Not all was read that the query can match.
+    Partial,
+    /// It is older than the request allows.
+    Old,
+}
+
+impl Resource {
+    fn understand(self, worker: &Worker, query: &str) -> Result<Question, Failure> {
+        match self {
+            Resource::List => {
+                let pending = Arc::clone(&worker.shared().handle.pending());
+                lists::understand(query, pending)
+            }
+            Resource::Count => aggregates::count(query),
+            Resource::Stats => Ok(aggregates::stats()),
+            Resource::Analytics => aggregates::analytics(query, worker.now()),
+        }
+    }
+
+    /// What its answers are kept under; `None` where they change by themselves.
+    fn key(self, query: &str) -> Option<String> {
+        let name = match self {
+            Resource::List => "list",
+            Resource::Count => "count",
+            // It has no parameters.
+            Resource::Stats => return Some("stats".to_owned()),
+            // Of a period that ends now.
+            Resource::Analytics => return None,
+        };
+        Some(format!("{name}?{query}"))
+    }
+}
+
+/// Answers `GET` and `HEAD`.
+pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Failure> {
+    let query = asked.request.uri().query().unwrap_or_default();
+    // Before the rows: no age told may be younger than what it is told of.
+    let coverage = Arc::clone(&worker.shared().handle.coverage());
+    let version = worker.reader().data_version()?;
+    let key = asked.resource.key(query);
+    let kept = key.as_ref().and_then(|key| worker.kept().get(version, key));
+    let answer = match kept {
+        Some(answer) => answer,
+        None => {
+            let question = asked.resource.understand(worker, query)?;
+            let answer = Rc::new(worker.shared().scans.run(question).await?);
+            if let Some(key) = key.clone() {
+                worker.kept().keep(version, key, &answer);
+            }
+            answer
+        }
+    };
+    let age = answer.extent.age(&coverage, worker.now());
+    let directives = Directives::of(asked.request.headers());
+    let lack = match directives.accept(age) {
+        false => Some(Lack::Old),
+        true if !answer.extent.is_complete(&coverage) => Some(Lack::Partial),
+        true => None,
+    };
+    if let Some(lack) = lack
+        && !directives.only_if_cached
+        && worker.is_online()
+        && let Some(response) =
+            anew::ask(worker, asked.caller, asked.request, asked.resource, lack).await
+    {
+        return Ok(response);
+    }
+    if directives.only_if_cached && lack == Some(Lack::Old) {
+        return Err(Failure::OnlyIfCached);
+    }
+    respond(
+        worker,
+        asked.request.headers(),
+        key.as_deref(),
+        &answer,
+        &coverage,
+        age,
+    )
+    .await
+}
+
+/// The answer, or that the client has it already.
+async fn respond(
+    worker: &Worker,
+    headers: &HeaderMap,
+    key: Option<&str>,
+    answer: &Rc<Finished>,
+    coverage: &Coverage,
+    age: u64,
+) -> Result<HttpResponse, Failure> {
+    let wanted = Coding::wanted_of(headers, answer.body.len());
+    // The client may have got it in another coding; it is the same to it once it is decoded.
+    let known = [wanted, Coding::Identity, Coding::Gzip, Coding::Zstd]
+        .into_iter()
+        .find(|coding| tag(answer, *coding).is_known_to(headers));
+    let mut response = match known {
+        Some(_) => HttpResponse::new(StatusCode::NOT_MODIFIED),
+        None => {
+            let body = coded(worker, key, answer, wanted).await?;
+            json(body, wanted)
+        }
+    };
+    let headers = response.headers_mut();
+    tag(answer, known.unwrap_or(wanted)).write(headers);
+    if answer.body.len() >= WORTH_IT || wanted != Coding::Identity {
+        headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    headers.insert(COVERAGE, coverage::header(&answer.extent, coverage));
+    let freshness = Freshness {
+        origin: worker.origin(),
+        age,
+        stored: true,
+    };
+    freshness.write(headers);
+    Ok(response)
+}
+
+fn tag(answer: &Finished, coding: Coding) -> EntityTag {
+    EntityTag::coded(answer.hash, coding.suffix())
+}
+
+fn json(body: Bytes, coding: Coding) -> HttpResponse {
+    let mut response = HttpResponse::with_body(StatusCode::OK, body).map_into_boxed_body();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(name) = coding.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
+    response
+}
+
+/// The body in a coding: compressed once, where it may take its time.
+async fn coded(
+    worker: &Worker,
+    key: Option<&str>,
+    answer: &Rc<Finished>,
+    coding: Coding,
+) -> Result<Bytes, Failure> {
+    if let Some(body) = answer.coded(coding) {
+        return Ok(body);
+    }
+    let plain = answer.body.clone();
+    let body = scans::block(move || encoding::encode(coding, &plain)).await?;
+    let key = key.unwrap_or_default();
+    worker.kept().add(key, answer, coding, body.clone());
+    Ok(body)
+}

@@ -1,0 +1,178 @@
+//! `PATCH /api/v1/calls/{call_id}/metadata`: the upstream merges it, and what it says is stored
+//! before the client hears of it, so that whoever wrote reads what was written. While the upstream
+//! can't be asked, an edge that is told to keeps the change, and answers 202 with the call as it
+//! will look.
+
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+
+use super::auth::Caller;
+use super::error::{Failure, Invalid};
+use super::forward::Answer;
+use super::freshness::{EntityTag, Freshness, Origin};
+use super::worker::Worker;
+use super::writes::PENDING;
+use super::{calls, change, forward};
+use crate::model::{Call, CallKey, text_hash};
+use crate::store::NewWrite;
+use crate::sync::{NotQueued, Permit, UpstreamState};
+
+/// The largest body that is taken.
+pub const LARGEST_BODY: usize = 1 << 20;
+
+/// A client that does not send its body in this time is let go.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Passes the change on, and stores the call that it made; or keeps it where the upstream can't be
+/// asked and the edge is told to.
+pub async fn patch(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    payload: Payload,
+    id: &str,
+) -> Result<HttpResponse, Failure> {
+    let key = calls::id_key(id);
+    let body = read(payload).await?;
+    let call_id = match key {
+        Ok(CallKey::Id(call_id)) => call_id,
+        Ok(CallKey::Sid(_)) => return Err(Failure::UnknownPath),
+        Err(failure) => return Err(refusal(failure, &body)),
+    };
+    let change = Change {
+        call_id,
+        body: body.clone(),
+    };
+    if caller != Caller::Upstream {
+        return Err(Failure::NotYours);
+    }
+    // What is left here for the call comes before what comes in later.
+    let waits = worker.shared().handle.pending().write_ids(call_id).next();
+    if waits.is_some() || (worker.shared().queue.is_some() && is_offline(worker)) {
+        let no_line = Failure::NotPassed { retry_after: 5 };
+        return change.keep(worker, false, no_line).await;
+    }
+    match forward::whole(worker, caller, request, body).await {
+        Ok((permit, answer)) => Ok(learn(worker, permit, answer).await),
+        Err(failure @ Failure::NotPassed { .. }) => change.keep(worker, false, failure).await,
+        Err(failure @ Failure::Unanswered) => change.keep(worker, true, failure).await,
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A parameter and the body may be wrong together.
+fn refusal(failure: Failure, body: &[u8]) -> Failure {
+    match (failure, change::metadata(body)) {
+        (Failure::Invalid(problems), Err(entry)) => {
+            let entries = problems.iter().map(Invalid::text);
+            Failure::Unprocessable(entries.chain([entry]).collect())
+        }
+        (Failure::Invalid(problems), Ok(_)) => Failure::Invalid(problems),
+        (_, Err(entry)) => Failure::Unprocessable(vec![entry]),
+        (failure, Ok(_)) => failure,
+    }
+}
+
+/// Whether the last thing heard of the upstream is that it can't be asked. An edge that has not
+/// asked yet does not know.
+fn is_offline(worker: &Worker) -> bool {
+    let status = worker.status();
+    status.state == UpstreamState::Offline && status.consecutive_errors > 0
+}
+
+/// What a client wants changed.
+struct Change {
+    call_id: i64,
+    body: Bytes,
+}
+
+impl Change {
+    /// Keeps it until the upstream can be asked; fails as `failure` says where none are kept.
+    async fn keep(
+        self,
+        worker: &Worker,
+        may_have_arrived: bool,
+        failure: Failure,
+    ) -> Result<HttpResponse, Failure> {
+        let limit = worker.shared().queue.ok_or(failure)?;
+        let metadata = change::metadata(&self.body);
+        let new = NewWrite {
+            call_id: self.call_id,
+            metadata: metadata.map_err(|entry| Failure::Unprocessable(vec![entry]))?,
+            accepted_at: worker.now(),
+            may_have_arrived,
+            limit,
+        };
+        let retry_after = 5;
+        match worker.shared().handle.queue_write(new).await {
+            Ok((write_id, body)) => {
+                let tag = EntityTag::new(text_hash(&body));
+                let mut response = super::own_text(StatusCode::ACCEPTED, body);
+                let headers = response.headers_mut();
+                tag.write(headers);
+                headers.insert(PENDING, HeaderValue::from(write_id));
+                Ok(response)
+            }
+            // Whether it arrived can't be told: then that is what the client has to hear.
+            Err(_) if may_have_arrived => Err(Failure::Unanswered),
+            Err(NotQueued::Full) => Err(Failure::QueueFull { retry_after: 60 }),
+            Err(NotQueued::NotHeld) => Err(Failure::Unavailable { retry_after }),
+            Err(NotQueued::Unavailable) => Err(Failure::NotKept { retry_after }),
+        }
+    }
+}
+
+/// Stores the call of the upstream's answer, and passes the answer back.
+async fn learn(worker: &Worker, permit: Permit, answer: Answer) -> HttpResponse {
+    let call = match answer.status {
+        StatusCode::OK => std::str::from_utf8(&answer.body).ok(),
+        _ => None,
+    };
+    let mut response = HttpResponse::build(answer.status);
+    for (name, value) in answer.headers {
+        if name == CONTENT_TYPE || answer.status != StatusCode::OK {
+            response.append_header((name, value));
+        }
+    }
+    let mut response = response.body(answer.body.clone());
+    if let Some(call) = call.and_then(|text| Call::from_json(text).ok()) {
+        let tag = EntityTag::new(call.body_hash());
+        let stored = worker.shared().handle.written(permit, call).await;
+        tag.write(response.headers_mut());
+        let freshness = Freshness {
+            origin: Origin::Request,
+            age: 0,
+            stored,
+        };
+        freshness.write(response.headers_mut());
+    }
+    response
+}
+
+/// The whole body. One that is too large is read to its end too: a client that is cut off while it
+/// sends may never see the answer.
+async fn read(mut payload: Payload) -> Result<Bytes, Failure> {
+    let reading = async {
+        let mut body = BytesMut::new();
+        let mut length = 0;
+        while let Some(piece) = payload.next().await {
+            let piece = piece.map_err(|_| Failure::BrokenBody)?;
+            length += piece.len();
+            if length <= LARGEST_BODY {
+                body.extend_from_slice(&piece);
+            }
+        }
+        match length {
+            0..=LARGEST_BODY => Ok(body.freeze()),
+            _ => Err(Failure::BodyTooLarge { most: LARGEST_BODY }),
+        }
+    };
+    let read = tokio::time::timeout(DEADLINE, reading).await;
+    read.unwrap_or(Err(Failure::BrokenBody))
+}

@@ -1,0 +1,12 @@
+//! Parameters of paths and queries, read as leniently as the upstream reads them.
+//!
+//! The upstream validates with pydantic 2.11, whose rules and words are kept here, quirks
+//! included. The tests' tables are what pydantic itself answers.
+
+mod date;
+mod integer;
+mod query;
+
+pub use date::{InvalidDate, date};
+pub use integer::{CallId, InvalidInteger, call_id};
+pub use query::{Choice, Query};
