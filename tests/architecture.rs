@@ -28,7 +28,7 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
             "upstream",
         ],
     ),
-    ("config", &[]),
+    ("config", &["model"]),
     ("http", &["model", "store", "sync"]),
     ("lib", &[]),
     ("main", &["cli"]),

@@ -1,0 +1,111 @@
+//! What was read of the upstream is never passed off as all of it.
+
+use burki_edge::simulator::{Fault, Flavour, WorldConfig};
+use burki_edge::sync::Phase;
+
+use super::site::{Site, TOKEN};
+
+/// An edge that reads no more than the newest page, for history is never answered.
+async fn begun() -> Site {
+    let site = Site::start(
+        WorldConfig {
+            calls: 3000,
+            ..WorldConfig::default()
+        },
+        &[],
+    );
+    site.simulator
+        .faults()
+        .always_where("date_", Fault::ServerError);
+    site.until(|status| status.phase == Phase::Backfilling)
+        .await;
+    site
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_covered_is_asked_of_the_upstream_and_what_comes_back_is_kept() {
+    let site = begun().await;
+    let path = "/api/v1/calls?skip=2500&limit=3";
+    let answer = site.get(path).await;
+    assert_eq!(answer.header("burki-edge-coverage"), Some("complete"));
+    assert_eq!(
+        answer.header("cache-status"),
+        Some("burki-edge; fwd=miss; stored")
+    );
+    assert_eq!(answer.json()["total"], 3000);
+    let count = site.get("/api/v1/calls/count").await;
+    assert_eq!(count.json()["count"], 3000);
+    let csv = site.get("/api/v1/calls/export").await;
+    assert_eq!(csv.text().lines().count(), 3001);
+    // What it held before the line broke and what it learned since, it tells now, and no more.
+    site.cut().await;
+    for call in answer.json()["items"].as_array().unwrap() {
+        let kept = site.get(&format!("/api/v1/calls/{}", call["id"])).await;
+        assert_eq!(kept.status, 200);
+    }
+    for path in [
+        path,
+        "/api/v1/calls/count",
+        "/api/v1/calls/export",
+        "/api/v1/calls/stats",
+    ] {
+        let offline = site.get(path).await;
+        assert_eq!(offline.status, 200, "{path}");
+        let told = offline.header("burki-edge-coverage").unwrap();
+        assert!(told.starts_with("partial; from=\""), "{path}: {told}");
+    }
+    let newest = site.get("/api/v1/calls?limit=5").await;
+    assert!(
+        newest
+            .header("burki-edge-coverage")
+            .unwrap()
+            .starts_with("partial")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_key_of_the_upstreams_is_told_what_is_missing() {
+    let site = begun().await;
+    let asked = site.send(&site.edge, TOKEN, "GET", "/api/v1/calls/count", &[], None);
+    let answer = asked.await;
+    assert_eq!(answer.status, 200);
+    let told = answer.header("burki-edge-coverage").unwrap();
+    assert!(told.starts_with("partial; from=\""), "{told}");
+    assert!(answer.json()["count"].as_u64() < Some(3000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_it_fresh_gets_the_upstreams_own_word() {
+    let site = Site::of(WorldConfig::default()).await;
+    let fresh = [("cache-control", "no-cache")];
+    let answer = site.ask("GET", "/api/v1/calls?limit=3", &fresh, None).await;
+    assert_eq!(
+        answer.header("cache-status"),
+        Some("burki-edge; fwd=request; stored")
+    );
+    assert_eq!(answer.header("age"), Some("0"));
+    site.cut().await;
+    let answer = site.ask("GET", "/api/v1/calls?limit=3", &fresh, None).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("cache-status").unwrap().contains("offline"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_a_self_hosted_upstream_does_not_tell_are_asked_for() {
+    let site = Site::of(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        calls: 200,
+        ..WorldConfig::default()
+    })
+    .await;
+    let path = "/api/v1/calls?assistant_name=sales&limit=1000";
+    let answer = site.get(path).await;
+    assert!(
+        answer.json()["total"].as_u64() > Some(0),
+        "{}",
+        answer.text()
+    );
+    site.cut().await;
+    let offline = site.get(path).await;
+    assert_eq!(offline.header("burki-edge-coverage"), Some("partial"));
+}
