@@ -2,7 +2,7 @@
 //! how soon it is there.
 //!
 //! `cargo bench --bench serve` lets the engine fill a file with 100,000 calls from the simulator,
-//! and prints three figures.
+//! and prints these figures.
 //!
 //! *Requests per second* of `GET /api/v1/calls/{id}`, as a ratio: edge over floor. The edge is the
 //! whole of it, as `serve` runs it, with its engine live: key check, lookup in the file, all
@@ -11,6 +11,12 @@
 //! content type and no more. `wrk` drives both with the same script, 64 connections and ids drawn
 //! uniformly from all calls, in turns, so that what else happens on the machine befalls both.
 //! Target: at least 0.60.
+//!
+//! *The cost of a list*, as a ratio: time of a request for a page of 100 and of 1,000 calls, over
+//! that of constant bytes of the same size: of the first page, over and over, which each worker
+//! keeps while the file does not change; of the first page where it is not kept, for each request
+//! has a parameter that nobody knows; and of a page drawn uniformly from all, which is seldom kept.
+//! Target for the first page: at most 3.
 //!
 //! *Resident memory* of the released binary as a process of its own, with the same file, after a
 //! load. Target: under 80 MB.
@@ -59,8 +65,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 fn main() -> anyhow::Result<()> {
     let wrk = Wrk::find()?;
     let bench = Bench::prepare()?;
-    let script = bench.script()?;
+    let script = bench.script("call", r#""/api/v1/calls/" .. ids[math.random(#ids)]"#)?;
     serve_rate(&bench, &wrk, &script)?;
+    list_cost(&bench, &wrk)?;
     memory(&bench, &wrk, &script)?;
     start(&bench)
 }
@@ -125,8 +132,9 @@ impl Bench {
         ]
     }
 
-    /// What `wrk` runs: requests with the key, and at the end a line of figures.
-    fn script(&self) -> anyhow::Result<PathBuf> {
+    /// What `wrk` runs: requests with the key, and at the end a line of figures. `path` is an
+    /// expression in Lua.
+    fn script(&self, name: &str, path: &str) -> anyhow::Result<PathBuf> {
         let mut list = String::new();
         for id in &self.ids {
             writeln!(list, "{id}")?;
@@ -148,7 +156,7 @@ function init(args)
 end
 
 function request()
-  return "GET /api/v1/calls/" .. ids[math.random(#ids)] ..
+  return "GET " .. {path} ..
     " HTTP/1.1\r\nHost: edge\r\nAuthorization: Bearer {key}\r\n\r\n"
 end
 
@@ -160,7 +168,7 @@ end
 "#,
             key = self.key(),
         );
-        let path = self.folder.path().join("load.lua");
+        let path = self.folder.path().join(format!("{name}.lua"));
         std::fs::write(&path, script)?;
         Ok(path)
     }
@@ -213,7 +221,7 @@ impl Wrk {
 
 fn serve_rate(bench: &Bench, wrk: &Wrk, script: &Path) -> anyhow::Result<()> {
     let edge = edge(bench)?;
-    let floor = floor(bench)?;
+    let floor = floor(bench, bench.bytes)?;
     println!(
         "serving {CALLS} calls of {} bytes, {CONNECTIONS} connections, {ROUNDS} rounds of 2 x \
          {SECONDS} s after a warm-up",
@@ -242,6 +250,47 @@ fn serve_rate(bench: &Bench, wrk: &Wrk, script: &Path) -> anyhow::Result<()> {
     );
     edge.stop()?;
     floor.stop()
+}
+
+fn list_cost(bench: &Bench, wrk: &Wrk) -> anyhow::Result<()> {
+    let edge = edge(bench)?;
+    for limit in [100, 1000] {
+        let first = format!(r#""/api/v1/calls?limit={limit}""#);
+        let pages = CALLS / limit;
+        let any = format!(
+            r#""/api/v1/calls?limit={limit}&skip=" .. {limit} * (math.random({pages}) - 1)"#
+        );
+        let floor = floor(bench, bench.bytes * limit)?;
+        let constant = bench.script("constant", r#""/""#)?;
+        let unkept = format!(r#""/api/v1/calls?limit={limit}&x=" .. math.random(1e9)"#);
+        for (name, path, most) in [
+            ("the first page, kept    ", first, Some(3.0)),
+            ("the first page, not kept", unkept, Some(3.0)),
+            ("any page                ", any, None),
+        ] {
+            let script = bench.script("list", &path)?;
+            let mut ratios = Vec::new();
+            for round in 0..ROUNDS {
+                let edge = || wrk.drive(edge.address, &script, SECONDS / 2);
+                let floor = || wrk.drive(floor.address, &constant, SECONDS / 2);
+                let (edge, floor) = if round % 2 == 0 {
+                    let edge = edge()?;
+                    (edge, floor()?)
+                } else {
+                    let floor = floor()?;
+                    (edge()?, floor)
+                };
+                ratios.push(floor / edge);
+            }
+            let told = match most {
+                Some(most) => verdict(&ratios, |ratio| ratio <= most, &format!("at most {most}")),
+                None => support::spread(&ratios),
+            };
+            println!("{name} of {limit:>4}, time : constant bytes' {told}");
+        }
+        floor.stop()?;
+    }
+    edge.stop()
 }
 
 /// A server on a thread of its own.
@@ -311,8 +360,8 @@ fn edge(bench: &Bench) -> anyhow::Result<Server> {
 }
 
 /// As little as a server of this framework can do to send that many bytes.
-fn floor(bench: &Bench) -> anyhow::Result<Server> {
-    let (bytes, workers) = (bench.bytes, bench.workers);
+fn floor(bench: &Bench, bytes: usize) -> anyhow::Result<Server> {
+    let workers = bench.workers;
     Server::start(move |ready, stop| {
         let body = web::Bytes::from(vec![b'x'; bytes]);
         let listener = TcpListener::bind("127.0.0.1:0")?;
