@@ -9,8 +9,8 @@ use super::doubt::{missing, suspect};
 use super::learned::{Complete, Learned, Merged};
 use super::merge::merge_call;
 use super::removal::remove;
-use super::writer::is_confirmed;
-use super::{StoreError, Writer, windows};
+use super::writer::{is_confirmed, seal};
+use super::{StoreError, Writer};
 use crate::model::{Call, Timestamp, Verified, Window};
 
 /// How far another edge's order of changes is in this file.
@@ -102,19 +102,8 @@ impl Writer {
             write(&transaction, &news.followed)?;
             wrote = true;
         }
-        let windows =
-            (news.windows).filter(|after| wrote || !windows::same_shape(&self.windows, after));
-        if let Some(after) = &windows {
-            windows::write(&transaction, &self.windows, after)?;
-            wrote = true;
-        }
-        if wrote {
-            ledger.write(&transaction)?;
-            transaction
-                .prepare_cached("UPDATE replica SET request_seq = ?1")?
-                .execute([news.newest_seq])?;
-        }
-        transaction.commit()?;
+        let windows = (&*self.windows, news.windows);
+        let windows = seal(transaction, &mut ledger, windows, news.newest_seq, wrote)?;
         self.keep(ledger);
         self.followed = Some(news.followed);
         if let Some(after) = windows {

@@ -211,20 +211,8 @@ impl Writer {
             }
         }
         wrote |= also(&transaction, &merged)?;
-        let windows = learned
-            .windows
-            .filter(|after| wrote || !windows::same_shape(&self.windows, after));
-        if let Some(after) = &windows {
-            windows::write(&transaction, &self.windows, after)?;
-            wrote = true;
-        }
-        if wrote {
-            ledger.write(&transaction)?;
-            transaction
-                .prepare_cached("UPDATE replica SET request_seq = ?1")?
-                .execute([learned.newest_seq])?;
-        }
-        transaction.commit()?;
+        let windows = (&*self.windows, learned.windows);
+        let windows = seal(transaction, &mut ledger, windows, learned.newest_seq, wrote)?;
         self.keep(ledger);
         if let Some(after) = windows {
             self.windows = after;
@@ -311,6 +299,29 @@ impl Writer {
             .collect::<Result<_, _>>()?;
         Ok(ids)
     }
+}
+
+/// Ends the transaction of an answer: the windows before and after it, the books, and the highest
+/// number given so far, where there is anything to write. Returns the windows that were written.
+pub fn seal(
+    transaction: Transaction<'_>,
+    ledger: &mut Ledger,
+    (before, after): (&[Window], Option<Vec<Window>>),
+    newest_seq: u64,
+    wrote: bool,
+) -> Result<Option<Vec<Window>>, StoreError> {
+    let after = after.filter(|after| wrote || !windows::same_shape(before, after));
+    if let Some(after) = &after {
+        windows::write(&transaction, before, after)?;
+    }
+    if wrote || after.is_some() {
+        ledger.write(&transaction)?;
+        transaction
+            .prepare_cached("UPDATE replica SET request_seq = ?1")?
+            .execute([newest_seq])?;
+    }
+    transaction.commit()?;
+    Ok(after)
 }
 
 /// Whether a request that started later than `request` found the call unchanged.

@@ -32,6 +32,7 @@ use super::params::{Choice, Query};
 use super::worker::Worker;
 use super::{forward, lists, scans};
 use crate::model::CallFilter;
+use crate::store::Reader;
 use document::Format;
 use progress::Progress;
 
@@ -84,8 +85,11 @@ pub async fn get(
     // Before the rows: no age told may be younger than what it is told of.
     let coverage = Arc::clone(&worker.shared().handle.coverage());
     let mut extent = Extent::whole(Reach::of(&filter));
-    extent.suspect(&worker.reader().unverified()?);
-    extent.is_nameless = !worker.reader().knows_names()?;
+    // There may be many suspects: a worker's own thread has point reads to answer.
+    let known = |reader: &Reader| Ok((reader.unverified()?, reader.knows_names()?));
+    let (unverified, knows_names) = worker.shared().scans.run(known).await?;
+    extent.suspect(&unverified);
+    extent.is_nameless = !knows_names;
     let age = extent.age(&coverage, worker.now());
     let directives = Directives::of(headers);
     if directives.only_if_cached && !directives.accept(age) {
