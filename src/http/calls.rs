@@ -4,13 +4,16 @@
 //! The replica is read on the worker's own thread: a prepared lookup costs less than handing it to
 //! another.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_web::web::Bytes;
 
 use super::directives::Directives;
+use super::entries::Entry;
 use super::error::{Failure, Invalid};
 use super::freshness::{EntityTag, Freshness, Origin};
 use super::params::{self, CallId};
@@ -18,7 +21,6 @@ use super::target::Name;
 use super::worker::{Known, Worker};
 use super::writes::PENDING;
 use crate::model::CallKey;
-use crate::store::Held;
 use crate::sync::Fetched;
 
 /// A client waits this long for the upstream, at most.
@@ -75,7 +77,9 @@ pub async fn get(
         age: found.age,
         stored: true,
     };
-    let mut response = respond(headers, found.call.body, found.call.body_hash, freshness);
+    let call = &found.call;
+    let body = call.body.as_bytes().clone();
+    let mut response = respond(headers, body, call.tag.clone(), freshness);
     if let Some(ids) = found.pending {
         response.headers_mut().insert(PENDING, ids);
     }
@@ -84,7 +88,7 @@ pub async fn get(
 
 /// A call, and what is known of it.
 pub struct Resolved {
-    pub call: Held,
+    pub call: Rc<Entry>,
     /// The changes that are laid over its text.
     pub pending: Option<HeaderValue>,
     /// In seconds.
@@ -160,11 +164,10 @@ pub async fn in_time(answer: impl Future<Output = Fetched>) -> Fetched {
 /// The text, or that the client has it already.
 pub fn respond(
     headers: &HeaderMap,
-    body: String,
-    body_hash: i64,
+    body: impl Into<Bytes>,
+    tag: EntityTag,
     freshness: Freshness,
 ) -> HttpResponse {
-    let tag = EntityTag::new(body_hash);
     let mut response = if tag.is_known_to(headers) {
         HttpResponse::new(StatusCode::NOT_MODIFIED)
     } else {

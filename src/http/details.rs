@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -13,13 +14,14 @@ use url::form_urlencoded;
 
 use super::calls::{self, RETRY_AFTER};
 use super::directives::Directives;
+use super::entries::Entry;
 use super::error::Failure;
-use super::freshness::{Freshness, Origin};
+use super::freshness::{EntityTag, Freshness, Origin};
 use super::target::Name;
 use super::transcript::{self, Format};
 use super::worker::Worker;
 use crate::model::{CallKey, Detail, text_hash};
-use crate::store::{Held, HeldDetail};
+use crate::store::HeldDetail;
 use crate::sync::Fetched;
 
 /// What is told of a call that goes on is taken for current for so long, in seconds: clients that
@@ -46,7 +48,12 @@ pub async fn get(
         }
         None => (detail.body, detail.body_hash),
     };
-    Ok(calls::respond(headers, body, hash, freshness))
+    Ok(calls::respond(
+        headers,
+        body,
+        EntityTag::new(hash),
+        freshness,
+    ))
 }
 
 /// Answers the same for a transcript as a file.
@@ -65,8 +72,8 @@ pub async fn export(
     let items = filter.items(&detail.body);
     let items: Vec<Item<'_>> = items.into_iter().map(|(_, item)| item).collect();
     let body = transcript::write(format, &call.body, &items);
-    let hash = text_hash(&body);
-    let mut response = calls::respond(headers, body, hash, freshness);
+    let tag = EntityTag::new(text_hash(&body));
+    let mut response = calls::respond(headers, body, tag, freshness);
     let headers = response.headers_mut();
     if headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
@@ -100,7 +107,7 @@ async fn find(
     headers: &HeaderMap,
     key: &CallKey,
     kind: Detail,
-) -> Result<(Held, HeldDetail, Freshness), Failure> {
+) -> Result<(Rc<Entry>, HeldDetail, Freshness), Failure> {
     let directives = Directives::of(headers);
     let call = calls::resolve(worker, directives.of_any_age(), key)
         .await?

@@ -64,11 +64,8 @@ fn offline(age: u64) -> HeaderValue {
 
 /// A strong entity tag: 64 bits of a hash of the body in hexadecimal and, where the body is
 /// compressed, the name of how; with its quotes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntityTag {
-    text: [u8; LONGEST_TAG],
-    length: usize,
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityTag(HeaderValue);
 
 /// Quotes, digits, and a suffix of four.
 const LONGEST_TAG: usize = 22;
@@ -88,21 +85,13 @@ impl EntityTag {
         for (place, byte) in text[17..21].iter_mut().zip(suffix.bytes()) {
             *place = byte;
         }
-        EntityTag {
-            text,
-            length: LONGEST_TAG.min(18 + suffix.len()),
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.text[..self.length]
-    }
-
-    pub fn write(&self, headers: &mut HeaderMap) {
+        let text = &text[..LONGEST_TAG.min(18 + suffix.len())];
         // Hexadecimal digits, a suffix of ours and quotes always are a header value.
-        if let Ok(value) = HeaderValue::from_bytes(self.as_bytes()) {
-            headers.insert(ETAG, value);
-        }
+        EntityTag(HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("\"\"")))
+    }
+
+    pub fn write(self, headers: &mut HeaderMap) {
+        headers.insert(ETAG, self.0);
     }
 
     /// Whether the client has this very body: `If-None-Match` lists its tag, or is `*`. Compared
@@ -120,7 +109,7 @@ impl EntityTag {
         }
         let mut rest = list;
         while let Some((tag, after)) = next_tag(rest) {
-            if tag == self.as_bytes() {
+            if tag == self.0.as_bytes() {
                 return true;
             }
             rest = after;

@@ -24,6 +24,7 @@ mod coverage;
 mod details;
 mod directives;
 mod encoding;
+mod entries;
 mod error;
 mod export;
 mod forward;
@@ -39,6 +40,7 @@ mod params;
 mod python;
 mod request_id;
 mod scans;
+mod snapshot;
 mod status;
 mod target;
 mod transcript;
@@ -56,7 +58,7 @@ use std::time::Duration;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse, fn_factory, fn_service};
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::ServiceConfig;
+use actix_web::web::{Bytes, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use serde::Serialize;
@@ -231,8 +233,8 @@ fn check_method(target: Target<'_>, method: &Method) -> Result<(), Failure> {
     }
 }
 
-fn json_response(status: StatusCode, body: String) -> HttpResponse {
-    let mut response = HttpResponse::with_body(status, body).map_into_boxed_body();
+fn json_response(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
+    let mut response = HttpResponse::with_body(status, body.into()).map_into_boxed_body();
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,6 +1,7 @@
 //! What each worker thread of the server has to itself, and what it can say of a call.
 
 use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,18 +9,21 @@ use actix_web::http::header::HeaderValue;
 use tokio::sync::watch;
 
 use super::Shared;
+use super::entries::{Entries, Entry};
 use super::freshness::Origin;
 use super::kept::Kept;
 use super::request_id::RequestIds;
+use super::snapshot::Snapshot;
 use super::writes;
-use crate::model::{CallKey, Timestamp, text_hash};
-use crate::store::{Held, Reader, StoreError};
+use crate::model::{CallKey, Timestamp};
+use crate::store::{Reader, StoreError};
 use crate::sync::{Phase, SyncStatus, UNKNOWN_AGE, UpstreamState};
 
 /// A worker's own view: its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
     shared: Arc<Shared>,
-    reader: Reader,
+    snapshot: Rc<Snapshot>,
+    entries: RefCell<Entries>,
     status: watch::Receiver<SyncStatus>,
     /// Answers that were put together from many rows.
     kept: RefCell<Kept>,
@@ -32,7 +36,7 @@ pub struct Worker {
 pub enum Known {
     Call {
         /// Its text with the changes that wait for the upstream.
-        call: Held,
+        call: Rc<Entry>,
         age: u64,
         /// Which those are, for the header.
         pending: Option<HeaderValue>,
@@ -59,10 +63,12 @@ pub fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64
 impl Worker {
     pub fn open(shared: Arc<Shared>) -> Result<Worker, StoreError> {
         let reader = Reader::open(&shared.store_path)?;
+        let revisions = Arc::clone(shared.handle.revisions());
         let status = shared.handle.status();
         Ok(Worker {
             shared,
-            reader,
+            snapshot: Snapshot::of(reader, revisions),
+            entries: RefCell::default(),
             status,
             kept: RefCell::default(),
             request_ids: RequestIds::new(),
@@ -74,7 +80,7 @@ impl Worker {
     }
 
     pub fn reader(&self) -> &Reader {
-        &self.reader
+        self.snapshot.reader()
     }
 
     /// Not to be held across an `.await`.
@@ -118,10 +124,14 @@ impl Worker {
         // both the row and what waits.
         let coverage = self.shared.handle.coverage();
         let pending = self.shared.handle.pending();
-        let held = self.reader.call(key)?;
+        let entry = self.entry(key)?;
         let now = self.now();
-        let Some(mut call) = held else {
-            let deleted = self.reader.tombstone(key)?.map(|at| age(now, [at]));
+        let Some(mut call) = entry else {
+            let deleted = self
+                .snapshot
+                .now()?
+                .tombstone(key)?
+                .map(|at| age(now, [at]));
             // Of every window: it could have been in any.
             let windows = coverage.windows().iter();
             let missing = windows
@@ -143,14 +153,42 @@ impl Worker {
             && let Some(body) = pending.overlay(call.id, &call.body)
         {
             ids = writes::pending_ids(&pending, call.id);
-            call.body_hash = text_hash(&body);
-            call.body = body;
+            call = Rc::new(call.with_body(body));
         }
         Ok(Known::Call {
             age,
             pending: ids,
             call,
         })
+    }
+
+    /// The call as the file has it.
+    fn entry(&self, key: &CallKey) -> Result<Option<Rc<Entry>>, StoreError> {
+        let read = || {
+            Ok::<_, StoreError>(
+                self.snapshot
+                    .now()?
+                    .call(key)?
+                    .map(Entry::from)
+                    .map(Rc::new),
+            )
+        };
+        let CallKey::Id(id) = *key else {
+            return read();
+        };
+        // Before the row is read: what comes after may be newer than it.
+        let Some(revision) = self.shared.handle.revisions().of(id) else {
+            return read();
+        };
+        let mut entries = self.entries.borrow_mut();
+        if let Some(entry) = entries.get(id, revision) {
+            return Ok(Some(entry));
+        }
+        let read = read()?;
+        if let Some(entry) = &read {
+            entries.keep(revision, entry);
+        }
+        Ok(read)
     }
 
     /// Whether all of the configured history was read that the upstream can send.

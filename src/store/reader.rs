@@ -50,6 +50,21 @@ impl Reader {
         })
     }
 
+    /// What is read from now on is of one state of the file, until [`Reader::release`].
+    pub fn hold(&self) -> Result<(), StoreError> {
+        self.connection.prepare_cached("BEGIN")?.execute([])?;
+        Ok(())
+    }
+
+    /// Ends what [`Reader::hold`] began.
+    pub fn release(&self) {
+        // Nothing was written: there is nothing that could fail to be.
+        let _ = self
+            .connection
+            .prepare_cached("COMMIT")
+            .and_then(|mut commit| commit.execute([]));
+    }
+
     /// `None` where the replica does not hold it. Of two calls with one SID, which the upstream
     /// forbids but could send, the one heard of last.
     pub fn call(&self, key: &CallKey) -> Result<Option<Held>, StoreError> {

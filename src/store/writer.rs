@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
 use super::census::{Census, Ledger};
 use super::doubt::{self, Suspicion, suspect};
@@ -12,6 +13,7 @@ use super::learned::{Learned, Merged};
 use super::lock::{FileLock, open_private};
 use super::merge::merge_call;
 use super::removal::remove;
+use super::revisions::{Revisions, Touched, Writing};
 use super::writes::{self, Outbox};
 use super::{Followed, StoreError, census, followed, schema, windows};
 use crate::model::{Timestamp, Verified, Window};
@@ -55,6 +57,8 @@ pub struct Writer {
     /// Calls that a request did not find while an older one was under way, whose answer may tell
     /// of them all the same.
     pub(super) suspicions: HashMap<i64, Suspicion>,
+    revisions: Arc<Revisions>,
+    touched: Touched,
     _lock: FileLock,
 }
 
@@ -65,6 +69,7 @@ impl Writer {
         let lock = FileLock::acquire(path)?;
         drop(open_private(path)?);
         let connection = schema::open_writer(path)?;
+        let touched = Touched::by(&connection)?;
         connection.execute(
             "INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
              VALUES (1, ?1, NULL, 0, lower(hex(randomblob(8)))) ON CONFLICT DO NOTHING",
@@ -108,8 +113,15 @@ impl Writer {
             change_seq,
             confirmed: HashMap::new(),
             suspicions: HashMap::new(),
+            revisions: Arc::default(),
+            touched,
             _lock: lock,
         })
+    }
+
+    /// From now on it counts there what it writes.
+    pub fn announce_to(&mut self, revisions: Arc<Revisions>) {
+        self.revisions = revisions;
     }
 
     pub fn identity(&self) -> &Identity {
@@ -200,7 +212,7 @@ impl Writer {
             let missing = doubt::missing(&transaction, learned.request, complete, &self.confirmed)?;
             let held = self.census.calls;
             if !doubt::is_believed(complete.belief, missing.len(), held, keeps_none) {
-                transaction.rollback()?;
+                drop(transaction);
                 return Ok(Merged {
                     unbelieved: missing.len(),
                     ..Merged::default()
@@ -224,8 +236,8 @@ impl Writer {
         Ok(merged)
     }
 
-    pub(super) fn begin(&self) -> rusqlite::Result<Transaction<'_>> {
-        Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)
+    pub(super) fn begin(&self) -> rusqlite::Result<Writing<'_>> {
+        Writing::begin(&self.connection, &self.revisions, &self.touched)
     }
 
     /// The books of one transaction, to be kept once it is committed.
@@ -304,7 +316,7 @@ impl Writer {
 /// Ends the transaction of an answer: the windows before and after it, the books, and the highest
 /// number given so far, where there is anything to write. Returns the windows that were written.
 pub fn seal(
-    transaction: Transaction<'_>,
+    transaction: Writing<'_>,
     ledger: &mut Ledger,
     (before, after): (&[Window], Option<Vec<Window>>),
     newest_seq: u64,

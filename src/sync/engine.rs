@@ -123,7 +123,7 @@ impl<S: CallSource> Engine<S> {
     /// The same behind a handle that others hold already.
     pub fn resume(
         source: S,
-        writer: Writer,
+        mut writer: Writer,
         settings: Settings,
         clock: Clock,
         post: Post,
@@ -139,6 +139,7 @@ impl<S: CallSource> Engine<S> {
         let organization_id = writer.identity().organization_id;
         let before = post.status.borrow().clone();
         post.published.store(Arc::clone(&coverage));
+        writer.announce_to(Arc::clone(&post.revisions));
         post.pending.store(Pending::of(writer.outbox()).into());
         post.status
             .send_modify(|status| status.organization_id = organization_id);

@@ -14,7 +14,7 @@ use super::pending::Pending;
 use super::status::SyncStatus;
 use super::stuck::Stall;
 use crate::model::{Call, CallKey, Detail, Timestamp};
-use crate::store::NewWrite;
+use crate::store::{NewWrite, Revisions};
 use crate::upstream::{ErrorKind, Incoming, Line, Outgoing};
 
 /// Tells the time. The system's in production, a seed's in a simulation.
@@ -100,6 +100,7 @@ pub struct Post {
     pub(super) status: watch::Sender<SyncStatus>,
     pub(super) published: Arc<ArcSwap<Coverage>>,
     pub(super) pending: Arc<ArcSwap<Pending>>,
+    pub(super) revisions: Arc<Revisions>,
     /// When an engine last looked around.
     pub(super) beat: watch::Sender<Instant>,
     /// What makes no progress, told anew at each failure.
@@ -112,11 +113,13 @@ impl Post {
         let (status, status_out) = watch::channel(SyncStatus::starting(None));
         let published = Arc::new(ArcSwap::default());
         let pending = Arc::new(ArcSwap::default());
+        let revisions = Arc::default();
         let handle = Handle {
             commands: commands_in,
             status: status_out,
             coverage: Arc::clone(&published),
             pending: Arc::clone(&pending),
+            revisions: Arc::clone(&revisions),
             line: None,
         };
         let post = Post {
@@ -124,6 +127,7 @@ impl Post {
             status,
             published,
             pending,
+            revisions,
             beat: watch::Sender::new(Instant::now()),
             stalls: watch::Sender::new(None),
         };
@@ -138,6 +142,7 @@ pub struct Handle {
     pub(super) status: watch::Receiver<SyncStatus>,
     pub(super) coverage: Arc<ArcSwap<Coverage>>,
     pending: Arc<ArcSwap<Pending>>,
+    revisions: Arc<Revisions>,
     line: Option<Arc<dyn Line>>,
 }
 
@@ -264,6 +269,11 @@ impl Handle {
     /// The changes that the upstream does not have yet. Load it *before* reading a row.
     pub fn pending(&self) -> Guard<Arc<Pending>> {
         self.pending.load()
+    }
+
+    /// What the engines' writers count up. Look at it *before* reading what is to be kept.
+    pub fn revisions(&self) -> &Arc<Revisions> {
+        &self.revisions
     }
 
     /// What was read, as of the last commit. Load it *before* reading a row, so that the age told

@@ -1,0 +1,123 @@
+//! Calls that were asked for lately: each worker keeps its own, and each for as long as nobody has
+//! written that call.
+
+use std::rc::Rc;
+
+use bytestring::ByteString;
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
+
+use super::freshness::EntityTag;
+use crate::model::{Timestamp, text_hash};
+use crate::store::{Held, Revision};
+
+/// A worker keeps so many bytes.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// What an entry takes besides its text, about.
+const OVERHEAD: u64 = 256;
+
+/// How many entries the cache makes room for at first: as many as fit if they are large.
+const FIRST_ROOM: usize = 4096;
+
+/// A call as an answer needs it. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: i64,
+    /// The upstream's JSON text.
+    pub body: ByteString,
+    pub tag: EntityTag,
+    pub started_at: Option<Timestamp>,
+    /// When the text itself was last confirmed.
+    pub seen_at: Timestamp,
+    /// The upstream said that it has no such call.
+    pub suspect: bool,
+}
+
+impl From<Held> for Entry {
+    fn from(held: Held) -> Entry {
+        Entry {
+            id: held.id,
+            tag: EntityTag::new(held.body_hash),
+            body: held.body.into(),
+            started_at: held.started_at,
+            seen_at: held.seen_at,
+            suspect: held.suspect,
+        }
+    }
+}
+
+impl Entry {
+    /// The same call with another text.
+    pub fn with_body(&self, body: String) -> Entry {
+        Entry {
+            tag: EntityTag::new(text_hash(&body)),
+            body: body.into(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The entries of one worker, by id.
+pub struct Entries(Cache<i64, (Revision, Rc<Entry>), Weight>);
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<i64, (Revision, Rc<Entry>)> for Weight {
+    fn weight(&self, _: &i64, (_, entry): &(Revision, Rc<Entry>)) -> u64 {
+        entry.body.len() as u64 + OVERHEAD
+    }
+}
+
+impl Default for Entries {
+    fn default() -> Entries {
+        Entries(Cache::with_weighter(FIRST_ROOM, MOST_BYTES, Weight))
+    }
+}
+
+impl Entries {
+    /// The call, if it is in this revision still.
+    pub fn get(&self, id: i64, revision: Revision) -> Option<Rc<Entry>> {
+        let (kept_in, entry) = self.0.get(&id)?;
+        (*kept_in == revision).then(|| Rc::clone(entry))
+    }
+
+    /// Keeps a call that was read after it was seen to be in this revision. What is asked for
+    /// again and again stays; a walk through all calls pushes out nothing of that.
+    pub fn keep(&mut self, revision: Revision, entry: &Rc<Entry>) {
+        self.0.insert(entry.id, (revision, Rc::clone(entry)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Revisions;
+
+    fn entry(id: i64, size: usize) -> Rc<Entry> {
+        Rc::new(Entry {
+            id,
+            body: "x".repeat(size).into(),
+            tag: EntityTag::new(0),
+            started_at: None,
+            seen_at: Timestamp::from_micros(0),
+            suspect: false,
+        })
+    }
+
+    #[test]
+    fn what_is_asked_for_again_and_again_stays_and_the_rest_has_an_end() {
+        let revision = Revisions::default().of(1).unwrap();
+        let mut entries = Entries::default();
+        let size = 4 << 10;
+        let fit = MOST_BYTES / (size as u64 + OVERHEAD);
+        for id in 0..10 * fit as i64 {
+            entries.keep(revision, &entry(id, size));
+            let hot = entries.get(0, revision);
+            assert!(hot.is_some(), "at {id}");
+        }
+        assert!(entries.0.weight() <= MOST_BYTES);
+        assert!(entries.0.len() as u64 > fit / 2);
+    }
+}

@@ -1,0 +1,171 @@
+//! One state of the file for all requests that arrive together.
+//!
+//! A read transaction costs locks, which the readers of a process share, and calls of the system.
+//! Under load a worker answers many requests each time it looks at its sockets: they are answered
+//! within one transaction, which ends before the worker waits again. None of them sees less than
+//! was committed when it came: at the first that comes after a commit, the transaction is renewed.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::store::{Reader, Revisions, StoreError};
+
+/// A worker's reader.
+pub struct Snapshot {
+    reader: Reader,
+    revisions: Arc<Revisions>,
+    /// The commits that the transaction shows, while there is one.
+    held: Cell<Option<u64>>,
+    /// Its end is on its way.
+    ending: Cell<bool>,
+}
+
+impl Snapshot {
+    pub fn of(reader: Reader, revisions: Arc<Revisions>) -> Rc<Snapshot> {
+        Rc::new(Snapshot {
+            reader,
+            revisions,
+            held: Cell::new(None),
+            ending: Cell::new(false),
+        })
+    }
+
+    /// The reader, outside of any transaction.
+    pub fn reader(&self) -> &Reader {
+        self.release();
+        &self.reader
+    }
+
+    /// The reader, in a transaction that shows all that is committed. For single rows only: what
+    /// makes a transaction of its own can't do so within one.
+    pub fn now(self: &Rc<Snapshot>) -> Result<&Reader, StoreError> {
+        let commits = self.revisions.commits();
+        if self.held.get().is_some() && self.held.get() == commits {
+            return Ok(&self.reader);
+        }
+        self.release();
+        // In the middle of a commit, nobody can tell for how long what is read holds.
+        if commits.is_some() {
+            self.reader.hold()?;
+            self.held.set(commits);
+            self.end_soon();
+        }
+        Ok(&self.reader)
+    }
+
+    /// Before the worker waits for its sockets again: a transaction that lasts keeps the log from
+    /// being written back.
+    fn end_soon(self: &Rc<Snapshot>) {
+        if self.ending.replace(true) {
+            return;
+        }
+        let snapshot = Rc::clone(self);
+        actix_web::rt::spawn(async move {
+            tokio::task::yield_now().await;
+            snapshot.ending.set(false);
+            snapshot.release();
+        });
+    }
+
+    fn release(&self) {
+        if self.held.take().is_some() {
+            self.reader.release();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::model::{Call, CallKey, Timestamp, Verified};
+    use crate::store::{Learned, Writer};
+
+    struct File {
+        _folder: TempDir,
+        writer: Writer,
+        snapshot: Rc<Snapshot>,
+        other: rusqlite::Connection,
+    }
+
+    impl File {
+        fn new() -> File {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("edge.db");
+            let mut writer = Writer::open(&path, "https://upstream.test").unwrap();
+            let revisions = Arc::<Revisions>::default();
+            writer.announce_to(Arc::clone(&revisions));
+            File {
+                writer,
+                snapshot: Snapshot::of(Reader::open(&path).unwrap(), revisions),
+                other: rusqlite::Connection::open(&path).unwrap(),
+                _folder: folder,
+            }
+        }
+
+        fn write(&mut self, seq: u64, body: &str) {
+            let request = Verified {
+                at: Timestamp::from_micros(0),
+                seq,
+            };
+            let learned = Learned {
+                request,
+                oldest_in_flight: seq,
+                newest_seq: seq,
+                calls: vec![Call::from_json(body).unwrap()],
+                singly: false,
+                absent: None,
+                denied: Vec::new(),
+                complete: None,
+                windows: None,
+            };
+            self.writer.merge(learned).unwrap();
+        }
+
+        fn body(&self) -> String {
+            let held = self.snapshot.now().unwrap().call(&CallKey::Id(1)).unwrap();
+            held.unwrap().body
+        }
+
+        /// Whether a reader keeps the log from being written back and begun anew.
+        fn log_is_kept(&self) -> bool {
+            let busy = |row: &rusqlite::Row<'_>| row.get(0);
+            let checkpoint = "PRAGMA wal_checkpoint(RESTART)";
+            self.other.query_row(checkpoint, [], busy).unwrap()
+        }
+    }
+
+    const FIRST: &str = r#"{"id":1,"call_sid":"CA1","status":"ongoing","started_at":null}"#;
+    const SECOND: &str = r#"{"id":1,"call_sid":"CA1","status":"completed","started_at":null}"#;
+
+    #[actix_web::test]
+    async fn what_was_committed_is_seen_at_once() {
+        let mut file = File::new();
+        file.write(1, FIRST);
+        assert_eq!(file.body(), FIRST);
+        file.write(2, SECOND);
+        assert_eq!(file.body(), SECOND);
+    }
+
+    #[actix_web::test]
+    async fn a_transaction_ends_before_the_worker_waits() {
+        let mut file = File::new();
+        file.write(1, FIRST);
+        file.body();
+        file.body();
+        assert!(file.log_is_kept(), "both were of one transaction");
+        // Once for the task to begin, and once for it to go on.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!file.log_is_kept());
+        file.body();
+        file.snapshot.reader();
+        assert!(
+            !file.log_is_kept(),
+            "who asks for the bare reader gets it so"
+        );
+    }
+}
