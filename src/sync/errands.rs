@@ -320,6 +320,10 @@ impl<S: CallSource> Engine<S> {
             Command::ReleaseHolds => {
                 if self.holds.release() {
                     warn!("the operator lets the held deletions through");
+                    if self.ranged_head {
+                        self.holds.vouch_below_list(self.requests.newest_seq());
+                        self.without_start_due = None;
+                    }
                     let now = self.now();
                     self.proof.give_up(now.instant);
                     self.proof.end_rest();

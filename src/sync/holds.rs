@@ -47,6 +47,9 @@ pub struct Holds {
     /// As many were found to be lost by two passes that missed no call.
     explained: u64,
     released: bool,
+    /// The list ends above the calls without a start. The operator's word, given when this was the
+    /// highest number of a request, is for those too.
+    vouched_below: Option<u64>,
 }
 
 /// What became of the brake.
@@ -83,6 +86,19 @@ impl Holds {
 
     pub fn is_released(&self) -> bool {
         self.released
+    }
+
+    /// Calls without a start are not on the list that the operator vouched for: his word holds
+    /// until they were read by a request of a higher number than `newest_seq`.
+    pub fn vouch_below_list(&mut self, newest_seq: u64) {
+        self.vouched_below = (self.released && self.doubt.is_some()).then_some(newest_seq);
+    }
+
+    /// All calls without a start were read by the request of this number. Returns whether the
+    /// operator's word for them has come too late for it.
+    pub fn read_below_list(&mut self, seq: u64) -> bool {
+        self.vouched_below = self.vouched_below.filter(|after| seq <= *after);
+        self.vouched_below.is_some()
     }
 
     // The list.
@@ -161,7 +177,7 @@ impl Holds {
             _ => None,
         };
         // The operator's word is for a list, and then for what it leaves out.
-        self.released &= self.is_held() || census.suspects > 0;
+        self.released &= self.is_held() || census.suspects > 0 || self.vouched_below.is_some();
         change
     }
 
@@ -197,6 +213,7 @@ impl Holds {
     /// The sample has shown that not all of it is gone: everything is read once more.
     pub fn disproved(&mut self, now: Timestamp) {
         self.released = false;
+        self.vouched_below = None;
         if let Some(brake) = &mut self.brake {
             *brake = Brake {
                 began: now,
@@ -324,6 +341,24 @@ mod tests {
         assert!(holds.release() && holds.may_be_proven());
         holds.judge(census(700, 0), at(1));
         assert!(!holds.is_released(), "it was for those, not for the next");
+    }
+
+    #[test]
+    fn what_is_released_below_a_list_is_released_until_it_was_read() {
+        let mut holds = Holds::default();
+        holds.vouch_below_list(3);
+        assert!(!holds.read_below_list(2), "nothing was released");
+        holds.doubt_list(Instant::now(), 7);
+        assert!(holds.release());
+        holds.vouch_below_list(8);
+        holds.list_believed();
+        holds.judge(census(8, 0), at(0));
+        assert!(holds.is_released() && holds.read_below_list(8));
+        assert!(!holds.read_below_list(9));
+        holds.judge(census(8, 8), at(1));
+        assert!(holds.is_released(), "these were read under the word");
+        holds.judge(census(0, 0), at(2));
+        assert!(!holds.is_released());
     }
 
     #[test]

@@ -338,3 +338,45 @@ async fn an_upstream_that_is_empty_is_held_until_it_is_released() {
         stage.assert_equal();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_release_is_enough_where_calls_without_a_start_are_not_on_the_list() {
+    for flavour in FLAVOURS {
+        let mut stage = Stage::at_rest(WorldConfig {
+            flavour,
+            calls: 21,
+            without_start: 17,
+            ..WorldConfig::default()
+        });
+        stage.settings.page_limit = 20;
+        let running = stage.start();
+        running.until_live().await;
+        running.pass(300).await;
+        stage.assert_equal();
+        // The list is read, and what it leaves out removed, before those without a start are.
+        stage.hold_up("/count", 40 * SECOND);
+        let all = stage.world().newest(21);
+        for id in all {
+            stage.world().delete(id);
+        }
+        running.until(|status| status.phase == Phase::Held).await;
+        running.pass(3600).await;
+        assert_eq!(running.now().phase, Phase::Held);
+        assert_eq!(stage.totals().calls, 21);
+        running.handle.release_holds();
+        running
+            .pass_until(SECOND, 5 * MINUTE, || stage.totals().calls == 0)
+            .await;
+        running.until_live().await;
+        running.pass(120).await;
+        assert_eq!(running.now().phase, Phase::Live);
+        // The word was for those, not for the next.
+        let again = stage.world().start_call(None);
+        running
+            .pass_until(SECOND, 10 * MINUTE, || stage.is_current(again))
+            .await;
+        stage.world().delete(again);
+        running.until(|status| status.phase == Phase::Held).await;
+        running.stop().await.unwrap();
+    }
+}

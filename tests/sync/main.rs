@@ -5,6 +5,7 @@
 mod clocks;
 mod cost;
 mod counts;
+mod crowds;
 mod deletions;
 mod details;
 mod fill;

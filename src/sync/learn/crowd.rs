@@ -30,12 +30,13 @@ impl<S: CallSource> Engine<S> {
             calls,
             ..self.learned(request)
         };
+        if self.commit(learned, None).await.is_none() {
+            // What could not be stored was not seen: it begins anew.
+            return Ok(());
+        }
         match progress {
             Progress::More => {
-                // What could not be stored was not seen: without the commit it begins anew.
-                if self.commit(learned, None).await.is_some() {
-                    self.crowds.insert(instant, crowd);
-                }
+                self.crowds.insert(instant, crowd);
             }
             Progress::Read(window) => {
                 if instant == NEVER {
@@ -43,19 +44,20 @@ impl<S: CallSource> Engine<S> {
                     // than it may, and a reading that was lied to took hundreds.
                     let rest = self.settings.poll_interval * crowd.requests();
                     let rest = rest.min(self.settings.reconcile_interval);
-                    self.without_start_due = Some(Instant::now() + rest);
+                    // What was read before the operator gave his word is read again at once.
+                    let again = self.holds.read_below_list(window.verified.seq);
+                    self.without_start_due = (!again).then(|| Instant::now() + rest);
                 }
                 let complete = Complete {
                     started: (instant != NEVER).then_some(instant..=instant),
                     without_start: instant == NEVER,
-                    listed: crowd.into_seen(),
-                    // Passes agreed with the count, and with one another.
+                    listed: crowd.into_seen_since(window.verified),
+                    // Passes before and after agreed with the count.
                     belief: Belief::Whole,
                 };
                 let learned = Learned {
-                    request: window.verified,
                     complete: Some(complete),
-                    ..learned
+                    ..self.learned(window.verified)
                 };
                 let mut coverage = (*self.coverage).clone();
                 coverage.insert(window);
