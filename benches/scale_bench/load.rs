@@ -1,4 +1,4 @@
-//! `wrk` as the load: 64 connections, 2 threads, targets drawn uniformly.
+//! `wrk` as the load: 2 threads, targets drawn uniformly.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,6 @@ use anyhow::{Context, bail, ensure};
 
 use super::file::Made;
 use super::server::KEY;
-
-const CONNECTIONS: u32 = 64;
 
 /// Makes sure that it is there.
 pub fn find() -> anyhow::Result<()> {
@@ -68,10 +66,15 @@ end
 }
 
 /// Requests per second that `address` answered, all of them with a 200.
-pub fn drive(address: SocketAddr, script: &Path, seconds: u32) -> anyhow::Result<f64> {
+pub fn drive(
+    address: SocketAddr,
+    script: &Path,
+    connections: u32,
+    seconds: u32,
+) -> anyhow::Result<f64> {
     let output = Command::new("wrk")
         .args(["--threads", "2"])
-        .args(["--connections", &CONNECTIONS.to_string()])
+        .args(["--connections", &connections.to_string()])
         .args(["--duration", &format!("{seconds}s")])
         .arg("--script")
         .arg(script)

@@ -35,6 +35,8 @@ pub struct Latency {
     pub p99: f64,
     /// What the server's threads worked for an answer, on average.
     pub work: f64,
+    /// Answers that took the server too long, each a 503.
+    pub refused: usize,
 }
 
 /// A table as it grows.
@@ -69,11 +71,24 @@ impl Table {
         let ends = cells.first().zip(cells.last());
         let (ratio, verdict) = ends.map_or_else(Default::default, |(first, last)| {
             let (p50, work) = (last.p50 / first.p50, last.work / first.work);
-            (format!("{p50:.2} / {work:.2}"), target.told(last.p99))
+            let slowest = match last.refused {
+                0 => last.p99,
+                _ => f64::INFINITY,
+            };
+            (format!("{p50:.2} / {work:.2}"), target.told(slowest))
         });
         let texts = cells.iter().map(|cell| {
-            let Latency { p50, p99, work } = cell;
-            format!("{p50:.2} / {p99:.2} / {work:.2}")
+            let Latency {
+                p50,
+                p99,
+                work,
+                refused,
+            } = cell;
+            let refused = match refused {
+                0 => String::new(),
+                some => format!(", {some} refused"),
+            };
+            format!("{p50:.2} / {p99:.2} / {work:.2}{refused}")
         });
         let texts: Vec<String> = texts.collect();
         self.line(what, &texts.join(" | "), &ratio, &verdict);
