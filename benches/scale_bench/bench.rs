@@ -18,7 +18,9 @@
 //! lists of all depths as well. *Start* is from before the process is there to the last byte of a
 //! call, the one before it having been killed. *Room* is the file's, its log emptied.
 //!
-//! The files are in the system's page cache before anything is timed, as far as there is memory.
+//! Each file is read into the system's page cache before a round or a kind is timed, as far as there
+//! is memory: some machines take pages away that are not in use. What was read from the disk all the
+//! same is told.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -79,9 +81,6 @@ fn main() -> anyhow::Result<()> {
     );
     let mut table = Table::new("calls", "largest : smallest", &sizes);
     room(&files, &mut table)?;
-    for file in &files {
-        file.warm()?;
-    }
     start(&files, &mut table)?;
     let edges: Vec<Edge> = files.iter().map(Edge::new).collect::<anyhow::Result<_>>()?;
     rate(&edges, &mut table)?;
@@ -90,9 +89,11 @@ fn main() -> anyhow::Result<()> {
         "largest : smallest, p50 / work",
         &sizes,
     );
+    disk(&edges, "read from the disk until then, MB", &mut table)?;
     for kind in &KINDS {
         latency(&edges, kind, &mut latencies)?;
     }
+    disk(&edges, "the same after the latencies below", &mut table)?;
     mixed(&edges, &mut table)?;
     export(&edges, &mut table)?;
     section.push_str(table.text());
@@ -206,6 +207,7 @@ fn start(files: &[Made], table: &mut Table) -> anyhow::Result<()> {
     for round in 0..=STARTS {
         for (made, times) in files.iter().zip(&mut times) {
             let ids = made.all_ids()?;
+            made.warm()?;
             let time = Server::start_to_answer(made, ids[ids.len() / 2])?;
             if round > 0 {
                 times.push(time);
@@ -230,6 +232,7 @@ fn rate(edges: &[Edge<'_>], table: &mut Table) -> anyhow::Result<()> {
         for turn in 0..edges.len() {
             let at = (turn + round) % edges.len();
             let edge = &edges[at];
+            edge.made.warm()?;
             let before = edge.server.worked()?;
             let rate = load::drive(edge.server.address, &edge.by_id, CONNECTIONS, SECONDS)?;
             let work = edge.server.worked()? - before;
@@ -276,9 +279,22 @@ fn memory(edges: &[Edge<'_>], what: &str, table: &mut Table) -> anyhow::Result<(
     Ok(())
 }
 
+fn disk(edges: &[Edge<'_>], what: &str, table: &mut Table) -> anyhow::Result<()> {
+    let mut cells = Vec::new();
+    for edge in edges {
+        let megabytes = edge.server.read_from_disk()?;
+        cells.push((format!("{megabytes:.0}"), megabytes));
+    }
+    table.row(what, &cells, Target::None);
+    Ok(())
+}
+
 /// Times one kind of request. The sizes take turns here too.
 fn latency(edges: &[Edge<'_>], kind: &Kind, table: &mut Table) -> anyhow::Result<()> {
     let mut series: Vec<Series> = edges.iter().map(|_| Series::new()).collect();
+    for edge in edges {
+        edge.made.warm()?;
+    }
     for _ in 0..TURNS {
         for (edge, series) in edges.iter().zip(&mut series) {
             series.go_on(edge, kind)?;

@@ -86,6 +86,18 @@ impl Server {
         Ok(nanos / 1e6)
     }
 
+    /// What came from the disk for it so far, in MB: what the system's cache did not have.
+    pub fn read_from_disk(&self) -> anyhow::Result<f64> {
+        let told = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let bytes = told
+            .lines()
+            .find_map(|line| line.strip_prefix("read_bytes: "));
+        let bytes: f64 = bytes
+            .context("no read_bytes in the process's io")?
+            .parse()?;
+        Ok(bytes / 1e6)
+    }
+
     /// Resident memory that is no page of a file, in MB.
     pub fn anonymous(&self) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
