@@ -116,7 +116,8 @@ pub fn grouped(number: usize) -> String {
     groups.join(",")
 }
 
-/// Cores, memory and processor of this machine.
+/// Cores, memory and processor of this machine, and what else it does: how many threads of others ran
+/// or waited for a core in the last minute.
 pub fn machine() -> anyhow::Result<String> {
     let cores = std::thread::available_parallelism()?.get();
     let field = |file: &str, name: &str| {
@@ -128,8 +129,10 @@ pub fn machine() -> anyhow::Result<String> {
     let memory = field("/proc/meminfo", "MemTotal").context("no MemTotal in /proc/meminfo")?;
     let kilobytes: f64 = memory.trim_end_matches(" kB").parse()?;
     let gigabytes = kilobytes * 1024.0 / 1e9;
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    let load = load.split(' ').next().unwrap_or_default();
     Ok(format!(
-        "{cores} cores ({model}), {gigabytes:.0} GB of memory"
+        "{cores} cores ({model}), {gigabytes:.0} GB of memory, load {load} before"
     ))
 }
 
