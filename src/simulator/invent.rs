@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::json::string;
-use super::record::{Costs, Record};
+use super::record::{Costs, Flavour, Record};
 use crate::model::Timestamp;
 
 /// Names and whether they belong to a flow; an assistant's id is its place plus one.
@@ -125,6 +125,31 @@ impl Inventor {
             ended_at: None,
             costs: None,
         }
+    }
+
+    /// A call of the past, ended unless it would still be going on at `now`.
+    pub(super) fn past(
+        &mut self,
+        id: i64,
+        started_at: Option<Timestamp>,
+        now: Timestamp,
+        flavour: Flavour,
+    ) -> Record {
+        let mut record = self.call(id, started_at);
+        let ending = self.ending();
+        let ended_at = started_at.map(|start| start + ending.after);
+        if ended_at.is_none_or(|end| end <= now) {
+            record.status = self.ended(ending.failed);
+            // Six hours at most.
+            record.duration = Some(ending.after.as_secs() as i64);
+            record.ended_at = ended_at;
+            // Within a minute of its end a call is not billed yet.
+            let billed = ended_at.is_none_or(|end| now.since(end) > Duration::from_secs(60));
+            if billed && flavour == Flavour::Hosted {
+                record.costs = Some(Box::new(self.costs(ending.after.as_secs())));
+            }
+        }
+        record
     }
 
     /// How a call that began will end: mostly after three minutes or so, completed.

@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -70,20 +69,7 @@ impl World {
     fn remember(&mut self, started_at: Option<Timestamp>) {
         let inventor = &mut self.life.inventor;
         let id = inventor.id_after(self.last_id);
-        let mut record = inventor.call(id, started_at);
-        let ending = inventor.ending();
-        let ended_at = started_at.map(|start| start + ending.after);
-        if ended_at.is_none_or(|end| end <= self.now) {
-            record.status = inventor.ended(ending.failed);
-            // Six hours at most.
-            record.duration = Some(ending.after.as_secs() as i64);
-            record.ended_at = ended_at;
-            // Within a minute of its end a call is not billed yet.
-            let billed = ended_at.is_none_or(|end| self.now.since(end) > Duration::from_secs(60));
-            if billed && self.config.flavour == Flavour::Hosted {
-                record.costs = Some(Box::new(inventor.costs(ending.after.as_secs())));
-            }
-        }
+        let record = inventor.past(id, started_at, self.now, self.config.flavour);
         self.put(record);
     }
 
