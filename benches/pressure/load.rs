@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 
 use crate::wire;
 
@@ -125,13 +125,22 @@ impl Load {
             let pool = Rc::new(Pool::default());
             let samples = Rc::new(RefCell::new(Vec::new()));
             let mut rng = StdRng::seed_from_u64(7);
-            let mut sent = Vec::new();
+            let mut sent = JoinSet::new();
             while let Some(at) = instants.recv().await {
+                while sent.try_join_next().is_some() {}
+                let Some(connection) = pool.claim(load.connections) else {
+                    samples.borrow_mut().push(Sample {
+                        at,
+                        latency: begun.elapsed() - at,
+                        outcome: Outcome::Unsent,
+                    });
+                    continue;
+                };
                 let request = load.questions.next(&mut rng);
-                let (pool, samples) = (Rc::clone(&pool), Rc::clone(&samples));
-                let (address, most) = (load.address, load.connections);
-                sent.push(tokio::task::spawn_local(async move {
-                    let asked = pool.ask(address, most, &request);
+                let (pool, samples, address) =
+                    (Rc::clone(&pool), Rc::clone(&samples), load.address);
+                sent.spawn_local(async move {
+                    let asked = pool.ask(address, connection, &request);
                     let outcome = match tokio::time::timeout(DEADLINE, asked).await {
                         Ok(outcome) => outcome,
                         Err(_) => pool.failed("waiting", &"no answer in time"),
@@ -141,14 +150,10 @@ impl Load {
                         latency: begun.elapsed() - at,
                         outcome,
                     });
-                }));
-                // As many finish as begin: what is kept is what is under way.
-                if sent.len() > 4 * load.connections {
-                    sent.retain(|task| !task.is_finished());
-                }
+                });
             }
-            for task in sent {
-                task.await?;
+            while let Some(ended) = sent.join_next().await {
+                ended?;
             }
             pace.join().map_err(|_| anyhow!("the pace broke off"))?;
             Ok(samples.take())
@@ -189,17 +194,30 @@ struct Pool {
 }
 
 impl Pool {
-    async fn ask(&self, address: SocketAddr, most: usize, request: &[u8]) -> Outcome {
-        let mut stream = match self.idle() {
+    /// A connection that is idle, `Some(None)` for a new one, or none where all are busy.
+    fn claim(&self, most: usize) -> Option<Option<TcpStream>> {
+        if let Some(stream) = self.idle() {
+            return Some(Some(stream));
+        }
+        let mut open = self.open.borrow_mut();
+        (*open < most).then(|| {
+            *open += 1;
+            None
+        })
+    }
+
+    async fn ask(
+        &self,
+        address: SocketAddr,
+        connection: Option<TcpStream>,
+        request: &[u8],
+    ) -> Outcome {
+        let mut stream = match connection {
             Some(stream) => stream,
-            None if *self.open.borrow() >= most => return Outcome::Unsent,
-            None => {
-                *self.open.borrow_mut() += 1;
-                match connect(address).await {
-                    Ok(stream) => stream,
-                    Err(error) => return self.failed("connecting", &error),
-                }
-            }
+            None => match connect(address).await {
+                Ok(stream) => stream,
+                Err(error) => return self.failed("connecting", &error),
+            },
         };
         match wire::exchange(&mut stream, request).await {
             Ok(head) => {

@@ -31,13 +31,14 @@ const WITHOUT_END: &str = "
         WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n)
         SELECT 'name ' || i, 1 FROM n";
 
-/// Nobody is refused for having waited, and no scan ends, as long as a test takes.
+/// Nobody is refused for having waited, and no scan ends, as long as a test takes; though it ends
+/// before long, as it takes a core from other tests.
 const PATIENT: Bounds = Bounds {
-    at_once: 2,
+    at_once: 1,
     line: 3,
     export_line: 3,
     patience: Duration::from_secs(60),
-    limit: Duration::from_secs(30),
+    limit: Duration::from_secs(15),
 };
 
 /// An edge that has read a call worth compressing, and was given more behind its back.
@@ -87,7 +88,7 @@ fn assert_refused(answer: &Received) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_beyond_the_line_is_refused_at_once_and_little_is_answered_ahead_of_it() {
     let (edge, scans) = overloaded(PATIENT).await;
-    let asked: Vec<TcpStream> = (0..5).map(|_| ask(&edge, ENDLESS)).collect();
+    let asked: Vec<TcpStream> = (0..4).map(|_| ask(&edge, ENDLESS)).collect();
     until(|| scans.waiting() == 3).await;
     for path in [LIST, "/api/v1/calls/count", "/edge/changes", EXPORT] {
         assert_refused(&edge.get(path));
@@ -102,7 +103,7 @@ async fn a_list_beyond_the_line_is_refused_at_once_and_little_is_answered_ahead_
 #[tokio::test(flavor = "multi_thread")]
 async fn who_hangs_up_while_it_waits_is_out_of_the_line() {
     let (edge, scans) = overloaded(PATIENT).await;
-    let asked: Vec<TcpStream> = (0..5).map(|_| ask(&edge, ENDLESS)).collect();
+    let asked: Vec<TcpStream> = (0..4).map(|_| ask(&edge, ENDLESS)).collect();
     until(|| scans.waiting() == 3).await;
     drop(asked);
     until(|| scans.waiting() == 0).await;
@@ -113,7 +114,7 @@ async fn who_hangs_up_while_it_waits_is_out_of_the_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_beyond_the_line_is_refused_at_once_and_lists_go_on() {
     let (edge, scans) = overloaded(PATIENT).await;
-    let asked: Vec<TcpStream> = (0..5).map(|_| ask(&edge, EXPORT)).collect();
+    let asked: Vec<TcpStream> = (0..4).map(|_| ask(&edge, EXPORT)).collect();
     until(|| scans.waiting() == 3).await;
     assert_refused(&edge.get(EXPORT));
     assert_eq!(edge.get(LIST).status, 200);
@@ -128,7 +129,7 @@ async fn compressing_takes_a_turn_too() {
     let (edge, scans) = overloaded(one_waits).await;
     let gzip = [("Accept-Encoding", "gzip")];
     assert_eq!(edge.get(LIST).status, 200);
-    let _asked: Vec<TcpStream> = (0..3).map(|_| ask(&edge, ENDLESS)).collect();
+    let _asked: Vec<TcpStream> = (0..2).map(|_| ask(&edge, ENDLESS)).collect();
     until(|| scans.waiting() == 1).await;
     // It is kept as it was asked for, and is still to be compressed.
     assert_refused(&edge.get_with(LIST, &gzip));
@@ -138,11 +139,7 @@ async fn compressing_takes_a_turn_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_that_is_read_is_compressed_in_the_same_turn() {
     // Nobody may wait: with another turn to take, some of these would be refused.
-    let nobody_waits = Bounds {
-        at_once: 1,
-        line: 0,
-        ..PATIENT
-    };
+    let nobody_waits = Bounds { line: 0, ..PATIENT };
     let (edge, _) = overloaded(nobody_waits).await;
     for n in 0..20 {
         let list = format!("{LIST}&n={n}");
