@@ -162,6 +162,10 @@ impl Load {
 }
 
 /// Tells each instant when it has come; several at once where it woke up late.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing but the clock is waited for"
+)]
 fn pace(phases: &[Phase], begun: Instant, due: &mpsc::UnboundedSender<Duration>) {
     let mut rng = StdRng::seed_from_u64(11);
     let mut end = Duration::ZERO;

@@ -6,8 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -62,13 +61,12 @@ impl Process {
 
     /// Looks at its memory from now on.
     pub fn watch(&self) -> Memory {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, pid, begun) = (Arc::clone(&stop), self.child.id(), Instant::now());
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (pid, begun) = (self.child.id(), Instant::now());
         let looks = thread::spawn(move || {
             let mut looks = Vec::new();
-            while !stopped.load(Ordering::Relaxed) {
+            while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 looks.push((begun.elapsed(), anonymous(pid)?));
-                thread::sleep(LOOK);
             }
             Ok(looks)
         });
@@ -86,14 +84,15 @@ impl Drop for Process {
 
 /// A look at a process's memory, over and over.
 pub struct Memory {
-    stop: Arc<AtomicBool>,
+    /// It looks until this is dropped.
+    stop: Sender<()>,
     looks: JoinHandle<anyhow::Result<Vec<(Duration, f64)>>>,
 }
 
 impl Memory {
     /// Megabytes that are not the pages of a file, at each instant since the first look.
     pub fn end(self) -> anyhow::Result<Vec<(Duration, f64)>> {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.stop);
         self.looks
             .join()
             .map_err(|_| anyhow!("the look at memory broke off"))?
