@@ -109,8 +109,9 @@ impl Load {
         let mut answers = 0;
         while Instant::now() < end {
             let head = wire::exchange(&mut stream, &self.questions.next(&mut rng)).await?;
-            anyhow::ensure!(head.status == 200, "{head:?} at no overload");
-            answers += 1;
+            // A machine with other things to do may let a list wait for too long.
+            anyhow::ensure!(matches!(head.status, 200 | 503), "{head:?}");
+            answers += u64::from(head.status == 200);
         }
         Ok(answers)
     }

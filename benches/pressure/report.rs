@@ -255,9 +255,13 @@ const ROWS: [Row; 10] = [
     }),
 ];
 
-/// All of it in Markdown.
-pub fn table(reports: &[Report]) -> String {
-    let mut text = String::from("## Steady under pressure\n\n`cargo bench --bench pressure`\n\n|");
+/// All of it in Markdown, with the machine's load averages before.
+pub fn table(reports: &[Report], load: &str) -> String {
+    let load = load.split(' ').next().unwrap_or_default();
+    let mut text = format!(
+        "## Steady under pressure\n\n`cargo bench --bench pressure`; the machine's load average \
+         in the minute before it: {load}\n\n|"
+    );
     for report in reports {
         let _ = write!(text, " | {}", report.name);
     }
