@@ -4,13 +4,12 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpServer;
 use actix_web::dev::Server;
-use actix_web::middleware::{Condition, from_fn};
 use anyhow::{Context, anyhow};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -21,25 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::{Config, History, Secret, Tls};
-use crate::http::{self, Audio, Auth, Scans, Shared, Webhooks};
+use crate::http::{self, Audio, Auth, Connections, Scans, Shared, Webhooks};
 use crate::model::Timestamp;
 use crate::store::Writer;
 use crate::sync::{Clock, Engine, Handle, Post, Settings, Watchdog};
 use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
-
-/// How long requests that are under way at the end may take, in seconds.
-const LAST_REQUESTS: u64 = 10;
-
-/// A client that takes longer to send its request's head is answered 408: a connection that says
-/// nothing costs a descriptor, of which there are few.
-const REQUEST_HEAD: Duration = Duration::from_secs(5);
-
-/// The same for a connection that waits for its next request. Longer than between a page's
-/// requests, and short of [`LAST_REQUESTS`], since an end in good order waits for it.
-const IDLE: Duration = Duration::from_secs(5);
-
-/// The same for a client that is told that its connection ends, and keeps it open.
-const DISCONNECT: Duration = Duration::from_secs(3);
 
 /// Between two looks for recordings whose call is gone.
 const AUDIO_SWEEP: Duration = Duration::from_secs(3600);
@@ -147,43 +132,29 @@ impl App {
             ),
             webhooks: Webhooks::new(config.webhooks.secret.as_ref().map(Secret::expose)),
             scans: Scans::of(&config.store.path),
+            connections: Connections::of_process(),
             base_url: config.upstream.base().to_owned(),
             history: history(config),
             queue: config.writes.queue.then_some(config.writes.queue_limit),
             budget_per_minute: config.upstream.max_requests_per_minute.get(),
         });
-        let origins = config.server.cors_origins.clone();
-        let mut server = HttpServer::new(move || {
-            actix_web::App::new()
-                .configure(http::routes(Arc::clone(&shared)))
-                .wrap(http::cors(&origins))
-                .wrap(Condition::new(!origins.is_empty(), from_fn(http::stamp)))
-        })
-        .client_request_timeout(REQUEST_HEAD)
-        .keep_alive(IDLE)
-        .client_disconnect_timeout(DISCONNECT)
-        .disable_signals()
-        .shutdown_timeout(LAST_REQUESTS);
-        if config.server.workers > 0 {
-            server = server.workers(config.server.workers);
-        }
-        let mut addresses = Vec::new();
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for address in &config.server.listen {
             let listener = TcpListener::bind(address).with_context(|| {
                 format!("server.listen: {address} can't be bound; is it in use by another program?")
             })?;
             addresses.push(listener.local_addr()?);
-            server = match &tls {
-                Some(tls) => server.listen_rustls_0_23(listener, tls.clone())?,
-                None => server.listen(listener)?,
-            };
+            listeners.push(listener);
         }
+        let workers = NonZero::new(config.server.workers);
+        let origins = &config.server.cors_origins;
+        let server = http::start(shared, workers, origins, tls, listeners)?;
         Ok(App {
             engine,
             plant,
             handle,
             audio,
-            server: server.run(),
+            server,
             addresses,
         })
     }

@@ -122,6 +122,11 @@ pub enum Failure {
         /// In seconds.
         retry_after: u64,
     },
+    #[error("This edge has as many connections as it serves; try again")]
+    Full {
+        /// In seconds.
+        retry_after: u64,
+    },
     #[error("This read took longer than this edge allows; narrow it down, or try again")]
     TooLong {
         /// In seconds.
@@ -284,6 +289,7 @@ impl Failure {
             | Failure::NotHeld { .. }
             | Failure::RecordingUnavailable { .. }
             | Failure::Busy { .. }
+            | Failure::Full { .. }
             | Failure::NotPassed { .. }
             | Failure::QueueFull { .. }
             | Failure::NotKept { .. }
@@ -303,6 +309,7 @@ impl Failure {
             | Failure::NotHeld { retry_after, .. }
             | Failure::RecordingUnavailable { retry_after }
             | Failure::Busy { retry_after }
+            | Failure::Full { retry_after }
             | Failure::NotPassed { retry_after }
             | Failure::QueueFull { retry_after }
             | Failure::NotKept { retry_after }

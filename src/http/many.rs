@@ -16,8 +16,9 @@ use super::encoding::{self, Coding, WORTH_IT};
 use super::error::Failure;
 use super::freshness::{EntityTag, Freshness};
 use super::kept::Finished;
+use super::scans::Turn;
 use super::worker::Worker;
-use super::{aggregates, anew, lists, scans};
+use super::{aggregates, anew, lists};
 use crate::store::{Reader, StoreError};
 use crate::sync::Coverage;
 
@@ -84,15 +85,16 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
     let version = worker.reader().data_version()?;
     let key = asked.resource.key(query);
     let kept = key.as_ref().and_then(|key| worker.kept().get(version, key));
-    let answer = match kept {
-        Some(answer) => answer,
+    let (answer, turn) = match kept {
+        Some(answer) => (answer, None),
         None => {
             let question = asked.resource.understand(worker, query)?;
-            let answer = Rc::new(worker.shared().scans.run(question).await?);
+            let turn = worker.shared().scans.turn().await?;
+            let answer = Rc::new(turn.run(question).await?);
             if let Some(key) = key.clone() {
                 worker.kept().keep(version, key, &answer);
             }
-            answer
+            (answer, Some(turn))
         }
     };
     let age = answer.extent.age(&coverage, worker.now());
@@ -102,6 +104,8 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
         true if !answer.extent.is_complete(&coverage) => Some(Lack::Partial),
         true => None,
     };
+    // Nobody waits in line for the upstream, which may take its time.
+    let turn = turn.filter(|_| lack.is_none());
     if let Some(lack) = lack
         && !directives.only_if_cached
         && worker.is_online()
@@ -120,6 +124,7 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
         &answer,
         &coverage,
         age,
+        turn,
     )
     .await
 }
@@ -132,6 +137,7 @@ async fn respond(
     answer: &Rc<Finished>,
     coverage: &Coverage,
     age: u64,
+    turn: Option<Turn>,
 ) -> Result<HttpResponse, Failure> {
     let wanted = Coding::wanted_of(headers, answer.body.len());
     // The client may have got it in another coding; it is the same to it once it is decoded.
@@ -141,7 +147,7 @@ async fn respond(
     let mut response = match known {
         Some(_) => HttpResponse::new(StatusCode::NOT_MODIFIED),
         None => {
-            let body = coded(worker, key, answer, wanted).await?;
+            let body = coded(worker, key, answer, wanted, turn).await?;
             json(body, wanted)
         }
     };
@@ -174,18 +180,24 @@ fn json(body: Bytes, coding: Coding) -> HttpResponse {
     response
 }
 
-/// The body in a coding: compressed once, where it may take its time.
+/// The body in a coding: compressed once, in the turn in which it was read, or in another where it
+/// was kept. It costs as much as the reading does.
 async fn coded(
     worker: &Worker,
     key: Option<&str>,
     answer: &Rc<Finished>,
     coding: Coding,
+    turn: Option<Turn>,
 ) -> Result<Bytes, Failure> {
     if let Some(body) = answer.coded(coding) {
         return Ok(body);
     }
     let plain = answer.body.clone();
-    let body = scans::block(move || encoding::encode(coding, &plain)).await?;
+    let turn = match turn {
+        Some(turn) => turn,
+        None => worker.shared().scans.turn().await?,
+    };
+    let body = turn.make(move || encoding::encode(coding, &plain)).await?;
     let key = key.unwrap_or_default();
     worker.kept().add(key, answer, coding, body.clone());
     Ok(body)

@@ -2,7 +2,7 @@
 //! endpoints.
 //!
 //! ```text
-//!  request ─► limits ─► target (path) ─► auth ─► method ─► calls, details ─► worker: Reader, Coverage ─► freshness
+//!  request ─► limits ─► target (path) ─► connections ─► auth ─► method ─► calls, details ─► worker: Reader, Coverage ─► freshness
 //!                                        │         └── miss, no-cache ─► sync::Handle
 //!                                        ├─► many: kept, or lists, aggregates ─► scans
 //!                                        ├─► export, changes ─► scans  any failure ─► error
@@ -19,6 +19,7 @@ mod auth;
 mod calls;
 mod change;
 mod changes;
+mod connections;
 mod cors;
 mod coverage;
 mod details;
@@ -40,10 +41,12 @@ mod params;
 mod python;
 mod request_id;
 mod scans;
+mod server;
 mod snapshot;
 mod status;
 mod target;
 mod transcript;
+mod turns;
 mod webhooks;
 mod worker;
 mod writes;
@@ -57,7 +60,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse, fn_factory, fn_service};
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::web::{Bytes, ServiceConfig};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
@@ -68,11 +71,13 @@ use crate::sync::{Clock, Handle};
 pub use audio::Audio;
 pub use auth::Auth;
 use auth::Caller;
+pub use connections::Connections;
 pub use cors::cors;
 use error::Failure;
 use many::{Asked, Resource};
 pub use request_id::stamp;
-pub use scans::Scans;
+pub use scans::{Bounds, Scans};
+pub use server::start;
 use target::Target;
 pub use webhooks::Webhooks;
 use worker::Worker;
@@ -87,6 +92,7 @@ pub struct Shared {
     pub webhooks: Webhooks,
     /// Of the same file.
     pub scans: Scans,
+    pub connections: Connections,
     pub audio: Audio,
     /// Of the upstream, as the status shows it.
     pub base_url: String,
@@ -124,6 +130,11 @@ async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceRes
         failure.into_response()
     });
     id.write(response.headers_mut());
+    if connections::is_beyond(&request) {
+        response
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
     Ok(ServiceResponse::new(request, response))
 }
 
@@ -135,6 +146,9 @@ async fn answer(
     limits::check(request)?;
     let path = target::decode(request.uri().path());
     let target = Target::of(&path);
+    if connections::is_beyond(request) && !target.tells_how_the_edge_is() {
+        return Err(connections::refusal());
+    }
     let headers = request.headers();
     if let Target::Webhook(secret) = target
         && !worker.shared().webhooks.open_to(secret)

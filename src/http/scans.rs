@@ -8,22 +8,43 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::web;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Failure;
+use super::turns::Turns;
 use crate::store::{Reader, StoreError};
 
-/// How many run at once: each holds its answer in memory.
-const AT_ONCE: usize = 2;
+/// How much of what reads many rows goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Scans that run at once, and exports besides.
+    pub at_once: usize,
+    /// Requests that wait for a scan to end, at most; one more is refused at once.
+    pub line: usize,
+    /// The same for an export.
+    pub export_line: usize,
+    /// A request waits this long for its turn.
+    pub patience: Duration,
+    /// A scan may take this long.
+    pub limit: Duration,
+}
 
-/// A request waits this long for its turn.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A scan may take this long. It is far more than one that uses an index does.
-const LIMIT: Duration = Duration::from_secs(5);
-
-/// A client that did not get its turn is told to come back after this long, in seconds.
-const RETRY_AFTER: u64 = 1;
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            // Each holds its answer in memory, and a core.
+            at_once: 2,
+            // A page takes a few milliseconds: the last in line waits about a fifth of a second. A
+            // longer line would make every answer later, and none more.
+            line: 64,
+            // An export takes seconds: more than these would wait in vain.
+            export_line: 8,
+            patience: Duration::from_secs(1),
+            // Far more than one that uses an index does.
+            limit: Duration::from_secs(5),
+        }
+    }
+}
 
 /// The readers of a file for its scans. Cheap to clone.
 #[derive(Clone)]
@@ -31,87 +52,131 @@ pub struct Scans(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     /// Exports last as long as their clients read: they have turns of their own, so that none of
     /// them keeps a list waiting.
-    export_turns: Arc<Semaphore>,
+    export_turns: Turns,
     limit: Duration,
     /// Opened when first needed, and kept.
     idle: Mutex<Vec<Reader>>,
 }
 
-/// A turn to read in many steps, until it is dropped.
+/// A turn, until it and all that was begun in it are dropped. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Turn {
     inner: Arc<Inner>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl Scans {
     /// Nothing is opened yet.
     pub fn of(path: &Path) -> Scans {
-        Scans::limited(path, LIMIT)
+        Scans::within(path, Bounds::default())
     }
 
     /// The same, with another limit to what a scan may take.
     pub fn limited(path: &Path, limit: Duration) -> Scans {
+        let bounds = Bounds {
+            limit,
+            ..Bounds::default()
+        };
+        Scans::within(path, bounds)
+    }
+
+    /// The same, with other bounds.
+    pub fn within(path: &Path, bounds: Bounds) -> Scans {
+        let Bounds {
+            at_once, patience, ..
+        } = bounds;
         Scans(Arc::new(Inner {
             path: path.to_owned(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            export_turns: Arc::new(Semaphore::new(AT_ONCE)),
-            limit,
+            turns: Turns::new(at_once, bounds.line, patience),
+            export_turns: Turns::new(at_once, bounds.export_line, patience),
+            limit: bounds.limit,
             idle: Mutex::default(),
         }))
     }
 
-    /// Runs `work` where it may block.
+    /// Requests that wait for their turn, exports among them.
+    pub fn waiting(&self) -> usize {
+        self.0.turns.waiting() + self.0.export_turns.waiting()
+    }
+
+    /// Runs `work` where it may block, in a turn of its own.
     ///
     /// # Errors
-    /// [`Failure::Busy`] where no turn came in time, [`Failure::TooLong`] where it was broken off;
-    /// else what `work` or opening the file says.
+    /// As [`Scans::turn`] and [`Turn::run`].
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
     {
-        let permit = turn_of(&self.0.turns).await?;
-        let inner = Arc::clone(&self.0);
-        block(move || {
-            // Until the work is done, not until the client is gone.
-            let _permit = permit;
-            inner.read(work)
-        })
-        .await
+        self.turn().await?.run(work).await
+    }
+
+    /// A turn at what is read and made at once.
+    ///
+    /// # Errors
+    /// [`Failure::Busy`] where too many wait for one, or none came in time.
+    pub(super) async fn turn(&self) -> Result<Turn, Failure> {
+        self.turn_of(&self.0.turns).await
     }
 
     /// A turn of an export.
     ///
     /// # Errors
-    /// [`Failure::Busy`] where none came in time.
-    pub(super) async fn turn(&self) -> Result<Turn, Failure> {
+    /// As [`Scans::turn`].
+    pub(super) async fn export_turn(&self) -> Result<Turn, Failure> {
+        self.turn_of(&self.0.export_turns).await
+    }
+
+    async fn turn_of(&self, turns: &Turns) -> Result<Turn, Failure> {
         Ok(Turn {
-            _permit: turn_of(&self.0.export_turns).await?,
+            _permit: Arc::new(turns.next().await?),
             inner: Arc::clone(&self.0),
         })
     }
 }
 
 impl Turn {
+    /// Runs `work` where it may block.
+    ///
+    /// # Errors
+    /// [`Failure::TooLong`] where it was broken off; else what `work` or opening the file says.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+    {
+        let turn = self.clone();
+        self.make(move || turn.read(work)).await
+    }
+
+    /// Runs what needs no reader, but a core.
+    ///
+    /// # Errors
+    /// What `work` says.
+    pub(super) async fn make<T, E, F>(&self, work: F) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        E: Into<Failure> + Send + 'static,
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+    {
+        let turn = self.clone();
+        block(move || {
+            // Until the work is done, not until the client is gone.
+            let _turn = turn;
+            work()
+        })
+        .await
+    }
+
     /// One step: for this long a reader is held. It blocks.
     pub(super) fn read<T>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.inner.read(work)
-    }
-}
-
-async fn turn_of(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
-    let waited = tokio::time::timeout(PATIENCE, Arc::clone(turns).acquire_owned());
-    match waited.await {
-        Ok(Ok(permit)) => Ok(permit),
-        _ => Err(Failure::Busy {
-            retry_after: RETRY_AFTER,
-        }),
     }
 }
 
@@ -168,8 +233,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_more_than_may_run_waits_and_is_told_to_come_back() {
         let (_folder, scans) = file();
-        let turns = Arc::clone(&scans.0.turns);
-        let turns = turns.acquire_many_owned(AT_ONCE as u32).await.unwrap();
+        let mut turns = Vec::new();
+        for _ in 0..Bounds::default().at_once {
+            turns.push(scans.turn().await.unwrap());
+        }
         let refused = scans.run(|_| Ok(())).await;
         assert!(matches!(refused, Err(Failure::Busy { retry_after: 1 })));
         drop(turns);
@@ -179,13 +246,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn exports_wait_for_exports_alone() {
         let (_folder, scans) = file();
-        let first = scans.turn().await.unwrap();
-        let _second = scans.turn().await.unwrap();
-        let third = scans.turn().await;
+        let first = scans.export_turn().await.unwrap();
+        let _second = scans.export_turn().await.unwrap();
+        let third = scans.export_turn().await;
         assert!(matches!(third, Err(Failure::Busy { retry_after: 1 })));
         scans.run(|_| Ok(())).await.unwrap();
         drop(first);
-        scans.turn().await.unwrap();
+        scans.export_turn().await.unwrap();
     }
 
     #[tokio::test]
@@ -201,11 +268,11 @@ mod tests {
     #[tokio::test]
     async fn a_reader_is_opened_once_and_one_that_panicked_costs_no_turn() {
         let (_folder, scans) = file();
-        for _ in 0..=AT_ONCE {
+        for _ in 0..=Bounds::default().at_once {
             let failed = scans.run(|_| -> Result<(), _> { panic!("of the test's making") });
             assert!(matches!(failed.await, Err(Failure::Panicked)));
         }
-        for _ in 0..=AT_ONCE {
+        for _ in 0..=Bounds::default().at_once {
             scans.run(|reader| reader.totals()).await.unwrap();
         }
         assert_eq!(scans.0.idle.lock().unwrap().len(), 1);

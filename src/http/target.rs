@@ -156,6 +156,12 @@ impl<'p> Target<'p> {
         }
     }
 
+    /// Whether it is answered also where nothing else is: who looks after the edge asks for it when
+    /// it is overloaded.
+    pub fn tells_how_the_edge_is(self) -> bool {
+        matches!(self, Target::Health | Target::Readiness | Target::Status)
+    }
+
     /// Whether it is answered without a token. They tell no more than that a server is there, and
     /// what it can be asked; a webhook has a secret of its own.
     pub fn is_public(self) -> bool {

@@ -4,14 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer};
-use burki_edge::http::{Audio, Auth, Scans, Shared, Webhooks, routes};
+use burki_edge::http::{self, Audio, Auth, Connections, Scans, Shared, Webhooks};
 use burki_edge::model::{Call, CallKey, Detail, Timestamp};
 use burki_edge::store::Writer;
 use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncStatus};
@@ -250,6 +250,7 @@ impl Edge {
         let mut shared = Shared {
             webhooks: Webhooks::new(Some(SECRET)),
             scans: Scans::of(&path),
+            connections: Connections::at_most(100),
             audio: Audio::none(),
             store_path: path,
             handle: handle.clone(),
@@ -264,12 +265,7 @@ impl Edge {
         let shared = Arc::new(shared);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = HttpServer::new(move || App::new().configure(routes(Arc::clone(&shared))))
-            .workers(1)
-            .disable_signals()
-            .listen(listener)
-            .unwrap()
-            .run();
+        let server = http::start(shared, NonZero::new(1), &[], None, vec![listener]).unwrap();
         let stop = server.handle();
         tokio::spawn(server);
         Edge {

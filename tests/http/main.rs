@@ -16,6 +16,7 @@ mod edge;
 mod encoding;
 mod export;
 mod lists;
+mod pressure;
 mod serving;
 mod surface;
 mod tree;

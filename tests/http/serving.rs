@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
-use burki_edge::http::{Audio, Auth, Scans, Shared, Webhooks, routes};
+use burki_edge::http::{Audio, Auth, Connections, Scans, Shared, Webhooks, routes};
 use burki_edge::model::CallKey;
 use burki_edge::upstream::ErrorKind;
 
@@ -244,6 +244,7 @@ async fn a_server_without_its_file_does_not_start() {
         store_path: "/nowhere/replica.db".into(),
         webhooks: Webhooks::new(None),
         scans: Scans::of("/nowhere/replica.db".as_ref()),
+        connections: Connections::at_most(1),
         audio: Audio::none(),
         handle: edge.handle.clone(),
         clock: Arc::new(|| unreachable!("nothing is served")),

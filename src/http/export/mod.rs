@@ -110,7 +110,7 @@ pub async fn get(
     let mut response = match *method == Method::HEAD {
         true => streamed(BodyStream::new(stream::empty::<Result<Bytes, Broken>>())),
         false => {
-            let turn = worker.shared().scans.turn().await?;
+            let turn = worker.shared().scans.export_turn().await?;
             let progress = Progress::new(turn, filter, format, coding)?;
             // The first batch is read before anything is said: what goes wrong may be told yet.
             let (first, progress) = scans::block(move || progress.step()).await?;
