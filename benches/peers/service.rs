@@ -86,6 +86,9 @@ impl Service {
 
     /// Asks it to end, so that it ends its own workers too, and ends it if it does not.
     fn stop(&mut self) -> std::io::Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
         let id = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status()?;
         let begun = Instant::now();

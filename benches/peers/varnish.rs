@@ -13,6 +13,11 @@ use super::load::Load;
 use super::peer::{Peer, as_the_api};
 use super::service::{DEADLINE, Service};
 
+/// What its log in memory would say of each request: the access logs are off.
+const UNLOGGED: &str = "-ReqStart,-ReqMethod,-ReqURL,-ReqProtocol,-ReqHeader,-ReqAcct,-ReqUnset,\
+    -RespProtocol,-RespStatus,-RespReason,-RespHeader,-VCL_call,-VCL_return,-Timestamp,-Hit,\
+    -Begin,-End,-Link";
+
 pub struct Varnish {
     service: Service,
     folder: PathBuf,
@@ -42,7 +47,12 @@ sub vcl_backend_response {{ set beresp.ttl = 1d; return (deliver); }}
             let megabytes = 256 + settings.calls / 200;
             command.args(["-s", &format!("malloc,{megabytes}M")]);
             command.args(["-p", &format!("thread_pools={}", settings.workers)]);
-            command.args(["-p", "timeout_idle=3600", "-p", "vsl_mask=none"]);
+            command.args([
+                "-p",
+                "timeout_idle=3600",
+                "-p",
+                &format!("vsl_mask={UNLOGGED}"),
+            ]);
             Ok(())
         };
         Ok(Varnish {
