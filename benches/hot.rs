@@ -3,28 +3,30 @@
 //! Their times are absolute, and so of this machine. They tell where the time goes and what a
 //! change of one piece does; what a client gets is measured by the others.
 
+#![expect(clippy::expect_used, reason = "a bench may end where it stands")]
+
 #[expect(dead_code, reason = "no engine runs here")]
 mod support;
 
 use std::cell::Cell;
-use std::hint::black_box;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH};
+use actix_web::http::header::{AUTHORIZATION, IF_NONE_MATCH};
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, Error, HttpResponse, web};
-use burki_edge::http::{Audio, Auth, Scans, Shared, Webhooks, routes};
+use burki_edge::http::{Audio, Auth, Connections, Scans, Shared, Webhooks, routes};
 use burki_edge::model::{Call, CallKey, Timestamp, Verified, Window};
 use burki_edge::store::{Learned, Reader, Writer};
 use burki_edge::sync::{Clock, Engine, Settings};
-use burki_edge::upstream::{DateForm, HttpSource, ListQuery, PAGE_LIMIT, Request, wire};
+use burki_edge::upstream::{HttpSource, ListQuery, PAGE_LIMIT, Request, wire};
 use divan::Bencher;
 use tempfile::TempDir;
 
-const CALLS: usize = 20_000;
+/// More than a worker keeps in memory of calls of this size.
+const CALLS: usize = 30_000;
 const KEY: &str = "burki_0123456789abcdefghijklmnopqrstuv";
 
 fn main() {
@@ -77,6 +79,7 @@ impl Replica {
             webhooks: Webhooks::new(None),
             scans: Scans::of(&file),
             audio: Audio::none(),
+            connections: Connections::of_process(),
             store_path: file,
             handle: self.handle.clone(),
             clock: Arc::new(Timestamp::now),
@@ -207,6 +210,7 @@ mod request {
     }
 }
 
+/// The file alone, a row at a time and a page at a time.
 mod store {
     use super::*;
 
@@ -216,9 +220,57 @@ mod store {
         let next = Cell::new(0);
         bencher.bench_local(|| {
             next.set((next.get() + 7919) % REPLICA.calls.len());
-            reader
-                .call(&CallKey::Id(REPLICA.calls[next.get()].id))
-                .expect("a call")
+            let id = REPLICA.calls[next.get()].id;
+            reader.call(&CallKey::Id(id)).expect("a call")
         });
     }
+
+    /// A file of [`CALLS`] calls, of which one page after the other is merged once more.
+    fn merge(bencher: Bencher<'_, '_>, again: impl Fn(&Call, usize) -> Call) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut writer =
+            Writer::open(&folder.path().join("edge.db"), "http://edge").expect("a file");
+        let pages: Vec<&[Call]> = REPLICA.calls.chunks(PAGE_LIMIT).collect();
+        for (page, seq) in pages.iter().zip(1..) {
+            writer.merge(answer(page.to_vec(), seq)).expect("merged");
+        }
+        let round = Cell::new(pages.len());
+        bencher
+            .with_inputs(|| {
+                round.set(round.get() + 1);
+                let page = pages[round.get() * 7 % pages.len()];
+                let calls = page.iter().map(|call| again(call, round.get())).collect();
+                answer(calls, round.get() as u64)
+            })
+            .bench_local_values(|learned| writer.merge(learned).expect("merged"));
+    }
+
+    #[divan::bench]
+    fn merge_unchanged_page(bencher: Bencher<'_, '_>) {
+        merge(bencher, |call, _| call.clone());
+    }
+
+    #[divan::bench]
+    fn merge_changed_page(bencher: Bencher<'_, '_>) {
+        merge(bencher, support::changed);
+    }
+}
+
+/// An answer's bytes, a thousand calls.
+#[divan::bench]
+fn decode_page(bencher: Bencher<'_, '_>) {
+    let calls = &REPLICA.calls[..PAGE_LIMIT];
+    let texts: Vec<&str> = calls.iter().map(|call| &*call.body).collect();
+    let body = format!(r#"{{"items":[{}],"total":{CALLS}}}"#, texts.join(","));
+    let request = Request::List(ListQuery {
+        from: None,
+        to: None,
+        status: None,
+        skip: 0,
+        limit: PAGE_LIMIT,
+    });
+    let now = Timestamp::now();
+    bencher
+        .counter(divan::counter::BytesCount::new(body.len()))
+        .bench_local(|| wire::reply(&request, 200, None, body.as_bytes(), now).expect("a page"));
 }
