@@ -1,6 +1,7 @@
 //! Calls that were asked for lately: each worker keeps its own, and each for as long as nobody has
 //! written that call.
 
+use std::num::NonZero;
 use std::rc::Rc;
 
 use bytestring::ByteString;
@@ -11,8 +12,9 @@ use super::freshness::EntityTag;
 use crate::model::{Timestamp, text_hash};
 use crate::store::{Held, Revision};
 
-/// A worker keeps so many bytes.
-const MOST_BYTES: u64 = 16 << 20;
+/// All workers together keep so many bytes, where there is one for each core: 80,000 calls of half a
+/// kilobyte.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// What an entry takes besides its text, about.
 const OVERHEAD: u64 = 256;
@@ -72,11 +74,16 @@ impl Weighter<i64, (Revision, Rc<Entry>)> for Weight {
 
 impl Default for Entries {
     fn default() -> Entries {
-        Entries(Cache::with_weighter(FIRST_ROOM, MOST_BYTES, Weight))
+        let workers = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
+        Entries::of_bytes(MOST_BYTES / workers)
     }
 }
 
 impl Entries {
+    fn of_bytes(most: u64) -> Entries {
+        Entries(Cache::with_weighter(FIRST_ROOM, most, Weight))
+    }
+
     /// The call, if it is in this revision still.
     pub fn get(&self, id: i64, revision: Revision) -> Option<Rc<Entry>> {
         let (kept_in, entry) = self.0.get(&id)?;
@@ -109,15 +116,16 @@ mod tests {
     #[test]
     fn what_is_asked_for_again_and_again_stays_and_the_rest_has_an_end() {
         let revision = Revisions::default().of(1).unwrap();
-        let mut entries = Entries::default();
+        let most = 16 << 20;
+        let mut entries = Entries::of_bytes(most);
         let size = 4 << 10;
-        let fit = MOST_BYTES / (size as u64 + OVERHEAD);
+        let fit = most / (size as u64 + OVERHEAD);
         for id in 0..10 * fit as i64 {
             entries.keep(revision, &entry(id, size));
             let hot = entries.get(0, revision);
             assert!(hot.is_some(), "at {id}");
         }
-        assert!(entries.0.weight() <= MOST_BYTES);
+        assert!(entries.0.weight() <= most);
         assert!(entries.0.len() as u64 > fit / 2);
     }
 }

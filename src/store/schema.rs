@@ -56,10 +56,9 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection that can't write. Its cache holds the upper pages of the B-trees; the leaves come
-/// from the system's cache. A memory map of the file is no faster (0.69 of a constant answer's
-/// requests/s with and without one, at 100,000 calls), and would count the whole file as resident,
-/// once for every worker.
+/// A connection that can't write. It maps the file, which at a million calls gives 1.4 times the
+/// reads by id of copying pages to a cache of its own; what was read counts as resident, but is the
+/// system's to take back.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(
         path,
@@ -77,7 +76,9 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         }
     }
     connection.pragma_update(None, "query_only", true)?;
-    // In KiB, by the sign.
+    // All of it: pages are read where the system keeps them.
+    connection.pragma_update(None, "mmap_size", 1_i64 << 40)?;
+    // In KiB, by the sign: for what is in the log, which is not mapped.
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.busy_timeout(Duration::from_secs(1))?;
     connection.set_prepared_statement_cache_capacity(64);
