@@ -26,6 +26,10 @@ pub const BASE_URL: &str = "http://127.0.0.1:1";
 /// To be raised with whatever is invented or written otherwise.
 const GENERATOR: u32 = 1;
 
+/// Pages that are written in one transaction. The engine writes each in its own, for it can't wait
+/// for the next; here, nobody reads meanwhile.
+const PAGES: usize = 4;
+
 const SPAN: Duration = Duration::from_secs(365 * 86_400);
 
 const DAY: i64 = 86_400_000_000;
@@ -163,6 +167,8 @@ struct Filling {
     ids: BufWriter<File>,
     windows: Vec<Window>,
     text: u64,
+    /// Invented, and not written yet.
+    waiting: Vec<Call>,
     written: usize,
     begun: Instant,
     /// When the last tenth was told, and how much there was.
@@ -177,6 +183,7 @@ impl Filling {
             ids: BufWriter::new(File::create(ids)?),
             windows: Vec::new(),
             text: 0,
+            waiting: Vec::new(),
             written: 0,
             begun: Instant::now(),
             told: (Instant::now(), 0),
@@ -196,18 +203,27 @@ impl Filling {
             rows: count,
             open_ended: self.windows.is_empty(),
         });
-        let mut numbers = Vec::with_capacity(count);
         for call in &page.calls {
             let id = u32::try_from(call.id).context("an id has more than 32 bits")?;
             self.ids.write_all(&id.to_le_bytes())?;
             self.text += call.body.len() as u64;
-            numbers.push(id);
         }
+        self.waiting.extend(page.calls);
+        match self.waiting.len() < PAGES * PAGE_LIMIT {
+            true => Ok(()),
+            false => self.write(request),
+        }
+    }
+
+    fn write(&mut self, request: Verified) -> anyhow::Result<()> {
+        let calls = std::mem::take(&mut self.waiting);
+        let count = calls.len();
+        let numbers: Vec<u32> = calls.iter().map(|call| call.id as u32).collect();
         let merged = self.writer.merge(Learned {
             request,
             oldest_in_flight: request.seq,
             newest_seq: request.seq,
-            calls: page.calls,
+            calls,
             singly: false,
             absent: None,
             denied: Vec::new(),
@@ -257,6 +273,9 @@ impl Filling {
     }
 
     fn finish(mut self) -> anyhow::Result<u64> {
+        if let (false, Some(oldest)) = (self.waiting.is_empty(), self.windows.last()) {
+            self.write(oldest.verified)?;
+        }
         ensure!(
             self.written == self.calls,
             "only {} were written",

@@ -18,8 +18,9 @@ const MOST_PHONES: usize = FEW_TEXTS;
 /// As many SIDs are compared and kept, with their places.
 const MOST_SIDS: usize = 10_000;
 
-/// A SID has a few dozen trigrams; that many leave hardly a wrong candidate.
-const MOST_TRIGRAMS: usize = 12;
+/// Three that do not overlap are nine characters: hardly a wrong candidate is left, and the first
+/// ones of a number, which many begin with, are not read.
+const MOST_TRIGRAMS: usize = 3;
 
 /// Where a part was found.
 pub enum Found<T> {
@@ -219,13 +220,14 @@ fn trigrams(part: &Part) -> Option<String> {
     if chars.len() < 3 || chars.contains(&'\0') {
         return None;
     }
-    let mut trigrams: Vec<String> = Vec::new();
-    for three in chars.windows(3) {
-        let text = three.iter().collect::<String>().replace('"', "\"\"");
-        let quoted = format!("\"{text}\"");
-        if trigrams.len() < MOST_TRIGRAMS && !trigrams.contains(&quoted) {
-            trigrams.push(quoted);
-        }
+    let last = chars.len() - 3;
+    let mut starts: Vec<usize> = (0..=last).rev().step_by(3).take(MOST_TRIGRAMS).collect();
+    if starts.len() == 1 && last > 0 {
+        starts.push(0);
     }
-    Some(trigrams.join(" AND "))
+    let trigrams = starts.iter().map(|at| {
+        let text: String = chars[*at..at + 3].iter().collect();
+        format!("\"{}\"", text.replace('"', "\"\""))
+    });
+    Some(trigrams.collect::<Vec<_>>().join(" AND "))
 }
