@@ -97,9 +97,14 @@ impl Scans {
         }))
     }
 
-    /// Requests that wait for their turn, exports among them.
+    /// Lists and counts that wait for their turn.
     pub fn waiting(&self) -> usize {
-        self.0.turns.waiting() + self.0.export_turns.waiting()
+        self.0.turns.waiting()
+    }
+
+    /// How many exports do.
+    pub fn exports_waiting(&self) -> usize {
+        self.0.export_turns.waiting()
     }
 
     /// Runs `work` where it may block, in a turn of its own.

@@ -46,6 +46,8 @@ struct World {
     lacks: BTreeSet<Detail>,
     details_asked: Vec<(i64, Detail)>,
     requests: usize,
+    /// It was asked for the calls of one instant, as an engine does that finds out how dates are read.
+    tested: bool,
 }
 
 impl Upstream {
@@ -96,6 +98,12 @@ impl Upstream {
         std::mem::take(&mut self.0.lock().unwrap().details_asked)
     }
 
+    /// Whether an engine that has read it all has nothing more to ask.
+    fn is_settled(&self) -> bool {
+        let world = self.0.lock().unwrap();
+        world.tested || world.calls.iter().all(|call| call.started_at.is_none())
+    }
+
     /// How many requests of any kind it got.
     pub fn requests(&self) -> usize {
         self.0.lock().unwrap().requests
@@ -106,6 +114,7 @@ impl CallSource for Upstream {
     async fn fetch(&self, request: &Request, _: DateForm) -> Result<Reply, UpstreamError> {
         let mut world = self.0.lock().unwrap();
         world.requests += 1;
+        world.tested |= matches!(request, Request::List(query) if query.from.is_some() && query.from == query.to);
         if let Request::Call(key) = request {
             world.points.push(key.clone());
         }
@@ -192,6 +201,15 @@ impl Edge {
     pub async fn synced(upstream: Upstream) -> Edge {
         let edge = Edge::start(upstream, |_| {});
         edge.until(|status| status.phase == Phase::Live).await;
+        // The last it asks for by itself, which would tell of what the test changes next.
+        let mut tick = tokio::time::interval(Duration::from_millis(2));
+        let settled = async {
+            while !edge.upstream.is_settled() {
+                tick.tick().await;
+            }
+        };
+        let settled = tokio::time::timeout(DEADLINE, settled).await;
+        settled.expect("in time");
         edge
     }
 

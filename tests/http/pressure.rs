@@ -115,12 +115,13 @@ async fn who_hangs_up_while_it_waits_is_out_of_the_line() {
 async fn an_export_beyond_the_line_is_refused_at_once_and_lists_go_on() {
     let (edge, scans) = overloaded(PATIENT).await;
     let asked: Vec<TcpStream> = (0..4).map(|_| ask(&edge, EXPORT)).collect();
-    until(|| scans.waiting() == 3).await;
+    until(|| scans.exports_waiting() == 3).await;
     assert_refused(&edge.get(EXPORT));
-    assert_eq!(edge.get(LIST).status, 200);
-    assert_eq!(scans.waiting(), 3);
+    let list = edge.get(LIST);
+    assert_eq!(list.status, 200, "{}", list.body);
+    assert_eq!(scans.exports_waiting(), 3);
     drop(asked);
-    until(|| scans.waiting() == 0).await;
+    until(|| scans.exports_waiting() == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,12 +129,14 @@ async fn compressing_takes_a_turn_too() {
     let one_waits = Bounds { line: 1, ..PATIENT };
     let (edge, scans) = overloaded(one_waits).await;
     let gzip = [("Accept-Encoding", "gzip")];
-    assert_eq!(edge.get(LIST).status, 200);
+    let list = edge.get(LIST);
+    assert_eq!(list.status, 200, "{}", list.body);
     let _asked: Vec<TcpStream> = (0..2).map(|_| ask(&edge, ENDLESS)).collect();
     until(|| scans.waiting() == 1).await;
     // It is kept as it was asked for, and is still to be compressed.
     assert_refused(&edge.get_with(LIST, &gzip));
-    assert_eq!(edge.get(LIST).status, 200);
+    let list = edge.get(LIST);
+    assert_eq!(list.status, 200, "{}", list.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
