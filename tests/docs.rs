@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const README: &str = include_str!("../README.md");
+const RESULTS: &str = include_str!("../benches/RESULTS.md");
 
 /// The cells of every row of README's tables.
 fn rows() -> impl Iterator<Item = Vec<&'static str>> {
@@ -62,6 +63,25 @@ fn the_configuration_table_names_every_key_with_its_default_and_no_other() {
         assert!(
             !like_a_key || keys.contains(&name),
             "README speaks of `{word}`"
+        );
+    }
+}
+
+/// A figure of a table, without what is only said of it.
+fn figure(cell: &str) -> String {
+    cell.replace("**", "").replace("&nbsp;", " ")
+}
+
+#[test]
+fn what_was_measured_is_told_as_it_was_written_down() {
+    let results = figure(RESULTS);
+    let told = rows().filter(|row| row.len() == 3 && ["met", "missed"].contains(&row[2]));
+    let told: Vec<_> = told.map(|row| figure(row[1])).collect();
+    assert!(told.len() >= 10, "{told:?}");
+    for figure in told {
+        assert!(
+            results.contains(&figure),
+            "benches/RESULTS.md does not say {figure}"
         );
     }
 }

@@ -9,8 +9,9 @@
 //!                                        └─► status, health, webhooks (hints ─► sync::Handle)
 //! ```
 //! A worker thread owns a [`Reader`](crate::store::Reader) and answers from it without handing
-//! work to another thread; only what reads many rows runs elsewhere, and each worker keeps what
-//! came of it until the file changes. The upstream is reached through the engine's handle alone.
+//! work to another thread. It keeps the calls that are asked for again and again, each until it is
+//! written, and reads the others that arrive together in one transaction. Only what reads many rows
+//! runs elsewhere, and each worker keeps what came of it until the file changes. The upstream is reached through the engine's handle alone.
 
 mod aggregates;
 mod anew;
