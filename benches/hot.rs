@@ -106,20 +106,8 @@ fn settings() -> Settings {
 }
 
 fn answer(calls: Vec<Call>, seq: u64) -> Learned {
-    Learned {
-        request: Verified {
-            at: Timestamp::now(),
-            seq,
-        },
-        oldest_in_flight: seq,
-        newest_seq: seq,
-        calls,
-        singly: false,
-        absent: None,
-        denied: Vec::new(),
-        complete: None,
-        windows: None,
-    }
+    let at = Timestamp::now();
+    support::answer(Verified { at, seq }, calls)
 }
 
 /// Whole requests, from the parsed head to the body's bytes: all but HTTP's own framing.

@@ -122,24 +122,18 @@ fn expect(found: usize, expected: usize, merged: Merged) -> anyhow::Result<()> {
 fn answer(seq: u64, calls: Vec<Call>) -> Learned {
     let starts = || calls.iter().filter_map(|call| call.started_at);
     let bounds = starts().min().zip(starts().max());
+    let request = Verified {
+        at: Timestamp::from_micros(0),
+        seq,
+    };
     Learned {
-        request: Verified {
-            at: Timestamp::from_micros(0),
-            seq,
-        },
-        oldest_in_flight: seq,
-        newest_seq: seq,
         complete: bounds.map(|(oldest, newest)| Complete {
             started: Some(oldest..=newest),
             without_start: false,
             listed: calls.iter().map(|call| call.id).collect(),
             belief: Belief::UpTo(10),
         }),
-        calls,
-        singly: false,
-        absent: None,
-        denied: Vec::new(),
-        windows: None,
+        ..support::answer(request, calls)
     }
 }
 

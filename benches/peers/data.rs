@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use burki_edge::model::{Call, Timestamp, Verified};
 use burki_edge::simulator::{World, WorldConfig};
-use burki_edge::store::{Learned, Writer};
+use burki_edge::store::Writer;
 use burki_edge::upstream::PAGE_LIMIT;
+
+use super::support;
 
 /// One in so many calls is asked for by its SID too, since a cache keeps it a second time then.
 const SID_STEP: usize = 10;
@@ -43,6 +45,7 @@ pub fn world(calls: usize) -> World {
 pub fn make(file: &Path, calls: usize, base_url: &str) -> anyhow::Result<Data> {
     let world = world(calls);
     let mut writer = Writer::open(file, base_url)?;
+    let at = Timestamp::from_micros(0);
     for (page, seq) in world.newest(calls).chunks_mut(PAGE_LIMIT).zip(1..) {
         page.sort_unstable();
         let call = |id: &i64| {
@@ -50,7 +53,7 @@ pub fn make(file: &Path, calls: usize, base_url: &str) -> anyhow::Result<Data> {
             Ok(Call::from_json(&text)?)
         };
         let read = page.iter().map(call).collect::<anyhow::Result<Vec<_>>>()?;
-        let merged = writer.merge(answer(seq, read))?;
+        let merged = writer.merge(support::answer(Verified { at, seq }, read))?;
         ensure!(merged.new == page.len(), "a page became {merged:?}");
     }
     let mut data = Data {
@@ -78,21 +81,4 @@ pub fn make(file: &Path, calls: usize, base_url: &str) -> anyhow::Result<Data> {
     }
     data.mean /= data.ids.len();
     Ok(data)
-}
-
-fn answer(seq: u64, calls: Vec<Call>) -> Learned {
-    Learned {
-        request: Verified {
-            at: Timestamp::from_micros(0),
-            seq,
-        },
-        oldest_in_flight: seq,
-        newest_seq: seq,
-        calls,
-        singly: false,
-        absent: None,
-        denied: Vec::new(),
-        complete: None,
-        windows: None,
-    }
 }

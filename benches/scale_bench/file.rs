@@ -16,9 +16,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, ensure};
 use burki_edge::model::{Call, Detail, Timestamp, Verified, Window};
 use burki_edge::simulator::{History, Stretch, WorldConfig};
-use burki_edge::store::{Learned, LearnedDetail, Writer};
+use burki_edge::store::{LearnedDetail, Writer};
 use burki_edge::upstream::PAGE_LIMIT;
 use sha2::{Digest, Sha256};
+
+use super::support;
 
 /// What the files are stamped with. Nobody listens there: port 1 has been nobody's for decades.
 pub const BASE_URL: &str = "http://127.0.0.1:1";
@@ -219,17 +221,7 @@ impl Filling {
         let calls = std::mem::take(&mut self.waiting);
         let count = calls.len();
         let numbers: Vec<u32> = calls.iter().map(|call| call.id as u32).collect();
-        let merged = self.writer.merge(Learned {
-            request,
-            oldest_in_flight: request.seq,
-            newest_seq: request.seq,
-            calls,
-            singly: false,
-            absent: None,
-            denied: Vec::new(),
-            complete: None,
-            windows: None,
-        })?;
+        let merged = self.writer.merge(support::answer(request, calls))?;
         ensure!(merged.new == count, "{count} calls became {merged:?}");
         for id in detailed(&numbers) {
             self.tell_more(id.into(), request.seq + 1)?;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use burki_edge::model::{Call, Timestamp};
+use burki_edge::model::{Call, Timestamp, Verified};
 use burki_edge::simulator::{Simulator, World, WorldConfig};
-use burki_edge::store::Writer;
+use burki_edge::store::{Learned, Writer};
 use burki_edge::sync::{Clock, Engine, Phase, Settings};
 use burki_edge::upstream::{CallSource, PAGE_LIMIT};
 use rusqlite::Connection;
@@ -93,6 +93,21 @@ pub fn pages(count: usize) -> anyhow::Result<Vec<Vec<Call>>> {
         page.iter().map(call).collect()
     });
     pages.collect()
+}
+
+/// An answer that lists calls, and tells no more than that they are there.
+pub fn answer(request: Verified, calls: Vec<Call>) -> Learned {
+    Learned {
+        request,
+        oldest_in_flight: request.seq,
+        newest_seq: request.seq,
+        calls,
+        singly: false,
+        absent: None,
+        denied: Vec::new(),
+        complete: None,
+        windows: None,
+    }
 }
 
 /// The call with another text for each `round`, of about the same length.
