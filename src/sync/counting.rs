@@ -1,6 +1,14 @@
-//! When the upstream's count is compared with the replica's, and how long to wait after a search
-//! that explained nothing. Pure.
+//! When the upstream's counts are compared with the replica's, over which range, and how long to
+//! wait after a search that explained nothing. Pure.
+//!
+//! All of history is counted where the total differs (a hosted upstream tells it with every head),
+//! or regularly (where only a count tells it). A difference is searched for at once, and again as
+//! long as what is read explains something. Two changes whose differences cancel leave the total
+//! as it was: between such counts of the whole, history is counted up to one cut after the other,
+//! each time halving what lies between two cuts, so that any two changes with a cut between them
+//! are told apart.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -9,55 +17,167 @@ use tokio::time::Instant;
 use super::search::{Found, Search};
 use crate::model::{Timestamp, Window};
 
-/// Between two counts, where the list does not tell its total.
-const COUNT_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest time between two counts of the whole, where the list does not tell its total.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The same in polls, where those are short and the budget has room.
+const INTERVAL_IN_POLLS: u32 = 6;
+
+/// A count up to a cut for so many intervals.
+const INTERVALS_PER_CUT: u32 = 2;
+
+/// After so many cuts they begin again: any two changes that are further apart than this part of
+/// history have had one between them.
+pub const CUTS: u32 = 15;
 
 /// Totals that differ once may be those of two moments.
 const DIFFERING_IN_A_ROW: u32 = 2;
 
+/// After so many totals in a row that agree, no earlier difference is remembered.
+const AGREEING_IN_A_ROW: u32 = 3;
+
+/// The first rest after a search that explained nothing; each further one is twice as long.
+const FIRST_REST: Duration = Duration::from_secs(60);
+
+/// Where one search is.
+#[derive(Debug)]
+struct Running {
+    search: Search,
+    /// The range is all of history, not history up to a cut.
+    is_whole: bool,
+}
+
+/// Differences that reading did not explain: a server may count what it does not list.
 #[derive(Debug, Default)]
+struct Unexplained {
+    differences: BTreeSet<i64>,
+    searches: u32,
+    rest_until: Option<Instant>,
+}
+
+#[derive(Debug)]
 pub struct Counting {
-    search: Option<Search>,
-    /// Heads in a row whose total was not explained.
+    /// Between two counts of the whole.
+    interval: Duration,
+    longest_rest: Duration,
+    running: Option<Running>,
+    /// Heads in a row whose total was not explained, and whose total agreed.
     differing: u32,
-    /// What the last search set out to explain.
-    difference: i64,
-    /// Searches in a row for the same difference.
-    fruitless: u32,
+    agreeing: u32,
+    /// How many more calls the last head told than are held.
+    latest: i64,
+    /// The differences that the last search set out to explain, until something is explained.
+    searched: Option<[i64; 2]>,
+    unexplained: Unexplained,
+    /// The next count of the whole, where no head tells the total; `None`: at once.
+    whole_due: Option<Instant>,
+    cut_due: Option<Instant>,
+    cuts: u32,
+    /// No count can be had before this.
     not_before: Option<Instant>,
 }
 
 impl Counting {
-    /// A head told its total: how many more calls that is than the replica holds.
-    pub fn head_counted(&mut self, difference: i64) {
-        if difference == 0 {
-            self.differing = 0;
-            self.fruitless = 0;
-        } else {
-            self.differing += 1;
+    /// `per_minute` requests may be sent; a head is read every `poll_interval`. No rest is longer
+    /// than `longest_rest`.
+    pub fn new(poll_interval: Duration, per_minute: u32, longest_rest: Duration) -> Counting {
+        Counting {
+            interval: interval(poll_interval, per_minute),
+            longest_rest: longest_rest.max(FIRST_REST),
+            running: None,
+            differing: 0,
+            agreeing: 0,
+            latest: 0,
+            searched: None,
+            unexplained: Unexplained::default(),
+            whole_due: None,
+            cut_due: None,
+            cuts: 0,
+            not_before: None,
         }
     }
 
-    /// Whether it is time to count history. `has_totals`: the head tells when there is a reason.
-    pub fn is_due(&self, has_totals: bool, now: Instant) -> bool {
-        self.search.is_none()
-            && self.not_before.is_none_or(|instant| instant <= now)
-            && (!has_totals || self.differing >= DIFFERING_IN_A_ROW)
+    /// A head told its total: how many more calls that is than the replica holds, and whether all
+    /// of those are known to be there (`false`: some are left out as deleted, which is not proven).
+    pub fn head_counted(&mut self, difference: i64, is_settled: bool) {
+        self.latest = difference;
+        if difference == 0 {
+            self.differing = 0;
+            self.agreeing += u32::from(is_settled);
+            if self.agreeing >= AGREEING_IN_A_ROW {
+                self.unexplained = Unexplained::default();
+                self.searched = None;
+            }
+        } else {
+            self.differing += 1;
+            self.agreeing = 0;
+        }
     }
 
+    /// What was read because of a search accounts for a difference.
+    pub fn explained(&mut self) {
+        self.searched = None;
+        self.unexplained = Unexplained::default();
+        self.whole_due = None;
+    }
+
+    /// Whether all of history is to be counted. `has_totals`: the head tells when there is a
+    /// reason.
+    pub fn is_due(&mut self, has_totals: bool, now: Instant) -> bool {
+        if !self.may_count(now) {
+            return false;
+        }
+        if !has_totals {
+            return self.whole_due.is_none_or(|due| due <= now);
+        }
+        if self.differing < DIFFERING_IN_A_ROW {
+            return false;
+        }
+        if let Some(searched) = self.searched.filter(|[head, _]| *head == self.latest) {
+            self.rest(searched, now);
+        }
+        !self.is_known_unexplained(self.latest, now)
+    }
+
+    /// The part of history up to which it is to be counted between two counts of the whole.
+    pub fn cut_due(&mut self, now: Instant) -> Option<f64> {
+        let due = *self.cut_due.get_or_insert(now + self.interval);
+        (self.may_count(now) && due <= now).then(|| fraction(self.cuts % CUTS + 1))
+    }
+
+    /// Begins with the count of all of history.
     pub fn begin(&mut self, root: RangeInclusive<Timestamp>, page_limit: usize) {
-        self.search = Some(Search::new(root, page_limit));
+        self.running = Some(Running {
+            search: Search::new(root, page_limit),
+            is_whole: true,
+        });
     }
 
-    /// Whether this is the first count of a search, that of the whole range.
+    /// Begins with the count of history up to a cut.
+    pub fn begin_cut(&mut self, range: RangeInclusive<Timestamp>, page_limit: usize, now: Instant) {
+        self.skip_cut(now);
+        self.running = Some(Running {
+            search: Search::new(range, page_limit),
+            is_whole: false,
+        });
+    }
+
+    /// There is nothing on one side of the cut.
+    pub fn skip_cut(&mut self, now: Instant) {
+        self.cuts = self.cuts.wrapping_add(1);
+        self.cut_due = Some(now + self.interval * INTERVALS_PER_CUT);
+    }
+
+    /// Whether this is the first count of a search, that of all of history.
     pub fn is_whole(&self, range: &RangeInclusive<Timestamp>) -> bool {
-        let search = self.search.as_ref();
-        search.is_some_and(|search| search.root() == Some(range))
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.is_whole && running.search.root() == Some(range))
     }
 
     /// The range to be counted next.
     pub fn next(&self, windows: &[Window]) -> Option<RangeInclusive<Timestamp>> {
-        self.search.as_ref()?.next(windows)
+        self.running.as_ref()?.search.next(windows)
     }
 
     /// Takes in a count; what differs, once the search is over.
@@ -67,39 +187,89 @@ impl Counting {
         upstream: u64,
         held: u64,
         windows: &[Window],
-        longest_rest: Duration,
         now: Instant,
     ) -> Vec<Found> {
-        let Some(search) = &mut self.search else {
+        let Some(mut running) = self.running.take() else {
             return Vec::new();
         };
-        search.absorb(range, upstream, held, windows);
-        if search.next(windows).is_some() {
+        let is_root = running.search.root() == Some(range);
+        running.search.absorb(range, upstream, held, windows);
+        if is_root {
+            let difference = running.search.difference();
+            if running.is_whole {
+                self.whole_due = Some(now + self.interval);
+                self.differing = 0;
+            }
+            if difference == 0 {
+                if running.is_whole && self.latest == 0 {
+                    self.searched = None;
+                }
+                return Vec::new();
+            }
+            if let Some(searched) = self.searched.filter(|[_, root]| *root == difference) {
+                self.rest(searched, now);
+            }
+            if self.is_known_unexplained(difference, now) {
+                return Vec::new();
+            }
+        }
+        if running.search.next(windows).is_some() {
+            self.running = Some(running);
             return Vec::new();
         }
-        let (difference, found) = self
-            .search
-            .take()
-            .map(Search::into_found)
-            .unwrap_or_default();
-        // The same difference again: reading the ranges again has not explained it. It is looked
-        // for ever more rarely, until it changes.
-        self.fruitless = match difference != 0 && difference == self.difference {
-            true => self.fruitless + 1,
-            false => 0,
-        };
-        self.difference = difference;
-        self.differing = 0;
-        let rest = COUNT_INTERVAL.saturating_mul(1 << self.fruitless.min(16));
-        self.not_before = Some(now + rest.min(longest_rest.max(COUNT_INTERVAL)));
+        let (difference, found) = running.search.into_found();
+        self.searched = Some([self.latest, difference]);
+        // What it finds is read, and then all is counted again.
+        self.whole_due = None;
         found
     }
 
     /// Lets go of a search, for its counts can't be had or mean nothing now.
     pub fn give_up(&mut self, now: Instant) {
-        self.search = None;
-        self.not_before = Some(now + COUNT_INTERVAL);
+        self.running = None;
+        self.not_before = Some(now + FIRST_REST);
     }
+
+    fn may_count(&self, now: Instant) -> bool {
+        self.running.is_none() && self.not_before.is_none_or(|instant| instant <= now)
+    }
+
+    /// The last search set out to explain this difference, its ranges were read, and it is still
+    /// there.
+    fn rest(&mut self, searched: [i64; 2], now: Instant) {
+        self.searched = None;
+        let Unexplained {
+            differences,
+            searches,
+            rest_until,
+        } = &mut self.unexplained;
+        differences.extend(searched.iter().filter(|difference| **difference != 0));
+        let rest = FIRST_REST.saturating_mul(1 << (*searches).min(16));
+        *rest_until = Some(now + rest.min(self.longest_rest));
+        *searches += 1;
+    }
+
+    /// A difference that was searched for in vain, while that is not to be done again.
+    fn is_known_unexplained(&self, difference: i64, now: Instant) -> bool {
+        let rests = self.unexplained.rest_until.is_some_and(|until| until > now);
+        rests && self.unexplained.differences.contains(&difference)
+    }
+}
+
+/// Six polls, but no more than a minute, and not less than a minute where the polls alone take more
+/// than half of the budget.
+fn interval(poll_interval: Duration, per_minute: u32) -> Duration {
+    let polls = poll_interval * INTERVAL_IN_POLLS;
+    let polls_per_minute = 60.0 / poll_interval.as_secs_f64().max(0.001);
+    match polls_per_minute * 2.0 <= f64::from(per_minute) {
+        true => polls.min(LONGEST_INTERVAL),
+        false => LONGEST_INTERVAL,
+    }
+}
+
+/// 1/2, 1/4, 3/4, 1/8, 5/8, 3/8, 7/8 and so on: the bits of `number` behind the point, mirrored.
+fn fraction(number: u32) -> f64 {
+    f64::from(number.reverse_bits()) / 2_f64.powi(32)
 }
 
 #[cfg(test)]
@@ -107,50 +277,149 @@ mod tests {
     use super::*;
 
     const REST: Duration = Duration::from_secs(3600);
+    const POLL: Duration = Duration::from_secs(10);
+
+    fn counting() -> Counting {
+        Counting::new(POLL, 6000, REST)
+    }
 
     fn root() -> RangeInclusive<Timestamp> {
         Timestamp::from_micros(0)..=Timestamp::from_micros(9)
     }
 
+    /// A search that finds `difference` at its first count.
+    fn search(counting: &mut Counting, difference: i64, now: Instant) -> usize {
+        counting.begin(root(), 10);
+        let upstream = u64::try_from(4 + difference).unwrap();
+        counting.absorb(&root(), upstream, 4, &[], now).len()
+    }
+
     #[test]
     fn a_total_has_to_differ_twice_in_a_row() {
         let now = Instant::now();
-        let mut counting = Counting::default();
+        let mut counting = counting();
         for (difference, due) in [(1, false), (0, false), (1, false), (-2, true), (0, false)] {
-            counting.head_counted(difference);
+            counting.head_counted(difference, true);
             assert_eq!(counting.is_due(true, now), due, "{difference}");
         }
         assert!(counting.is_due(false, now), "nothing else would tell");
     }
 
     #[test]
-    fn what_no_search_explains_is_searched_ever_more_rarely() {
+    fn one_change_after_another_is_searched_for_without_a_rest() {
         let mut now = Instant::now();
-        let mut counting = Counting::default();
-        let mut searches = 0;
-        let end = now + 24 * REST;
-        while now < end {
-            now += Duration::from_secs(10);
-            if counting.is_due(false, now) {
-                counting.begin(root(), 10);
-                searches += 1;
-                assert_eq!(counting.absorb(&root(), 5, 4, &[], REST, now).len(), 1);
+        let mut counting = counting();
+        for _ in 0..20 {
+            // The same difference each time, and each time it is explained.
+            for _ in 0..2 {
+                now += POLL;
+                counting.head_counted(-1, true);
             }
+            assert!(counting.is_due(true, now));
+            assert_eq!(search(&mut counting, -1, now), 1);
+            counting.explained();
         }
-        assert!((24..40).contains(&searches), "{searches} searches in a day");
     }
 
     #[test]
-    fn equal_counts_are_compared_once_a_minute() {
+    fn what_no_search_explains_is_searched_ever_more_rarely() {
+        for has_totals in [true, false] {
+            let mut now = Instant::now();
+            let mut counting = counting();
+            let mut searches = 0;
+            let end = now + 24 * REST;
+            while now < end {
+                now += POLL;
+                if has_totals {
+                    counting.head_counted(1, true);
+                }
+                if counting.is_due(has_totals, now) {
+                    searches += search(&mut counting, 1, now);
+                }
+            }
+            assert!((24..40).contains(&searches), "{searches} searches in a day");
+        }
+    }
+
+    #[test]
+    fn a_new_difference_ends_the_rest() {
+        for has_totals in [true, false] {
+            let mut now = Instant::now();
+            let mut counting = counting();
+            for _ in 0..100 {
+                now += POLL;
+                if has_totals {
+                    counting.head_counted(1, true);
+                }
+                if counting.is_due(has_totals, now) {
+                    search(&mut counting, 1, now);
+                }
+            }
+            for polls in 1.. {
+                now += POLL;
+                if has_totals {
+                    counting.head_counted(2, true);
+                }
+                if counting.is_due(has_totals, now) && search(&mut counting, 2, now) == 1 {
+                    assert!(polls <= if has_totals { 2 } else { 6 }, "{polls} polls");
+                    break;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn totals_that_flap_between_servers_are_not_searched_at_every_poll() {
         let mut now = Instant::now();
-        let mut counting = Counting::default();
-        for _ in 0..10 {
-            assert!(counting.is_due(false, now));
-            counting.begin(root(), 10);
-            assert_eq!(counting.next(&[]), Some(root()));
-            assert!(counting.absorb(&root(), 4, 4, &[], REST, now).is_empty());
-            assert!(!counting.is_due(false, now + Duration::from_secs(59)));
-            now += COUNT_INTERVAL;
+        let mut counting = counting();
+        let mut searches = 0;
+        for poll in 0..8640 {
+            now += POLL;
+            counting.head_counted([0, 0, 1, 1][poll % 4], true);
+            if counting.is_due(true, now) {
+                searches += search(&mut counting, 1, now);
+            }
+        }
+        assert!(searches < 100, "{searches} searches in a day");
+    }
+
+    #[test]
+    fn equal_counts_are_compared_every_six_polls_but_once_a_minute_at_least() {
+        for (poll, per_minute, seconds) in
+            [(1, 6000, 6), (10, 6000, 60), (60, 6000, 60), (1, 60, 60)]
+        {
+            let mut now = Instant::now();
+            let mut counting = Counting::new(Duration::from_secs(poll), per_minute, REST);
+            for _ in 0..10 {
+                assert!(counting.is_due(false, now));
+                assert_eq!(search(&mut counting, 0, now), 0);
+                assert!(!counting.is_due(false, now + Duration::from_secs(seconds - 1)));
+                now += Duration::from_secs(seconds);
+            }
+        }
+    }
+
+    #[test]
+    fn cuts_lie_between_any_two_parts_of_history() {
+        let mut now = Instant::now();
+        let mut counting = counting();
+        let mut cuts = Vec::new();
+        let begun = now;
+        while cuts.len() < CUTS as usize {
+            now += POLL;
+            if let Some(cut) = counting.cut_due(now) {
+                cuts.push(cut);
+                counting.begin_cut(root(), 10, now);
+                counting.absorb(&root(), 4, 4, &[], now);
+            }
+        }
+        let took = now.duration_since(begun);
+        assert!(took <= Duration::from_secs(31 * 60), "{took:?}");
+        assert_eq!(cuts[..3], [0.5, 0.25, 0.75]);
+        cuts.sort_by(f64::total_cmp);
+        let parts = f64::from(CUTS + 1);
+        for (place, cut) in cuts.iter().enumerate() {
+            assert_eq!(*cut, (place + 1) as f64 / parts);
         }
     }
 }

@@ -154,6 +154,24 @@ impl Coverage {
         self.head().is_some() && self.gaps(since).is_empty()
     }
 
+    /// Where a range is to be cut so that about this part of its calls lies before or at the cut;
+    /// `None` where its windows can't be parted.
+    pub fn cut(&self, range: &RangeInclusive<Timestamp>, part: f64) -> Option<Timestamp> {
+        let within = || {
+            let windows = self.windows.iter();
+            windows.filter(|window| range.start() <= &window.to && window.to < *range.end())
+        };
+        let rows: usize = within().map(|window| window.rows).sum();
+        let mut older = 0;
+        within()
+            .find(|window| {
+                older += window.rows;
+                older as f64 >= part * rows as f64
+            })
+            .filter(|_| older > 0)
+            .map(|window| window.to)
+    }
+
     /// When what starts at `start` was last verified, if it was ever read.
     pub fn known(&self, start: Option<Timestamp>) -> Option<Verified> {
         self.window(start.unwrap_or(NEVER))

@@ -169,7 +169,11 @@ impl<S: CallSource> Engine<S> {
             head_has_total: false,
             total: None,
             holds: Holds::default(),
-            counting: Counting::default(),
+            counting: Counting::new(
+                settings.poll_interval,
+                settings.max_requests_per_minute,
+                settings.reconcile_interval,
+            ),
             wanted: Vec::new(),
             below_a_cut: None,
             proof: Proof::default(),

@@ -13,10 +13,13 @@ use super::handle::{Command, Hint};
 use super::holds::Change;
 use super::plan::Job;
 use super::proof::{self, Proven};
+use super::search::Found;
 use super::settings::Dates;
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::store::{Learned, StoreError};
 use crate::upstream::CallSource;
+
+const INSTANT: Duration = Duration::from_micros(1);
 
 /// A clock that is put back by less is merely not quite exact.
 const JUMP: Duration = Duration::from_secs(10);
@@ -172,19 +175,37 @@ impl<S: CallSource> Engine<S> {
         // Where no head tells the total, only a count can tell that what is held is there after all.
         let counts = !self.holds.is_held() || (!has_totals && !self.holds.is_list_doubted());
         let quiet = self.wanted.is_empty() && counts;
-        if !quiet
-            || !matches!(self.dates, Dates::Known(_))
-            || !self.counting.is_due(has_totals, now.instant)
-            || !self.has_read_all()
-        {
+        if !quiet || !matches!(self.dates, Dates::Known(_)) || !self.has_read_all() {
             return;
         }
         let Some(head) = self.coverage.head() else {
             return;
         };
-        let root = self.since()..=head.from - Duration::from_micros(1);
-        if root.start() < root.end() {
+        let root = self.since()..=head.from - INSTANT;
+        if root.start() >= root.end() {
+            return;
+        }
+        if self.counting.is_due(has_totals, now.instant) {
             self.counting.begin(root, self.settings.page_limit);
+        } else if let Some(part) = self.counting.cut_due(now.instant) {
+            match self.coverage.cut(&root, part) {
+                Some(cut) => {
+                    let range = *root.start()..=cut;
+                    self.counting
+                        .begin_cut(range, self.settings.page_limit, now.instant);
+                }
+                None => self.counting.skip_cut(now.instant),
+            }
+        }
+    }
+
+    /// Takes down that what was read added calls where the upstream counts differently.
+    pub(super) fn note_explained(&mut self, read: &RangeInclusive<Timestamp>, new: usize) {
+        let overlaps = |found: &Found| {
+            found.range.start() <= read.end() && read.start() <= found.range.end()
+        };
+        if new > 0 && self.wanted.iter().any(overlaps) {
+            self.counting.explained();
         }
     }
 
@@ -274,6 +295,7 @@ impl<S: CallSource> Engine<S> {
         };
         if self.commit(learned, None).await.is_some() {
             info!(calls, "calls were deleted upstream, and are deleted here");
+            self.counting.explained();
             self.judge();
         }
     }
@@ -306,6 +328,7 @@ impl<S: CallSource> Engine<S> {
         }
         info!(calls, "calls were deleted upstream, and are deleted here");
         self.holds.removed(calls as u64);
+        self.counting.explained();
         self.judge();
         Ok(())
     }

@@ -84,6 +84,11 @@ impl Search {
         self.put(range.clone(), difference, windows);
     }
 
+    /// By how much the whole range differs, once it is counted.
+    pub fn difference(&self) -> i64 {
+        self.difference
+    }
+
     /// The ranges that differ, once there is nothing left to count.
     pub fn into_found(self) -> (i64, Vec<Found>) {
         (self.difference, self.found)

@@ -218,3 +218,104 @@ async fn a_server_that_begins_to_cut_its_pages_is_mirrored_on() {
         running.stop().await.unwrap();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn changes_deep_in_history_are_each_found_in_time_however_closely_they_follow() {
+    for flavour in FLAVOURS {
+        let (stage, running) = thousand_windows(flavour).await;
+        for (turn, days) in [900, 901, 700, 500, 499, 300, 100, 890].into_iter().enumerate() {
+            match turn % 3 {
+                1 => {
+                    let id = stage.late_call(stage.now() - days * DAY);
+                    running
+                        .pass_until(SECOND, bound(flavour), || stage.is_current(id))
+                        .await;
+                }
+                _ => {
+                    let id = stage.call_of_age(days * DAY);
+                    stage.world().delete(id);
+                    running
+                        .pass_until(SECOND, bound(flavour), || stage.is_buried(id))
+                        .await;
+                }
+            }
+        }
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_poll_counts_sooner() {
+    let mut stage = Stage::at_rest(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        calls: 3000,
+        span: 100 * DAY,
+        ..WorldConfig::default()
+    });
+    stage.settings.poll_interval = SECOND;
+    stage.settings.max_requests_per_minute = 6000;
+    let running = stage.start();
+    running.until_live().await;
+    running.pass(60).await;
+    for days in [95, 90, 94] {
+        let id = stage.call_of_age(days * DAY);
+        stage.world().delete(id);
+        let bound = Duration::from_secs(6 + 3);
+        running
+            .pass_until(SECOND / 4, bound, || stage.is_buried(id))
+            .await;
+    }
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_changes_whose_counts_cancel_are_told_apart_by_a_cut() {
+    for flavour in FLAVOURS {
+        let (stage, running) = thousand_windows(flavour).await;
+        running.pass(7).await;
+        // A sixteenth of history apart: 69 of 1,100 days.
+        let late = stage.late_call(stage.now() - 700 * DAY);
+        let gone = stage.call_of_age(620 * DAY);
+        stage.world().delete(gone);
+        // Fifteen cuts, one each second minute, and then what a count takes to find the other.
+        let bound = 32 * MINUTE + bound(flavour);
+        running
+            .pass_until(10 * SECOND, bound, || {
+                stage.is_current(late) && stage.is_buried(gone)
+            })
+            .await;
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn deletions_among_more_calls_of_one_instant_than_a_page_are_found_in_twelve_polls() {
+    for flavour in FLAVOURS {
+        let mut stage = Stage::at_rest(WorldConfig {
+            flavour,
+            calls: 3000,
+            span: 100 * DAY,
+            same_instant: 1300,
+            ..WorldConfig::default()
+        });
+        stage.settings.poll_interval = SECOND;
+        stage.settings.max_requests_per_minute = 6000;
+    stage.settings.max_requests_per_minute = 6000;
+        let running = stage.start();
+        running.until_live().await;
+        running.pass(120).await;
+        for _ in 0..3 {
+            let id = stage.call_of_an_instant();
+            stage.world().delete(id);
+            let bound = Duration::from_secs(12 + if flavour == Flavour::Hosted { 0 } else { 6 });
+            running
+                .pass_until(SECOND / 2, bound, || stage.is_buried(id))
+                .await;
+        }
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}

@@ -347,6 +347,19 @@ impl Stage {
         *ids.iter().find(old).expect("a call as old")
     }
 
+    /// One of the most calls that started at the same instant.
+    pub fn call_of_an_instant(&self) -> i64 {
+        let ids = self.ids();
+        let world = self.world();
+        let mut by_start: BTreeMap<_, Vec<i64>> = BTreeMap::new();
+        for id in ids {
+            let start = world.get(id).and_then(|call| call.started_at);
+            by_start.entry(start).or_default().push(id);
+        }
+        let most = by_start.into_values().max_by_key(Vec::len);
+        most.expect("calls")[0]
+    }
+
     /// A call that started at `at` turns up, long ended.
     pub fn late_call(&self, at: Timestamp) -> i64 {
         let mut world = self.world();

@@ -30,10 +30,11 @@ impl<S: CallSource> Engine<S> {
             calls,
             ..self.learned(request)
         };
-        if self.commit(learned, None).await.is_none() {
-            // What could not be stored was not seen: it begins anew.
+        let Some(merged) = self.commit(learned, None).await else {
+            // What could not be stored was not seen: it begins again.
             return Ok(());
-        }
+        };
+        self.note_explained(&(instant..=instant), merged.new);
         match progress {
             Progress::More => {
                 self.crowds.insert(instant, crowd);

@@ -144,8 +144,9 @@ impl<S: CallSource> Engine<S> {
         };
         self.holds.counted(total, self.census.calls + unreadable);
         let held = self.census.calls - self.census.suspects + unreadable;
+        let difference = total.cast_signed() - held.cast_signed();
         self.counting
-            .head_counted(total.cast_signed() - held.cast_signed());
+            .head_counted(difference, self.census.suspects == 0);
     }
 
     async fn open_calls_until(&mut self, until: Timestamp) -> Vec<OpenCalls> {

@@ -174,7 +174,6 @@ impl<S: CallSource> Engine<S> {
                     upstream,
                     held,
                     self.coverage.windows(),
-                    self.settings.reconcile_interval,
                     now.instant,
                 );
                 self.wanted.extend(found);

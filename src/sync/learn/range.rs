@@ -96,6 +96,7 @@ impl<S: CallSource> Engine<S> {
         let Some(merged) = self.commit(learned, Some(coverage)).await else {
             return Ok(());
         };
+        self.note_explained(&(from..=end), merged.new);
         if merged.unbelieved > 0 {
             self.troubles
                 .doubt(range, self.settings.poll_interval, now.instant);
