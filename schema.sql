@@ -1,4 +1,4 @@
--- burki-edge, schema 3: an organization's Burki calls, as the upstream last told them.
+-- burki-edge, schema 4: an organization's Burki calls, as the upstream last told them.
 --
 -- Instants (columns ending in _at) are microseconds since 1970-01-01T00:00:00Z:
 --     SELECT datetime(started_at / 1000000, 'unixepoch') FROM calls;
@@ -73,6 +73,14 @@ CREATE TABLE followed (
     place   INTEGER NOT NULL,  -- every change up to here is in this file
     whole   INTEGER NOT NULL   -- 1: no call is here that the other file had never told of
 ) STRICT;
+
+-- What the upstream was found to be able to do, where it is less than it documents. A row that is
+-- not there: nothing is known.
+CREATE TABLE limits (
+    name       TEXT PRIMARY KEY,  -- page_rows: the most rows that it serves on a page of the list
+    value      INTEGER NOT NULL,
+    learned_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- What is known: every call that started within a window is in `calls` as of verified_at, and no
 -- other was there. Windows do not overlap. What lies between two of them was not read yet.

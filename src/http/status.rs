@@ -234,6 +234,7 @@ mod tests {
         let mut coverage = Coverage::default();
         coverage.insert_head(HeadRead {
             from: at(500),
+            until: None,
             starts: vec![],
             without_start: Some(0),
             verified: Verified {

@@ -22,6 +22,8 @@ pub struct WorldConfig {
     pub calls: usize,
     /// How many of them share one instant, in the middle of the history.
     pub same_instant: usize,
+    /// A list that is asked for with a higher `limit` is refused with a 422.
+    pub most_rows: i64,
     /// How many have no `started_at`.
     pub without_start: usize,
     /// The world's present.
@@ -50,6 +52,7 @@ impl Default for WorldConfig {
             api_key: "burki_0123456789abcdefghijklmnopqrstuv".to_owned(),
             calls: 1000,
             same_instant: 5,
+            most_rows: 1000,
             without_start: 3,
             now: Timestamp::from_micros(1_795_327_200_000_000),
             span: Duration::from_secs(30 * 86_400),

@@ -131,6 +131,7 @@ pub struct Faults {
     standing: Option<Ordered>,
     at_random: Option<AtRandom>,
     unreadable: BTreeSet<i64>,
+    most_rows: Option<usize>,
 }
 
 impl Faults {
@@ -181,6 +182,11 @@ impl Faults {
         self.unreadable.insert(id);
     }
 
+    /// Every answer to a list that is asked for with more rows breaks off.
+    pub fn break_above(&mut self, rows: usize) {
+        self.most_rows = Some(rows);
+    }
+
     /// The record can be read again.
     pub fn make_readable(&mut self, id: i64) {
         self.unreadable.remove(&id);
@@ -219,6 +225,16 @@ impl Faults {
         }
         if let Some(ordered) = self.standing.as_ref().filter(|ordered| meant(ordered)) {
             return Some(ordered.fault.clone());
+        }
+        let limit = request
+            .query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("limit="));
+        let limit = limit.and_then(|limit| limit.parse::<usize>().ok());
+        if let (Some(limit), Some(most)) = (limit, self.most_rows)
+            && limit > most
+        {
+            return Some(Fault::Truncated);
         }
         let random = self.at_random.as_mut()?;
         if random.rng.random_bool(random.probability) {

@@ -132,6 +132,11 @@ impl World {
         self.replan();
     }
 
+    /// The server serves so many rows on a page from now on.
+    pub fn set_most_rows(&mut self, most_rows: i64) {
+        self.config.most_rows = most_rows;
+    }
+
     /// Sets the upstream's own clock, by which the starts and ends of calls are dated that live
     /// from now on: `micros` ahead of the time, behind where negative. Nothing else goes by it.
     /// What follows from those dates does: a duration is what lies between the two, zero where a

@@ -89,6 +89,22 @@ impl Writer {
         self.census
     }
 
+    /// The newest calls held that started within the inclusive bounds, no more than `most`.
+    pub fn ids_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        most: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id FROM calls WHERE started_at BETWEEN ?1 AND ?2
+             ORDER BY started_at DESC LIMIT ?3",
+        )?;
+        let ids =
+            statement.query_map((from.as_micros(), to.as_micros(), most), |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
     /// Held calls, suspects not included, that started within the inclusive bounds. Whole days
     /// are summed from the rollups, only what juts out is counted by the index.
     pub fn count_between(&self, from: Timestamp, to: Timestamp) -> Result<u64, StoreError> {

@@ -11,6 +11,9 @@ use super::schema::{SCHEMA, VERSION};
 /// and keeps the room for what comes.
 pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
+    // They hold what the calls say, and a virtual table can't be renamed with its parts.
+    transaction
+        .execute_batch("DROP TABLE IF EXISTS phone_trigrams; DROP TABLE IF EXISTS sid_trigrams;")?;
     let tables = names(&transaction, "table")?;
     for index in names(&transaction, "index")? {
         transaction.execute_batch(&format!("DROP INDEX {index}"))?;
@@ -21,7 +24,8 @@ pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.execute_batch(SCHEMA)?;
     transaction.execute_batch(match version {
         1 => FROM_1,
-        _ => FROM_2,
+        2 => FROM_2,
+        _ => FROM_3,
     })?;
     transaction.execute_batch(FROM_ANY)?;
     for table in &tables {
@@ -67,6 +71,17 @@ const FROM_2: &str = "
     FROM old_calls ORDER BY id;
     INSERT INTO tombstones SELECT * FROM old_tombstones;
     INSERT INTO followed SELECT * FROM old_followed;";
+
+const FROM_3: &str = "
+    INSERT INTO replica SELECT * FROM old_replica;
+    INSERT INTO calls SELECT * FROM old_calls ORDER BY id;
+    INSERT INTO tombstones SELECT * FROM old_tombstones;
+    INSERT INTO followed SELECT * FROM old_followed;
+    INSERT INTO details SELECT * FROM old_details;
+    INSERT INTO details_due SELECT * FROM old_details_due;
+    INSERT INTO writes SELECT * FROM old_writes;
+    INSERT INTO written SELECT * FROM old_written;
+    INSERT INTO conflicts SELECT * FROM old_conflicts;";
 
 /// What is the same in all of them, and what no older one has: the books are made of the rows. A
 /// sum that does not fit was refused by the older versions.

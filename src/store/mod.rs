@@ -19,6 +19,7 @@ mod lists;
 mod lock;
 mod merge;
 mod migrate;
+mod page_rows;
 mod reader;
 mod removal;
 mod revisions;

@@ -15,7 +15,7 @@ use super::merge::merge_call;
 use super::removal::remove;
 use super::revisions::{Revisions, Touched, Writing};
 use super::writes::{self, Outbox};
-use super::{Followed, StoreError, census, followed, schema, windows};
+use super::{Followed, StoreError, census, followed, page_rows, schema, windows};
 use crate::model::{Timestamp, Verified, Window};
 
 /// Whose calls a file holds.
@@ -46,6 +46,8 @@ pub struct Writer {
     /// What the writes table holds.
     pub(super) outbox: Outbox,
     request_seq: u64,
+    /// What the limits table holds.
+    pub(super) page_rows: Option<usize>,
     /// How many of each kind the file holds, as of the last commit.
     pub(super) census: Census,
     pub(super) details: DetailsBooks,
@@ -96,6 +98,7 @@ impl Writer {
         let windows = windows::read(&connection)?;
         let followed = followed::read(&connection)?;
         let outbox = writes::read(&connection)?;
+        let page_rows = page_rows::page_rows(&connection)?;
         let census = census::read(&connection)?;
         let details = due::books(&connection)?;
         let change_seq = census::last_change(&connection)?;
@@ -108,6 +111,7 @@ impl Writer {
             followed,
             outbox,
             request_seq,
+            page_rows,
             census,
             details,
             change_seq,

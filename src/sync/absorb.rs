@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tracing::{info, warn};
 
+use super::denials::Part;
 use super::engine::Engine;
 use super::handle::{Fetched, RETRY_SOON};
-use super::health::Scope;
+use super::newest::Again;
 use super::plan::Job;
 use super::requests::Finished;
+use super::scope::{self, Asked, Scope};
 use super::settings::{Dates, Failure, SyncError};
 use super::stuck::Task;
+use super::troubles::Outcome;
 use crate::model::{CallKey, Timestamp};
-use crate::upstream::{CallSource, DateForm, ErrorKind, Request, Retry, UpstreamError};
-
-/// After so many failures in a row a head is asked for in pages half as long.
-const FAILURES_BEFORE_NARROWING: u32 = 2;
+use crate::upstream::{CallSource, DateForm, ErrorKind, Request, UpstreamError};
 
 impl<S: CallSource> Engine<S> {
     pub(super) async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
@@ -30,19 +31,8 @@ impl<S: CallSource> Engine<S> {
             result,
         } = finished;
         request.at = request.at - (self.put_back - start.put_back);
-        let scope = match job {
-            Job::Identify => Scope::Upstream,
-            Job::Head => Scope::Head,
-            Job::Feed if self.following.edge().is_none() => Scope::Upstream,
-            Job::Feed => Scope::Head,
-            Job::Point(_) | Job::Detail(..) | Job::Canary(_) | Job::Dates(..) => Scope::Call,
-            Job::Review(_) | Job::Write(_) => Scope::Call,
-            Job::Total | Job::Count(_) | Job::Follow(_) | Job::Range(_) | Job::Crowd(_) => {
-                Scope::Scan
-            }
-        };
         if let Ok(reply) = &result {
-            // Whoever answers from a copy says since when it was not looked at.
+            // An answer out of a cache is as old as its Age.
             request.at = request.at - reply.age;
             self.answer_age = reply.age;
         }
@@ -52,9 +42,7 @@ impl<S: CallSource> Engine<S> {
                 .await
             {
                 Ok(()) => {
-                    let now = self.now();
-                    self.health.succeeded(scope, reply.retry_after, now);
-                    self.note_progress(&job);
+                    self.note_answer(&job, reply.retry_after);
                     return Ok(());
                 }
                 Err(Failure::Fatal(error)) => return Err(error),
@@ -62,22 +50,33 @@ impl<S: CallSource> Engine<S> {
             },
             Err(error) if matches!(job, Job::Review(_) | Job::Write(_)) => {
                 // It may have arrived: it is looked for before it is sent again.
-                if error.retry() == Retry::Now && self.replay.broke(&job) {
+                if scope::is_worth_repeating(&error) && self.replay.broke(&job) {
                     return Ok(());
                 }
                 error
             }
-            Err(error) if error.retry() == Retry::Now && !repeated && !self.is_spare(&job) => {
+            Err(error)
+                if scope::is_worth_repeating(&error) && !repeated && !self.is_spare(&job) =>
+            {
                 self.requests.repeat(job);
                 return Ok(());
             }
             Err(error) => error,
         };
-        self.fail(&job, &asked, &error, scope);
+        self.fail(&job, &asked, &error);
         Ok(())
     }
 
-    fn note_progress(&mut self, job: &Job) {
+    /// An answer was taken in; it may ask for a pause.
+    fn note_answer(&mut self, job: &Job, retry_after: Option<Duration>) {
+        let now = self.now();
+        self.health.succeeded(Asked::of(job), now);
+        if let Some(part) = self.denials.answered(job) {
+            info!(part = part.name(), "the upstream answers for these again");
+        }
+        if let Some(wait) = retry_after {
+            self.leave_alone(job, wait);
+        }
         let task = Task::of(job);
         self.stuck.succeeded(task.as_ref());
         self.post.stalls.send_if_modified(|stall| {
@@ -101,77 +100,193 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    fn fail(&mut self, job: &Job, asked: &Request, error: &UpstreamError, scope: Scope) {
-        let now = self.now();
-        // One answer that is long in coming, or breaks off, says nothing of the others where nobody
-        // waits for it.
-        let of_itself = matches!(error.kind, ErrorKind::Timeout | ErrorKind::Reset);
-        let outage = error.kind.is_outage() && !(of_itself && self.is_spare(job));
-        if self
-            .following
-            .failed(job, error.kind, error.status.is_some())
-        {
+    /// Puts a failure where it belongs, by the table of [`scope`].
+    fn fail(&mut self, job: &Job, asked: &Request, error: &UpstreamError) {
+        let answered = error.status.is_some();
+        if self.following.failed(job, error.kind, answered) {
             return;
         }
-        let mut news = true;
+        let scope = match scope::scope(error.kind, Asked::of(job)) {
+            scope @ (Scope::Length | Scope::Rows) => self.fail_by_page(job, asked, error, scope),
+            scope => Some(scope),
+        };
+        let Some(scope) = scope else {
+            return;
+        };
+        let now = self.now();
         match job {
-            Job::Range(range) => {
-                // The whole upstream's failure is not the range's; but one that times out or breaks
-                // the connection every time, while others do not, is.
-                // Nor does it say anything of a page that is asked for otherwise by now.
-                let now_asked = self.troubles.narrowed(range);
-                let is_as_asked = matches!(asked, Request::List(query)
-                    if (query.limit, query.skip) == (now_asked.limit, now_asked.skip));
-                if is_as_asked
-                    && !matches!(error.kind, ErrorKind::Unauthorized | ErrorKind::Throttled)
-                {
-                    let tier = self.hole_rest(*range.end());
-                    news = self.troubles.failed(range, tier, now.instant);
-                }
-            }
-            // A shorter one leaves out fewer calls, and would be believed whatever they are.
-            Job::Head
-                if !self.holds.is_list_doubted()
-                    && (!outage || error.kind == ErrorKind::Timeout) =>
-            {
-                self.narrow_head(outage);
-            }
             Job::Review(id) | Job::Write(id) => {
                 let seed = self.settings.seed;
-                self.replay.failed(*id, error.kind, seed, now.instant);
+                let rests = scope == Scope::One;
+                self.replay.failed(*id, rests, seed, now.instant);
             }
             // What was denied may have been denied to another organization.
             Job::Identify => self.replay.forget_denial(),
-            Job::Count(_) => self.counting.give_up(now.instant),
+            Job::Total | Job::Count(_) => self.counting.give_up(now.instant),
             Job::Canary(_) => self.proof.canary_missing(now.instant),
             Job::Point(CallKey::Id(id)) => self.proof.failed(*id),
+            Job::Detail(id, kind) if scope != Scope::Upstream && scope::is_denial(error.kind) => {
+                let rest = error.retry_after;
+                self.details.denied(*id, *kind, rest, now.instant, now.wall);
+            }
             Job::Detail(id, kind) => self.details.failed(*id, *kind, now.instant, now.wall),
-            Job::Dates(..) if !outage => self.dates_misread(),
+            Job::Dates(..) if scope != Scope::Upstream => self.dates_misread(),
             _ => {}
         }
-        let scope = if outage { Scope::Upstream } else { scope };
-        // An edge tells when it may have that one text, not when it can be asked again at all.
-        news &= !(matches!(job, Job::Detail(..)) && self.following.edge().is_some());
-        if news || outage {
-            self.health.failed(error, scope, now);
+        match scope {
+            Scope::Upstream | Scope::Head | Scope::History => {
+                self.health.failed(error, scope, now);
+            }
+            Scope::Counts | Scope::One | Scope::Length | Scope::Rows => {
+                self.fail_apart(job, error);
+            }
         }
         self.note_failure(job, error.kind);
         if let Some(wanted) = job.wanted() {
             self.clients.tell(&wanted, self.unavailable());
         }
         if self.is_paused() {
-            // Nobody waits for an upstream that is known not to answer.
-            let unavailable = self.unavailable();
-            for job in self.requests.give_up_calls() {
-                if let Job::Point(CallKey::Id(id)) = job {
-                    self.proof.failed(id);
-                }
-                if let Some(wanted) = job.wanted() {
-                    self.clients.tell(&wanted, unavailable);
+            self.dismiss_clients();
+        }
+    }
+
+    /// A failure that stands for one call, one kind of detail or the counts: all else goes on.
+    fn fail_apart(&mut self, job: &Job, error: &UpstreamError) {
+        let now = self.now();
+        // An edge says when it may have that one text, not when it can be asked again at all.
+        let is_edge = self.following.edge().is_some();
+        if is_edge && matches!(job, Job::Detail(..)) {
+            return;
+        }
+        if let Some(wait) = error.retry_after {
+            self.leave_alone(job, wait);
+        }
+        let Some(part) = Part::of(job) else {
+            return;
+        };
+        self.health.failed_apart(part, error, now);
+        let repeats = scope::is_denial(error.kind) || error.retry_after.is_some();
+        if repeats && self.denials.denied(job, error.retry_after, now.instant) {
+            warn!(
+                part = part.name(),
+                status = error.status,
+                "the upstream refuses these, and answers for all else"
+            );
+        }
+        // If it is the whole upstream after all, the newest page shows it.
+        self.hinted_head |= self.is_doubtful(job, error);
+    }
+
+    /// Whether what failed by itself may be the whole upstream's failure, and that is not known yet.
+    fn is_doubtful(&self, job: &Job, error: &UpstreamError) -> bool {
+        !self.is_spare(job) && (error.status.is_none() || scope::is_denial(error.kind))
+    }
+
+    /// A page of the list can't be read as it was asked for. Returns what that stands for, if it is
+    /// not to be asked for otherwise at once.
+    fn fail_by_page(
+        &mut self,
+        job: &Job,
+        asked: &Request,
+        error: &UpstreamError,
+        scope: Scope,
+    ) -> Option<Scope> {
+        let now = self.now().instant;
+        let rows = match asked {
+            Request::List(query) => Some(query.limit),
+            _ => None,
+        };
+        if let Some(rows) = rows.filter(|_| scope == Scope::Length) {
+            match scope::says_how_many(error.kind) {
+                true => self.page_size.refused(rows, error.most_rows, now),
+                false => self.page_size.strained(rows),
+            }
+            self.ask_for_shorter_pages();
+        }
+        match job {
+            Job::Head => {
+                // A shorter page leaves out fewer calls, and would be believed whatever they are;
+                // and who asks for a pause is not asked at once.
+                let may_narrow = !self.holds.is_list_doubted() && error.retry_after.is_none();
+                let is_as_asked = rows == Some(self.newest.limit());
+                let again = match scope {
+                    _ if !may_narrow => Again::Later,
+                    _ if !is_as_asked => Again::AtOnce,
+                    Scope::Length => self.newest.failed_by_length(),
+                    _ => self.newest.failed_by_rows(),
+                };
+                match (again, scope) {
+                    (Again::AtOnce, _) => {
+                        self.head_at = None;
+                        None
+                    }
+                    (Again::Later, Scope::Length) => Some(Scope::Upstream),
+                    (Again::Later, _) => Some(Scope::Head),
                 }
             }
-            self.clients.dismiss(unavailable);
+            Job::Feed if scope == Scope::Length => Some(Scope::Upstream),
+            Job::Feed => Some(Scope::Head),
+            Job::Range(range) => {
+                // It says nothing of a page that is asked for otherwise by now.
+                let narrowed = self.troubles.narrowed(range);
+                let is_as_asked = matches!(asked, Request::List(query)
+                    if (query.limit, query.skip) == (narrowed.limit, narrowed.skip));
+                if !is_as_asked {
+                    return None;
+                }
+                let tier = self.hole_rest(*range.end());
+                match self.troubles.failed(range, tier, now) {
+                    Outcome::Failing => Some(Scope::History),
+                    Outcome::Narrowed | Outcome::StillAHole => None,
+                }
+            }
+            Job::Crowd(instant) => {
+                let crowd = self.crowds.get_mut(instant)?;
+                crowd.failed(now);
+                let rests = crowd.rests(now);
+                rests.then_some(Scope::One)
+            }
+            Job::Follow(group) => {
+                self.unlisted.push(group.clone());
+                Some(Scope::One)
+            }
+            _ => Some(Scope::One),
         }
+    }
+
+    /// What the server serves may have changed.
+    pub(super) fn ask_for_shorter_pages(&mut self) {
+        let limit = self.page_size.limit();
+        self.newest.set_longest(limit);
+        self.troubles.set_page_limit(limit);
+        for crowd in self.crowds.values_mut() {
+            crowd.set_page_limit(limit);
+        }
+    }
+
+    /// The answer asked for a pause: of what it was asked for.
+    fn leave_alone(&mut self, job: &Job, wait: Duration) {
+        let now = self.now();
+        match Asked::of(job) {
+            Asked::Identity | Asked::Head => self.health.leave_alone(wait, now),
+            Asked::Range => self.health.leave_history_alone(wait, now),
+            Asked::Count => self.counting.leave_alone(wait, now.instant),
+            Asked::Call | Asked::Detail | Asked::Write => {}
+        }
+    }
+
+    fn dismiss_clients(&mut self) {
+        // Nobody waits for an upstream that is known not to answer.
+        let unavailable = self.unavailable();
+        for job in self.requests.give_up_calls() {
+            if let Job::Point(CallKey::Id(id)) = job {
+                self.proof.failed(id);
+            }
+            if let Some(wanted) = job.wanted() {
+                self.clients.tell(&wanted, unavailable);
+            }
+        }
+        self.clients.dismiss(unavailable);
     }
 
     /// Nobody waits for it.
@@ -204,43 +319,6 @@ impl<S: CallSource> Engine<S> {
         const LEAST: Duration = Duration::from_secs(60);
         let age = (self.clock)().since(end);
         self.pace().interval(age).max(LEAST)
-    }
-
-    /// A row of the head may be unreadable, or a page of its length take too long: a shorter one may
-    /// do, and the rest is history's.
-    fn narrow_head(&mut self, slow: bool) {
-        /// A page that much shorter is not slow for its length.
-        const SHORT: usize = 8;
-        self.head_run += 1;
-        if self.head_run < FAILURES_BEFORE_NARROWING {
-            return;
-        }
-        if slow && self.head_limit <= self.settings.page_limit / SHORT {
-            return;
-        }
-        if self.head_limit > 1 {
-            self.head_limit /= 2;
-        } else if !self.ranged_head {
-            // One without a start would be the first of the list for ever.
-            self.ranged_head = true;
-            self.head_limit = self.settings.page_limit;
-        }
-    }
-
-    /// A head that was narrowed is widened again, step by step.
-    pub(super) fn widen_head(&mut self) {
-        /// Heads that succeed before a longer one is tried.
-        const SUCCESSES: u32 = 10;
-        if self.head_limit == self.settings.page_limit {
-            self.head_run = 0;
-            return;
-        }
-        self.head_run += 1;
-        if self.head_run >= SUCCESSES {
-            self.head_limit = (self.head_limit * 2).min(self.settings.page_limit);
-            // One failure narrows it again.
-            self.head_run = FAILURES_BEFORE_NARROWING - 1;
-        }
     }
 
     /// The call that is known was not found by its start, written so.

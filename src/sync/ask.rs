@@ -21,8 +21,14 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
     match job {
         Job::Identify => Some(Request::Identity),
         Job::Head => {
-            let from = view.ranged_head.then_some(Timestamp::MIN);
-            list(from, None, None, view.head_limit)
+            let from = view.newest.is_ranged().then_some(Timestamp::MIN);
+            Some(Request::List(ListQuery {
+                from,
+                to: None,
+                status: None,
+                skip: view.newest.skip(),
+                limit: view.newest.limit(),
+            }))
         }
         Job::Dates(instant, _) => list(Some(*instant), Some(*instant), None, view.page_limit),
         Job::Point(key) => Some(Request::Call(key.clone())),

@@ -168,6 +168,13 @@ impl Counting {
         self.cut_due = Some(now + self.interval * INTERVALS_PER_CUT);
     }
 
+    /// Whether this is the first count of a search.
+    pub fn is_root(&self, range: &RangeInclusive<Timestamp>) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.search.root() == Some(range))
+    }
+
     /// Whether this is the first count of a search, that of all of history.
     pub fn is_whole(&self, range: &RangeInclusive<Timestamp>) -> bool {
         self.running
@@ -224,6 +231,18 @@ impl Counting {
         found
     }
 
+    /// The upstream asks not to be asked for counts for so long.
+    pub fn leave_alone(&mut self, wait: Duration, now: Instant) {
+        self.running = None;
+        let until = now + wait;
+        self.not_before = Some(self.not_before.map_or(until, |at| at.max(until)));
+    }
+
+    /// Whether counts are not left alone.
+    pub fn may_be_asked(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|instant| instant <= now)
+    }
+
     /// Lets go of a search, for its counts can't be had or mean nothing now.
     pub fn give_up(&mut self, now: Instant) {
         self.running = None;
@@ -231,7 +250,7 @@ impl Counting {
     }
 
     fn may_count(&self, now: Instant) -> bool {
-        self.running.is_none() && self.not_before.is_none_or(|instant| instant <= now)
+        self.running.is_none() && self.may_be_asked(now)
     }
 
     /// The last search set out to explain this difference, its ranges were read, and it is still

@@ -21,13 +21,17 @@ pub struct Coverage {
     windows: Vec<Window>,
     /// When the calls of the head started; unknown after a restart.
     head_starts: Option<Vec<Timestamp>>,
+    /// The head could not be read above this instant: a row there is unreadable.
+    unread_above: Option<Timestamp>,
 }
 
 /// The newest page of the list, as far as it is complete.
 #[derive(Clone, Debug)]
 pub struct HeadRead {
-    /// From here on, to the end of time, the page holds every call.
+    /// From here on the page holds every call.
     pub from: Timestamp,
+    /// Up to here; `None`: to the end of time.
+    pub until: Option<Timestamp>,
     /// When each of these calls started.
     pub starts: Vec<Timestamp>,
     /// How many calls without a start it holds, if it holds them all.
@@ -41,7 +45,8 @@ impl HeadRead {
     /// one where our clock is ahead, the other where a call is dated in the future).
     fn settled_until(&self) -> Timestamp {
         let newest = self.starts.iter().max().copied().unwrap_or(self.from);
-        newest.min(self.verified.at).max(self.from)
+        let settled = newest.min(self.verified.at).max(self.from);
+        self.until.map_or(settled, |until| settled.min(until))
     }
 }
 
@@ -57,6 +62,7 @@ impl Coverage {
         Coverage {
             windows,
             head_starts: None,
+            unread_above: None,
         }
     }
 
@@ -98,6 +104,7 @@ impl Coverage {
             });
         }
         self.head_starts = Some(head.starts);
+        self.unread_above = head.until;
         if let Some(previous) = previous {
             self.join_left_behind(previous, starts);
         }
@@ -151,7 +158,7 @@ impl Coverage {
 
     /// Whether every call that started since `since`, and every one without a start, was read.
     pub fn is_complete(&self, since: Timestamp) -> bool {
-        self.head().is_some() && self.gaps(since).is_empty()
+        self.head().is_some() && self.unread_above.is_none() && self.gaps(since).is_empty()
     }
 
     /// Where a range is to be cut so that about this part of its calls lies before or at the cut;
@@ -184,7 +191,8 @@ impl Coverage {
             .windows
             .partition_point(|window| window.from <= instant);
         let window = self.windows.get(after.checked_sub(1)?)?;
-        (instant <= end(window)).then_some(*window)
+        let unread = window.open_ended && self.unread_above.is_some_and(|above| instant > above);
+        (instant <= end(window) && !unread).then_some(*window)
     }
 
     /// The longest time anything has gone unverified: since when all of it is known.
@@ -330,6 +338,7 @@ mod tests {
         let starts = starts.iter().copied().map(at).collect();
         HeadRead {
             from: at(from),
+            until: None,
             starts,
             without_start: Some(0),
             verified: verified(seq),

@@ -11,6 +11,8 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::coverage::NEVER;
 use crate::model::{Call, Timestamp, Verified, Window};
 use crate::upstream::{Answer, ListQuery, Request};
@@ -19,12 +21,37 @@ use crate::upstream::{Answer, ListQuery, Request};
 /// server that counts what it does not list.
 const MOST_PASSES: u32 = 32;
 
+/// Each failure asks for a page so much shorter.
+const NARROWING: usize = 4;
+
+/// Passes in a row without a call that is new: what is missing can't be read.
+const SETTLED: u32 = 5;
+
+/// Failures in a row after which the instant rests: it is not the rows, it is the list.
+const FAILURES_AT_ONCE: u32 = 24;
+const REST: Duration = Duration::from_secs(30);
+
 /// The reading of one instant.
 #[derive(Debug)]
 pub struct Crowd {
     /// [`NEVER`] for the calls without a start.
     instant: Timestamp,
     page_limit: usize,
+    /// Rows asked for: fewer than the limit where one of them can't be read.
+    limit: usize,
+    /// A page failed for one of its rows.
+    has_failed: bool,
+    /// Above this row is the one that a page failed for.
+    fails_until: usize,
+    /// Rows that were stepped over since the last that was read.
+    trailing: usize,
+    /// Rows that are there and can't be read.
+    unreadable: u64,
+    /// Passes in a row that told of no call that is new.
+    quiet_passes: u32,
+    /// Failures in a row, and until when the instant is left alone after too many.
+    failures: u32,
+    rest_until: Option<Instant>,
     /// By id, the numbers of the first and of the last request that told of the call.
     seen: HashMap<i64, (u64, u64)>,
     marks: Vec<Mark>,
@@ -66,6 +93,14 @@ impl Crowd {
         Crowd {
             instant,
             page_limit,
+            limit: page_limit,
+            has_failed: false,
+            fails_until: 0,
+            trailing: 0,
+            unreadable: 0,
+            quiet_passes: 0,
+            failures: 0,
+            rest_until: None,
             seen: HashMap::new(),
             marks: Vec::new(),
             expected: None,
@@ -75,6 +110,12 @@ impl Crowd {
             passes: 0,
             requests: 0,
         }
+    }
+
+    /// Begins with pages of this length: longer ones fail.
+    pub fn narrowed(self, limit: usize) -> Crowd {
+        let limit = limit.clamp(1, self.page_limit);
+        Crowd { limit, ..self }
     }
 
     /// Our clock was put back.
@@ -112,13 +153,53 @@ impl Crowd {
             to: bound,
             status: None,
             skip: self.skip,
-            limit: self.page_limit,
+            limit: self.limit,
         })
+    }
+
+    /// Rows that are there, by the count, and could not be read.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    pub fn rests(&self, now: Instant) -> bool {
+        self.rest_until.is_some_and(|until| until > now)
+    }
+
+    /// The upstream serves pages of this length.
+    pub fn set_page_limit(&mut self, page_limit: usize) {
+        self.page_limit = page_limit;
+        self.limit = self.limit.min(page_limit);
+    }
+
+    /// The request failed. A page is asked for again at once, a quarter as long, and a row that
+    /// fails by itself is stepped over; a count waits.
+    pub fn failed(&mut self, now: Instant) {
+        self.failures += 1;
+        let counted = matches!(self.request(), Request::Count { .. });
+        if counted || self.failures > FAILURES_AT_ONCE {
+            self.rest_until = Some(now + REST);
+        }
+        if counted {
+            return;
+        }
+        if self.failures == 1 {
+            // One failure may be the moment's.
+        } else if self.limit > 1 {
+            self.has_failed = true;
+            self.fails_until = self.skip + self.limit;
+            self.limit = (self.limit / NARROWING).max(1);
+        } else {
+            self.skip += 1;
+            self.trailing += 1;
+        }
     }
 
     /// Takes in the answer to [`Crowd::request`], which started as `request`.
     pub fn absorb(&mut self, request: Verified, answer: &Answer) -> Progress {
         self.requests += 1;
+        self.failures = 0;
+        self.rest_until = None;
         match answer {
             Answer::Page(page) => return self.absorb_page(request, &page.calls),
             Answer::Count(count) => self.absorb_count(request, *count),
@@ -142,9 +223,19 @@ impl Crowd {
             *last = request.seq;
         }
         self.skip += found;
+        if self.skip >= self.fails_until {
+            self.limit = (self.limit * 2).min(self.page_limit);
+        }
         // Calls without a start come first: where others follow them on the page, those were all.
         let followed = found < calls.len();
+        if found > 0 {
+            self.trailing = 0;
+        }
         if followed {
+            // Rows that were stepped over just before the others may be theirs, and those are read
+            // elsewhere.
+            let trailing = std::mem::take(&mut self.trailing);
+            self.skip -= trailing;
             self.mark(request, self.skip as u64);
         }
         let all = self
@@ -159,6 +250,7 @@ impl Crowd {
 
     fn end_pass(&mut self, followed: bool) -> Progress {
         self.skip = 0;
+        self.trailing = 0;
         self.passes += 1;
         let news = std::mem::take(&mut self.news);
         let seen = &self.seen;
@@ -173,8 +265,20 @@ impl Crowd {
         }
         // More than were there is a count, or a list, that was wrong.
         self.marks.retain(|mark| mark.certain <= mark.there);
-        let read = self.marks.iter().rev().find(|m| m.certain == m.there);
-        if let Some(mark) = read {
+        self.quiet_passes = if news { 0 } else { self.quiet_passes + 1 };
+        // Where some can't be read, they are what is missing once nothing new turns up.
+        let settled = self.has_failed && self.quiet_passes >= SETTLED;
+        let most = self.marks.iter().max_by_key(|mark| mark.certain);
+        let whole = self
+            .marks
+            .iter()
+            .rev()
+            .find(|mark| mark.certain == mark.there);
+        if let Some(mark) = whole.or(most.filter(|mark| settled && mark.stalled)) {
+            self.unreadable = match mark.certain == mark.there {
+                true => 0,
+                false => mark.there.saturating_sub(self.seen.len() as u64).max(1),
+            };
             return Progress::Read(Window {
                 from: self.instant,
                 to: self.instant,
@@ -205,9 +309,10 @@ impl Crowd {
     }
 
     /// No more than `there` were there. Of fewer that were seen until then, it would never be known
-    /// that they are all.
+    /// that they are all; where some can't be read, fewer are.
     fn mark(&mut self, request: Verified, there: u64) {
-        if self.seen.len() as u64 >= there {
+        let may_be_all = self.has_failed && !self.news;
+        if may_be_all || self.seen.len() as u64 >= there {
             self.marks.push(Mark {
                 request,
                 there,
@@ -361,5 +466,62 @@ mod tests {
             }
         }
         panic!("still trying");
+    }
+
+    #[test]
+    fn a_row_that_can_not_be_read_is_stepped_over_and_all_others_are_read() {
+        for without_start in [false, true] {
+            let mut rng = StdRng::seed_from_u64(7);
+            let start = (!without_start).then_some("2026-01-01T00:00:00");
+            let instant = match without_start {
+                true => NEVER,
+                false => call(1, start).started_at.unwrap(),
+            };
+            let (bad, now) = (13, Instant::now());
+            let mut ids: Vec<i64> = (0..50).collect();
+            let mut crowd = Crowd::new(instant, 20);
+            let mut seq = 0;
+            let window = loop {
+                seq += 1;
+                assert!(seq < 1000, "it goes on for ever: {crowd:?}");
+                let request = Verified {
+                    at: Timestamp::from_micros(seq as i64),
+                    seq,
+                };
+                let answer = match crowd.request() {
+                    Request::List(query) => {
+                        ids.shuffle(&mut rng);
+                        let dated = (100..200).filter(|_| without_start);
+                        let rows = ids.iter().copied().chain(dated);
+                        let page: Vec<i64> = rows.skip(query.skip).take(query.limit).collect();
+                        if page.contains(&bad) {
+                            crowd.failed(now);
+                            continue;
+                        }
+                        let start = |id: i64| {
+                            if id < 100 {
+                                start
+                            } else {
+                                Some("2026-01-01T00:00:00")
+                            }
+                        };
+                        let calls = page.into_iter().map(|id| call(id, start(id))).collect();
+                        Answer::Page(Page { calls, total: None })
+                    }
+                    _ => Answer::Count(if without_start { 150 } else { 50 }),
+                };
+                match crowd.absorb(request, &answer) {
+                    Progress::More => {}
+                    Progress::Read(window) => break window,
+                    Progress::GivenUp => panic!("given up: {crowd:?}"),
+                }
+            };
+            assert_eq!(
+                (window.rows, crowd.unreadable()),
+                (50, 1),
+                "{without_start}"
+            );
+            assert_eq!(crowd.seen.len(), 49, "{without_start}");
+        }
     }
 }

@@ -57,6 +57,8 @@ pub struct Details {
     put_off: BTreeMap<i64, Timestamp>,
     backoff: Backoff,
     rest_until: Option<Instant>,
+    /// Kinds that were denied, how often in a row, and until when they are left alone.
+    denied: BTreeMap<Detail, (u32, Timestamp)>,
     /// The kinds are the file's too.
     pub recorded: bool,
     pub books: DetailsBooks,
@@ -73,6 +75,7 @@ impl Details {
             put_off: BTreeMap::new(),
             backoff: Backoff::new(seed),
             rest_until: None,
+            denied: BTreeMap::new(),
             recorded: false,
             books,
         }
@@ -108,8 +111,14 @@ impl Details {
     }
 
     /// What the file said is due. Returns the calls of which nothing is left to be asked for.
-    pub fn take_batch(&mut self, calls: Vec<DueDetails>, next_due: Option<Timestamp>) -> Vec<i64> {
+    pub fn take_batch(
+        &mut self,
+        calls: Vec<DueDetails>,
+        next_due: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<i64> {
         let kinds = self.kinds();
+        let resting = self.resting(now);
         let mut failed: BTreeMap<i64, BTreeSet<Detail>> = std::mem::take(&mut self.batch)
             .into_iter()
             .map(|due| (due.call_id, due.failed))
@@ -132,6 +141,9 @@ impl Details {
                 failed,
                 failures: call.failures,
             });
+        }
+        for kind in resting {
+            self.put_aside(kind, now);
         }
         // Behind those that are over there may be others.
         self.stale = !over.is_empty();
@@ -168,6 +180,7 @@ impl Details {
     pub fn answered(&mut self, id: i64, kind: Detail, ended: bool, now: Timestamp) {
         self.backoff.succeeded();
         self.rest_until = None;
+        self.denied.remove(&kind);
         if let Some(place) = self.batch.iter().position(|due| due.call_id == id) {
             self.batch[place].left.remove(&kind);
             if ended {
@@ -187,6 +200,50 @@ impl Details {
         // Those of which nothing is left come again, and are ended then.
         self.batch.retain(|due| !due.left.is_empty());
         self.stale = true;
+    }
+
+    /// The upstream denies this one, and said for how long if it did. A kind that is denied again
+    /// and again is left alone, ever longer; the other kinds are not.
+    pub fn denied(
+        &mut self,
+        id: i64,
+        kind: Detail,
+        retry_after: Option<Duration>,
+        instant: Instant,
+        now: Timestamp,
+    ) {
+        /// It is the one call that is denied, until so many others were.
+        const BEFORE_REST: u32 = 3;
+        let (denials, _) = self.denied.get(&kind).copied().unwrap_or((0, now));
+        let denials = denials + 1;
+        let of_kind = denials.checked_sub(BEFORE_REST).map(|more| {
+            PUT_OFF
+                .saturating_mul(1 << more.min(16))
+                .min(LONGEST_PUT_OFF)
+        });
+        let rest = of_kind.max(retry_after);
+        self.denied
+            .insert(kind, (denials, rest.map_or(now, |rest| now + rest)));
+        match rest {
+            Some(_) => self.put_aside(kind, now),
+            None => self.failed(id, kind, instant, now),
+        }
+    }
+
+    /// Kinds that are left alone.
+    fn resting(&self, now: Timestamp) -> Vec<Detail> {
+        let resting = self.denied.iter().filter(|(_, (_, until))| *until > now);
+        resting.map(|(kind, _)| *kind).collect()
+    }
+
+    /// Of no call of the batch this kind is asked for now.
+    fn put_aside(&mut self, kind: Detail, now: Timestamp) {
+        for place in (0..self.batch.len()).rev() {
+            if self.batch[place].left.remove(&kind) {
+                self.batch[place].failed.insert(kind);
+                self.settle(place, now);
+            }
+        }
     }
 
     /// It could not be had.

@@ -18,11 +18,13 @@ use super::clients::{Clients, Wanted};
 use super::counting::Counting;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
+use super::denials::Denials;
 use super::details::Details;
 use super::following::Following;
 use super::handle::{Clock, Handle, Post};
 use super::health::{Health, Moment};
 use super::holds::Holds;
+use super::newest::Newest;
 use super::page::PageSize;
 use super::passes::Leave;
 use super::pending::Pending;
@@ -65,10 +67,13 @@ pub struct Engine<S> {
     pub(super) dates: Dates,
     pub(super) page_size: PageSize,
     pub(super) head_at: Option<Instant>,
-    pub(super) ranged_head: bool,
-    pub(super) head_limit: usize,
-    /// Failures, or successes, of the head in a row since its limit was changed.
-    pub(super) head_run: u32,
+    /// How the head is asked for.
+    pub(super) newest: Newest,
+    /// When the calls above a head that begins below unreadable rows are asked for by id again.
+    pub(super) above_head_due: Option<Instant>,
+    /// Open calls of a status that could not be listed.
+    pub(super) unlisted: Vec<OpenCalls>,
+    pub(super) denials: Denials,
     /// When the calls without a start are read again, if the head is ranged.
     pub(super) without_start_due: Option<Instant>,
     /// The head tells how many calls there are.
@@ -138,6 +143,8 @@ impl<S: CallSource> Engine<S> {
         ));
         let organization_id = writer.identity().organization_id;
         let before = post.status.borrow().clone();
+        let page_size = PageSize::new(settings.page_limit, writer.page_rows(), looked.instant);
+        let page_limit = page_size.limit();
         post.published.store(Arc::clone(&coverage));
         writer.announce_to(Arc::clone(&post.revisions));
         post.pending.store(Pending::of(writer.outbox()).into());
@@ -160,11 +167,12 @@ impl<S: CallSource> Engine<S> {
             confirmed: None,
             identity_due: false,
             dates: Dates::Unknown,
-            page_size: PageSize::default(),
+            page_size,
             head_at: None,
-            ranged_head: false,
-            head_limit: settings.page_limit,
-            head_run: 0,
+            newest: Newest::new(page_limit),
+            above_head_due: None,
+            unlisted: Vec::new(),
+            denials: Denials::default(),
             without_start_due: None,
             head_has_total: false,
             total: None,
@@ -177,7 +185,7 @@ impl<S: CallSource> Engine<S> {
             wanted: Vec::new(),
             below_a_cut: None,
             proof: Proof::default(),
-            troubles: Troubles::new(settings.page_limit),
+            troubles: Troubles::new(page_limit),
             follow: Vec::new(),
             vanished: VecDeque::new(),
             hinted: VecDeque::new(),
@@ -311,11 +319,16 @@ impl<S: CallSource> Engine<S> {
         // Below a ranged head they are nobody else's to read: at first, after the reading was given
         // up, and again when it is due.
         let due = self.without_start_due.is_none_or(|due| due <= now);
-        if self.ranged_head && due {
-            let page_limit = self.settings.page_limit;
+        if let Some(limit) = self.page_size.longer(now) {
+            self.newest.try_longer(limit);
+        }
+        if !self.newest.is_ranged() {
+            self.crowds.remove(&NEVER);
+        } else if due {
+            let page_limit = self.page_size.limit();
             self.crowds
                 .entry(NEVER)
-                .or_insert_with(|| Crowd::new(NEVER, page_limit));
+                .or_insert_with(|| Crowd::new(NEVER, page_limit).narrowed(self.newest.limit()));
         }
         self.clients.forget_gone();
         let range = |found: &Found| found.range.clone();
@@ -325,14 +338,14 @@ impl<S: CallSource> Engine<S> {
             wall: (self.clock)(),
             since: self.since(),
             pace: self.pace(),
-            page_limit: self.settings.page_limit,
+            page_limit: self.page_size.limit(),
             following: &self.following,
             identified: self.identified,
             identity_due: self.identity_due,
             coverage: &self.coverage,
             head_at: self.head_at,
-            ranged_head: self.ranged_head,
-            head_limit: self.head_limit,
+            newest: &self.newest,
+            may_count: self.counting.may_be_asked(now),
             dates: self.dates.probe(),
             dates_known: matches!(self.dates, Dates::Known(_)),
             total: self.total,

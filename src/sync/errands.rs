@@ -5,11 +5,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand::RngExt;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use super::clients::Wanted;
 use super::coverage::Coverage;
 use super::engine::Engine;
-use super::handle::{Command, Hint};
+use super::handle::{Command, Fetched, Hint};
 use super::holds::Change;
 use super::plan::Job;
 use super::proof::{self, Proven};
@@ -29,6 +31,9 @@ const IDENTITY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Hints that may wait.
 const MOST_HINTS: usize = 256;
+
+/// So many calls are asked for by id where they can't be listed.
+const MOST_SINGLY: usize = 20;
 
 /// So many deletions of a mass deletion are one transaction.
 const REMOVED_AT_ONCE: usize = 1000;
@@ -66,6 +71,12 @@ impl<S: CallSource> Engine<S> {
         self.confirm_identity();
         self.pass_the_brake();
         self.begin_count();
+        if let Err(error) = self.keep_page_rows().await {
+            self.health.store_failed(&error, now);
+        }
+        if let Err(error) = self.follow_singly().await {
+            self.health.store_failed(&error, now);
+        }
         if let Err(error) = self.mind_the_details().await {
             self.health.store_failed(&error, now);
         }
@@ -161,7 +172,7 @@ impl<S: CallSource> Engine<S> {
     fn begin_count(&mut self) {
         let now = self.now();
         let has_totals =
-            self.head_has_total && !self.ranged_head && self.settings.history.is_none();
+            self.head_has_total && !self.newest.is_ranged() && self.settings.history.is_none();
         // A hole is tried again on its tier, not sooner.
         let holes: Vec<_> = self
             .troubles
@@ -186,13 +197,13 @@ impl<S: CallSource> Engine<S> {
             return;
         }
         if self.counting.is_due(has_totals, now.instant) {
-            self.counting.begin(root, self.settings.page_limit);
+            self.counting.begin(root, self.page_size.limit());
         } else if let Some(part) = self.counting.cut_due(now.instant) {
             match self.coverage.cut(&root, part) {
                 Some(cut) => {
                     let range = *root.start()..=cut;
                     self.counting
-                        .begin_cut(range, self.settings.page_limit, now.instant);
+                        .begin_cut(range, self.page_size.limit(), now.instant);
                 }
                 None => self.counting.skip_cut(now.instant),
             }
@@ -201,9 +212,8 @@ impl<S: CallSource> Engine<S> {
 
     /// Takes down that what was read added calls where the upstream counts differently.
     pub(super) fn note_explained(&mut self, read: &RangeInclusive<Timestamp>, new: usize) {
-        let overlaps = |found: &Found| {
-            found.range.start() <= read.end() && read.start() <= found.range.end()
-        };
+        let overlaps =
+            |found: &Found| found.range.start() <= read.end() && read.start() <= found.range.end();
         if new > 0 && self.wanted.iter().any(overlaps) {
             self.counting.explained();
         }
@@ -288,7 +298,7 @@ impl<S: CallSource> Engine<S> {
         else {
             return;
         };
-        let calls = gone.len();
+        let (calls, now) = (gone.len(), self.now());
         let learned = Learned {
             denied: gone,
             ..self.learned(request)
@@ -296,6 +306,7 @@ impl<S: CallSource> Engine<S> {
         if self.commit(learned, None).await.is_some() {
             info!(calls, "calls were deleted upstream, and are deleted here");
             self.counting.explained();
+            self.holds.removed(calls as u64, now.wall);
             self.judge();
         }
     }
@@ -327,7 +338,7 @@ impl<S: CallSource> Engine<S> {
             }
         }
         info!(calls, "calls were deleted upstream, and are deleted here");
-        self.holds.removed(calls as u64);
+        self.holds.removed(calls as u64, now.wall);
         self.counting.explained();
         self.judge();
         Ok(())
@@ -343,7 +354,7 @@ impl<S: CallSource> Engine<S> {
             Command::ReleaseHolds => {
                 if self.holds.release() {
                     warn!("the operator lets the held deletions through");
-                    if self.ranged_head {
+                    if self.newest.is_ranged() {
                         self.holds.vouch_below_list(self.requests.newest_seq());
                         self.without_start_due = None;
                     }
@@ -357,6 +368,11 @@ impl<S: CallSource> Engine<S> {
             Command::Hint(Hint::Call(key)) => self.hint(key),
             Command::Hint(Hint::Some) => self.hinted_head = true,
             Command::Fetch(key, reply) => {
+                if let Some(until) = self.rests(&key) {
+                    let wait = until.duration_since(Instant::now()).as_secs() + 1;
+                    let _ = reply.send(Fetched::Unavailable { retry_after: wait });
+                    return;
+                }
                 let unavailable = self.unavailable();
                 self.clients.wait(key, reply, unavailable);
                 if self.is_paused() {
@@ -379,6 +395,48 @@ impl<S: CallSource> Engine<S> {
             Command::Changed(permit, call, reply) => {
                 let stored = self.learn_changed(&permit, *call).await;
                 let _ = reply.send(stored);
+            }
+        }
+    }
+
+    /// Until when the upstream asked not to be asked this.
+    fn rests(&self, wanted: &Wanted) -> Option<Instant> {
+        let job = match wanted {
+            Wanted::Call(key) => Job::Point(key.clone()),
+            Wanted::Detail(id, kind) => Job::Detail(*id, *kind),
+        };
+        self.denials.rest_until(&job, Instant::now())
+    }
+
+    /// Writes down how long a page may be, where that was learned.
+    async fn keep_page_rows(&mut self) -> Result<(), StoreError> {
+        let Some(rows) = self.page_size.news() else {
+            return Ok(());
+        };
+        info!(rows, "the upstream serves pages of this length");
+        let now = (self.clock)();
+        self.writer
+            .run(move |writer| writer.keep_page_rows(rows, now))
+            .await
+    }
+
+    /// Open calls that could not be listed are asked for by id.
+    async fn follow_singly(&mut self) -> Result<(), StoreError> {
+        for group in std::mem::take(&mut self.unlisted) {
+            let ids = self
+                .writer
+                .run(move |writer| writer.open_call_ids(&group))
+                .await?;
+            self.ask_singly(ids.into_iter().take(MOST_SINGLY));
+        }
+        Ok(())
+    }
+
+    /// Asks for calls by id, if they are not going to be already.
+    pub(super) fn ask_singly(&mut self, ids: impl Iterator<Item = i64>) {
+        for key in ids.map(CallKey::Id) {
+            if !self.vanished.contains(&key) {
+                self.vanished.push_back(key);
             }
         }
     }

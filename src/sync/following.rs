@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::health::Moment;
 use super::holds::Holds;
 use super::plan::{self, Job, Next, View};
+use super::scope;
 use crate::model::Timestamp;
 use crate::store::Followed;
 use crate::upstream::{ErrorKind, Request};
@@ -89,16 +90,13 @@ impl Following {
     pub fn failed(&mut self, job: &Job, kind: ErrorKind, answered: bool) -> bool {
         match (self, job) {
             (Following::Unknown { tries, other, .. }, Job::Feed | Job::Identify) if answered => {
-                let known = !kind.is_outage();
+                let known = scope::may_not_be_known(kind);
                 *tries += u32::from(known);
                 *other = *job == Job::Feed;
                 *other && known
             }
             (Following::Edge(edge), Job::Feed) => {
-                let smaller = !matches!(
-                    kind,
-                    ErrorKind::Unauthorized | ErrorKind::Throttled | ErrorKind::Unreachable
-                );
+                let smaller = scope::may_be_of_the_page(kind);
                 // The line may be too slow for so many in one answer.
                 edge.limit = (edge.limit / (1 + usize::from(smaller))).max(1);
                 false

@@ -11,11 +11,12 @@ use super::clients::Wanted;
 use super::coverage::Coverage;
 use super::passes::Permit;
 use super::pending::Pending;
+use super::scope;
 use super::status::SyncStatus;
 use super::stuck::Stall;
 use crate::model::{Call, CallKey, Detail, Timestamp};
 use crate::store::{NewWrite, Revisions};
-use crate::upstream::{ErrorKind, Incoming, Line, Outgoing};
+use crate::upstream::{Incoming, Line, Outgoing};
 
 /// Tells the time. The system's in production, a seed's in a simulation.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -225,7 +226,7 @@ impl Handle {
         match line.pass(outgoing).await {
             Ok(incoming) => Ok((permit, incoming)),
             Err(error) => {
-                let sent = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::Refused);
+                let sent = scope::may_have_arrived(error.kind);
                 Err(refused(RETRY_SOON, sent))
             }
         }

@@ -6,6 +6,8 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
+use super::denials::Part;
+use super::scope::{self, Asked, Scope};
 use super::status::{LastError, SyncStatus, UpstreamState};
 use super::stuck::Stall;
 use crate::model::Timestamp;
@@ -20,19 +22,6 @@ const GIVEN_UP: Duration = Duration::from_secs(60);
 pub struct Moment {
     pub instant: Instant,
     pub wall: Timestamp,
-}
-
-/// What a failure stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// The upstream: nothing is asked for a while.
-    Upstream,
-    /// The head of its list: the newest can't be followed, all else can.
-    Head,
-    /// A read of history: such reads wait, the newest is followed all the same.
-    Scan,
-    /// One call.
-    Call,
 }
 
 pub struct Health {
@@ -118,20 +107,15 @@ impl Health {
         self.scans_paused_until
     }
 
+    /// The upstream, its newest page or its history can't be read.
     pub fn failed(&mut self, error: &UpstreamError, scope: Scope, now: Moment) {
         self.last_error = Some(LastError::upstream(error, now.wall));
-        let backoff = match scope {
-            Scope::Upstream => &mut self.upstream,
-            Scope::Head => &mut self.head,
-            Scope::Scan => &mut self.scans,
-            Scope::Call => return self.leave_alone(error.retry_after, now),
+        let (backoff, until) = match scope {
+            Scope::Upstream => (&mut self.upstream, &mut self.paused_until),
+            Scope::Head => (&mut self.head, &mut self.head_paused_until),
+            _ => (&mut self.scans, &mut self.scans_paused_until),
         };
         // Requests that were under way together fail together: that is one failure.
-        let until = match scope {
-            Scope::Upstream => &mut self.paused_until,
-            Scope::Head => &mut self.head_paused_until,
-            Scope::Scan | Scope::Call => &mut self.scans_paused_until,
-        };
         if until.is_none_or(|until| until <= now.instant) {
             if backoff.failures() == 0 {
                 let hint = error.kind.hint();
@@ -144,35 +128,44 @@ impl Health {
             self.asked_for &= scope != Scope::Upstream;
         }
         if matches!(scope, Scope::Upstream | Scope::Head) {
-            self.state = error.kind.into();
+            self.state = scope::state(error.kind);
             self.outage = scope == Scope::Upstream;
         }
-        self.leave_alone(error.retry_after, now);
+        match (error.retry_after, scope) {
+            (Some(wait), Scope::Upstream | Scope::Head) => self.leave_alone(wait, now),
+            (Some(wait), _) => self.leave_history_alone(wait, now),
+            (None, _) => {}
+        }
+    }
+
+    /// One part of the upstream can't be had, and all else can.
+    pub fn failed_apart(&mut self, part: Part, error: &UpstreamError, now: Moment) {
+        self.last_error = Some(LastError::apart(part, error, now.wall));
     }
 
     /// An answer came.
-    pub fn succeeded(&mut self, scope: Scope, retry_after: Option<Duration>, now: Moment) {
+    pub fn succeeded(&mut self, asked: Asked, now: Moment) {
         self.last_success_at = Some(now.wall);
         report_recovery(&mut self.upstream, "the upstream answers again");
-        if self.outage || scope == Scope::Head {
+        let is_head = asked == Asked::Head;
+        if self.outage || is_head {
             // Where the head failed, only a head shows that the newest can be followed again.
-            let followed = self.head.failures() == 0 || scope == Scope::Head;
+            let followed = self.head.failures() == 0 || is_head;
             if followed {
                 self.state = UpstreamState::Online;
             }
             self.outage &= !followed;
         }
-        if scope == Scope::Head {
+        if is_head {
             report_recovery(&mut self.head, "the newest calls can be followed again");
         }
         // A read of history that failed is tried again within the longest pause; if none was, there
         // is nothing to read any more.
-        let idle = scope == Scope::Head
+        let idle = is_head
             && (self.scans_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);
-        if scope == Scope::Scan || idle {
+        if asked == Asked::Range || idle {
             report_recovery(&mut self.scans, "history can be read again");
         }
-        self.leave_alone(retry_after, now);
     }
 
     pub fn store_failed(&mut self, cause: &StoreError, now: Moment) {
@@ -203,13 +196,22 @@ impl Health {
         }
     }
 
-    fn leave_alone(&mut self, retry_after: Option<Duration>, now: Moment) {
-        if let Some(wait) = retry_after.filter(|wait| !wait.is_zero()) {
-            let until = now.instant + wait;
-            self.paused_until = Some(self.paused_until.map_or(until, |other| other.max(until)));
+    /// The upstream asks for a pause.
+    pub fn leave_alone(&mut self, wait: Duration, now: Moment) {
+        if !wait.is_zero() {
+            put_off(&mut self.paused_until, now.instant + wait);
             self.asked_for = true;
         }
     }
+
+    /// It asks for one of its history alone.
+    pub fn leave_history_alone(&mut self, wait: Duration, now: Moment) {
+        put_off(&mut self.scans_paused_until, now.instant + wait);
+    }
+}
+
+fn put_off(until: &mut Option<Instant>, at: Instant) {
+    *until = Some(until.map_or(at, |until| until.max(at)));
 }
 
 fn report_recovery(backoff: &mut Backoff, what: &str) {
@@ -258,24 +260,39 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_holds_on_any_status_and_nobody_cuts_it_short() {
+    fn a_pause_that_was_asked_for_is_not_cut_short() {
         let (start, mut health) = (Instant::now(), Health::new(1));
-        let wait = Some(Duration::from_secs(90));
-        health.succeeded(Scope::Call, wait, moment(0, start));
+        health.leave_alone(Duration::from_secs(90), moment(0, start));
         health.hurry();
         assert_eq!(health.paused_until(), Some(moment(90, start).instant));
         let error = UpstreamError {
-            retry_after: wait,
+            retry_after: Some(Duration::from_secs(90)),
             ..UpstreamError::new(ErrorKind::ServerError)
         };
-        health.failed(&error, Scope::Call, moment(10, start));
+        health.failed(&error, Scope::Head, moment(10, start));
         assert_eq!(health.paused_until(), Some(moment(100, start).instant));
+    }
+
+    #[test]
+    fn a_pause_of_history_or_of_one_call_stays_with_it() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        let error = UpstreamError {
+            retry_after: Some(Duration::from_secs(90)),
+            ..UpstreamError::new(ErrorKind::Throttled)
+        };
+        health.succeeded(Asked::Head, moment(0, start));
+        health.failed(&error, Scope::History, moment(1, start));
+        health.failed_apart(Part::Calls, &error, moment(1, start));
+        assert_eq!(health.state(), UpstreamState::Online);
+        assert_eq!(health.paused_until(), None);
+        assert_eq!(health.scans_paused_until(), Some(moment(91, start).instant));
+        assert_eq!(health.last_error().unwrap().kind, "throttled");
     }
 
     #[test]
     fn a_failure_during_a_pause_that_was_asked_for_does_not_open_it() {
         let (start, mut health) = (Instant::now(), Health::new(1));
-        health.succeeded(Scope::Call, Some(Duration::from_secs(90)), moment(0, start));
+        health.leave_alone(Duration::from_secs(90), moment(0, start));
         let reset = UpstreamError::new(ErrorKind::Reset);
         health.failed(&reset, Scope::Upstream, moment(1, start));
         health.hurry();
@@ -298,22 +315,22 @@ mod tests {
     #[test]
     fn a_failing_read_of_history_does_not_stop_the_head() {
         let (start, mut health) = (Instant::now(), Health::new(1));
-        health.succeeded(Scope::Head, None, moment(0, start));
+        health.succeeded(Asked::Head, moment(0, start));
         health.failed(
             &UpstreamError::new(ErrorKind::ServerError),
-            Scope::Scan,
+            Scope::History,
             moment(1, start),
         );
         assert_eq!(health.state(), UpstreamState::Online);
         assert_eq!(health.paused_until(), None);
         assert!(health.scans_paused_until().is_some());
-        health.succeeded(Scope::Head, None, moment(2, start));
+        health.succeeded(Asked::Head, moment(2, start));
         assert_eq!(
             health.consecutive_errors(),
             1,
             "the head's success is not history's"
         );
-        health.succeeded(Scope::Scan, None, moment(3, start));
+        health.succeeded(Asked::Range, moment(3, start));
         assert_eq!(health.consecutive_errors(), 0);
     }
 
@@ -321,10 +338,10 @@ mod tests {
     fn a_failure_of_what_nobody_reads_any_more_is_over() {
         let (start, mut health) = (Instant::now(), Health::new(1));
         let error = UpstreamError::new(ErrorKind::ServerError);
-        health.failed(&error, Scope::Scan, moment(0, start));
-        health.succeeded(Scope::Head, None, moment(30, start));
+        health.failed(&error, Scope::History, moment(0, start));
+        health.succeeded(Asked::Head, moment(30, start));
         assert_eq!(health.consecutive_errors(), 1);
-        health.succeeded(Scope::Head, None, moment(100, start));
+        health.succeeded(Asked::Head, moment(100, start));
         assert_eq!(health.consecutive_errors(), 0);
     }
 
@@ -337,14 +354,14 @@ mod tests {
             moment(0, start),
         );
         assert_eq!(health.state(), UpstreamState::Unauthorized);
-        health.succeeded(Scope::Call, None, moment(1, start));
+        health.succeeded(Asked::Call, moment(1, start));
         assert_eq!(health.state(), UpstreamState::Online);
         health.failed(
             &UpstreamError::new(ErrorKind::ServerError),
             Scope::Head,
             moment(60, start),
         );
-        health.succeeded(Scope::Call, None, moment(61, start));
+        health.succeeded(Asked::Call, moment(61, start));
         assert_eq!(health.state(), UpstreamState::Offline);
     }
 }

@@ -6,6 +6,7 @@
 //! until everything was read twice, the second time at least a minute after. The operator may
 //! release either. Pure.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,6 +17,10 @@ use crate::store::Census;
 
 /// A list that leaves out many calls is believed if it still does after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
+
+/// Deletions are many by what was removed and what is suspected within so long, however small the
+/// steps are in which they are found.
+const WHILE: Duration = Duration::from_secs(600);
 
 /// The list is not believed.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub struct Holds {
     alone: bool,
     /// How many of the held calls the upstream's count lacks.
     lost: u64,
+    /// Calls that were removed lately while nothing was held, by the time of their removal.
+    lately: VecDeque<(Timestamp, u64)>,
     /// As many were found to be lost by two passes that missed no call.
     explained: u64,
     released: bool,
@@ -150,9 +157,25 @@ impl Holds {
         self.explained = self.explained.min(self.lost);
     }
 
+    /// A count of part of history lacks so many of the held calls.
+    pub fn lacks(&mut self, missing: u64) {
+        self.lost = self.lost.max(missing);
+    }
+
     /// So many calls were removed by proof.
-    pub fn removed(&mut self, calls: u64) {
+    pub fn removed(&mut self, calls: u64, now: Timestamp) {
         self.lost = self.lost.saturating_sub(calls);
+        // What a brake has let through is not held against what follows.
+        if self.brake.is_none() && !self.released {
+            self.lately.push_back((now, calls));
+        }
+    }
+
+    /// Calls removed within the last [`WHILE`], while nothing was held.
+    fn removed_lately(&mut self, now: Timestamp) -> u64 {
+        self.lately
+            .retain(|(at, _)| now.since(*at) < WHILE && *at <= now);
+        self.lately.iter().map(|(_, calls)| calls).sum()
     }
 
     /// Puts the brake on or lifts it, by what is known now.
@@ -160,7 +183,13 @@ impl Holds {
         self.alone &= census.suspects > 0;
         let lost = self.lost.saturating_sub(self.explained);
         let missing = census.suspects.max(lost);
-        let change = match (&self.brake, is_many(missing, census.calls)) {
+        let lately = match missing {
+            // Nothing is left to be held.
+            0 => 0,
+            _ => self.removed_lately(now),
+        };
+        let many = is_many(missing + lately, census.calls + lately);
+        let change = match (&self.brake, many) {
             (None, true) => {
                 self.brake = Some(Brake {
                     began: now,
@@ -170,7 +199,10 @@ impl Holds {
                 });
                 Some(Change::Held(missing))
             }
-            (Some(_), false) => {
+            (Some(brake), false) => {
+                if brake.passed {
+                    self.lately.clear();
+                }
                 self.brake = None;
                 Some(Change::Lifted)
             }
@@ -207,7 +239,9 @@ impl Holds {
 
     /// Whether what is under suspicion may be put to the proof by a sample.
     pub fn may_be_proven(&self) -> bool {
-        self.brake.is_some_and(|brake| brake.passed) || (self.brake.is_some() && self.released)
+        // The operator's word stands for the second pass.
+        self.brake
+            .is_some_and(|brake| brake.passed || (brake.second && self.released))
     }
 
     /// The sample has shown that not all of it is gone: everything is read once more.
@@ -319,7 +353,7 @@ mod tests {
         holds.judge(census(1000, 3), at(0));
         holds.verified_since(at(0), 3, moment(1));
         holds.verified_since(at(60), 3, moment(61));
-        holds.removed(3);
+        holds.removed(3, at(62));
         assert_eq!(holds.judge(census(997, 0), at(62)), Some(Change::Lifted));
     }
 
@@ -338,7 +372,9 @@ mod tests {
         let mut holds = Holds::default();
         assert!(!holds.release() && !holds.is_released());
         holds.judge(census(1000, 300), at(0));
-        assert!(holds.release() && holds.may_be_proven());
+        assert!(holds.release() && !holds.may_be_proven());
+        holds.verified_since(at(0), 300, moment(1));
+        assert!(holds.may_be_proven(), "one pass, and the operator's word");
         holds.judge(census(700, 0), at(1));
         assert!(!holds.is_released(), "it was for those, not for the next");
     }
@@ -374,5 +410,41 @@ mod tests {
         assert!(holds.believes_list(start + LONG_ENOUGH));
         holds.list_believed();
         assert!(!holds.is_held() && !holds.believes_list(start + LONG_ENOUGH));
+    }
+
+    #[test]
+    fn deletions_that_are_found_in_small_steps_are_many_together() {
+        let mut holds = Holds::default();
+        let mut calls = 1000;
+        for step in 0..2 {
+            let now = at(step);
+            assert_eq!(holds.judge(census(calls, 25), now), None, "{step}");
+            holds.removed(25, now);
+            calls -= 25;
+            assert_eq!(holds.judge(census(calls, 0), now), None, "nothing to hold");
+        }
+        let held = holds.judge(census(calls, 9), at(4));
+        assert_eq!(held, Some(Change::Held(9)));
+        assert_eq!(holds.judge(census(calls, 9), at(5)), None, "it stays");
+        // Two passes let them through, and what went before is forgotten.
+        holds.verified_since(at(5), 9, moment(5));
+        holds.verified_since(at(70), 9, moment(70));
+        assert!(holds.may_be_proven());
+        holds.removed(9, at(71));
+        assert_eq!(
+            holds.judge(census(calls - 9, 0), at(71)),
+            Some(Change::Lifted)
+        );
+        assert_eq!(holds.judge(census(calls - 9, 20), at(72)), None);
+    }
+
+    #[test]
+    fn deletions_over_hours_are_few_at_any_time() {
+        let mut holds = Holds::default();
+        for hour in 0..48 {
+            let now = at(hour * 3600);
+            assert_eq!(holds.judge(census(1000, 20), now), None, "{hour}");
+            holds.removed(20, now);
+        }
     }
 }

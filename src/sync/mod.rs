@@ -14,7 +14,8 @@
 //!
 //! What decides is pure, each with a model or a property to be held against: `coverage` and `tiers`
 //! (what is known, and until when), `search` and `counting` (what moved), `proof` and `holds` (what
-//! may be deleted), `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following`
+//! may be deleted), `scope` and `denials` (whom a failure
+//! speaks of), `newest`, `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following`
 //! (an upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first). `docs/sync.md` says why.
 
 mod absorb;
@@ -26,6 +27,7 @@ mod commit;
 mod counting;
 mod coverage;
 mod crowd;
+mod denials;
 mod details;
 mod engine;
 mod errands;
@@ -35,6 +37,7 @@ mod health;
 mod holds;
 mod job;
 mod learn;
+mod newest;
 mod page;
 mod passes;
 mod pending;
@@ -42,6 +45,7 @@ mod plan;
 mod proof;
 mod report;
 mod requests;
+mod scope;
 mod search;
 mod settings;
 mod status;

@@ -1,5 +1,9 @@
 //! How far down a page of the list tells everything.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::model::Timestamp;
 use crate::upstream::{ListQuery, Page};
 
@@ -12,14 +16,110 @@ pub enum Reach {
     Nowhere,
 }
 
-/// What is known of how many rows the server puts on a page, whatever it is asked for.
-#[derive(Debug, Default)]
+/// What is known of how many rows the server puts on a page.
+#[derive(Debug)]
 pub struct PageSize {
-    /// The most rows ever seen on one.
+    /// What is asked for where nothing else is known.
+    most: usize,
+    /// The most rows ever seen on one that was not cut by what was asked for.
     longest: usize,
+    /// The longest page that the server serves, where longer ones fail.
+    limit: Option<usize>,
+    /// The shortest page that took too long or broke off since one as long was served, and how
+    /// often any did.
+    strained: Option<(usize, u32)>,
+    /// When a longer page is tried, and how long to wait after that.
+    try_longer_at: Option<Instant>,
+    pause: Duration,
+    /// The limit is not what the file knows.
+    is_news: bool,
 }
 
+/// A page that fails for its length once may have met a bad moment.
+const STRAINS: u32 = 2;
+
+/// A longer page is tried after so long, and then ever more rarely.
+const FIRST_PAUSE: Duration = Duration::from_secs(600);
+const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
+
 impl PageSize {
+    /// `learned` is the longest page served, as far as the file knows.
+    pub fn new(most: usize, learned: Option<usize>, now: Instant) -> PageSize {
+        let limit = learned.filter(|limit| (1..most).contains(limit));
+        PageSize {
+            most,
+            longest: 0,
+            limit,
+            strained: None,
+            try_longer_at: limit.map(|_| now + FIRST_PAUSE),
+            pause: FIRST_PAUSE,
+            is_news: false,
+        }
+    }
+
+    /// Rows to ask for.
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(self.most)
+    }
+
+    /// The server refuses pages of `asked` rows, and may have said how many it serves.
+    pub fn refused(&mut self, asked: usize, serves: Option<usize>, now: Instant) {
+        let limit = serves.unwrap_or(asked / 2).clamp(1, asked.max(2) - 1);
+        if limit < self.limit() {
+            self.learn(Some(limit), now);
+        }
+    }
+
+    /// A page of `asked` rows took too long, or broke off.
+    pub fn strained(&mut self, asked: usize) {
+        let (least, strains) = self.strained.unwrap_or((asked, 0));
+        self.strained = Some((least.min(asked), strains + 1));
+    }
+
+    /// A page that was asked for with `asked` rows came, with `rows`.
+    pub fn served(&mut self, asked: usize, rows: usize, now: Instant) {
+        if self.strained.is_some_and(|(least, _)| rows >= least) {
+            self.strained = None;
+        }
+        if rows > self.limit() {
+            let limit = Some(rows).filter(|rows| *rows < self.most);
+            self.learn(limit, now);
+        }
+        let is_full = rows == asked && rows > 0;
+        if let Some((least, strains)) = self.strained
+            && is_full
+            && strains >= STRAINS
+            && rows < least
+            && rows < self.limit()
+        {
+            self.strained = None;
+            self.learn(Some(rows), now);
+        }
+    }
+
+    /// A longer page than is served was due to be tried: how long it is to be.
+    pub fn longer(&mut self, now: Instant) -> Option<usize> {
+        let limit = self.limit?;
+        self.try_longer_at.filter(|at| *at <= now)?;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.try_longer_at = Some(now + self.pause);
+        Some((limit * 2).min(self.most))
+    }
+
+    /// The limit, if the file is to be told of it: `Some(None)` where there is none any more.
+    pub fn news(&mut self) -> Option<Option<usize>> {
+        std::mem::take(&mut self.is_news).then_some(self.limit)
+    }
+
+    fn learn(&mut self, limit: Option<usize>, now: Instant) {
+        if limit < self.limit || self.limit.is_none() {
+            self.pause = FIRST_PAUSE;
+        }
+        self.try_longer_at = limit.map(|_| now + self.pause);
+        self.limit = limit;
+        self.is_news = true;
+    }
+
     /// A full page never counts as the last one, whatever its total says: the two are not counted
     /// at the same time. Where there is no total, a page as long as the longest one may have been
     /// cut by a limit of the server's own; reading on below it tells, for one request.
@@ -75,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_total_tells_a_cut_page_from_the_last_one() {
-        let mut size = PageSize::default();
+        let mut size = PageSize::new(1000, None, Instant::now());
         assert!(is_whole(&mut size, 5, Some(5)));
         assert!(!is_whole(&mut size, 5, Some(6)));
         assert!(!is_whole(&mut size, 10, Some(10)));
@@ -83,12 +183,62 @@ mod tests {
 
     #[test]
     fn without_a_total_a_page_is_the_last_one_if_longer_ones_were_seen() {
-        let mut size = PageSize::default();
+        let mut size = PageSize::new(1000, None, Instant::now());
         assert!(!is_whole(&mut size, 7, None));
         assert!(is_whole(&mut size, 6, None));
         assert!(!is_whole(&mut size, 7, None));
         assert!(is_whole(&mut size, 0, None));
         size.was_cut_at(5);
         assert!(!is_whole(&mut size, 6, None));
+    }
+
+    #[test]
+    fn what_the_server_says_it_serves_is_asked_for_from_then_on() {
+        let now = Instant::now();
+        let mut size = PageSize::new(1000, None, now);
+        size.refused(1000, Some(100), now);
+        assert_eq!((size.limit(), size.news()), (100, Some(Some(100))));
+        assert_eq!(size.news(), None, "once");
+        size.refused(1000, Some(100), now);
+        assert_eq!(size.news(), None, "an answer to an earlier request");
+        size.refused(100, None, now);
+        assert_eq!(size.limit(), 50, "it did not say");
+        size.refused(50, Some(70), now);
+        assert_eq!(size.limit(), 49, "what it says can't be");
+    }
+
+    #[test]
+    fn a_length_is_learned_where_longer_pages_fail_and_this_one_is_full() {
+        let now = Instant::now();
+        let mut size = PageSize::new(1000, None, now);
+        size.strained(1000);
+        size.served(250, 250, now);
+        assert_eq!(size.limit(), 1000, "one failure is the moment's");
+        size.strained(1000);
+        size.served(250, 20, now);
+        assert_eq!(size.limit(), 1000, "a short page shows nothing");
+        size.served(500, 500, now);
+        assert_eq!(size.limit(), 500);
+        size.strained(1000);
+        size.strained(900);
+        size.served(1000, 950, now);
+        assert_eq!(size.limit(), 950, "longer ones are served");
+    }
+
+    #[test]
+    fn a_longer_page_is_tried_ever_more_rarely_and_what_is_served_is_the_limit() {
+        let mut now = Instant::now();
+        let mut size = PageSize::new(1000, Some(100), now);
+        assert_eq!((size.limit(), size.longer(now)), (100, None));
+        let mut tries = 0;
+        for _ in 0..7 * 24 * 60 {
+            now += Duration::from_secs(60);
+            tries += u32::from(size.longer(now) == Some(200));
+        }
+        assert!((10..20).contains(&tries), "{tries} in a week");
+        size.served(200, 200, now);
+        assert_eq!(size.limit(), 200);
+        size.served(1000, 1000, now);
+        assert_eq!((size.limit(), size.news()), (1000, Some(None)));
     }
 }

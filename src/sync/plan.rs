@@ -19,6 +19,7 @@ use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
 use super::following::{self, Following};
 pub use super::job::Job;
+use super::newest::Newest;
 use super::tiers::Pace;
 use super::troubles::Troubles;
 use super::writes::Replay;
@@ -60,10 +61,10 @@ pub struct View<'a> {
     pub coverage: &'a Coverage,
     /// When the last head was begun that succeeded; `None` reads it at once.
     pub head_at: Option<Instant>,
-    /// Calls without a start fill the top page: the head is read as a range below them.
-    pub ranged_head: bool,
-    /// How many rows of the head can be read.
-    pub head_limit: usize,
+    /// How the head is asked for.
+    pub newest: &'a Newest,
+    /// Counts are not left alone.
+    pub may_count: bool,
     /// The date form to be tried next and the instant to try it at; `None` once one is known.
     pub dates: Option<(Timestamp, DateForm)>,
     /// Ranges can be asked for.
@@ -260,7 +261,8 @@ fn fill(view: &View<'_>) -> Option<Job> {
     let mut crowds: Vec<_> = view.crowds.iter().collect();
     crowds.sort_by_key(|(_, crowd)| std::cmp::Reverse(crowd.requests()));
     let crowds = crowds.into_iter().map(|(instant, _)| Job::Crowd(*instant));
-    let total = || view.total.is_none() && !view.coverage.gaps(view.since).is_empty();
+    let total =
+        || view.may_count && view.total.is_none() && !view.coverage.gaps(view.since).is_empty();
     let unread = || {
         let gaps = view.coverage.gaps(view.since).into_iter();
         let instants = view.troubles.instants();
@@ -274,9 +276,17 @@ fn fill(view: &View<'_>) -> Option<Job> {
     crowds
         .into_iter()
         .filter(|job| view.dates_known || *job == Job::Crowd(NEVER))
+        .filter(|job| !rests(view, job))
         .find(|job| view.is_idle(job))
         .or_else(|| view.dates_known.then(unread).flatten())
         .or_else(|| total().then_some(Job::Total).and_then(|job| view.idle(job)))
+}
+
+fn rests(view: &View<'_>, job: &Job) -> bool {
+    match job {
+        Job::Crowd(instant) => view.crowds[instant].rests(view.now),
+        _ => false,
+    }
 }
 
 /// What was read too long ago: the latest first.
@@ -288,7 +298,8 @@ fn due(view: &View<'_>) -> Option<Job> {
         .troubles
         .holes()
         .iter()
-        .find(|hole| hole.next_try <= view.now);
+        // That of the calls without a start is read again as a crowd.
+        .find(|hole| hole.next_try <= view.now && *hole.range.end() != NEVER);
     if let Some(job) = hole.and_then(|hole| view.idle(Job::Range(hole.range.clone()))) {
         return Some(job);
     }
@@ -404,6 +415,7 @@ mod tests {
         identified: bool,
         coverage: Coverage,
         head_at: Option<Instant>,
+        newest: Newest,
         hinted_head: bool,
         is_out: bool,
         head_paused_until: Option<Instant>,
@@ -449,6 +461,7 @@ mod tests {
         let mut coverage = Coverage::default();
         coverage.insert_head(HeadRead {
             from: at(1000),
+            until: None,
             starts: vec![at(1000)],
             without_start: Some(0),
             verified: Verified {
@@ -465,6 +478,7 @@ mod tests {
             identified: true,
             coverage,
             head_at: Some(now),
+            newest: Newest::new(PAGE_LIMIT),
             hinted_head: false,
             is_out: false,
             head_paused_until: None,
@@ -507,8 +521,8 @@ mod tests {
             identity_due: false,
             coverage: &state.coverage,
             head_at: state.head_at,
-            ranged_head: false,
-            head_limit: PAGE_LIMIT,
+            newest: &state.newest,
+            may_count: true,
             dates: state.dates,
             dates_known: state.dates.is_none(),
             total: state.total,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::denials::Part;
 use super::stuck::Stall;
 use crate::model::Timestamp;
-use crate::upstream::{ErrorKind, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// What is known of the upstream's health. Last *success*, never last attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -16,16 +17,6 @@ pub enum UpstreamState {
     Offline,
     Throttled,
     Unauthorized,
-}
-
-impl From<ErrorKind> for UpstreamState {
-    fn from(kind: ErrorKind) -> UpstreamState {
-        match kind {
-            ErrorKind::Unauthorized | ErrorKind::OtherOrganization => UpstreamState::Unauthorized,
-            ErrorKind::Throttled => UpstreamState::Throttled,
-            _ => UpstreamState::Offline,
-        }
-    }
 }
 
 /// Where the sync is in its life.
@@ -63,6 +54,16 @@ impl LastError {
             message: error.to_string(),
             hint: error.kind.hint().to_owned(),
             at,
+        }
+    }
+
+    /// One part of the upstream can't be had, and all else can.
+    pub(super) fn apart(part: Part, error: &UpstreamError, at: Timestamp) -> LastError {
+        let of_all = LastError::upstream(error, at);
+        LastError {
+            message: format!("{}: {}", part.name(), of_all.message),
+            hint: "all else is followed; if this lasts, ask who runs the upstream".to_owned(),
+            ..of_all
         }
     }
 

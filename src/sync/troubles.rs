@@ -1,10 +1,10 @@
 //! Ranges that can't be read as they are: rests between tries, narrower pages, and rows that are
 //! stepped over.
 //!
-//! One unreadable row makes every page that holds it fail. A range that fails twice is therefore
-//! asked for in pages half as long, and again, until the page above the row can be read and the one
-//! that holds it alone can't. That one is skipped: what lies between its neighbours is a [`Hole`],
-//! tried again on its tier. Pure.
+//! One unreadable row makes every page that holds it fail. A range that fails is therefore asked for
+//! again at once, then in pages a quarter as long, and again, until the page above the row can be read and the
+//! one that holds it alone can't. That one is skipped: what lies between its neighbours is a
+//! [`Hole`], tried again on its tier. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -18,8 +18,14 @@ type Range = RangeInclusive<Timestamp>;
 
 const INSTANT: Duration = Duration::from_micros(1);
 
-/// One failure may be the line's or the moment's.
-const FAILURES_BEFORE_NARROWING: u32 = 2;
+/// Each failure asks for a page so much shorter.
+const NARROWING: usize = 4;
+
+/// An instant that fails so often by itself is not narrowed any further.
+const FAILURES_OF_AN_INSTANT: u32 = 3;
+
+/// Failures of ranges in a row after which they rest: it is not the rows, it is the list.
+const AT_ONCE: u32 = 24;
 
 /// So many unreadable rows side by side are a hole to the range's beginning.
 const MOST_SKIPPED: usize = 100;
@@ -44,6 +50,17 @@ pub struct Narrowed {
     pub skip: usize,
 }
 
+/// What a failure comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The range is asked for otherwise, at once.
+    Narrowed,
+    /// Ranges fail one after the other: it is the list that does.
+    Failing,
+    /// A hole that is still one.
+    StillAHole,
+}
+
 #[derive(Debug)]
 struct Trouble {
     narrowed: Narrowed,
@@ -61,6 +78,8 @@ pub struct Troubles {
     /// Instants to be read by themselves, since a narrow page held nothing else.
     instants: BTreeSet<Timestamp>,
     holes: Vec<Hole>,
+    /// Failures of any range since one was answered.
+    in_a_row: u32,
 }
 
 fn key(range: &Range) -> (Timestamp, bool) {
@@ -74,6 +93,15 @@ impl Troubles {
             ranges: BTreeMap::new(),
             instants: BTreeSet::new(),
             holes: Vec::new(),
+            in_a_row: 0,
+        }
+    }
+
+    /// The upstream serves pages of this length.
+    pub fn set_page_limit(&mut self, page_limit: usize) {
+        self.page_limit = page_limit;
+        for trouble in self.ranges.values_mut() {
+            trouble.narrowed.limit = trouble.narrowed.limit.min(page_limit);
         }
     }
 
@@ -114,37 +142,42 @@ impl Troubles {
     }
 
     /// The request for a range failed. `tier` is how long a hole there waits for its next try.
-    /// Returns whether that is news: a hole that is still one is not.
-    pub fn failed(&mut self, range: &Range, tier: Duration, now: Instant) -> bool {
+    pub fn failed(&mut self, range: &Range, tier: Duration, now: Instant) -> Outcome {
         if let Some(hole) = self.holes.iter_mut().find(|hole| hole.range == *range) {
             hole.next_try = now + tier;
-            return false;
+            return Outcome::StillAHole;
         }
+        self.in_a_row += 1;
+        let too_many = self.in_a_row.saturating_sub(AT_ONCE);
         let trouble = self.trouble(range, now);
         trouble.failures += 1;
-        let rest = Duration::from_secs(1 << trouble.failures.min(5)).min(LONGEST_REST);
-        trouble.rest_until = now + rest;
-        if trouble.failures < FAILURES_BEFORE_NARROWING {
-            return true;
+        if too_many > 0 {
+            let rest = Duration::from_secs(1 << too_many.min(5)).min(LONGEST_REST);
+            trouble.rest_until = now + rest;
         }
-        // The cause is narrowed down, not waited for.
-        trouble.rest_until = now + Duration::from_secs(1);
-        let alone = range.start() == range.end() && trouble.failures > FAILURES_BEFORE_NARROWING;
+        let is_instant = range.start() == range.end();
+        let alone = is_instant && trouble.failures >= FAILURES_OF_AN_INSTANT;
         if alone || trouble.narrowed.skip >= MOST_SKIPPED {
             let rows = trouble.narrowed.skip.max(1) as u64;
             self.add_hole(range.clone(), rows, now + tier);
-        } else if range.start() < range.end() {
+        } else if !is_instant {
             match &mut trouble.narrowed {
+                // One failure may be the moment's.
+                _ if trouble.failures == 1 => {}
                 Narrowed { limit: 1, skip } => *skip += 1,
-                Narrowed { limit, .. } => *limit /= 2,
+                Narrowed { limit, .. } => *limit = (*limit / NARROWING).max(1),
             }
         }
-        true
+        match too_many > 0 {
+            true => Outcome::Failing,
+            false => Outcome::Narrowed,
+        }
     }
 
     /// The range answers. Where it was a hole, it is none any more: if there is still a row in it
-    /// that can't be read, it is narrowed down anew.
+    /// that can't be read, it is narrowed down again.
     pub fn answered(&mut self, range: &Range) {
+        self.in_a_row = 0;
         self.holes.retain(|hole| hole.range != *range);
     }
 
@@ -172,7 +205,14 @@ impl Troubles {
 
     /// Everything from this instant on was read.
     pub fn head_read(&mut self, from: Timestamp) {
-        self.holes.retain(|hole| *hole.range.start() < from);
+        self.holes
+            .retain(|hole| *hole.range.start() < from && *hole.range.end() < Timestamp::MAX);
+    }
+
+    /// The head begins below so many rows that can't be read. It tries them again itself.
+    pub fn add_hole_above_head(&mut self, range: Range, rows: usize, now: Instant) {
+        const NEVER: Duration = Duration::from_secs(365 * 86_400);
+        self.add_hole(range, rows as u64, now + NEVER);
     }
 
     /// A narrow page held nothing but calls of the range's newest instant.
@@ -212,10 +252,10 @@ impl Troubles {
     fn go_on_narrowly(&mut self, range: Range, limit: usize, now: Instant) {
         let trouble = self.trouble(&range, now);
         trouble.narrowed.limit = limit;
-        trouble.failures = FAILURES_BEFORE_NARROWING - 1;
     }
 
-    fn add_hole(&mut self, range: Range, rows: u64, next_try: Instant) {
+    /// So many rows of the range can't be read; all others were.
+    pub fn add_hole(&mut self, range: Range, rows: u64, next_try: Instant) {
         self.ranges.remove(&key(&range));
         self.instants.remove(range.end());
         self.holes
@@ -254,12 +294,11 @@ mod tests {
     /// Reads 0..=99, one row an instant, with pages of 16, of which `unreadable` fail; returns the
     /// instants read and the requests that took.
     fn read_all(unreadable: &[i64]) -> (Vec<i64>, Troubles, usize) {
-        let mut now = Instant::now();
+        let now = Instant::now();
         let mut troubles = Troubles::new(16);
         let mut unread: Vec<i64> = (0..100).collect();
         let mut read = Vec::new();
         for requests in 0..1000 {
-            now += Duration::from_secs(60);
             let holes: Vec<Range> = troubles.holes().iter().map(|h| h.range.clone()).collect();
             unread.retain(|row| !holes.iter().any(|hole| hole.contains(&at(*row))));
             let Some(end) = unread.last().copied() else {
@@ -323,21 +362,28 @@ mod tests {
         let (_, mut troubles, _) = read_all(&[50]);
         let hole = troubles.holes()[0].clone();
         let later = hole.next_try + Duration::from_secs(1);
-        assert!(!troubles.failed(&hole.range, TIER, later), "no news");
+        let outcome = troubles.failed(&hole.range, TIER, later);
+        assert_eq!(outcome, Outcome::StillAHole);
         assert_eq!(troubles.holes()[0].next_try, later + TIER);
         troubles.read(&hole.range, None, later);
         assert_eq!(troubles.unreadable(), 0);
     }
 
     #[test]
-    fn one_failure_narrows_nothing_but_rests() {
+    fn a_failure_narrows_at_once_until_every_range_fails() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(16);
+        let mut troubles = Troubles::new(1000);
         let range = at(0)..=at(9);
-        assert!(troubles.failed(&range, TIER, now));
+        for limit in [1000, 250, 62, 15, 3, 1, 1] {
+            assert_eq!(troubles.failed(&range, TIER, now), Outcome::Narrowed);
+            assert!(!troubles.rests(&range, now));
+            assert_eq!(troubles.narrowed(&range).limit, limit);
+        }
+        while troubles.failed(&range, TIER, now) == Outcome::Narrowed {}
         assert!(troubles.rests(&range, now) && !troubles.rests(&(at(0)..=at(8)), now));
-        assert!(!troubles.rests(&range, now + Duration::from_secs(30)));
-        assert_eq!(troubles.narrowed(&range).limit, 16);
+        assert!(!troubles.rests(&range, now + LONGEST_REST));
+        troubles.answered(&(at(20)..=at(30)));
+        assert_eq!(troubles.failed(&range, TIER, now), Outcome::Narrowed);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::backoff::Backoff;
 use super::plan::Job;
 use crate::model::CallKey;
 use crate::store::{Outbox, Write};
-use crate::upstream::{ErrorKind, Request};
+use crate::upstream::Request;
 
 /// What was seen of a call longer ago is looked at again before it is changed.
 const SEEN: Duration = Duration::from_secs(60);
@@ -125,14 +125,10 @@ impl Replay {
     }
 
     /// It did not come to an answer. Its call rests, unless nothing was heard of that in particular.
-    pub fn failed(&mut self, write_id: u64, error: ErrorKind, seed: u64, now: Instant) {
+    pub fn failed(&mut self, write_id: u64, of_itself: bool, seed: u64, now: Instant) {
         self.ready = None;
-        let about_all = matches!(
-            error,
-            ErrorKind::Unreachable | ErrorKind::Unauthorized | ErrorKind::Throttled
-        );
         let call_id = self.find(write_id).map(|write| write.call_id);
-        if let Some(call_id) = call_id.filter(|_| !about_all) {
+        if let Some(call_id) = call_id.filter(|_| of_itself) {
             let rest = self.resting.entry(call_id).or_insert_with(|| Rest {
                 backoff: Backoff::new(seed ^ write_id),
                 until: now,
@@ -208,14 +204,14 @@ mod tests {
     #[test]
     fn a_call_that_fails_rests_with_all_its_changes_and_others_pass_by() {
         let (now, mut replay) = (Instant::now(), replay());
-        replay.failed(1, ErrorKind::ServerError, 1, now);
+        replay.failed(1, true, 1, now);
         assert_eq!(replay.next(now, &[]), Some(Job::Review(3)));
         assert_eq!(
             replay.next(now + Duration::from_secs(2), &[]),
             Some(Job::Review(1))
         );
         replay.hurry();
-        replay.failed(1, ErrorKind::Unreachable, 1, now);
+        replay.failed(1, false, 1, now);
         assert_eq!(replay.next(now, &[]), Some(Job::Review(1)), "not its fault");
     }
 

@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Unreachable,
     Reset,
     Timeout,
+    BrokenOff,
+    PageTooLong,
     Unauthorized,
     OtherOrganization,
     Throttled,
@@ -34,7 +36,9 @@ impl ErrorKind {
     pub fn message(self) -> &'static str {
         match self {
             ErrorKind::Unreachable => "no connection to the upstream",
-            ErrorKind::Reset => "the connection broke before the answer was complete",
+            ErrorKind::Reset => "the connection broke before an answer came",
+            ErrorKind::BrokenOff => "the answer broke off",
+            ErrorKind::PageTooLong => "the upstream does not serve so many rows on a page",
             ErrorKind::Timeout => "no complete answer within upstream.timeout",
             ErrorKind::Unauthorized => "the upstream refuses the API key",
             ErrorKind::OtherOrganization => {
@@ -51,7 +55,7 @@ impl ErrorKind {
     /// What an operator can do.
     pub fn hint(self) -> &'static str {
         match self {
-            ErrorKind::Unreachable | ErrorKind::Reset => {
+            ErrorKind::Unreachable | ErrorKind::Reset | ErrorKind::BrokenOff => {
                 "check the line and upstream.base_url; reads go on from the replica"
             }
             ErrorKind::Timeout => "check the line; raise upstream.timeout if it is merely slow",
@@ -63,6 +67,7 @@ impl ErrorKind {
                 "set the key of the organization the replica was made for, or give the other one \
                  its own store.path; nothing of its calls was taken in"
             }
+            ErrorKind::PageTooLong => "nothing to do here; shorter pages are asked for",
             ErrorKind::Throttled => "lower upstream.max_requests_per_minute if this is frequent",
             ErrorKind::ServerError => "nothing to do here; it is retried",
             ErrorKind::Redirected => {
@@ -75,19 +80,6 @@ impl ErrorKind {
             }
         }
     }
-
-    /// Whether the failure is of the whole upstream, not of one request.
-    pub fn is_outage(self) -> bool {
-        matches!(
-            self,
-            ErrorKind::Unreachable
-                | ErrorKind::Reset
-                | ErrorKind::Timeout
-                | ErrorKind::Unauthorized
-                | ErrorKind::OtherOrganization
-                | ErrorKind::Throttled
-        )
-    }
 }
 
 /// A request that got no usable answer.
@@ -99,6 +91,8 @@ pub struct UpstreamError {
     pub status: Option<u16>,
     /// `Retry-After`, honoured on any status.
     pub retry_after: Option<Duration>,
+    /// The most rows on a page, where the upstream refused more and said so.
+    pub most_rows: Option<usize>,
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -109,6 +103,7 @@ impl UpstreamError {
             kind,
             status: None,
             retry_after: None,
+            most_rows: None,
             source: None,
         }
     }

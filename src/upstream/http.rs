@@ -97,7 +97,7 @@ impl HttpSource {
 
     async fn read_capped(&self, mut response: Response) -> Result<Vec<u8>, UpstreamError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(classify)? {
+        while let Some(chunk) = response.chunk().await.map_err(broken_off)? {
             if body.len() + chunk.len() > self.largest_body {
                 let limit = format!("the answer is larger than {} MiB", self.largest_body >> 20);
                 return Err(UpstreamError::new(ErrorKind::BadAnswer).caused_by(limit));
@@ -139,6 +139,18 @@ fn age(value: Option<&HeaderValue>) -> Duration {
     let text = value.and_then(|value| value.to_str().ok());
     let age = text.and_then(|text| text.trim().parse().ok());
     age.map_or(Duration::ZERO, feed::seconds)
+}
+
+/// Of an answer that had begun.
+fn broken_off(error: reqwest::Error) -> UpstreamError {
+    let error = classify(error);
+    match error.kind {
+        ErrorKind::Reset => UpstreamError {
+            kind: ErrorKind::BrokenOff,
+            ..error
+        },
+        _ => error,
+    }
 }
 
 pub fn classify(error: reqwest::Error) -> UpstreamError {

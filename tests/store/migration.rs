@@ -22,7 +22,7 @@ struct Old {
     changes: u64,
 }
 
-const OLD: [Old; 2] = [
+const OLD: [Old; 3] = [
     Old {
         version: 1,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema1.db"),
@@ -44,6 +44,18 @@ const OLD: [Old; 2] = [
             tombstones: 1,
         },
         request_seq: 21,
+        windows: 2,
+        changes: 24,
+    },
+    Old {
+        version: 3,
+        file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema3.db"),
+        census: Census {
+            calls: 22,
+            suspects: 2,
+            tombstones: 1,
+        },
+        request_seq: 8,
         windows: 2,
         changes: 24,
     },
@@ -94,6 +106,15 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
                 "SELECT id, change_seq FROM calls ORDER BY id",
                 "SELECT * FROM tombstones",
                 "SELECT * FROM followed",
+            ]);
+        }
+        if old.version > 2 {
+            kept.extend([
+                "SELECT * FROM replica",
+                "SELECT * FROM details",
+                "SELECT * FROM details_due",
+                "SELECT * FROM writes",
+                "SELECT * FROM written",
             ]);
         }
         let look = || -> Vec<_> { kept.iter().map(|select| rows(&path, select)).collect() };
@@ -220,7 +241,7 @@ fn a_reader_of_version_1_is_told_what_to_start() {
         refusal,
         StoreError::Older {
             found: 1,
-            known: 3,
+            known: 4,
             ..
         }
     ));

@@ -223,7 +223,10 @@ async fn a_server_that_begins_to_cut_its_pages_is_mirrored_on() {
 async fn changes_deep_in_history_are_each_found_in_time_however_closely_they_follow() {
     for flavour in FLAVOURS {
         let (stage, running) = thousand_windows(flavour).await;
-        for (turn, days) in [900, 901, 700, 500, 499, 300, 100, 890].into_iter().enumerate() {
+        for (turn, days) in [900, 901, 700, 500, 499, 300, 100, 890]
+            .into_iter()
+            .enumerate()
+        {
             match turn % 3 {
                 1 => {
                     let id = stage.late_call(stage.now() - days * DAY);
@@ -303,7 +306,6 @@ async fn deletions_among_more_calls_of_one_instant_than_a_page_are_found_in_twel
         });
         stage.settings.poll_interval = SECOND;
         stage.settings.max_requests_per_minute = 6000;
-    stage.settings.max_requests_per_minute = 6000;
         let running = stage.start();
         running.until_live().await;
         running.pass(120).await;

@@ -92,7 +92,7 @@ async fn more_new_calls_than_a_page_between_two_heads_are_all_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_edge_asks_once_a_poll_and_writes_nothing() {
+async fn an_idle_edge_asks_once_a_poll_counts_now_and_then_and_writes_nothing() {
     let stage = Stage::new(WorldConfig {
         calls: 3000,
         ..WorldConfig::default()
@@ -109,7 +109,9 @@ async fn an_idle_edge_asks_once_a_poll_and_writes_nothing() {
     let log = stage.path().with_extension("db-wal");
     let before = std::fs::metadata(&log).unwrap().len();
     running.pass(1200).await;
-    assert_eq!(stage.asked("").len(), 120);
+    // And one count up to a cut every second minute.
+    assert_eq!(stage.asked("/count").len(), 10);
+    assert_eq!(stage.asked("").len(), 130);
     assert_eq!(std::fs::metadata(&log).unwrap().len(), before);
     running.stop().await.unwrap();
 }

@@ -78,8 +78,9 @@ async fn rows_that_cant_be_read_are_told_of_and_all_others_are_mirrored() {
             stage.forget_asked();
             running.pass(3600).await;
             let asked = stage.asked("").len();
-            // A poll every half a minute, on self-hosted a count a minute, and each window's tier.
-            assert!(asked < 300, "{context}: {asked} requests an hour");
+            // A poll every half a minute, a count a minute where the head tells no total, each
+            // window's tier, and now and then a longer head than can be read.
+            assert!(asked < 330, "{context}: {asked} requests an hour");
             for id in &unreadable {
                 stage.faults().make_readable(*id);
             }
@@ -96,7 +97,6 @@ async fn rows_that_cant_be_read_are_told_of_and_all_others_are_mirrored() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "calls without a start are one crowd, which such a row keeps from being read at all"]
 async fn a_row_without_a_start_that_cant_be_read_leaves_the_others_followed() {
     for flavour in FLAVOURS {
         let stage = at_rest(flavour, 600);

@@ -14,6 +14,7 @@ mod hints;
 mod hostile;
 mod misses;
 mod outage;
+mod pages;
 mod passed;
 mod stage;
 mod tiers;

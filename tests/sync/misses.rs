@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use burki_edge::model::CallKey;
 use burki_edge::simulator::{Fault, WorldConfig};
-use burki_edge::sync::{Fetched, Phase};
+use burki_edge::sync::{Fetched, Phase, UpstreamState};
 use tokio::time::{Instant, timeout};
 
 use super::stage::{Running, Stage};
@@ -84,6 +84,10 @@ async fn while_the_upstream_is_down_nobody_waits() {
     stage.faults().cut();
     let first = running.handle.fetch(CallKey::Id(1)).await;
     assert!(matches!(first, Fetched::Unavailable { .. }));
+    // Whether it is out shows at the head, which is brought forward.
+    running
+        .until(|status| status.state == UpstreamState::Offline)
+        .await;
     let asked = stage.asked("").len();
     for id in 0..20 {
         let Fetched::Unavailable { retry_after } = running.handle.fetch(CallKey::Id(id)).await

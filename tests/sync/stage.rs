@@ -219,6 +219,10 @@ impl CallSource for Source {
                 tokio::time::sleep(TIMEOUT).await;
                 Err(UpstreamError::new(ErrorKind::Timeout))
             }
+            Err(Fault::Truncated) => Err(UpstreamError {
+                status: Some(200),
+                ..UpstreamError::new(ErrorKind::BrokenOff)
+            }),
             Err(_) => Err(UpstreamError::new(ErrorKind::Reset)),
         }
     }

@@ -74,7 +74,7 @@ impl World {
     pub(super) fn list(&mut self, query: &Query) -> ApiResponse {
         let mut reader = Reader::new(query, &self.config);
         let skip = reader.bounded("skip", 0, 0, i64::MAX);
-        let limit = reader.bounded("limit", 100, 1, 1000);
+        let limit = reader.bounded("limit", 100, 1, self.config.most_rows);
         let filter = Filter::of_calls(&mut reader);
         let filter = Filter {
             min_duration: reader.integer("min_duration"),

@@ -39,7 +39,20 @@ impl<S: CallSource> Engine<S> {
             Progress::More => {
                 self.crowds.insert(instant, crowd);
             }
+            // What could not be read was not left out: nothing of the instant is taken for gone.
+            Progress::Read(_) if crowd.unreadable() > 0 => {
+                let now = Instant::now();
+                let tier = self.hole_rest(instant);
+                let range = instant..=instant;
+                self.troubles
+                    .add_hole(range.clone(), crowd.unreadable(), now + tier);
+                self.forget_wanted(range, 0);
+                if instant == NEVER {
+                    self.without_start_due = Some(now + tier);
+                }
+            }
             Progress::Read(window) => {
+                self.troubles.answered(&(instant..=instant));
                 if instant == NEVER {
                     // Read on and on, they cost one request a poll. But no window waits for longer
                     // than it may, and a reading that was lied to took hundreds.

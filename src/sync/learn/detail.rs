@@ -127,7 +127,7 @@ impl<S: CallSource> Engine<S> {
             .writer
             .run(move |writer| writer.due_details(now.wall, BATCH));
         let (calls, next_due) = due.await?;
-        let over = self.details.take_batch(calls, next_due);
+        let over = self.details.take_batch(calls, next_due, now.wall);
         if !over.is_empty() {
             let (kinds, again) = (self.details.kinds(), self.again());
             let ended = self.writer.run(move |writer| {

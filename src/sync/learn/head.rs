@@ -1,5 +1,7 @@
 //! The newest page of the list.
 
+use std::ops::RangeInclusive;
+
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -28,7 +30,7 @@ impl<S: CallSource> Engine<S> {
             }
             Reach::Nowhere => {
                 // They are read by count, as a crowd; the head goes on below them.
-                self.ranged_head = true;
+                self.newest.range();
                 let learned = Learned {
                     calls: page.calls,
                     ..self.learned(request)
@@ -38,6 +40,23 @@ impl<S: CallSource> Engine<S> {
             }
         };
         let ranged = query.from.is_some();
+        // Rows were stepped over: the page says nothing of what starts as late as they may.
+        let until = match query.skip {
+            0 => None,
+            _ => Some(page.calls.iter().find_map(|call| call.started_at)),
+        };
+        let until = until.map(|newest| newest.map_or(Timestamp::MIN, |newest| newest - INSTANT));
+        if until.is_some_and(|until| until < from) {
+            let learned = Learned {
+                calls: page.calls,
+                ..self.learned(request)
+            };
+            self.commit(learned, None).await;
+            self.go_on_with_head(begun);
+            return Ok(());
+        }
+        let is_within =
+            |start: &Timestamp| *start >= from && until.is_none_or(|until| *start <= until);
         let starts: Vec<_> = page
             .calls
             .iter()
@@ -46,13 +65,14 @@ impl<S: CallSource> Engine<S> {
         let without_start = page.calls.len() - starts.len();
         let head = HeadRead {
             from,
-            starts: starts.into_iter().filter(|start| *start >= from).collect(),
-            without_start: (!ranged).then_some(without_start),
+            until,
+            starts: starts.into_iter().filter(is_within).collect(),
+            without_start: (!ranged && query.skip == 0).then_some(without_start),
             verified: request,
         };
         let now = self.now();
         let complete = Complete {
-            started: Some(from..=Timestamp::MAX),
+            started: Some(from..=until.unwrap_or(Timestamp::MAX)),
             without_start: head.without_start.is_some(),
             listed: page.calls.iter().map(|call| call.id).collect(),
             belief: match self.holds.believes_list(now.instant) {
@@ -92,9 +112,14 @@ impl<S: CallSource> Engine<S> {
         self.judge();
         self.holds.list_believed();
         self.troubles.head_read(from);
+        if let Some(until) = until {
+            let above = until + INSTANT..=Timestamp::MAX;
+            self.troubles
+                .add_hole_above_head(above.clone(), query.skip, begun);
+            self.look_above_head(above, begun).await;
+        }
         self.begun = true;
-        self.head_at = Some(begun);
-        self.widen_head();
+        self.go_on_with_head(begun);
         if let (Dates::Unknown, Some((id, start))) = (self.dates, probe) {
             self.dates = Dates::Probing {
                 id,
@@ -104,13 +129,45 @@ impl<S: CallSource> Engine<S> {
         }
         self.compare_total(total).await;
         // They leave too little of the page to the newest: the next head is read below them.
-        self.ranged_head |= from > Timestamp::MIN && without_start > self.settings.page_limit / 2;
+        if from > Timestamp::MIN && without_start > self.page_size.limit() / 2 {
+            self.newest.range();
+        }
         self.follow = match from {
             Timestamp::MIN => Vec::new(),
             from => self.open_calls_until(from - INSTANT).await,
         };
         self.judge();
         Ok(())
+    }
+
+    /// The next head is read after a poll, or at once if a longer page is to be tried.
+    fn go_on_with_head(&mut self, begun: Instant) {
+        self.head_at = match self.newest.succeeded() {
+            true => None,
+            false => Some(begun),
+        };
+    }
+
+    /// Above the head are rows that can't be read, and what is held there is asked for by id now
+    /// and then.
+    async fn look_above_head(&mut self, above: RangeInclusive<Timestamp>, now: Instant) {
+        const MOST: usize = 20;
+        if self.above_head_due.is_some_and(|due| due > now) {
+            return;
+        }
+        self.above_head_due = Some(now + self.hole_rest(*above.start()));
+        let (from, to) = above.into_inner();
+        let held = self
+            .writer
+            .run(move |writer| writer.ids_between(from, to, MOST))
+            .await;
+        match held {
+            Ok(ids) => self.ask_singly(ids.into_iter()),
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+            }
+        }
     }
 
     fn doubt(&mut self, missing: usize, begun: Instant, seq: u64) {

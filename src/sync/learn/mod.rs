@@ -42,6 +42,11 @@ impl<S: CallSource> Engine<S> {
             Request::List(query) => query,
             _ => &no_list,
         };
+        if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
+            let now = Instant::now();
+            self.page_size.served(query.limit, page.calls.len(), now);
+            self.ask_for_shorter_pages();
+        }
         match (job, answer) {
             (Job::Identify, Answer::Identity(organization)) => {
                 self.learn_identity(request, organization).await?;
@@ -161,7 +166,10 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         match held.and_then(|held| Ok(held + unread?)) {
             Ok(held) => {
-                if !self.head_has_total && self.counting.is_whole(range) {
+                if self.counting.is_root(range) && !self.counting.is_whole(range) {
+                    self.holds.lacks(held.saturating_sub(upstream));
+                    self.judge();
+                } else if !self.head_has_total && self.counting.is_whole(range) {
                     self.holds.counted(upstream, held + self.census.suspects);
                     self.judge();
                     if self.holds.is_held() {

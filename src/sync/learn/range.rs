@@ -38,7 +38,7 @@ impl<S: CallSource> Engine<S> {
             return self.learn_loose(request, page).await;
         }
         let rows = page.calls.len();
-        let narrow = query.limit < self.settings.page_limit;
+        let narrow = query.limit < self.page_size.limit();
         let below = match self.page_size.reach(query, &page) {
             Reach::Whole => None,
             Reach::Above(oldest) if oldest < end => {
@@ -54,7 +54,7 @@ impl<S: CallSource> Engine<S> {
             }
             // No bound can part calls that start at the same instant.
             Reach::Above(_) => {
-                let page_limit = self.settings.page_limit;
+                let page_limit = self.page_size.limit();
                 self.crowds
                     .entry(end)
                     .or_insert_with(|| Crowd::new(end, page_limit));

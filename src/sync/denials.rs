@@ -1,0 +1,160 @@
+//! What the upstream denies apart from the rest: single calls, kinds of details, counts, history.
+//! Each is left alone by itself, for as long as the upstream asks, and said once. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::plan::Job;
+use crate::model::{CallKey, Detail};
+
+/// A denial that was not repeated for so long is not remembered.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Denials that are remembered of one part; more are said as one.
+const MOST: usize = 1000;
+
+/// A part of the calls API that can fail by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    History,
+    Counts,
+    Calls,
+    Details(Detail),
+    Changes,
+}
+
+impl Part {
+    /// `None` for what stands for the whole upstream.
+    pub fn of(job: &Job) -> Option<Part> {
+        Some(match job {
+            Job::Identify | Job::Head | Job::Feed => return None,
+            Job::Range(_) | Job::Crowd(_) | Job::Follow(_) | Job::Dates(..) => Part::History,
+            Job::Total | Job::Count(_) => Part::Counts,
+            Job::Point(_) | Job::Canary(_) => Part::Calls,
+            Job::Detail(_, kind) => Part::Details(*kind),
+            Job::Review(_) | Job::Write(_) => Part::Changes,
+        })
+    }
+
+    /// In words for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::History => "older pages of the list",
+            Part::Counts => "counts",
+            Part::Calls => "some calls by id",
+            Part::Details(kind) => kind.as_str(),
+            Part::Changes => "changes of metadata",
+        }
+    }
+}
+
+/// Which of a part: all of it, or one call's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Of {
+    All,
+    Id(i64),
+    Sid(String),
+}
+
+impl Of {
+    fn job(job: &Job) -> Of {
+        match job {
+            Job::Detail(id, _) | Job::Canary(id) | Job::Point(CallKey::Id(id)) => Of::Id(*id),
+            Job::Point(CallKey::Sid(sid)) => Of::Sid(sid.clone()),
+            _ => Of::All,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Denial {
+    last: Instant,
+    /// By the upstream's own word.
+    rest_until: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+pub struct Denials {
+    parts: BTreeMap<Part, BTreeMap<Of, Denial>>,
+}
+
+impl Denials {
+    /// The request was denied, and is not to be repeated for that long if the upstream said so.
+    /// Returns whether the part was not denied before.
+    pub fn denied(&mut self, job: &Job, retry_after: Option<Duration>, now: Instant) -> bool {
+        let Some(part) = Part::of(job) else {
+            return false;
+        };
+        let denials = self.parts.entry(part).or_default();
+        denials.retain(|_, denial| {
+            now.duration_since(denial.last) < REMEMBERED
+                || denial.rest_until.is_some_and(|until| until > now)
+        });
+        let is_news = denials.is_empty();
+        if denials.len() < MOST || denials.contains_key(&Of::job(job)) {
+            let rest_until = retry_after.map(|wait| now + wait);
+            let denial = Denial {
+                last: now,
+                rest_until,
+            };
+            denials.insert(Of::job(job), denial);
+        }
+        is_news
+    }
+
+    /// The request was answered. Returns the part that is not denied any more.
+    pub fn answered(&mut self, job: &Job) -> Option<Part> {
+        let part = Part::of(job)?;
+        let denials = self.parts.get_mut(&part)?;
+        denials.remove(&Of::job(job))?;
+        if !denials.is_empty() {
+            return None;
+        }
+        self.parts.remove(&part);
+        Some(part)
+    }
+
+    /// Until when the upstream asked not to be asked this.
+    pub fn rest_until(&self, job: &Job, now: Instant) -> Option<Instant> {
+        let denial = self.parts.get(&Part::of(job)?)?.get(&Of::job(job))?;
+        denial.rest_until.filter(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_part_is_denied_once_and_answered_once_however_many_of_its_calls_are() {
+        let now = Instant::now();
+        let mut denials = Denials::default();
+        let recording = |id| Job::Detail(id, Detail::Recordings);
+        assert!(denials.denied(&recording(1), None, now));
+        assert!(!denials.denied(&recording(2), None, now));
+        assert!(!denials.denied(&recording(1), None, now));
+        assert!(denials.denied(&Job::Point(CallKey::Id(1)), None, now));
+        assert_eq!(denials.answered(&recording(3)), None, "was never denied");
+        assert_eq!(denials.answered(&recording(2)), None);
+        let part = Part::Details(Detail::Recordings);
+        assert_eq!(denials.answered(&recording(1)), Some(part));
+        assert!(denials.denied(&recording(1), None, now + 2 * REMEMBERED));
+        assert!(denials.denied(&recording(2), None, now + 4 * REMEMBERED));
+    }
+
+    #[test]
+    fn what_is_to_rest_rests_by_itself() {
+        let now = Instant::now();
+        let mut denials = Denials::default();
+        let (one, other) = (Job::Point(CallKey::Id(1)), Job::Point(CallKey::Id(2)));
+        denials.denied(&one, Some(MINUTE), now);
+        assert_eq!(denials.rest_until(&one, now), Some(now + MINUTE));
+        assert_eq!(denials.rest_until(&one, now + MINUTE), None);
+        assert_eq!(denials.rest_until(&other, now), None);
+        assert_eq!(denials.rest_until(&Job::Head, now), None);
+    }
+}

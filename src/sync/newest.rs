@@ -1,0 +1,335 @@
+//! How the newest page of the list is asked for, where it can't be read as it is.
+//!
+//! One row that the upstream can't read makes every page that holds it fail, and no outage. The
+//! page is asked for again at once, and then a quarter as long, until it ends above that row; a row that
+//! fails by itself is stepped over, and the page begins below it. What was cut off is history's to
+//! read, and what was stepped over is tried again at every poll. Once a shorter page was read, it
+//! grows again at once, up to what can be read. Pure.
+
+/// Failures in a row after which the newest page waits as long as any other failure does: it is
+/// not the rows, it is the list.
+const AT_ONCE: u32 = 24;
+
+/// Each failure asks for a page so much shorter.
+const NARROWING: usize = 4;
+
+/// A page that much shorter than the longest is not slow for its length.
+const SHORT: usize = 8;
+
+/// Heads that are read before a longer one is tried.
+const READ_BEFORE_WIDENING: u32 = 10;
+
+/// Rows that are stepped over one by one; beyond, the steps grow by half each time.
+const SINGLE_STEPS: usize = 16;
+
+/// So many rows are never unreadable: the steps begin again.
+const MOST_STEPPED: usize = 1000;
+
+/// When the page is asked for again after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// At once, otherwise than before.
+    AtOnce,
+    /// After a pause: it has nothing to do with how the page was asked for.
+    Later,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The page as it can be read.
+    Page,
+    /// The top row alone, which could not be read when it was last tried.
+    Top,
+}
+
+#[derive(Debug)]
+pub struct Newest {
+    /// The page's length where every row can be read.
+    longest: usize,
+    limit: usize,
+    skip: usize,
+    /// Below the calls without a start, which would fill the page.
+    ranged: bool,
+    /// It is ranged because shorter pages held nothing else.
+    ranged_while_short: bool,
+    /// The page is ranged because a row without a start may be what fails.
+    ranged_in_doubt: bool,
+    /// The longest page that was read since one failed, while longer ones are tried.
+    read: Option<usize>,
+    growing: bool,
+    turn: Turn,
+    failures: u32,
+    successes: u32,
+}
+
+impl Newest {
+    pub fn new(longest: usize) -> Newest {
+        Newest {
+            longest,
+            limit: longest,
+            skip: 0,
+            ranged: false,
+            ranged_while_short: false,
+            ranged_in_doubt: false,
+            read: None,
+            growing: false,
+            turn: Turn::Page,
+            failures: 0,
+            successes: 0,
+        }
+    }
+
+    pub fn limit(&self) -> usize {
+        match self.turn {
+            Turn::Page => self.limit,
+            Turn::Top => 1,
+        }
+    }
+
+    /// Rows at the top that can't be read.
+    pub fn skip(&self) -> usize {
+        match self.turn {
+            Turn::Page => self.skip,
+            Turn::Top => 0,
+        }
+    }
+
+    pub fn is_ranged(&self) -> bool {
+        self.ranged
+    }
+
+    /// Calls without a start fill the page: it is read below them from now on.
+    pub fn range(&mut self) {
+        self.ranged_while_short = self.limit < self.longest && !self.ranged;
+        self.ranged = true;
+        self.ranged_in_doubt = false;
+    }
+
+    /// The upstream serves pages of this length.
+    pub fn set_longest(&mut self, longest: usize) {
+        let was_longest = self.limit == self.longest;
+        self.longest = longest;
+        self.limit = match was_longest {
+            true => longest,
+            false => self.limit.min(longest),
+        };
+    }
+
+    /// A longer page is tried once; where it fails, this one is asked for again at once.
+    pub fn try_longer(&mut self, limit: usize) {
+        self.read = Some(self.limit);
+        self.limit = limit;
+    }
+
+    /// The page's rows can't be read, or not so many of them.
+    pub fn failed_by_rows(&mut self) -> Again {
+        if self.turn == Turn::Top {
+            self.turn = Turn::Page;
+            return Again::AtOnce;
+        }
+        if self.shrink_back() {
+            return Again::AtOnce;
+        }
+        if self.failures == 0 {
+            // One failure may be the moment's.
+        } else if self.limit > 1 {
+            self.limit = (self.limit / NARROWING).max(1);
+        } else if !self.ranged && self.skip == 0 {
+            self.ranged = true;
+            self.ranged_in_doubt = true;
+        } else {
+            if std::mem::take(&mut self.ranged_in_doubt) {
+                self.ranged = false;
+            }
+            self.skip += match self.skip < SINGLE_STEPS {
+                true => 1,
+                false => self.skip / 2,
+            };
+            if self.skip > MOST_STEPPED {
+                self.skip = 0;
+                self.limit = self.longest;
+            }
+        }
+        self.note_failure()
+    }
+
+    /// The page took too long, or broke off.
+    pub fn failed_by_length(&mut self) -> Again {
+        if self.turn == Turn::Top {
+            self.turn = Turn::Page;
+            return Again::AtOnce;
+        }
+        if self.shrink_back() {
+            return Again::AtOnce;
+        }
+        if self.limit <= self.longest / SHORT {
+            return Again::Later;
+        }
+        self.limit = (self.limit / NARROWING).max(1);
+        self.note_failure()
+    }
+
+    /// The page was read. Returns whether a longer one is to be tried at once.
+    pub fn succeeded(&mut self) -> bool {
+        self.failures = 0;
+        self.ranged_in_doubt = false;
+        if self.turn == Turn::Top {
+            // It can be read again, or newer ones are above it.
+            self.turn = Turn::Page;
+            self.skip = 0;
+            self.limit = 1;
+            self.growing = true;
+        } else if !self.growing {
+            self.look_at_the_top();
+        }
+        if self.limit >= self.longest {
+            self.read = None;
+            self.growing = false;
+            self.successes = 0;
+            if std::mem::take(&mut self.ranged_while_short) {
+                self.ranged = false;
+            }
+            self.look_at_the_top();
+            return false;
+        }
+        if !self.growing {
+            self.successes += 1;
+            if self.successes >= READ_BEFORE_WIDENING {
+                self.successes = 0;
+                self.turn = Turn::Page;
+                self.try_longer((self.limit * 2).min(self.longest));
+            }
+            return false;
+        }
+        self.try_longer((self.limit * 2).min(self.longest));
+        true
+    }
+
+    /// Rows that were stepped over are tried first at the next poll.
+    fn look_at_the_top(&mut self) {
+        if self.skip > 0 {
+            self.turn = Turn::Top;
+        }
+    }
+
+    /// Back to what could be read, where a longer page was merely tried.
+    fn shrink_back(&mut self) -> bool {
+        let Some(read) = self.read.take().filter(|read| *read < self.limit) else {
+            return false;
+        };
+        self.limit = read;
+        self.growing = false;
+        self.successes = 0;
+        true
+    }
+
+    fn note_failure(&mut self) -> Again {
+        self.growing = true;
+        self.successes = 0;
+        self.failures += 1;
+        match self.failures > AT_ONCE {
+            true => Again::Later,
+            false => Again::AtOnce,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One poll of a list of `rows`, of which some can't be read. Returns the rows of the last page
+    /// that was read, and the requests that took.
+    fn poll(newest: &mut Newest, rows: &[bool]) -> (Vec<usize>, usize) {
+        let mut read = Vec::new();
+        for requests in 1..200 {
+            let page: Vec<usize> = (newest.skip()..rows.len()).take(newest.limit()).collect();
+            let more = match page.iter().all(|row| rows[*row]) {
+                true => {
+                    read = page;
+                    newest.succeeded()
+                }
+                false => newest.failed_by_rows() == Again::AtOnce,
+            };
+            if !more {
+                return (read, requests);
+            }
+        }
+        panic!("it goes on for ever: {newest:?}");
+    }
+
+    fn rows(unreadable: &[usize]) -> Vec<bool> {
+        (0..5000).map(|row| !unreadable.contains(&row)).collect()
+    }
+
+    #[test]
+    fn a_page_ends_above_a_row_that_can_not_be_read() {
+        for row in [1, 2, 7, 300, 999] {
+            let mut newest = Newest::new(1000);
+            let (read, requests) = poll(&mut newest, &rows(&[row]));
+            assert!(read.len() * 2 > row.min(500), "{row}: {} read", read.len());
+            assert!(read.iter().all(|read| *read < row), "{row}");
+            assert!(requests <= 20, "{row}: {requests} requests");
+            assert!(poll(&mut newest, &rows(&[row])).1 <= 2, "found once");
+        }
+    }
+
+    #[test]
+    fn rows_at_the_top_are_stepped_over_and_tried_at_each_poll() {
+        for unreadable in [1, 2, 18] {
+            let bad: Vec<usize> = (0..unreadable).collect();
+            let mut newest = Newest::new(1000);
+            let mut polls = 0;
+            while newest.skip < unreadable {
+                poll(&mut newest, &rows(&bad));
+                polls += 1;
+                assert!(polls < 10, "{newest:?}");
+            }
+            assert!(!newest.is_ranged(), "a row with a start");
+            let (read, requests) = poll(&mut newest, &rows(&bad));
+            assert!(read.len() >= 900 && read[0] >= unreadable, "{newest:?}");
+            assert!(requests <= 3, "{requests} requests");
+            // It is mended.
+            poll(&mut newest, &rows(&[]));
+            let (read, _) = poll(&mut newest, &rows(&[]));
+            assert_eq!(read, (0..1000).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_list_that_fails_altogether_waits_after_a_moment() {
+        let mut newest = Newest::new(1000);
+        let at_once = std::iter::repeat_with(|| newest.failed_by_rows());
+        let tries = at_once.take_while(|again| *again == Again::AtOnce).count();
+        assert_eq!(tries, AT_ONCE as usize);
+        for _ in 0..100 {
+            assert_eq!(newest.failed_by_rows(), Again::Later);
+        }
+        while newest.failed_by_rows() != Again::AtOnce && newest.limit() != 1000 {}
+        assert!(newest.skip() <= MOST_STEPPED);
+    }
+
+    #[test]
+    fn a_slow_page_is_shortened_but_not_for_ever() {
+        let mut newest = Newest::new(1000);
+        assert_eq!(newest.failed_by_length(), Again::AtOnce);
+        assert_eq!(newest.limit(), 250);
+        assert_eq!(newest.failed_by_length(), Again::AtOnce);
+        assert_eq!(newest.failed_by_length(), Again::Later, "the line is down");
+        assert!(newest.succeeded(), "and grows again at once");
+        assert_eq!(newest.limit(), 124);
+    }
+
+    #[test]
+    fn a_longer_page_is_tried_now_and_then() {
+        let mut newest = Newest::new(1000);
+        poll(&mut newest, &rows(&[300]));
+        let shorter = newest.limit();
+        assert!(shorter <= 300);
+        for _ in 0..20 {
+            poll(&mut newest, &rows(&[]));
+        }
+        poll(&mut newest, &rows(&[]));
+        assert_eq!(newest.limit(), 1000);
+    }
+}

@@ -1,0 +1,210 @@
+//! Pages that can't be had as they are asked for: rows at the top that can't be read, and lengths
+//! that the upstream does not serve.
+
+use std::time::Duration;
+
+use burki_edge::simulator::{Fault, Flavour, WorldConfig};
+use burki_edge::sync::{Phase, UpstreamState};
+
+use super::stage::{Running, Stage};
+
+const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A second's poll, and the budget that a file is configured with by default.
+fn stage(config: WorldConfig) -> Stage {
+    let mut stage = Stage::at_rest(config);
+    stage.settings.poll_interval = SECOND;
+    stage.settings.max_requests_per_minute = 6000;
+    stage
+}
+
+fn world(flavour: Flavour, calls: usize) -> WorldConfig {
+    WorldConfig {
+        flavour,
+        calls,
+        span: 90 * DAY,
+        ..WorldConfig::default()
+    }
+}
+
+async fn follows(stage: &Stage, running: &Running, context: &str) {
+    println!("{context}");
+    let new = stage.world().start_call(Some(stage.now()));
+    let within = 2 * SECOND;
+    running
+        .pass_until(SECOND / 20, within, || stage.held(new).is_some())
+        .await;
+    stage.world().end_call(new, stage.now(), "completed");
+    running
+        .pass_until(SECOND / 20, within, || stage.is_current(new))
+        .await;
+    assert_eq!(running.now().state, UpstreamState::Online, "{context}");
+}
+
+/// What happens to the newest call while it can't be read.
+#[tokio::test(start_paused = true)]
+async fn unreadable_calls_at_the_top_leave_all_others_followed() {
+    for flavour in FLAVOURS {
+        for (context, without_start, ahead, bad) in [
+            ("the newest", 0, None, 1),
+            ("the newest two", 0, None, 2),
+            ("eighteen", 0, None, 18),
+            ("below calls without a start", 5, None, 1),
+            ("dated in the future", 0, Some(30 * DAY), 1),
+            (
+                "dated in the future, below calls without a start",
+                5,
+                Some(30 * DAY),
+                1,
+            ),
+        ] {
+            let context = format!("{flavour:?}, {context}");
+            let stage = stage(WorldConfig {
+                without_start,
+                ..world(flavour, 3000)
+            });
+            let running = stage.start();
+            running.until_live().await;
+            let open = stage.world().start_call(Some(stage.now()));
+            running.pass(3).await;
+            assert!(stage.is_current(open), "{context}");
+            let start = stage.now() + ahead.unwrap_or_default();
+            for _ in 0..bad {
+                let id = stage.late_call(start);
+                stage.faults().make_unreadable(id);
+            }
+            let within = 2 * SECOND;
+            stage.world().end_call(open, stage.now(), "completed");
+            running
+                .pass_until(SECOND / 20, 2 * within, || stage.is_current(open))
+                .await;
+            let status = running.now();
+            assert_eq!(status.state, UpstreamState::Online, "{context}: {status:?}");
+            for _ in 0..3 {
+                follows(&stage, &running, &context).await;
+            }
+            // Counted, and not passed off as mirrored.
+            running
+                .pass_until(SECOND, 30 * SECOND, || running.now().unreadable > 0)
+                .await;
+            assert_eq!(running.now().freshness_bound, None, "{context}");
+            // What is deleted beside them is found as well.
+            let gone = stage.call_of_age(40 * DAY);
+            stage.world().delete(gone);
+            running
+                .pass_until(SECOND, 120 * SECOND, || stage.is_buried(gone))
+                .await;
+            stage.faults().clear();
+            running
+                .pass_until(SECOND, 2 * 3600 * SECOND, || running.now().unreadable == 0)
+                .await;
+            running.stop().await.unwrap();
+            stage.assert_equal();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_unreadable_row_delays_a_first_fill_by_little() {
+    for flavour in FLAVOURS {
+        for place in [0, 1, 500, 2500, 4999] {
+            let stage = stage(world(flavour, 5000));
+            let bad = stage.world().newest(5000)[place];
+            stage.faults().make_unreadable(bad);
+            let running = stage.start();
+            let took = running
+                .pass_until(SECOND / 20, 10 * SECOND, || stage.totals().calls == 4999)
+                .await;
+            println!("{flavour:?}, row {place}: {took:?}");
+            follows(&stage, &running, "while it is there").await;
+            running.stop().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_length_the_server_refuses_or_breaks_at_is_learned_and_kept() {
+    for flavour in FLAVOURS {
+        for (context, most_rows, breaks) in [("refused", 100, None), ("broken", 1000, Some(750))] {
+            let context = format!("{flavour:?}, {context}");
+            let mut stage = stage(WorldConfig {
+                most_rows,
+                ..world(flavour, 2500)
+            });
+            if let Some(rows) = breaks {
+                stage.faults().break_above(rows);
+            }
+            let running = stage.start();
+            running
+                .pass_until(SECOND / 10, 10 * SECOND, || stage.totals().calls == 2500)
+                .await;
+            running.until_live().await;
+            follows(&stage, &running, &context).await;
+            running.pass(60).await;
+            stage.forget_asked();
+            running.pass(300).await;
+            let longest = breaks.unwrap_or(100);
+            let too_long = stage.asked("limit=").into_iter().filter(|(_, target)| {
+                let limit = target.split("limit=").nth(1).unwrap_or_default();
+                let digits: String = limit.chars().take_while(char::is_ascii_digit).collect();
+                digits.parse::<usize>().unwrap_or(0) > longest
+            });
+            assert_eq!(too_long.count(), 0, "{context}: it is learned");
+            running.stop().await.unwrap();
+
+            // Another process knows.
+            stage.forget_asked();
+            stage.settings.poll_interval = 60 * SECOND;
+            let running = stage.start();
+            running.pass(90).await;
+            assert!(
+                stage.asked("limit=1000").is_empty(),
+                "{context}: it is kept"
+            );
+            let gone = stage.call_of_age(50 * DAY);
+            stage.world().delete(gone);
+            running
+                .pass_until(SECOND, 200 * SECOND, || stage.is_buried(gone))
+                .await;
+            // A server that serves more again is found to, in a while.
+            stage.world().set_most_rows(1000);
+            stage.faults().clear();
+            running.pass(4 * 3600).await;
+            assert!(
+                !stage.asked("limit=1000").is_empty(),
+                "{context}: it is tried"
+            );
+            assert_eq!(running.now().phase, Phase::Live, "{context}");
+            running.stop().await.unwrap();
+            stage.assert_equal();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_altogether_is_said_once_and_left_alone() {
+    let stage = stage(world(Flavour::Hosted, 2500));
+    let running = stage.start();
+    running.until_live().await;
+    stage.forget_asked();
+    stage.faults().always_where("/calls/?", Fault::ServerError);
+    running
+        .pass_until(SECOND, 20 * SECOND, || {
+            running.now().state == UpstreamState::Offline
+        })
+        .await;
+    running.pass(600).await;
+    let asked = stage.asked("").len();
+    // Some at once, then one each half minute; and a count up to a cut every twelve seconds.
+    assert!(asked < 150, "{asked} requests in ten minutes");
+    stage.faults().clear();
+    running
+        .pass_until(SECOND, 40 * SECOND, || {
+            running.now().state == UpstreamState::Online
+        })
+        .await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
