@@ -56,6 +56,25 @@ const CONFINED: [(&str, &[&str]); 10] = [
     ("anyhow", &["app.rs", "cli/"]),
 ];
 
+/// The classes of `upstream::ErrorKind`.
+const ERROR_CLASSES: [&str; 12] = [
+    "Unreachable",
+    "Reset",
+    "Timeout",
+    "BrokenOff",
+    "PageTooLong",
+    "Unauthorized",
+    "OtherOrganization",
+    "Throttled",
+    "ServerError",
+    "Redirected",
+    "Refused",
+    "BadAnswer",
+];
+
+/// Who matches on them: the table of whom a failure speaks of, and who sorts answers into them.
+const SAYS_WHAT_CLASSES_MEAN: [&str; 2] = ["sync/scope.rs", "upstream/"];
+
 /// Who asks the clock. All others are told the time.
 const CLOCKS: [&str; 4] = [
     "app.rs",
@@ -304,6 +323,14 @@ fn broken(path: &str, source: &str) -> Vec<String> {
     if tokens.windows(4).any(asks_clock) && !is_below(path, &CLOCKS) {
         broken.push("asks the clock".to_owned());
     }
+    // An error is made where it happens; what its class means is said in one place.
+    let classes = tokens.iter().enumerate().filter(|(at, token)| {
+        **token == "ErrorKind" && ERROR_CLASSES.contains(tokens.get(at + 3).unwrap_or(&""))
+    });
+    let made = |at: usize| at >= 2 && tokens[at - 2..at] == ["new", "("];
+    if classes.clone().any(|(at, _)| !made(at)) && !is_below(path, &SAYS_WHAT_CLASSES_MEAN) {
+        broken.push("says what a class of error means".to_owned());
+    }
     if tokens.contains(&"Transaction") && tokens.contains(&"await") {
         broken.push("may hold a transaction across an await".to_owned());
     }
@@ -440,6 +467,11 @@ fn a_library_or_a_type_outside_its_layer_is_found() {
             "model/call.rs",
             "fn f() { Timestamp::now(); }",
             "asks the clock",
+        ),
+        (
+            "sync/absorb.rs",
+            "fn f(k: ErrorKind) -> bool { k == ErrorKind::Timeout }",
+            "says what a class of error means",
         ),
         (
             "store/writer.rs",

@@ -5,13 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use super::clients::Wanted;
 use super::coverage::Coverage;
 use super::engine::Engine;
-use super::handle::{Command, Fetched, Hint};
 use super::holds::Change;
 use super::plan::Job;
 use super::proof::{self, Proven};
@@ -28,9 +25,6 @@ const JUMP: Duration = Duration::from_secs(10);
 
 /// The organization is confirmed at least this often, where the upstream tells it.
 const IDENTITY_INTERVAL: Duration = Duration::from_secs(3600);
-
-/// Hints that may wait.
-const MOST_HINTS: usize = 256;
 
 /// So many calls are asked for by id where they can't be listed.
 const MOST_SINGLY: usize = 20;
@@ -344,70 +338,6 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    pub(super) async fn obey(&mut self, command: Command) {
-        match command {
-            Command::SyncNow => {
-                self.health.hurry();
-                self.replay.hurry();
-                self.head_at = None;
-            }
-            Command::ReleaseHolds => {
-                if self.holds.release() {
-                    warn!("the operator lets the held deletions through");
-                    if self.newest.is_ranged() {
-                        self.holds.vouch_below_list(self.requests.newest_seq());
-                        self.without_start_due = None;
-                    }
-                    let now = self.now();
-                    self.proof.give_up(now.instant);
-                    self.proof.end_rest();
-                    self.health.hurry();
-                    self.head_at = None;
-                }
-            }
-            Command::Hint(Hint::Call(key)) => self.hint(key),
-            Command::Hint(Hint::Some) => self.hinted_head = true,
-            Command::Fetch(key, reply) => {
-                if let Some(until) = self.rests(&key) {
-                    let wait = until.duration_since(Instant::now()).as_secs() + 1;
-                    let _ = reply.send(Fetched::Unavailable { retry_after: wait });
-                    return;
-                }
-                let unavailable = self.unavailable();
-                self.clients.wait(key, reply, unavailable);
-                if self.is_paused() {
-                    self.clients.dismiss(unavailable);
-                }
-            }
-            Command::Permit(reply) => self.ask_leave(reply),
-            Command::QueueWrite(new, reply) => {
-                let queued = self.queue_write(new).await;
-                let _ = reply.send(queued);
-            }
-            Command::DropWrite(write_id, reply) => {
-                let dropped = self.drop_write(write_id).await;
-                let _ = reply.send(dropped);
-            }
-            Command::Learn(permit, calls, reply) => {
-                let stored = self.learn_passed(&permit, calls).await;
-                let _ = reply.send(stored);
-            }
-            Command::Changed(permit, call, reply) => {
-                let stored = self.learn_changed(&permit, *call).await;
-                let _ = reply.send(stored);
-            }
-        }
-    }
-
-    /// Until when the upstream asked not to be asked this.
-    fn rests(&self, wanted: &Wanted) -> Option<Instant> {
-        let job = match wanted {
-            Wanted::Call(key) => Job::Point(key.clone()),
-            Wanted::Detail(id, kind) => Job::Detail(*id, *kind),
-        };
-        self.denials.rest_until(&job, Instant::now())
-    }
-
     /// Writes down how long a page may be, where that was learned.
     async fn keep_page_rows(&mut self) -> Result<(), StoreError> {
         let Some(rows) = self.page_size.news() else {
@@ -438,12 +368,6 @@ impl<S: CallSource> Engine<S> {
             if !self.vanished.contains(&key) {
                 self.vanished.push_back(key);
             }
-        }
-    }
-
-    pub(super) fn hint(&mut self, key: CallKey) {
-        if self.hinted.len() < MOST_HINTS && !self.hinted.contains(&key) {
-            self.hinted.push_back(key);
         }
     }
 

@@ -23,6 +23,7 @@ mod ask;
 mod backoff;
 mod budget;
 mod clients;
+mod commands;
 mod commit;
 mod counting;
 mod coverage;

@@ -276,17 +276,10 @@ fn fill(view: &View<'_>) -> Option<Job> {
     crowds
         .into_iter()
         .filter(|job| view.dates_known || *job == Job::Crowd(NEVER))
-        .filter(|job| !rests(view, job))
+        .filter(|job| !matches!(job, Job::Crowd(instant) if view.crowds[instant].rests(view.now)))
         .find(|job| view.is_idle(job))
         .or_else(|| view.dates_known.then(unread).flatten())
         .or_else(|| total().then_some(Job::Total).and_then(|job| view.idle(job)))
-}
-
-fn rests(view: &View<'_>, job: &Job) -> bool {
-    match job {
-        Job::Crowd(instant) => view.crowds[instant].rests(view.now),
-        _ => false,
-    }
 }
 
 /// What was read too long ago: the latest first.
