@@ -13,7 +13,7 @@ use super::auth::Caller;
 use super::coverage;
 use super::forward;
 use super::freshness::{Freshness, Origin};
-use super::lists::Page;
+use super::lists::{self, Page};
 use super::many::{Lack, Resource};
 use super::worker::Worker;
 use crate::model::Call;
@@ -50,9 +50,11 @@ pub async fn ask(
     let text = String::from_utf8(answer.body).ok()?;
     let (text, calls) = match resource {
         Resource::List => {
-            let page = Page::of(request.uri().query().unwrap_or_default());
-            let (text, calls) = hosted(text, &page)?;
-            (text, calls)
+            let query = request.uri().query().unwrap_or_default();
+            if !text.trim_start().starts_with('{') && !lists::is_understood(query) {
+                return None;
+            }
+            hosted(text, &Page::of(query))?
         }
         Resource::Count | Resource::Stats | Resource::Analytics => (text, Vec::new()),
     };

@@ -113,7 +113,7 @@ pub async fn resolve(
             });
         }
         // While the upstream can be asked, its word is better: the call may be a new one.
-        Known::Absent { age } if directives.only_if_cached && directives.accept(age) => {
+        Known::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
             return Err(absent(key, age, worker.origin()));
         }
         _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
@@ -143,8 +143,11 @@ pub async fn resolve(
                 age,
                 origin: Origin::ReplicaOffline,
             }),
-            Known::Absent { age } => Err(absent(key, age, Origin::ReplicaOffline)),
-            Known::Nothing => Err(Failure::Unavailable { retry_after }),
+            Known::Absent {
+                age,
+                may_be_new: false,
+            } => Err(absent(key, age, Origin::ReplicaOffline)),
+            Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable { retry_after }),
         },
         // Said of details alone.
         Fetched::NoSuchDetail => Err(Failure::UnknownPath),

@@ -233,7 +233,7 @@ impl Filter {
         let is = |field: &str, wanted: &str| text(item, field).is_some_and(|text| text == wanted);
         let interim = item
             .get("is_final")
-            .is_some_and(|value| value.get() == "false");
+            .is_some_and(|value| matches!(value.get(), "false" | "null"));
         let value = match (field(self.kind), &self.value) {
             (Some(field), Some(value)) => is(field, value),
             _ => true,

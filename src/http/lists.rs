@@ -126,6 +126,13 @@ pub fn narrowed(query: &mut Query<'_>) -> CallFilter {
     }
 }
 
+/// Whether a self-hosted server's list applies every filter of this query: it ignores the SID and
+/// the assistant's name, and its answer would be taken for the whole list narrowed by them.
+pub fn is_understood(query: &str) -> bool {
+    let filter = narrowed(&mut Query::of(query));
+    filter.call_sid.is_none() && filter.assistant_name.is_none()
+}
+
 /// 0 is as good as none.
 pub fn assistant(query: &mut Query<'_>) -> Option<i64> {
     query.integer("assistant_id").filter(|id| *id != 0)

@@ -117,6 +117,7 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
     if directives.only_if_cached && lack == Some(Lack::Old) {
         return Err(Failure::OnlyIfCached);
     }
+    worker.has_read_anything(&coverage)?;
     respond(
         worker,
         asked.request.headers(),

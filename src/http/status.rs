@@ -103,7 +103,7 @@ impl CoverageReport {
             from: below.map(|gap| Timestamp::from_micros(gap.end().as_micros() + 1)),
             to: coverage.head().map(|head| head.verified.at),
             windows: coverage.windows().len(),
-            verified: coverage.oldest().map(|verified| verified.at),
+            verified: coverage.oldest(Timestamp::MIN).map(|verified| verified.at),
         }
     }
 }

@@ -10,14 +10,15 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::entries::{Entries, Entry};
+use super::error::Failure;
 use super::freshness::Origin;
 use super::kept::Kept;
 use super::request_id::RequestIds;
 use super::snapshot::Snapshot;
-use super::writes;
+use super::{calls, writes};
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Reader, StoreError};
-use crate::sync::{Phase, SyncStatus, UNKNOWN_AGE, UpstreamState};
+use crate::sync::{Coverage, Phase, SyncStatus, UNKNOWN_AGE, UpstreamState};
 
 /// A worker's own view: its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
@@ -42,8 +43,8 @@ pub enum Known {
         pending: Option<HeaderValue>,
     },
     /// There is none: it was found deleted, or all of the upstream's calls were read, and it was
-    /// not among them.
-    Absent { age: u64 },
+    /// not among them. It may have come since, if its key is not below those that are known.
+    Absent { age: u64, may_be_new: bool },
     /// Neither the one nor the other.
     Nothing,
 }
@@ -119,6 +120,16 @@ impl Worker {
         age(self.now(), [at])
     }
 
+    /// An empty answer from a replica that has read nothing yet would say that there is nothing.
+    pub fn has_read_anything(&self, coverage: &Coverage) -> Result<(), Failure> {
+        match coverage.windows().is_empty() {
+            false => Ok(()),
+            true => Err(Failure::Unavailable {
+                retry_after: calls::RETRY_AFTER,
+            }),
+        }
+    }
+
     pub fn look_up(&self, key: &CallKey) -> Result<Known, StoreError> {
         // Before the row: the age told must not be younger than the text, nor a change missing from
         // both the row and what waits.
@@ -138,8 +149,14 @@ impl Worker {
                 .map(|window| age(now, [window.verified.at]))
                 .max()
                 .filter(|_| coverage.is_complete(Timestamp::MIN));
+            let may_be_new = deleted.is_none()
+                && match key {
+                    // The upstream counts them up.
+                    CallKey::Id(id) => Some(*id) > self.snapshot.now()?.highest_id()?,
+                    CallKey::Sid(_) => true,
+                };
             let known = deleted.into_iter().chain(missing).min();
-            return Ok(known.map_or(Known::Nothing, |age| Known::Absent { age }));
+            return Ok(known.map_or(Known::Nothing, |age| Known::Absent { age, may_be_new }));
         };
         // No window's word holds for a suspect.
         let window = match call.suspect {

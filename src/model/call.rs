@@ -46,9 +46,9 @@ pub enum InvalidCall {
     StartedAt { id: i64, source: InvalidTimestamp },
 }
 
-/// Statuses after which a record is not re-read at every poll (documented by the upstream). Any
-/// other, known or not, counts as open.
-const FINAL_STATUSES: [&str; 2] = ["completed", "failed"];
+/// Statuses after which a record is not re-read at every poll: those that the upstream documents,
+/// and those of its telephony provider. Any other, known or not, counts as open.
+const FINAL_STATUSES: [&str; 5] = ["completed", "failed", "no-answer", "busy", "canceled"];
 
 /// The fields a record must have right. Those the edge only shows or filters by may be of any
 /// type: what does not fit its column is kept in the text alone.

@@ -9,6 +9,16 @@ use super::life::Rates;
 use super::record::Flavour;
 use crate::model::Timestamp;
 
+/// What a hosted list says of how many calls match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Total {
+    True,
+    Missing,
+    Null,
+    /// No more than this.
+    Capped(usize),
+}
+
 /// What a world is made from.
 #[derive(Clone, Debug)]
 pub struct WorldConfig {
@@ -22,6 +32,8 @@ pub struct WorldConfig {
     pub calls: usize,
     /// How many of them share one instant, in the middle of the history.
     pub same_instant: usize,
+    /// What a hosted list says its total is, where that is not how many calls match.
+    pub total: Total,
     /// A list that is asked for with a higher `limit` is refused with a 422.
     pub most_rows: i64,
     /// How many have no `started_at`.
@@ -52,6 +64,7 @@ impl Default for WorldConfig {
             api_key: "burki_0123456789abcdefghijklmnopqrstuv".to_owned(),
             calls: 1000,
             same_instant: 5,
+            total: Total::True,
             most_rows: 1000,
             without_start: 3,
             now: Timestamp::from_micros(1_795_327_200_000_000),

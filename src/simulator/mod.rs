@@ -36,7 +36,7 @@ mod world;
 
 pub use api::{ApiRequest, ApiResponse};
 pub use change::Taken;
-pub use config::WorldConfig;
+pub use config::{Total, WorldConfig};
 pub use details::{Recording, Transcript};
 pub use fault::{Fault, Faults};
 pub use history::{History, Stretch};

@@ -94,10 +94,12 @@ pub fn call_written(
     request: Verified,
     ledger: &mut Ledger,
 ) -> rusqlite::Result<()> {
-    if !ledger.details.wanted || call.is_open() {
+    let started_at = call.started_at.map(Timestamp::as_micros);
+    // One that has been open for longer may have a status that nothing comes after.
+    let is_old = started_at.is_some_and(|start| request.at.as_micros() - start >= LATE);
+    if !ledger.details.wanted || (call.is_open() && !is_old) {
         return Ok(());
     }
-    let started_at = call.started_at.map(Timestamp::as_micros);
     if was_open == Some(false) {
         let late = started_at.is_some_and(|start| request.at.as_micros() - start < LATE);
         if late {

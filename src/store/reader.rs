@@ -127,6 +127,18 @@ impl Reader {
         Ok(select.query_row([], |row| row.get(0))?)
     }
 
+    /// The highest id of a call that is held, or was.
+    pub fn highest_id(&self) -> Result<Option<i64>, StoreError> {
+        let highest = self
+            .connection
+            .prepare_cached(
+                "SELECT max(id) FROM (
+                     SELECT max(id) AS id FROM calls UNION ALL SELECT max(id) FROM tombstones)",
+            )?
+            .query_row([], |row| row.get(0))?;
+        Ok(highest)
+    }
+
     /// Figures for the status. Counted from the rollups, not from the rows.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;

@@ -279,15 +279,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Open calls that started at or before `until`, by status; an empty one can't be asked for.
-    pub fn open_calls(&self, until: Timestamp) -> Result<Vec<OpenCalls>, StoreError> {
+    /// Open calls that started between `since` and `until`, by status; an empty one can't be asked
+    /// for.
+    pub fn open_calls(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<OpenCalls>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT status, min(started_at), max(started_at) FROM calls INDEXED BY open_calls
-             WHERE open = 1 AND suspect_at IS NULL AND started_at <= ?1 AND status <> ''
+             WHERE open = 1 AND suspect_at IS NULL AND started_at BETWEEN ?1 AND ?2
+               AND status <> ''
              GROUP BY status ORDER BY status",
         )?;
         let groups = select
-            .query_map([until.as_micros()], |row| {
+            .query_map((since.as_micros(), until.as_micros()), |row| {
                 Ok(OpenCalls {
                     status: row.get(0)?,
                     oldest: Timestamp::from_micros(row.get(1)?),

@@ -71,8 +71,11 @@ impl Coverage {
         &self.windows
     }
 
+    /// The newest window, where it was read as that: it is open-ended, or ends below rows that can't
+    /// be read.
     pub fn head(&self) -> Option<&Window> {
-        self.windows.last().filter(|window| window.open_ended)
+        let is_head = |window: &&Window| window.open_ended || self.unread_above.is_some();
+        self.windows.last().filter(is_head)
     }
 
     /// Adds the page at the top of the list. What an earlier head verified below it stays, but
@@ -86,12 +89,19 @@ impl Coverage {
         if let Some(last) = self.windows.last_mut() {
             last.open_ended = false;
         }
+        if let Some(until) = head.until {
+            // What an earlier head verified above it is not known to be so any more.
+            self.windows.retain(|window| window.from <= until);
+            for window in &mut self.windows {
+                window.to = window.to.min(until);
+            }
+        }
         let window = Window {
             from: head.from,
             to: head.settled_until(),
             verified: head.verified,
             rows: head.starts.len(),
-            open_ended: true,
+            open_ended: head.until.is_none(),
         };
         self.insert(window);
         if let Some(rows) = head.without_start {
@@ -191,14 +201,15 @@ impl Coverage {
             .windows
             .partition_point(|window| window.from <= instant);
         let window = self.windows.get(after.checked_sub(1)?)?;
-        let unread = window.open_ended && self.unread_above.is_some_and(|above| instant > above);
-        (instant <= end(window) && !unread).then_some(*window)
+        (instant <= end(window)).then_some(*window)
     }
 
-    /// The longest time anything has gone unverified: since when all of it is known.
-    pub fn oldest(&self) -> Option<Verified> {
+    /// The longest time anything that started since `since`, or never, has gone unverified: since
+    /// when all of it is known.
+    pub fn oldest(&self, since: Timestamp) -> Option<Verified> {
         self.windows
             .iter()
+            .filter(|window| window.to >= since || window.open_ended || window.from == NEVER)
             .map(|window| window.verified)
             .min_by_key(|verified| verified.at)
     }
@@ -218,8 +229,9 @@ impl Coverage {
 
     /// Keeps the head, and what is known of calls without a start.
     pub fn forget_below_head(&mut self) {
+        let head = self.head().map(|head| head.from);
         self.windows
-            .retain(|window| window.open_ended || window.from == NEVER);
+            .retain(|window| Some(window.from) == head || window.from == NEVER);
     }
 
     /// How many calls the windows held when they were read, at most: what is left of one that
@@ -239,10 +251,10 @@ impl Coverage {
         ) else {
             return;
         };
-        let left = &mut self.windows[place];
-        if left.open_ended {
+        if place + 1 == self.windows.len() {
             return;
         }
+        let left = &mut self.windows[place];
         left.rows = starts
             .iter()
             .filter(|start| (left.from..=left.to).contains(start))

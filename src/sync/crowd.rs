@@ -350,12 +350,17 @@ mod tests {
             Request::List(query) => {
                 let matching =
                     all.filter(|call| query.from.is_none() || call.started_at == query.from);
-                let calls = matching
+                let calls: Vec<Call> = matching
                     .skip(query.skip)
                     .take(query.limit)
                     .cloned()
                     .collect();
-                Answer::Page(Page { calls, total: None })
+                Answer::Page(Page {
+                    rows: calls.len(),
+                    calls,
+                    doubled: Vec::new(),
+                    total: None,
+                })
             }
             Request::Count { from: None, .. } => Answer::Count(all.count() as u64),
             Request::Count { .. } => Answer::Count(crowd.len() as u64),
@@ -458,6 +463,8 @@ mod tests {
                 Request::Count { .. } => Answer::Count(3),
                 _ => Answer::Page(Page {
                     calls: vec![call(1, Some(START))],
+                    rows: 1,
+                    doubled: Vec::new(),
                     total: None,
                 }),
             };
@@ -505,8 +512,14 @@ mod tests {
                                 Some("2026-01-01T00:00:00")
                             }
                         };
-                        let calls = page.into_iter().map(|id| call(id, start(id))).collect();
-                        Answer::Page(Page { calls, total: None })
+                        let calls: Vec<Call> =
+                            page.into_iter().map(|id| call(id, start(id))).collect();
+                        Answer::Page(Page {
+                            rows: calls.len(),
+                            calls,
+                            doubled: Vec::new(),
+                            total: None,
+                        })
                     }
                     _ => Answer::Count(if without_start { 150 } else { 50 }),
                 };

@@ -157,6 +157,11 @@ impl Holds {
         self.explained = self.explained.min(self.lost);
     }
 
+    /// The counts so far are not believed.
+    pub fn forget_count(&mut self) {
+        self.lost = 0;
+    }
+
     /// A count of part of history lacks so many of the held calls.
     pub fn lacks(&mut self, missing: u64) {
         self.lost = self.lost.max(missing);

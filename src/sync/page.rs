@@ -35,11 +35,14 @@ pub struct PageSize {
     is_news: bool,
 }
 
-/// A page that fails for its length once may have met a bad moment.
-const STRAINS: u32 = 2;
+/// A page that fails for its length less often may have met bad moments.
+const STRAINS: u32 = 3;
+
+/// A page that much shorter than the usual one does not fail for its length.
+const SHORT: usize = 16;
 
 /// A longer page is tried after so long, and then ever more rarely.
-const FIRST_PAUSE: Duration = Duration::from_secs(600);
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
 impl PageSize {
@@ -91,6 +94,7 @@ impl PageSize {
             && strains >= STRAINS
             && rows < least
             && rows < self.limit()
+            && rows >= self.most / SHORT
         {
             self.strained = None;
             self.learn(Some(rows), now);
@@ -112,9 +116,7 @@ impl PageSize {
     }
 
     fn learn(&mut self, limit: Option<usize>, now: Instant) {
-        if limit < self.limit || self.limit.is_none() {
-            self.pause = FIRST_PAUSE;
-        }
+        self.pause = FIRST_PAUSE;
         self.try_longer_at = limit.map(|_| now + self.pause);
         self.limit = limit;
         self.is_news = true;
@@ -124,7 +126,7 @@ impl PageSize {
     /// at the same time. Where there is no total, a page as long as the longest one may have been
     /// cut by a limit of the server's own; reading on below it tells, for one request.
     pub fn reach(&mut self, query: &ListQuery, page: &Page) -> Reach {
-        let rows = page.calls.len();
+        let rows = page.rows;
         let cut = rows >= query.limit
             || match page.total {
                 Some(total) => total > (query.skip + rows) as u64,
@@ -158,6 +160,8 @@ mod tests {
         };
         Page {
             calls: (0..rows).map(call).collect(),
+            rows: usize::try_from(rows).unwrap(),
+            doubled: Vec::new(),
             total,
         }
     }
@@ -215,11 +219,20 @@ mod tests {
         size.served(250, 250, now);
         assert_eq!(size.limit(), 1000, "one failure is the moment's");
         size.strained(1000);
+        size.strained(1000);
         size.served(250, 20, now);
         assert_eq!(size.limit(), 1000, "a short page shows nothing");
         size.served(500, 500, now);
         assert_eq!(size.limit(), 500);
-        size.strained(1000);
+        for _ in 0..3 {
+            size.strained(1000);
+        }
+        size.served(20, 20, now);
+        assert_eq!(
+            size.limit(),
+            500,
+            "so short a page fails for another reason"
+        );
         size.strained(900);
         size.served(1000, 950, now);
         assert_eq!(size.limit(), 950, "longer ones are served");
@@ -235,7 +248,7 @@ mod tests {
             now += Duration::from_secs(60);
             tries += u32::from(size.longer(now) == Some(200));
         }
-        assert!((10..20).contains(&tries), "{tries} in a week");
+        assert!((10..25).contains(&tries), "{tries} in a week");
         size.served(200, 200, now);
         assert_eq!(size.limit(), 200);
         size.served(1000, 1000, now);

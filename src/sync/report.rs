@@ -31,7 +31,10 @@ impl<S: CallSource> Engine<S> {
             .bound(windows, self.settings.max_requests_per_minute);
         // After an outage the promise holds again once everything was compared, and not while a
         // deletion waits for its proof. It has to hold until the next poll tells anew.
-        let oldest = self.coverage.oldest().map(|verified| verified.at);
+        let oldest = self
+            .coverage
+            .oldest(self.since())
+            .map(|verified| verified.at);
         let bounded = phase == Phase::Live
             && self.health.state() == UpstreamState::Online
             && oldest.is_some_and(|oldest| {
@@ -57,6 +60,7 @@ impl<S: CallSource> Engine<S> {
             unreadable: self.troubles.unreadable(),
             details: self.details.status(),
             organization_id: self.organization_id,
+            is_hosted: self.head_has_total,
         });
     }
 }

@@ -142,6 +142,8 @@ pub struct SyncStatus {
     pub details: DetailsStatus,
     /// `None` until the upstream has told, or where it never does.
     pub organization_id: Option<i64>,
+    /// The upstream's list tells its total, as a hosted one does: it knows every filter.
+    pub is_hosted: bool,
 }
 
 impl SyncStatus {
@@ -160,6 +162,7 @@ impl SyncStatus {
             unreadable: 0,
             details: DetailsStatus::default(),
             organization_id,
+            is_hosted: false,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use reqwest::header::{
-    ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, InvalidHeaderValue,
+    ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, InvalidHeaderValue,
     RETRY_AFTER,
 };
 use reqwest::{Client, Method, Response, redirect};
@@ -54,8 +55,7 @@ impl HttpSource {
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(10)))
             .pool_idle_timeout(IDLE)
-            // A redirect followed could carry the key to another host.
-            .redirect(redirect::Policy::none())
+            .redirect(within_origin())
             .build()?;
         Ok(HttpSource {
             client,
@@ -119,10 +119,11 @@ impl CallSource for HttpSource {
         let status = response.status().as_u16();
         let retry_after = response.headers().get(RETRY_AFTER).cloned();
         let age = age(response.headers().get(AGE));
+        let now = date(response.headers().get(DATE)).unwrap_or_else(Timestamp::now);
         match self.read_capped(response).await {
             Ok(body) => {
                 let retry_after = retry_after.as_ref().and_then(|value| value.to_str().ok());
-                let reply = wire::reply(request, status, retry_after, &body, Timestamp::now())?;
+                let reply = wire::reply(request, status, retry_after, &body, now)?;
                 Ok(Reply { age, ..reply })
             }
             Err(error) => Err(UpstreamError {
@@ -131,6 +132,28 @@ impl CallSource for HttpSource {
             }),
         }
     }
+}
+
+/// When the server says that it answered: a date in `Retry-After` is by the same clock.
+fn date(value: Option<&HeaderValue>) -> Option<Timestamp> {
+    let date = DateTime::parse_from_rfc2822(value?.to_str().ok()?).ok()?;
+    Some(Timestamp::from_micros(date.timestamp_micros()))
+}
+
+/// A redirect is followed where it stays with the server, such as from `/calls/` to `/calls`; the
+/// key is never sent to another origin.
+fn within_origin() -> redirect::Policy {
+    const MOST: usize = 3;
+    redirect::Policy::custom(|attempt| {
+        let stays = attempt
+            .previous()
+            .first()
+            .is_some_and(|asked| asked.origin() == attempt.url().origin());
+        match stays && attempt.previous().len() <= MOST {
+            true => attempt.follow(),
+            false => attempt.stop(),
+        }
+    })
 }
 
 /// Seconds, as whoever keeps copies tells them (RFC 9111, section 5.1): another edge, or a cache

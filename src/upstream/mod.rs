@@ -93,6 +93,10 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Page {
     pub calls: Vec<Call>,
+    /// Rows as they came; one that came twice is one call.
+    pub rows: usize,
+    /// Calls that came twice, with different texts: `calls` has the first.
+    pub doubled: Vec<i64>,
     /// How many match in all; hosted servers say it.
     pub total: Option<u64>,
 }

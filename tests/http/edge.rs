@@ -163,13 +163,14 @@ impl World {
                 && (query.status.as_ref()).is_none_or(|status| call.status == *status)
         };
         let matching: Vec<Call> = self.calls.iter().filter(within).cloned().collect();
+        let total = Some(matching.len() as u64);
+        let page = matching.into_iter().skip(query.skip).take(query.limit);
+        let calls: Vec<Call> = page.collect();
         Page {
-            total: Some(matching.len() as u64),
-            calls: matching
-                .into_iter()
-                .skip(query.skip)
-                .take(query.limit)
-                .collect(),
+            total,
+            rows: calls.len(),
+            doubled: Vec::new(),
+            calls,
         }
     }
 }

@@ -16,6 +16,7 @@ mod misses;
 mod outage;
 mod pages;
 mod passed;
+mod scope;
 mod stage;
 mod tiers;
 mod watchdog;

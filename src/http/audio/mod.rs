@@ -141,7 +141,7 @@ async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<
     let key = CallKey::Id(id);
     match worker.look_up(&key)? {
         Known::Call { .. } => return Ok(()),
-        Known::Absent { age } if directives.only_if_cached && directives.accept(age) => {
+        Known::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
             return Err(calls::absent(&key, age, worker.origin()));
         }
         _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
@@ -154,8 +154,11 @@ async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<
         Fetched::NotFoundThen { age } => Err(calls::absent(&key, age, Origin::Miss)),
         Fetched::Unavailable { retry_after } => match worker.look_up(&key)? {
             Known::Call { .. } => Ok(()),
-            Known::Absent { age } => Err(calls::absent(&key, age, Origin::ReplicaOffline)),
-            Known::Nothing => Err(Failure::Unavailable { retry_after }),
+            Known::Absent {
+                age,
+                may_be_new: false,
+            } => Err(calls::absent(&key, age, Origin::ReplicaOffline)),
+            Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable { retry_after }),
         },
         // Said of details alone.
         Fetched::NoSuchDetail => Err(Failure::UnknownPath),

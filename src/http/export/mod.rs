@@ -73,6 +73,17 @@ impl Asked {
     }
 }
 
+/// Whether the upstream applies these filters to an export. A self-hosted server ignores all but
+/// the status, the assistant's id and the dates.
+fn is_understood(filter: &CallFilter, is_hosted: bool) -> bool {
+    let ignored = [
+        filter.customer_phone.is_some(),
+        filter.call_sid.is_some(),
+        filter.assistant_name.is_some(),
+    ];
+    is_hosted || !ignored.contains(&true)
+}
+
 /// Answers `GET` and `HEAD`. It has no `ETag`: nobody knows what it says before it has been sent.
 pub async fn get(
     worker: &Worker,
@@ -96,7 +107,10 @@ pub async fn get(
         return Err(Failure::OnlyIfCached);
     }
     let lacks = !directives.accept(age) || !extent.is_complete(&coverage);
-    let may_ask = !directives.only_if_cached && *method == Method::GET && worker.is_online();
+    let may_ask = !directives.only_if_cached
+        && *method == Method::GET
+        && worker.is_online()
+        && is_understood(&filter, worker.status().is_hosted);
     if lacks && may_ask && caller == Caller::Upstream {
         // What comes of it is the client's alone: an export is no text of the calls.
         let answer = forward::stream(worker, caller, request, payload).await;
@@ -106,6 +120,7 @@ pub async fn get(
             return Ok(response);
         }
     }
+    worker.has_read_anything(&coverage)?;
     let coding = Coding::wanted(headers);
     let mut response = match *method == Method::HEAD {
         true => streamed(BodyStream::new(stream::empty::<Result<Bytes, Broken>>())),

@@ -7,6 +7,7 @@ use super::error;
 use super::params::{Query, Reader};
 use super::{ApiResponse, Flavour};
 use crate::model::Timestamp;
+use crate::simulator::config::Total;
 use crate::simulator::order::{self, Place};
 use crate::simulator::record::Record;
 use crate::simulator::world::World;
@@ -146,9 +147,13 @@ impl World {
         }
         body.push(']');
         if hosted {
-            body.push_str(&format!(
-                ",\"total\":{total},\"skip\":{skip},\"limit\":{limit}}}"
-            ));
+            let total = match self.config.total {
+                Total::True => format!(",\"total\":{total}"),
+                Total::Missing => String::new(),
+                Total::Null => ",\"total\":null".to_owned(),
+                Total::Capped(most) => format!(",\"total\":{}", total.min(most)),
+            };
+            body.push_str(&format!("{total},\"skip\":{skip},\"limit\":{limit}}}"));
         }
         let mut response = ApiResponse::json(200, body);
         response.records = ids;

@@ -1,6 +1,7 @@
 //! The newest page of the list.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -13,6 +14,9 @@ use crate::sync::engine::Engine;
 use crate::sync::page::Reach;
 use crate::sync::settings::{Dates, Failure};
 use crate::upstream::{CallSource, DateForm, ListQuery, Page};
+
+/// A call that has been open for longer is not followed at every poll.
+const OPEN_FOR: Duration = Duration::from_secs(86_400);
 
 impl<S: CallSource> Engine<S> {
     pub(super) async fn learn_head(
@@ -46,7 +50,7 @@ impl<S: CallSource> Engine<S> {
             _ => Some(page.calls.iter().find_map(|call| call.started_at)),
         };
         let until = until.map(|newest| newest.map_or(Timestamp::MIN, |newest| newest - INSTANT));
-        if until.is_some_and(|until| until < from) {
+        if until.is_some_and(|until| until < from || page.calls.is_empty()) {
             let learned = Learned {
                 calls: page.calls,
                 ..self.learned(request)
@@ -183,6 +187,8 @@ impl<S: CallSource> Engine<S> {
 
     /// The total is of the moment of the page, and the page is merged.
     async fn compare_total(&mut self, total: Option<u64>) {
+        let disbelieved = self.total_disbelieved_until;
+        let total = total.filter(|_| disbelieved.is_none_or(|until| until <= Instant::now()));
         self.head_has_total = total.is_some();
         let Some(total) = total else {
             return;
@@ -206,10 +212,13 @@ impl<S: CallSource> Engine<S> {
             .head_counted(difference, self.census.suspects == 0);
     }
 
+    /// The open calls below the head that are young: an older one follows its tier, for its status
+    /// may be one that nothing comes after.
     async fn open_calls_until(&mut self, until: Timestamp) -> Vec<OpenCalls> {
+        let since = (self.clock)() - OPEN_FOR;
         match self
             .writer
-            .run(move |writer| writer.open_calls(until))
+            .run(move |writer| writer.open_calls(since, until))
             .await
         {
             Ok(groups) => groups,

@@ -44,8 +44,10 @@ impl<S: CallSource> Engine<S> {
         };
         if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
             let now = Instant::now();
-            self.page_size.served(query.limit, page.calls.len(), now);
+            self.page_size.served(query.limit, page.rows, now);
             self.ask_for_shorter_pages();
+            // Which of two texts is right, the call itself says.
+            self.ask_singly(page.doubled.iter().copied());
         }
         match (job, answer) {
             (Job::Identify, Answer::Identity(organization)) => {
