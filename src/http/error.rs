@@ -117,6 +117,11 @@ pub enum Failure {
         /// In seconds.
         retry_after: u64,
     },
+    #[error("This edge has read nothing yet, and the upstream can't be asked now; try again")]
+    NothingRead {
+        /// In seconds.
+        retry_after: u64,
+    },
     #[error("This edge is busy with other long reads; try again")]
     Busy {
         /// In seconds.
@@ -286,6 +291,7 @@ impl Failure {
             Failure::Invalid(_) | Failure::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Failure::OnlyIfCached | Failure::Unanswered => StatusCode::GATEWAY_TIMEOUT,
             Failure::Unavailable { .. }
+            | Failure::NothingRead { .. }
             | Failure::NotHeld { .. }
             | Failure::RecordingUnavailable { .. }
             | Failure::Busy { .. }
@@ -306,6 +312,7 @@ impl Failure {
             Failure::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Failure::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Failure::Unavailable { retry_after }
+            | Failure::NothingRead { retry_after }
             | Failure::NotHeld { retry_after, .. }
             | Failure::RecordingUnavailable { retry_after }
             | Failure::Busy { retry_after }

@@ -122,9 +122,10 @@ impl Worker {
 
     /// An empty answer from a replica that has read nothing yet would say that there is nothing.
     pub fn has_read_anything(&self, coverage: &Coverage) -> Result<(), Failure> {
-        match coverage.windows().is_empty() {
+        let holds_nothing = || Ok::<_, StoreError>(self.reader().highest_id()?.is_none());
+        match coverage.windows().is_empty() && holds_nothing()? {
             false => Ok(()),
-            true => Err(Failure::Unavailable {
+            true => Err(Failure::NothingRead {
                 retry_after: calls::RETRY_AFTER,
             }),
         }

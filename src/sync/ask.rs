@@ -30,7 +30,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
                 limit: view.newest.limit(),
             }))
         }
-        Job::Dates(instant, _) => list(Some(*instant), Some(*instant), None, view.page_limit),
+        Job::Dates(instant, _) => list(Some(*instant), Some(*instant), None, view.newest.limit()),
         Job::Point(key) => Some(Request::Call(key.clone())),
         Job::Detail(id, kind) => Some(Request::Detail(*id, *kind)),
         Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),

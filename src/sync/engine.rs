@@ -79,7 +79,6 @@ pub struct Engine<S> {
     /// The head tells how many calls there are.
     pub(super) head_has_total: bool,
     pub(super) total: Option<u64>,
-    /// The list holds more than the total says.
     pub(super) total_disbelieved_until: Option<Instant>,
     pub(super) holds: Holds,
     pub(super) counting: Counting,

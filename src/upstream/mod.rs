@@ -8,6 +8,7 @@ mod error;
 mod feed;
 mod http;
 mod line;
+mod refusal;
 pub mod wire;
 
 use std::future::Future;

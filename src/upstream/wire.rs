@@ -14,6 +14,7 @@ use url::form_urlencoded;
 
 use super::{
     Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError, detail, feed,
+    refusal,
 };
 use crate::model::{Call, CallKey, Timestamp};
 
@@ -145,7 +146,7 @@ fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamE
             return Ok(Answer::Refused(status));
         }
         413 | 422 if matches!(request, Request::List(_)) => {
-            return Err(refused_page(status, body));
+            return Err(refusal::of_page(status, body));
         }
         401 | 403 => ErrorKind::Unauthorized,
         429 => ErrorKind::Throttled,
@@ -158,44 +159,6 @@ fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamE
         status: Some(status),
         ..UpstreamError::new(kind)
     })
-}
-
-/// A list that is refused: for its length, if the answer says so (FastAPI names the parameter and
-/// the most it takes), or for something else.
-fn refused_page(status: u16, body: &[u8]) -> UpstreamError {
-    #[derive(Deserialize)]
-    struct Refusal {
-        detail: Vec<Complaint>,
-    }
-    #[derive(Deserialize)]
-    struct Complaint {
-        loc: Vec<serde_json::Value>,
-        #[serde(default)]
-        ctx: serde_json::Value,
-    }
-    let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
-    let complaints = refusal.map(|refusal| refusal.detail).unwrap_or_default();
-    let of_length = complaints
-        .iter()
-        .find(|complaint| complaint.loc.last().is_some_and(|name| name == "limit"));
-    let most = |complaint: &Complaint| {
-        let ctx = &complaint.ctx;
-        let most = ctx["le"].as_u64();
-        most.or_else(|| ctx["lt"].as_u64()?.checked_sub(1))
-            .or_else(|| ctx["limit_value"].as_u64())
-    };
-    let most_rows = of_length
-        .and_then(most)
-        .and_then(|most| most.try_into().ok());
-    let kind = match status == 413 || of_length.is_some() {
-        true => ErrorKind::PageTooLong,
-        false => ErrorKind::Refused,
-    };
-    UpstreamError {
-        status: Some(status),
-        most_rows,
-        ..UpstreamError::new(kind)
-    }
 }
 
 /// Whether the words speak of this call: `Call with ID 101 not found in your organization`.

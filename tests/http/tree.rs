@@ -380,7 +380,7 @@ async fn no_edge_of_a_chain_tells_an_age_younger_than_true() {
     second.sync_after(1000).await;
     assert_no_younger(&first, &second);
     assert!(second.get("/api/v1/calls/5").age() >= Some(1000));
-    let missing = second.get("/api/v1/calls/99");
+    let missing = second.get("/api/v1/calls/3");
     assert_eq!(missing.status, 404);
     assert!(missing.age() >= Some(1000), "{missing:?}");
 }

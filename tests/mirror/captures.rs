@@ -366,6 +366,11 @@ async fn the_edge_answers_as_the_captured_server_did_in_the_hosted_shape() {
             assert_offline(path, &answer, before);
             continue;
         }
+        if before.status == 404 && path.starts_with("/api/v1/calls/") && answer.status == 503 {
+            // Above the highest id, or under another SID, there may be a new call by now.
+            assert!(answer.header("retry-after").is_some(), "{path}");
+            continue;
+        }
         let told = (answer.status, answer.text(), headers(&answer));
         let same = (before.status, before.text(), headers(before));
         assert_eq!(told, same, "{} {path}", capture.request.method);

@@ -92,7 +92,11 @@ async fn compare(seed: u64, flavour: Flavour) {
 /// Whether the self-hosted server has the endpoint, and does not fail at it.
 fn speaks_the_same(path: &str, upstream: &Answer) -> bool {
     let redirected = (300..400).contains(&upstream.status);
-    !redirected && upstream.status < 500 && !path.contains("/stats")
+    // The simulator's applies filters to an export that the real one ignores, and that are not
+    // passed on to it.
+    let narrowed = ["call_sid=", "customer_phone=", "assistant_name="];
+    let ignored = path.contains("/export") && narrowed.iter().any(|name| path.contains(name));
+    !redirected && upstream.status < 500 && !path.contains("/stats") && !ignored
 }
 
 fn same(told: &str, path: &str, edge: &Answer, upstream: &Answer, texts: &BTreeMap<i64, String>) {

@@ -51,7 +51,8 @@ async fn no_log_level_brings_a_secret_or_a_callers_data_into_the_log() {
     let unknown = format!("/api/v1/calls/sid/{UNKNOWN_SID}");
     assert_eq!(edge.get(&unknown).await.status, 404);
     simulator.cut();
-    assert_eq!(edge.get(&format!("{unknown}0")).await.status, 404);
+    // It may be a new call's.
+    assert_eq!(edge.get(&format!("{unknown}0")).await.status, 503);
     let log = edge.stop().stderr;
 
     assert!(log.contains("phase=Live") && log.contains("stopped"));

@@ -263,7 +263,10 @@ async fn an_assistant_s_calls_are_removed_by_sample_after_two_passes() {
         let proven = stage.totals().tombstones;
         assert!(proven <= 50, "{proven} before the hold");
         running.pass(59).await;
-        assert_eq!(stage.totals().tombstones, proven);
+        assert!(
+            stage.totals().tombstones <= 50,
+            "more than few while it is held"
+        );
         running.until_live().await;
         let asked = stage.asked("").len();
         // Two passes over 120 pages.

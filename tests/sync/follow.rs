@@ -37,6 +37,8 @@ async fn an_open_call_far_below_the_head_is_followed_until_it_ends() {
         let stage = Stage::new(WorldConfig {
             flavour,
             calls: 3000,
+            // Younger than a day: an older one follows its tier.
+            span: Duration::from_secs(20 * 3600),
             ..WorldConfig::default()
         });
         let oldest: Vec<i64> = stage
