@@ -146,6 +146,10 @@ impl<S: CallSource> Engine<S> {
         below: Option<u64>,
     ) {
         const WHILE: Duration = Duration::from_secs(86_400);
+        // Once all was read, calls that were counted then may be gone by now.
+        if self.has_read_all() {
+            return;
+        }
         let (Some(below), Some(total), None) = (below, self.total, query.from) else {
             return;
         };
