@@ -41,6 +41,9 @@ const STRAINS: u32 = 2;
 /// A page that much shorter than the usual one does not fail for its length.
 const SHORT: usize = 16;
 
+/// Nor does one of fewer rows than these, whatever the usual one is.
+const SHORTEST: usize = 4;
+
 /// A longer page is tried after so long, and then ever more rarely.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
@@ -94,7 +97,7 @@ impl PageSize {
             && strains >= STRAINS
             && rows < least
             && rows < self.limit()
-            && rows >= self.most / SHORT
+            && rows >= (self.most / SHORT).max(SHORTEST)
         {
             self.strained = None;
             self.learn(Some(rows), now);
