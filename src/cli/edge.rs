@@ -85,8 +85,13 @@ impl Edge {
         }
     }
 
+    /// In the words of the connection alone: no upstream is asked here.
     pub fn silent(&self, error: UpstreamError) -> anyhow::Error {
-        anyhow::Error::new(error).context(format!("no edge answers at {}", self.url))
+        let silent = format!("no edge answers at {}", self.url);
+        match error.source {
+            Some(source) => anyhow::Error::from_boxed(source).context(silent),
+            None => anyhow::Error::msg(silent),
+        }
     }
 }
 

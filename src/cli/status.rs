@@ -52,8 +52,8 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     if sync["phase"] == "held" {
         writeln!(
             out,
-            "HELD      {} calls seem to be gone upstream; so many are not believed at once, and \
-             are served on",
+            "HELD      more calls seem to be gone upstream than are believed at once; all are served \
+             on ({} were looked for and not found so far)",
             replica["suspects"],
         )?;
         writeln!(
@@ -63,10 +63,13 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     }
     writeln!(
         out,
-        "upstream  {} is {}, last answered {}",
+        "upstream  {} is {}, {}",
         text(&upstream["base_url"]),
         text(&upstream["state"]),
-        text(&upstream["last_success_at"]),
+        match upstream["last_success_at"].as_str() {
+            Some(at) => format!("last answered {at}"),
+            None => "and never answered".to_owned(),
+        },
     )?;
     if !upstream["last_error"].is_null() {
         let error = &upstream["last_error"];
@@ -202,7 +205,9 @@ mod tests {
     #[test]
     fn held_deletions_are_told_first_and_with_the_remedy() {
         let held = printed("held", 0, None);
-        assert!(held.starts_with("HELD      80 calls seem to be gone upstream;"));
+        assert!(held.starts_with("HELD      more calls seem to be gone upstream than are believed"));
+        assert!(held.contains("(80 were looked for and not found so far)"));
+        assert!(held.contains("is online, and never answered\n"));
         assert!(held.contains("burki-edge release"));
         assert!(held.contains("nothing bounds now how long"));
         assert!(!printed("live", 0, None).contains("release"));

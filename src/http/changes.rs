@@ -10,9 +10,9 @@ use actix_web::http::StatusCode;
 use super::error::Failure;
 use super::params::Query;
 use super::worker::Worker;
-use crate::model::{Piece, Timestamp};
+use crate::model::{Piece, Timestamp, UNKNOWN_AGE, age, whole_seconds};
 use crate::store::{Change, Changed, Changes, Heard, StoreError};
-use crate::sync::{Coverage, UNKNOWN_AGE, age};
+use crate::sync::Coverage;
 
 const USUAL_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 1000;
@@ -129,7 +129,7 @@ fn page(
     };
     let (feed, organization_id) = (super::json(&feed), super::json(&known.organization_id));
     let complete = known.complete;
-    let bound = super::json(&known.bound.map(super::status::whole_seconds));
+    let bound = super::json(&known.bound.map(whole_seconds));
     // Writing to a string can't fail.
     let _ = write!(
         text,

@@ -8,8 +8,8 @@ use std::ops::RangeInclusive;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::worker::age;
-use crate::model::{CallFilter, Timestamp, Window};
-use crate::sync::{Coverage, NEVER, UNKNOWN_AGE};
+use crate::model::{CallFilter, Timestamp, UNKNOWN_AGE, Window};
+use crate::sync::{Coverage, NEVER};
 
 pub const COVERAGE: HeaderName = HeaderName::from_static("burki-edge-coverage");
 

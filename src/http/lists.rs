@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_list_is_narrowed_as_the_upstream_does_it() {
         let asked = Asked::of(
-            "status=&assistant_id=0&customer_phone=%2B49&min_duration=1_0.0&max_duration=&limit=7\
+            "status=&assistant_id=0&customer_phone=%2B49&min_duration=1_0.0&call_sid=&limit=7\
              &date_from=1795132800&unknown=1",
         );
         let expected = CallFilter {

@@ -5,7 +5,6 @@
 //! of the calls.
 
 use std::path::Path;
-use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -13,7 +12,7 @@ use serde::Serialize;
 
 use super::error::Failure;
 use super::worker::Worker;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, whole_seconds};
 use crate::sync::{Coverage, DetailsStatus, LastError, NEVER, Phase, UpstreamState};
 
 /// The body of `/edge/status`. Instants are RFC 3339 in UTC.
@@ -177,11 +176,6 @@ fn obeyed(code: StatusCode, status: &'static str) -> HttpResponse {
     super::own_response(code, &Obeyed { status })
 }
 
-/// Rounded up: a bound that is told must hold.
-pub fn whole_seconds(span: Duration) -> u64 {
-    span.as_secs() + u64::from(span.subsec_nanos() > 0)
-}
-
 /// SQLite's write-ahead log of a file.
 fn log_of(path: &Path) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -214,13 +208,6 @@ mod tests {
             rows: 0,
             open_ended: false,
         }
-    }
-
-    #[test]
-    fn a_bound_is_told_in_seconds_that_are_not_too_few() {
-        assert_eq!(whole_seconds(Duration::ZERO), 0);
-        assert_eq!(whole_seconds(Duration::from_secs(30)), 30);
-        assert_eq!(whole_seconds(Duration::from_nanos(30_000_000_001)), 31);
     }
 
     #[test]

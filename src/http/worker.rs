@@ -3,7 +3,6 @@
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
 use tokio::sync::watch;
@@ -16,9 +15,9 @@ use super::kept::Kept;
 use super::request_id::RequestIds;
 use super::snapshot::Snapshot;
 use super::{calls, writes};
-use crate::model::{CallKey, Timestamp};
+use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};
 use crate::store::{Reader, StoreError};
-use crate::sync::{Coverage, Phase, SyncStatus, UNKNOWN_AGE, UpstreamState};
+use crate::sync::{Coverage, Phase, SyncStatus, UpstreamState};
 
 /// A worker's own view: its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
@@ -49,16 +48,10 @@ pub enum Known {
     Nothing,
 }
 
-/// Our clock may be set back by so much, as time servers do it, before an instant counts as one
-/// that it has not reached.
-const SET_BACK: Duration = Duration::from_secs(1);
-
-/// Whole seconds from the latest of some instants that is not ahead of `now`. An instant that is
-/// ahead was told by a clock that was wrong, and says nothing.
+/// Whole seconds since the latest of some instants that our clock has reached, rounded up.
 pub fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
-    let past = verified.into_iter().filter(|at| *at <= now + SET_BACK);
-    let age = past.max().map(|at| now.since(at).as_secs());
-    age.map_or(UNKNOWN_AGE, |age| age.min(UNKNOWN_AGE))
+    let ages = verified.into_iter().map(|at| model::age(now, at));
+    ages.min().unwrap_or(UNKNOWN_AGE)
 }
 
 impl Worker {

@@ -1,5 +1,6 @@
 //! What the replica holds, in plain values: no I/O, no clock, no SQL.
 
+mod age;
 mod call;
 mod detail;
 mod filter;
@@ -8,6 +9,7 @@ mod piece;
 mod timestamp;
 mod window;
 
+pub use age::{UNKNOWN_AGE, age, whole_seconds};
 pub use call::{Call, CallKey, InvalidCall, text_hash};
 pub use detail::Detail;
 pub use filter::{CallFilter, Part, fold};

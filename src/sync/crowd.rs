@@ -45,8 +45,12 @@ pub struct Crowd {
     fails_until: usize,
     /// Rows that were stepped over since the last that was read.
     trailing: usize,
-    /// Rows that are there and can't be read.
+    /// Rows that are there and can't be read, but for those that may be another's.
     unreadable: u64,
+    /// Rows that were stepped over, and may have a start.
+    doubtful: u64,
+    /// What was read is all there was.
+    is_whole: bool,
     /// Passes in a row that told of no call that is new.
     quiet_passes: u32,
     /// Failures in a row, and until when the instant is left alone after too many.
@@ -82,7 +86,8 @@ struct Mark {
 #[derive(Debug, PartialEq)]
 pub enum Progress {
     More,
-    /// All were seen that were there when the window was verified.
+    /// All were seen that were there when the window was verified, and can be read: see
+    /// [`Crowd::is_whole`].
     Read(Window),
     /// The count and the list will not agree.
     GivenUp,
@@ -98,6 +103,8 @@ impl Crowd {
             fails_until: 0,
             trailing: 0,
             unreadable: 0,
+            doubtful: 0,
+            is_whole: false,
             quiet_passes: 0,
             failures: 0,
             rest_until: None,
@@ -157,9 +164,15 @@ impl Crowd {
         })
     }
 
-    /// Rows that are there, by the count, and could not be read.
+    /// Rows that are there, by the count, and could not be read. Those that may be calls with a
+    /// start are told where those are read.
     pub fn unreadable(&self) -> u64 {
         self.unreadable
+    }
+
+    /// Whether what was read is all there was.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     pub fn rests(&self, now: Instant) -> bool {
@@ -190,6 +203,7 @@ impl Crowd {
             self.fails_until = self.skip + self.limit;
             self.limit = (self.limit / NARROWING).max(1);
         } else {
+            self.has_failed = true;
             self.skip += 1;
             self.trailing += 1;
         }
@@ -232,10 +246,9 @@ impl Crowd {
             self.trailing = 0;
         }
         if followed {
-            // Rows that were stepped over just before the others may be theirs, and those are read
-            // elsewhere.
-            let trailing = std::mem::take(&mut self.trailing);
-            self.skip -= trailing;
+            // Rows that were stepped over just before the others may be theirs, or have no start
+            // either: nobody can tell.
+            self.doubtful = self.trailing as u64;
             self.mark(request, self.skip as u64);
         }
         let all = self
@@ -275,9 +288,14 @@ impl Crowd {
             .rev()
             .find(|mark| mark.certain == mark.there);
         if let Some(mark) = whole.or(most.filter(|mark| settled && mark.stalled)) {
-            self.unreadable = match mark.certain == mark.there {
+            self.is_whole = mark.certain == mark.there;
+            self.unreadable = match self.is_whole {
                 true => 0,
-                false => mark.there.saturating_sub(self.seen.len() as u64).max(1),
+                false => {
+                    let unseen = mark.there.saturating_sub(self.seen.len() as u64);
+                    let least = u64::from(self.doubtful == 0);
+                    unseen.saturating_sub(self.doubtful).max(least)
+                }
             };
             return Progress::Read(Window {
                 from: self.instant,
@@ -536,5 +554,38 @@ mod tests {
             );
             assert_eq!(crowd.seen.len(), 49, "{without_start}");
         }
+    }
+
+    /// Rows that were stepped over just before those with a start may have none: nothing says that
+    /// no such calls are there.
+    #[test]
+    fn rows_that_can_not_be_told_from_the_others_leave_it_open_whether_they_are_all() {
+        let (mut crowd, now) = (Crowd::new(NEVER, 4), Instant::now());
+        let absorbed = (1..1000).find_map(|seq| {
+            let request = Verified {
+                at: Timestamp::from_micros(seq),
+                seq: seq as u64,
+            };
+            let answer = match crowd.request() {
+                Request::List(query) if query.skip < 3 => {
+                    crowd.failed(now);
+                    return None;
+                }
+                Request::List(_) => Answer::Page(Page {
+                    rows: 1,
+                    calls: vec![call(9, Some(START))],
+                    doubled: Vec::new(),
+                    total: None,
+                }),
+                _ => Answer::Count(20),
+            };
+            match crowd.absorb(request, &answer) {
+                Progress::Read(_) => Some(()),
+                _ => None,
+            }
+        });
+        assert!(absorbed.is_some(), "it ends");
+        assert!(!crowd.is_whole());
+        assert_eq!(crowd.unreadable(), 0, "they may be told elsewhere");
     }
 }

@@ -64,7 +64,7 @@ pub use passes::Permit;
 pub use pending::Pending;
 pub use settings::{Settings, SyncError};
 pub use status::{DetailsStatus, LastError, Phase, SyncStatus, UpstreamState};
-pub use told::{UNKNOWN_AGE, Unverified, age};
+pub use told::Unverified;
 pub use watchdog::{Watchdog, Work};
 
 pub use crate::upstream::{Chunks, Incoming, Outgoing};

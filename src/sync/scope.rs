@@ -69,11 +69,12 @@ const ASKED: [Asked; 7] = [Identity, Head, Range, Count, Call, Detail, Write];
 
 /// A row for each class of error.
 #[rustfmt::skip]
-const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 12] = {
+const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 13] = {
     use ErrorKind as E;
     use Scope::{Counts, Head, History, Length, One, Rows, Upstream};
     [   //                       Identity  Head      Range     Count     Call      Detail    Write
         (E::Unreachable,        [Upstream, Upstream, Upstream, Upstream, Upstream, Upstream, Upstream]),
+        (E::Tls,                [Upstream, Upstream, Upstream, Upstream, Upstream, Upstream, Upstream]),
         (E::OtherOrganization,  [Upstream, Upstream, Upstream, Upstream, Upstream, Upstream, Upstream]),
         (E::Unauthorized,       [Upstream, Upstream, History,  Counts,   One,      One,      One     ]),
         (E::Throttled,          [Upstream, Upstream, History,  Counts,   One,      One,      One     ]),
@@ -114,9 +115,14 @@ pub fn is_denial(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unauthorized | ErrorKind::Throttled)
 }
 
+/// Whether there was no connection to ask on.
+fn is_unconnected(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unreachable | ErrorKind::Tls)
+}
+
 /// Whether a request that failed so may have arrived, and what it was to change be changed.
 pub fn may_have_arrived(kind: ErrorKind) -> bool {
-    !matches!(kind, ErrorKind::Unreachable | ErrorKind::Refused)
+    !is_unconnected(kind) && kind != ErrorKind::Refused
 }
 
 /// Whether the request is to be sent once more at once: the connection broke, which an idle one
@@ -136,7 +142,7 @@ pub fn may_not_be_known(kind: ErrorKind) -> bool {
 
 /// Whether a page with fewer rows may be had.
 pub fn may_be_of_the_page(kind: ErrorKind) -> bool {
-    !is_denial(kind) && kind != ErrorKind::Unreachable
+    !is_denial(kind) && !is_unconnected(kind)
 }
 
 /// Whether the server refused the length of the page itself, rather than failing at it.
@@ -159,7 +165,7 @@ mod tests {
         }
         // A new class does not compile here until it has a row.
         let all = |kind| match kind {
-            E::Unreachable | E::Reset | E::Timeout | E::BrokenOff | E::PageTooLong => {}
+            E::Unreachable | E::Tls | E::Reset | E::Timeout | E::BrokenOff | E::PageTooLong => {}
             E::Unauthorized | E::OtherOrganization | E::Throttled | E::ServerError => {}
             E::Redirected | E::Refused | E::BadAnswer => {}
         };
@@ -173,7 +179,7 @@ mod tests {
         for (kind, _) in TABLE {
             for asked in [Call, Detail, Write, Count] {
                 let whole = scope(kind, asked) == Scope::Upstream;
-                let is_lost = matches!(kind, E::Unreachable | E::OtherOrganization);
+                let is_lost = is_unconnected(kind) || kind == E::OtherOrganization;
                 assert_eq!(whole, is_lost, "{kind:?} {asked:?}");
             }
         }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::coverage::{Coverage, NEVER, next};
-use crate::model::{Piece, Timestamp, Verified, Window};
+use crate::model::{Piece, Timestamp, Verified, Window, age};
 
 /// The first cell reaches back so far, in seconds.
 const FIRST_CELL: u64 = 60;
@@ -20,29 +20,9 @@ const MOST_INSTANTS: usize = 20;
 /// Where a file is full of gaps, the oldest of it is not told.
 const MOST_PIECES: usize = 100;
 
-/// An age nobody knows, and all that is older (RFC 9111, section 1.2.2), in seconds.
-pub const UNKNOWN_AGE: u64 = 1 << 31;
-
 /// A call no window speaks of, since the upstream seems not to have it: where it starts, and when
 /// it was last seen.
 pub type Unverified = (Option<Timestamp>, Timestamp);
-
-/// Our clock may be set back by so much, as time servers do it, before an instant counts as one
-/// that it has not reached.
-const SET_BACK: Duration = Duration::from_secs(1);
-
-/// Seconds since `at`, rounded up. An instant that our clock has not reached says nothing.
-pub fn age(now: Timestamp, at: Timestamp) -> u64 {
-    if at > now + SET_BACK {
-        return UNKNOWN_AGE;
-    }
-    whole_seconds(now.since(at)).min(UNKNOWN_AGE)
-}
-
-/// Rounded up: an age that is told must not be younger, and a bound must hold.
-pub fn whole_seconds(span: Duration) -> u64 {
-    span.as_secs() + u64::from(span.subsec_nanos() > 0)
-}
 
 impl Coverage {
     /// As it is told to another edge, oldest first. `self` must have been loaded before
@@ -242,14 +222,6 @@ mod tests {
         let mut there = Coverage::default();
         there.take_over(&told, Verified { at: NOW, seq: 9 });
         assert!(there.is_complete(Timestamp::MIN));
-    }
-
-    #[test]
-    fn a_time_that_is_ahead_says_nothing() {
-        assert_eq!(age(back(2), NOW), UNKNOWN_AGE);
-        assert_eq!(age(NOW, next(NOW)), 0);
-        assert_eq!(age(next(NOW), NOW), 1, "rounded up");
-        assert_eq!(age(NOW, Timestamp::MIN), UNKNOWN_AGE);
     }
 
     proptest! {

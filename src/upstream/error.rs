@@ -18,6 +18,7 @@ pub enum Retry {
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     Unreachable,
+    Tls,
     Reset,
     Timeout,
     BrokenOff,
@@ -36,6 +37,7 @@ impl ErrorKind {
     pub fn message(self) -> &'static str {
         match self {
             ErrorKind::Unreachable => "no connection to the upstream",
+            ErrorKind::Tls => "no TLS connection to the upstream that can be trusted",
             ErrorKind::Reset => "the connection broke before an answer came",
             ErrorKind::BrokenOff => "the answer broke off",
             ErrorKind::PageTooLong => "the upstream does not serve so many rows on a page",
@@ -57,6 +59,12 @@ impl ErrorKind {
         match self {
             ErrorKind::Unreachable | ErrorKind::Reset | ErrorKind::BrokenOff => {
                 "check the line and upstream.base_url; reads go on from the replica"
+            }
+            ErrorKind::Tls => {
+                "see that the upstream's certificate has not expired, is for the name in \
+                 upstream.base_url and from an authority that this machine trusts, that this \
+                 machine's clock is right, and that the port speaks TLS; reads go on from the \
+                 replica"
             }
             ErrorKind::Timeout => "check the line; raise upstream.timeout if it is merely slow",
             ErrorKind::Unauthorized => {

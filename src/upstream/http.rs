@@ -1,5 +1,7 @@
 //! The upstream over HTTP.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -179,6 +181,8 @@ fn broken_off(error: reqwest::Error) -> UpstreamError {
 pub fn classify(error: reqwest::Error) -> UpstreamError {
     let kind = if error.is_timeout() {
         ErrorKind::Timeout
+    } else if is_tls(&error) {
+        ErrorKind::Tls
     } else if error.is_connect() {
         ErrorKind::Unreachable
     } else {
@@ -188,10 +192,21 @@ pub fn classify(error: reqwest::Error) -> UpstreamError {
     UpstreamError::new(kind).caused_by(error.without_url())
 }
 
+/// Whether a certificate or a handshake was not accepted, by either side.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    // An error of input or output does not name what it wraps as its source.
+    let wrapped = |error: &'_ (dyn Error + 'static)| {
+        let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
+        Some(is_tls(inner))
+    };
+    error.is::<rustls::Error>()
+        || wrapped(error).unwrap_or(false)
+        || error.source().is_some_and(is_tls)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::error::Error;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};

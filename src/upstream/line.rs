@@ -40,7 +40,8 @@ pub struct Incoming {
 
 /// A server that clients' requests are passed on to.
 pub trait Line: Send + Sync + 'static {
-    /// [`ErrorKind::Unreachable`] means that nothing arrived; after any other error it may have.
+    /// [`ErrorKind::Unreachable`] and [`ErrorKind::Tls`] mean that nothing arrived; after any other
+    /// error it may have.
     fn pass(&self, outgoing: Outgoing) -> Passing<'_>;
 }
 

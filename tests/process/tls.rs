@@ -32,7 +32,10 @@ async fn a_client_that_trusts_the_certificate_reads_a_call() {
     assert!(stranger.get(health("https")).send().await.is_err());
     assert!(stranger.get(health("http")).send().await.is_err());
 
-    assert_eq!(site.run(&["status", "--url", &edge.url]).code, Some(1));
+    let refused = site.run(&["status", "--url", &edge.url]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("no edge answers at"));
+    assert!(!refused.stderr.contains("upstream"), "{}", refused.stderr);
     site.set("SSL_CERT_FILE", "cert.pem");
     let status = site.run(&["status", "--url", &edge.url]);
     assert_eq!((status.code, &*status.stderr), (Some(0), ""));

@@ -156,7 +156,7 @@ async fn every_filter_narrows_the_list_as_its_records_say() {
     for nothing in [
         "assistant_id=0",
         "status=",
-        "assistant_name=&min_duration=",
+        "assistant_name=&call_sid=",
         "unknown=1",
     ] {
         let target = format!("/api/v1/calls?limit=1000&{nothing}");

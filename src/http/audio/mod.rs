@@ -27,8 +27,8 @@ use super::freshness::{CACHE_STATUS, Freshness, Origin};
 use super::params::{self, CallId};
 use super::worker::{Known, Worker};
 use super::{calls, forward};
-use crate::model::CallKey;
-use crate::sync::{Fetched, Outgoing, UpstreamState, age};
+use crate::model::{CallKey, age};
+use crate::sync::{Fetched, Outgoing, UpstreamState};
 
 use cache::Cache;
 use download::{Downloads, Fetch, Outcome, blocking};

@@ -39,7 +39,7 @@ impl<'q> Query<'q> {
         named.next().map(|(_, value)| value.as_ref())
     }
 
-    /// A filter that narrows something: an empty one does not.
+    /// A filter by a text that narrows something: an empty one does not.
     fn filter(&self, name: &str) -> Option<&str> {
         self.last(name).filter(|value| !value.is_empty())
     }
@@ -77,15 +77,16 @@ impl<'q> Query<'q> {
         self.noted(name, given, |text| Ok(integer::natural(text)?))
     }
 
-    /// A filter by an integer of any size: what does not fit is the nearest that does.
+    /// A filter by an integer of any size: what does not fit is the nearest that does. An empty text
+    /// is none.
     pub fn integer(&mut self, name: &'static str) -> Option<i64> {
-        let given = self.filter(name).map(str::to_owned);
+        let given = self.last(name).map(str::to_owned);
         self.noted(name, given, |text| Ok(integer::integer(text)?))
     }
 
-    /// A filter by an instant.
+    /// A filter by an instant, which an empty text is not.
     pub fn date(&mut self, name: &'static str) -> Option<Timestamp> {
-        let given = self.filter(name).map(str::to_owned);
+        let given = self.last(name).map(str::to_owned);
         self.noted(name, given, |text| Ok(date::date(text)?))
     }
 
@@ -137,10 +138,20 @@ mod tests {
         assert_eq!(query.within("a", 0, 9), Some(2));
         assert_eq!(query.text("b").as_deref(), Some("x y"));
         assert_eq!(query.text("c"), None);
-        assert_eq!(query.integer("c"), None);
-        assert_eq!(query.date("c"), None);
         assert_eq!(query.choice(&COLOUR), 1);
         assert!(query.finish().is_ok());
+    }
+
+    #[test]
+    fn an_empty_text_narrows_nothing_and_an_empty_number_or_instant_is_wrong() {
+        let mut query = Query::of("a=&b=&c=&d=");
+        assert_eq!((query.text("a"), query.part("b")), (None, None));
+        assert_eq!((query.integer("c"), query.date("d")), (None, None));
+        let Err(Failure::Invalid(problems)) = query.finish() else {
+            panic!("there are problems")
+        };
+        let told: Vec<_> = problems.iter().map(|p| (p.place[1], &*p.input)).collect();
+        assert_eq!(told, [("c", ""), ("d", "")]);
     }
 
     #[test]

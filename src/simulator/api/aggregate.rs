@@ -90,7 +90,7 @@ impl World {
         let days = PERIODS.iter().find(|(name, _)| *name == period);
         let span = Duration::from_secs(86_400 * days.map_or(7, |(_, days)| *days));
         let places = match self.order(None) {
-            Some(order) => order.range(Some(self.now - span), Some(self.now)),
+            Some(order) => order.range(Some(self.now - span), None),
             None => &[],
         };
         // Newest first, as the name of an assistant is that of its newest call.

@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn integer(&mut self, name: &str) -> Option<i64> {
-        let text = self.query.filter(name)?;
+        let text = self.query.last(name)?;
         let number = Integer::parse(text);
         if number.is_none() {
             self.errors.push(Invalid::integer("query", name, text));
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn date(&mut self, name: &str) -> Option<Timestamp> {
-        let text = self.query.filter(name)?;
+        let text = self.query.last(name)?;
         match date::parse(text) {
             Ok((instant, true)) => Some(instant + self.config.zone),
             Ok((instant, false)) => Some(instant - self.config.naive_zone),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::INSTANT;
-use crate::model::{Call, CallKey, Verified};
+use crate::model::{Call, CallKey, Verified, whole_seconds};
 use crate::store::{Learned, OpenCalls};
 use crate::sync::clients::Wanted;
 use crate::sync::engine::Engine;
@@ -11,7 +11,6 @@ use crate::sync::handle::Fetched;
 use crate::sync::page::Reach;
 use crate::sync::passes::Permit;
 use crate::sync::settings::Failure;
-use crate::sync::told;
 use crate::upstream::{Answer, CallSource, ListQuery, Page};
 
 impl<S: CallSource> Engine<S> {
@@ -128,7 +127,7 @@ impl<S: CallSource> Engine<S> {
                     absent: Some(key.clone()),
                     ..learned
                 };
-                let fetched = match told::whole_seconds(self.answer_age) {
+                let fetched = match whole_seconds(self.answer_age) {
                     0 => Fetched::NotFound,
                     age => Fetched::NotFoundThen { age },
                 };

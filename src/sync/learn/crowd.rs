@@ -40,7 +40,7 @@ impl<S: CallSource> Engine<S> {
                 self.crowds.insert(instant, crowd);
             }
             // What could not be read was not left out: nothing of the instant is taken for gone.
-            Progress::Read(_) if crowd.unreadable() > 0 => {
+            Progress::Read(_) if !crowd.is_whole() => {
                 let now = Instant::now();
                 let tier = self.hole_rest(instant);
                 let range = instant..=instant;

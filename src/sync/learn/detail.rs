@@ -3,14 +3,13 @@
 use tokio::time::Instant;
 
 use super::bad_answer;
-use crate::model::{CallKey, Detail, Verified};
+use crate::model::{CallKey, Detail, Verified, whole_seconds};
 use crate::store::{Again, LearnedDetail, StoreError};
 use crate::sync::clients::Wanted;
 use crate::sync::details::{self, BATCH};
 use crate::sync::engine::Engine;
 use crate::sync::handle::Fetched;
 use crate::sync::settings::Failure;
-use crate::sync::told;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
@@ -72,7 +71,7 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         self.details.failed(id, kind, now.instant, now.wall);
         self.hint(CallKey::Id(id));
-        let fetched = match told::whole_seconds(self.answer_age) {
+        let fetched = match whole_seconds(self.answer_age) {
             0 => Fetched::NotFound,
             age => Fetched::NotFoundThen { age },
         };

@@ -1,0 +1,50 @@
+//! Ages as they are told: in whole seconds, and never younger than true.
+
+use std::time::Duration;
+
+use super::Timestamp;
+
+/// An age nobody knows, and all that is older (RFC 9111, section 1.2.2), in seconds.
+pub const UNKNOWN_AGE: u64 = 1 << 31;
+
+/// Our clock may be set back by so much, as time servers do it, before an instant counts as one
+/// that it has not reached.
+const SET_BACK: Duration = Duration::from_secs(1);
+
+/// Seconds since `at`, rounded up; [`UNKNOWN_AGE`] at most. An instant that our clock has not
+/// reached was told by a clock that was wrong, and says nothing.
+pub fn age(now: Timestamp, at: Timestamp) -> u64 {
+    if at > now + SET_BACK {
+        return UNKNOWN_AGE;
+    }
+    whole_seconds(now.since(at)).min(UNKNOWN_AGE)
+}
+
+/// Rounded up: an age that is told must not be younger, and a bound must hold.
+pub fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_not_too_few() {
+        assert_eq!(whole_seconds(Duration::ZERO), 0);
+        assert_eq!(whole_seconds(Duration::from_secs(30)), 30);
+        assert_eq!(whole_seconds(Duration::from_nanos(30_000_000_001)), 31);
+    }
+
+    #[test]
+    fn an_age_is_rounded_up_and_that_of_an_instant_ahead_is_unknown() {
+        let at = Timestamp::from_micros;
+        let now = at(100_000_000);
+        assert_eq!(age(now, now), 0);
+        assert_eq!(age(now, at(99_999_999)), 1);
+        assert_eq!(age(now, at(40_000_000)), 60);
+        assert_eq!(age(now, at(101_000_000)), 0, "the clock was put right a little");
+        assert_eq!(age(now, at(101_000_001)), UNKNOWN_AGE);
+        assert_eq!(age(now, Timestamp::MIN), UNKNOWN_AGE);
+    }
+}
