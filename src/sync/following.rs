@@ -163,7 +163,7 @@ pub fn next(view: &View<'_>) -> Option<Next> {
         _ => plan::head_due(view, &Job::Feed),
     };
     let feed = (due <= view.now).then(|| Next::Send(Job::Feed, request(edge)));
-    let again = view.again.first().cloned().map(|job| plan::send(view, job));
+    let again = view.again().map(|job| plan::send(view, job));
     if let Some(next) = again.or(feed) {
         return Some(next);
     }

@@ -131,6 +131,13 @@ impl View<'_> {
         self.is_idle(&job).then_some(job)
     }
 
+    /// The first request to be repeated that still has something to ask: what it was for may have
+    /// been given up meanwhile, and nothing waits for it then.
+    pub fn again(&self) -> Option<Job> {
+        let mut jobs = self.again.iter();
+        jobs.find(|job| request(self, job).is_some()).cloned()
+    }
+
     /// The next step of the change that waits longest.
     pub fn write(&self) -> Option<Job> {
         self.replay.next(self.now, self.under_way)
@@ -170,7 +177,7 @@ pub fn next(view: &View<'_>) -> Next {
     }
     let head_due = head_due(view, &Job::Head);
     let head = (head_due <= view.now).then_some(Job::Head);
-    if let Some(job) = view.again.first().cloned().or(head) {
+    if let Some(job) = view.again().or(head) {
         return send(view, job);
     }
     if view.is_out {
@@ -555,6 +562,15 @@ mod tests {
             oldest: at(1),
             newest: at(9),
         }
+    }
+
+    #[test]
+    fn a_repetition_that_has_nothing_to_ask_any_more_holds_up_nothing() {
+        let mut state = state(&[]);
+        state.head_at = None;
+        state.again.push(Job::Crowd(at(400)));
+        state.again.push(Job::Point(CallKey::Id(3)));
+        assert_eq!(order(state)[..2], [Job::Point(CallKey::Id(3)), Job::Head]);
     }
 
     /// Everything the plan would send, one after the other, were nothing ever answered.
