@@ -205,7 +205,9 @@ mod tests {
     #[test]
     fn held_deletions_are_told_first_and_with_the_remedy() {
         let held = printed("held", 0, None);
-        assert!(held.starts_with("HELD      more calls seem to be gone upstream than are believed"));
+        assert!(
+            held.starts_with("HELD      more calls seem to be gone upstream than are believed")
+        );
         assert!(held.contains("(80 were looked for and not found so far)"));
         assert!(held.contains("is online, and never answered\n"));
         assert!(held.contains("burki-edge release"));

@@ -43,7 +43,11 @@ mod tests {
         assert_eq!(age(now, now), 0);
         assert_eq!(age(now, at(99_999_999)), 1);
         assert_eq!(age(now, at(40_000_000)), 60);
-        assert_eq!(age(now, at(101_000_000)), 0, "the clock was put right a little");
+        assert_eq!(
+            age(now, at(101_000_000)),
+            0,
+            "the clock was put right a little"
+        );
         assert_eq!(age(now, at(101_000_001)), UNKNOWN_AGE);
         assert_eq!(age(now, Timestamp::MIN), UNKNOWN_AGE);
     }

@@ -19,7 +19,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
         }))
     };
     match job {
-        Job::Identify => Some(Request::Identity),
+        Job::Identify => Some(Request::Identity(view.teller)),
         Job::Head => {
             let from = view.newest.is_ranged().then_some(Timestamp::MIN);
             Some(Request::List(ListQuery {
@@ -63,4 +63,11 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
         Job::Review(_) | Job::Write(_) => view.replay.request(job),
         Job::Crowd(instant) => view.crowds.get(instant).map(Crowd::request),
     }
+}
+
+/// The first request to be repeated that still has something to ask: what it was for may have been
+/// given up meanwhile, and nothing waits for it then.
+pub fn repeated(view: &View<'_>) -> Option<Job> {
+    let mut jobs = view.again.iter();
+    jobs.find(|job| request(view, job).is_some()).cloned()
 }

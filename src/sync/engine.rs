@@ -40,7 +40,7 @@ use super::troubles::Troubles;
 use super::writes::Replay;
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
-use crate::upstream::{CallSource, DateForm, Request};
+use crate::upstream::{CallSource, DateForm, Request, Teller};
 
 /// However long there is nothing to do, the engine shows that it is there.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -61,6 +61,8 @@ pub struct Engine<S> {
     /// How far another edge was followed by the process before.
     pub(super) followed_before: Option<Followed>,
     pub(super) identified: bool,
+    /// Who tells whose key it is, or did last.
+    pub(super) teller: Teller,
     /// The latest request that confirmed the organization, and when.
     pub(super) confirmed: Option<(u64, Instant)>,
     pub(super) identity_due: bool,
@@ -165,6 +167,7 @@ impl<S: CallSource> Engine<S> {
             following: Following::resume(writer.followed()),
             followed_before: writer.followed().cloned(),
             identified: false,
+            teller: Teller::default(),
             confirmed: None,
             identity_due: false,
             dates: Dates::Unknown,
@@ -277,10 +280,9 @@ impl<S: CallSource> Engine<S> {
             (_, Dates::Known(form)) => form,
             _ => DateForm::Naive,
         };
-        let wall = (self.clock)();
         let start = Start {
             now,
-            wall,
+            wall: (self.clock)(),
             put_back: self.put_back,
         };
         let sent = self.requests.send(job.clone(), request, dates, start);
@@ -343,6 +345,7 @@ impl<S: CallSource> Engine<S> {
             page_limit: self.page_size.limit(),
             following: &self.following,
             identified: self.identified,
+            teller: self.teller,
             identity_due: self.identity_due,
             coverage: &self.coverage,
             head_at: self.head_at,
@@ -378,10 +381,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     pub(super) fn pace(&self) -> Pace {
-        Pace {
-            poll_interval: self.settings.poll_interval,
-            reconcile_interval: self.settings.reconcile_interval,
-        }
+        Pace::of(&self.settings)
     }
 
     /// The oldest start that is mirrored.

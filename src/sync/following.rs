@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::ask;
 use super::health::Moment;
 use super::holds::Holds;
 use super::plan::{self, Job, Next, View};
@@ -163,7 +164,7 @@ pub fn next(view: &View<'_>) -> Option<Next> {
         _ => plan::head_due(view, &Job::Feed),
     };
     let feed = (due <= view.now).then(|| Next::Send(Job::Feed, request(edge)));
-    let again = view.again().map(|job| plan::send(view, job));
+    let again = ask::repeated(view).map(|job| plan::send(view, job));
     if let Some(next) = again.or(feed) {
         return Some(next);
     }

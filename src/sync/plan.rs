@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ask::request;
+use super::ask::{repeated, request};
 use super::clients::Wanted;
 use super::coverage::{Coverage, NEVER};
 use super::crowd::Crowd;
@@ -25,7 +25,7 @@ use super::troubles::Troubles;
 use super::writes::Replay;
 use crate::model::{CallKey, Detail, Timestamp, Window};
 use crate::store::OpenCalls;
-use crate::upstream::{DateForm, Request};
+use crate::upstream::{DateForm, Request, Teller};
 
 /// After so many requests for clients the next is history's.
 pub const CLIENTS_IN_A_ROW: usize = 3;
@@ -56,6 +56,8 @@ pub struct View<'a> {
     pub following: &'a Following,
     /// The key's organization is the file's.
     pub identified: bool,
+    /// Who is asked whose key it is.
+    pub teller: Teller,
     /// It is to be confirmed that it still is.
     pub identity_due: bool,
     pub coverage: &'a Coverage,
@@ -131,13 +133,6 @@ impl View<'_> {
         self.is_idle(&job).then_some(job)
     }
 
-    /// The first request to be repeated that still has something to ask: what it was for may have
-    /// been given up meanwhile, and nothing waits for it then.
-    pub fn again(&self) -> Option<Job> {
-        let mut jobs = self.again.iter();
-        jobs.find(|job| request(self, job).is_some()).cloned()
-    }
-
     /// The next step of the change that waits longest.
     pub fn write(&self) -> Option<Job> {
         self.replay.next(self.now, self.under_way)
@@ -177,7 +172,7 @@ pub fn next(view: &View<'_>) -> Next {
     }
     let head_due = head_due(view, &Job::Head);
     let head = (head_due <= view.now).then_some(Job::Head);
-    if let Some(job) = view.again().or(head) {
+    if let Some(job) = repeated(view).or(head) {
         return send(view, job);
     }
     if view.is_out {
@@ -518,6 +513,7 @@ mod tests {
             page_limit: PAGE_LIMIT,
             following: &Following::Nobody,
             identified: state.identified,
+            teller: Teller::User,
             identity_due: false,
             coverage: &state.coverage,
             head_at: state.head_at,

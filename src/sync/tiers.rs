@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::settings::Settings;
 use crate::model::{Timestamp, Window};
 
 /// A window is compared again after this part of its calls' age.
@@ -16,6 +17,13 @@ pub struct Pace {
 }
 
 impl Pace {
+    pub fn of(settings: &Settings) -> Pace {
+        Pace {
+            poll_interval: settings.poll_interval,
+            reconcile_interval: settings.reconcile_interval,
+        }
+    }
+
     /// How long what happened `age` ago may go unverified.
     pub fn interval(&self, age: Duration) -> Duration {
         (age / PART_OF_AGE).clamp(self.poll_interval, self.reconcile_interval)

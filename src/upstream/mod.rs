@@ -27,8 +27,8 @@ pub const PAGE_LIMIT: usize = 1000;
 /// One request, of which it makes no difference whether it arrives once or twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Whose key this is: `/api/v1/users/me`, which only hosted servers have.
-    Identity,
+    /// Which organization's key this is.
+    Identity(Teller),
     /// One page of the list, newest first.
     List(ListQuery),
     /// How many calls started within the bounds, both inclusive. Without a bound, those that
@@ -67,6 +67,16 @@ pub enum DateForm {
     Naive,
     /// `2026-11-17T09:16:30Z`
     Zoned,
+}
+
+/// Who tells which organization a key is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Teller {
+    /// `/api/v1/users/me`, which hosted servers have.
+    #[default]
+    User,
+    /// `/api/v1/assistants/me/organization`, which self-hosted ones have.
+    Assistants,
 }
 
 /// What the upstream said.

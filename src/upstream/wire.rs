@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 
 use super::{
-    Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, UpstreamError, detail, feed,
-    refusal,
+    Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, Teller, UpstreamError, detail,
+    feed, refusal,
 };
 use crate::model::{Call, CallKey, Timestamp};
 
@@ -25,7 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// a redirect.
 pub fn path_and_query(request: &Request, dates: DateForm) -> String {
     match request {
-        Request::Identity => "/api/v1/users/me".to_owned(),
+        Request::Identity(Teller::User) => "/api/v1/users/me".to_owned(),
+        Request::Identity(Teller::Assistants) => "/api/v1/assistants/me/organization".to_owned(),
         Request::List(query) => format!("/api/v1/calls/?{}", list_parameters(query, dates)),
         Request::Count { from, to } => {
             let mut pairs = form_urlencoded::Serializer::new(String::new());
@@ -114,7 +115,7 @@ fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamE
         // Another edge has taken it over, and answers for it.
         202 if matches!(request, Request::Patch { .. }) => return read_body(request, body),
         // A server without the endpoint has no such path, or takes "me" for something else.
-        404 | 405 | 422 if *request == Request::Identity && is_refusal(body) => {
+        404 | 405 | 422 if matches!(request, Request::Identity(_)) && is_refusal(body) => {
             return Ok(Answer::Identity(None));
         }
         404 | 405 | 422 if matches!(request, Request::Changes { .. }) && is_refusal(body) => {
@@ -209,7 +210,7 @@ fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
     }
     let text = std::str::from_utf8(body).map_err(|error| bad_answer().caused_by(error))?;
     match request {
-        Request::Identity => {
+        Request::Identity(_) => {
             let me: Me = parse_object(text)?;
             Ok(Answer::Identity(Some(me.organization_id)))
         }
@@ -644,7 +645,10 @@ mod tests {
             (list(2), format!("[{a},{b}]")),
             (list(2), hosted),
             (Request::Call(CallKey::Id(2)), a.clone()),
-            (Request::Identity, r#"{"organization_id":42}"#.into()),
+            (
+                Request::Identity(Teller::User),
+                r#"{"organization_id":42}"#.into(),
+            ),
             (
                 Request::Count {
                     from: None,
@@ -681,7 +685,7 @@ mod tests {
                 ],
             ),
             (
-                &Request::Identity,
+                &Request::Identity(Teller::User),
                 [
                     r#"{"organization_id":"7"}"#,
                     r#"{"organization_id":null}"#,
@@ -718,7 +722,7 @@ mod tests {
         let open = "[".repeat(1 << 20);
         let members = "{\"items\":".repeat(1 << 18);
         for body in [&deep, &open, &members] {
-            for request in [&list(9), &by_id, &Request::Identity] {
+            for request in [&list(9), &by_id, &Request::Identity(Teller::User)] {
                 for status in [200, 404] {
                     let answer = read(request, status, body.as_bytes());
                     assert_eq!(kind(answer), ErrorKind::BadAnswer);
@@ -786,34 +790,46 @@ mod tests {
     }
 
     #[test]
+    fn a_self_hosted_server_tells_the_organization_with_its_assistants() {
+        let request = Request::Identity(Teller::Assistants);
+        let path = path_and_query(&request, DateForm::Naive);
+        assert_eq!(path, "/api/v1/assistants/me/organization");
+        let told = br#"{"organization_id":42,"organization_name":"x","user_id":1}"#;
+        let read = |status, body: &[u8]| read(&request, status, body);
+        assert!(matches!(read(200, told), Ok(Answer::Identity(Some(42)))));
+        let none = br#"{"detail":"Not Found"}"#;
+        assert!(matches!(read(404, none), Ok(Answer::Identity(None))));
+    }
+
+    #[test]
     fn identity_is_the_organization_or_a_server_without_the_endpoint() {
         let me = br#"{"id":1,"organization_id":42,"email":"x"}"#;
         assert!(matches!(
-            read(&Request::Identity, 200, me),
+            read(&Request::Identity(Teller::User), 200, me),
             Ok(Answer::Identity(Some(42)))
         ));
         let none = br#"{"detail":"Not Found"}"#;
         let not_an_id = br#"{"detail":[{"type":"int_parsing","loc":["path","user_id"]}]}"#;
         for (status, body) in [(404, &none[..]), (405, none), (422, not_an_id)] {
             assert!(matches!(
-                read(&Request::Identity, status, body),
+                read(&Request::Identity(Teller::User), status, body),
                 Ok(Answer::Identity(None))
             ));
         }
         assert!(matches!(
-            read(&Request::Identity, 404, none),
+            read(&Request::Identity(Teller::User), 404, none),
             Ok(Answer::Identity(None))
         ));
         assert_eq!(
-            kind(read(&Request::Identity, 404, b"<html>")),
+            kind(read(&Request::Identity(Teller::User), 404, b"<html>")),
             ErrorKind::BadAnswer
         );
         assert_eq!(
-            kind(read(&Request::Identity, 404, b"[1]")),
+            kind(read(&Request::Identity(Teller::User), 404, b"[1]")),
             ErrorKind::BadAnswer
         );
         assert_eq!(
-            kind(read(&Request::Identity, 200, b"{}")),
+            kind(read(&Request::Identity(Teller::User), 200, b"{}")),
             ErrorKind::BadAnswer
         );
     }

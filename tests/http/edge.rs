@@ -122,7 +122,7 @@ impl CallSource for Upstream {
             return Err(UpstreamError::new(kind));
         }
         let answer = match request {
-            Request::Identity => Answer::Identity(Some(7)),
+            Request::Identity(_) => Answer::Identity(Some(7)),
             Request::List(query) => Answer::Page(world.page(query)),
             Request::Count { .. } => Answer::Count(world.calls.len() as u64),
             Request::Call(key) => {

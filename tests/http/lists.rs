@@ -92,10 +92,7 @@ async fn a_list_is_narrowed_by_every_filter_and_by_all_of_them() {
         ("min_duration=61", &[4, 1]),
         ("max_duration=61", &[2, 1]),
         ("min_duration=-5", &[2, 4, 1]),
-        (
-            "call_sid=&max_duration=99999999999999999999",
-            &[2, 4, 1],
-        ),
+        ("call_sid=&max_duration=99999999999999999999", &[2, 4, 1]),
         ("min_duration=99999999999999999999", &[]),
         ("status=completed&min_duration=100&assistant_name=OFF", &[4]),
     ] {

@@ -214,6 +214,16 @@ fn a_key_may_turn_into_another_organizations_and_back() {
     assert_eq!(world.answer(&count).text(), r#"{"count":30}"#);
     let me = ApiRequest::new("GET", "/api/v1/users/me").with_key(&key);
     assert!(world.answer(&me).text().contains("\"organization_id\":8,"));
+    let self_hosted = World::new(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        ..WorldConfig::default()
+    });
+    let mut told = self_hosted;
+    told.set_organization_id(8);
+    assert_eq!(told.answer(&me).status, 404);
+    let told_with_assistants = ApiRequest::new("GET", "/api/v1/assistants/me/organization");
+    let answer = told.answer(&told_with_assistants.with_key(&key));
+    assert!(answer.text().contains("\"organization_id\":8,"));
     world.restore(&own);
     assert_eq!(texts(&world), held);
 }

@@ -169,13 +169,9 @@ async fn nothing_of_another_organization_is_ever_stored() {
                 assert_eq!(stage.totals().tombstones, 0);
             }
             let status = running.now();
-            if flavour == Flavour::Hosted {
-                assert_eq!(status.state, UpstreamState::Unauthorized);
-                let error = status.last_error.unwrap();
-                assert_eq!(error.kind, "other_organization");
-            } else {
-                assert_ne!(status.state, UpstreamState::Online);
-            }
+            assert_eq!(status.state, UpstreamState::Unauthorized);
+            let error = status.last_error.unwrap();
+            assert_eq!(error.kind, "other_organization");
             stage.world().set_organization_id(7);
             stage.world().restore(&own);
             running

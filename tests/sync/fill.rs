@@ -186,24 +186,29 @@ async fn what_is_complete_is_known_to_be_after_a_restart_without_the_upstream() 
 
 #[tokio::test(start_paused = true)]
 async fn a_key_of_another_organization_writes_nothing_and_ends_the_sync() {
-    let stage = Stage::new(WorldConfig::default());
-    let running = stage.start();
-    running.until_live().await;
-    running.stop().await.unwrap();
-    stage.world().set_organization_id(8);
-    let newest = stage.world().newest(1)[0];
-    stage.world().delete(newest);
-    stage.forget_asked();
-    let running = stage.start();
-    let Err(SyncError::Refused(StoreError::OtherOrganization {
-        recorded: 7,
-        found: 8,
-        ..
-    })) = running.end().await
-    else {
-        panic!("the file was not refused");
-    };
-    assert_eq!(stage.asked("/calls").len(), 0, "not even a list was read");
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let stage = Stage::new(WorldConfig {
+            flavour,
+            ..WorldConfig::default()
+        });
+        let running = stage.start();
+        running.until_live().await;
+        running.stop().await.unwrap();
+        stage.world().set_organization_id(8);
+        let newest = stage.world().newest(1)[0];
+        stage.world().delete(newest);
+        stage.forget_asked();
+        let running = stage.start();
+        let Err(SyncError::Refused(StoreError::OtherOrganization {
+            recorded: 7,
+            found: 8,
+            ..
+        })) = running.end().await
+        else {
+            panic!("the file was not refused: {flavour:?}");
+        };
+        assert_eq!(stage.asked("/calls").len(), 0, "not even a list was read");
+    }
 }
 
 /// `SEEDS=N` runs N worlds instead of a few.

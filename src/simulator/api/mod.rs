@@ -145,6 +145,7 @@ impl World {
             },
             Route::Metadata(id) => self.patch_metadata(id, &request.body),
             Route::Me => self.me(),
+            Route::Organization => self.organization(),
             Route::Stats => self.stats(),
             Route::Analytics => self.analytics(&query()),
             Route::Export => self.export(&query()),
@@ -196,6 +197,17 @@ impl World {
     }
 
     /// The key's user (hosted only).
+    fn organization(&self) -> ApiResponse {
+        let organization = self.organization_id();
+        ApiResponse::json(
+            200,
+            format!(
+                r#"{{"organization_id":{organization},"organization_name":"Edge","user_id":{},"user_email":"ops@example.com","user_role":"admin"}}"#,
+                organization.saturating_mul(10).saturating_add(1)
+            ),
+        )
+    }
+
     fn me(&self) -> ApiResponse {
         let organization = self.organization_id();
         ApiResponse::json(

@@ -24,6 +24,8 @@ pub(super) enum Route<'a> {
     Terminate(&'a str),
     Initiate,
     Me,
+    /// Whose key it is, where there are no users to ask.
+    Organization,
 }
 
 /// What belongs to one call.
@@ -98,6 +100,7 @@ fn hosted(path: &str) -> Option<Route<'_>> {
 fn self_hosted(path: &str) -> Option<Route<'_>> {
     match path {
         "/api/v1/calls/" => Some(Route::List),
+        "/api/v1/assistants/me/organization" => Some(Route::Organization),
         INITIATE => Some(Route::Initiate),
         path => below_calls(path, Flavour::SelfHosted),
     }

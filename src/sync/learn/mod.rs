@@ -18,7 +18,9 @@ use super::plan::Job;
 use super::settings::{Dates, Failure, SyncError};
 use crate::model::{Timestamp, Verified};
 use crate::store::{Learned, StoreError};
-use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Page, Request, UpstreamError};
+use crate::upstream::{
+    Answer, CallSource, ErrorKind, ListQuery, Page, Request, Teller, UpstreamError,
+};
 
 const INSTANT: Duration = Duration::from_micros(1);
 
@@ -50,7 +52,17 @@ impl<S: CallSource> Engine<S> {
             self.ask_singly(page.doubled.iter().copied());
         }
         match (job, answer) {
+            (Job::Identify, Answer::Identity(None))
+                if *asked == Request::Identity(Teller::User) =>
+            {
+                // A self-hosted server has no users to tell it, and says so elsewhere.
+                self.teller = Teller::Assistants;
+                Ok(())
+            }
             (Job::Identify, Answer::Identity(organization)) => {
+                if organization.is_none() {
+                    self.teller = Teller::User;
+                }
                 self.learn_identity(request, organization).await?;
                 self.identified &= self.following.answered(organization);
                 Ok(())
