@@ -116,9 +116,11 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         match job {
             Job::Review(id) | Job::Write(id) => {
-                let seed = self.settings.seed;
-                let rests = scope == Scope::One;
-                self.replay.failed(*id, rests, seed, now.instant);
+                if scope == Scope::One {
+                    self.note_failing_write(*id, error);
+                } else {
+                    self.replay.interrupted();
+                }
             }
             // What was denied may have been denied to another organization.
             Job::Identify => self.replay.forget_denial(),

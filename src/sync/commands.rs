@@ -18,7 +18,7 @@ impl<S: CallSource> Engine<S> {
         match command {
             Command::SyncNow => {
                 self.health.hurry();
-                self.replay.hurry();
+                self.replay.hurry(Instant::now());
                 self.head_at = None;
             }
             Command::ReleaseHolds => {

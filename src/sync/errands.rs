@@ -61,7 +61,7 @@ impl<S: CallSource> Engine<S> {
             return false;
         }
         let now = self.now();
-        self.conclude_denial().await;
+        self.give_up_writes().await;
         self.confirm_identity();
         self.pass_the_brake();
         self.begin_count();

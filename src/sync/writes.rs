@@ -21,7 +21,13 @@ use crate::upstream::Request;
 /// What was seen of a call longer ago is looked at again before it is changed.
 const SEEN: Duration = Duration::from_secs(60);
 
+/// Failures of one change in a row, while the upstream answers otherwise, after which it is kept
+/// for the operator and sent no more: a quarter of an hour of them.
+pub const MOST_FAILURES: u32 = 40;
+
 struct Rest {
+    /// The change that failed.
+    write_id: u64,
     backoff: Backoff,
     until: Instant,
 }
@@ -39,6 +45,8 @@ pub struct Replay {
     denied: Option<(u64, u64)>,
     /// Its connection broke, and it was tried again at once.
     broken: Option<u64>,
+    /// The upstream failed at it again and again: why, the last time.
+    exhausted: Option<(u64, String)>,
 }
 
 impl Replay {
@@ -124,22 +132,54 @@ impl Replay {
         self.broken.replace(*id) != Some(*id)
     }
 
-    /// It did not come to an answer. Its call rests, unless nothing was heard of that in particular.
-    pub fn failed(&mut self, write_id: u64, of_itself: bool, seed: u64, now: Instant) {
+    /// The upstream failed at it, though it answers otherwise: its call rests. Returns whether that
+    /// is news.
+    ///
+    /// A `denied` one may be let through at any time, however often it is not.
+    pub fn failed(
+        &mut self,
+        write_id: u64,
+        why: &str,
+        denied: bool,
+        seed: u64,
+        now: Instant,
+    ) -> bool {
         self.ready = None;
-        let call_id = self.find(write_id).map(|write| write.call_id);
-        if let Some(call_id) = call_id.filter(|_| of_itself) {
-            let rest = self.resting.entry(call_id).or_insert_with(|| Rest {
-                backoff: Backoff::new(seed ^ write_id),
-                until: now,
-            });
-            rest.until = now + rest.backoff.failed();
+        let Some(call_id) = self.find(write_id).map(|write| write.call_id) else {
+            return false;
+        };
+        let fresh = || Rest {
+            write_id,
+            backoff: Backoff::new(seed ^ write_id),
+            until: now,
+        };
+        let rest = self.resting.entry(call_id).or_insert_with(fresh);
+        if rest.write_id != write_id {
+            *rest = fresh();
         }
+        rest.until = now + rest.backoff.failed();
+        let failures = rest.backoff.failures();
+        if failures >= MOST_FAILURES && !denied {
+            self.exhausted = Some((write_id, format!("{why}, {failures} times in a row")));
+        }
+        failures == 1
+    }
+
+    /// It did not come to an answer, and nothing was heard of it in particular.
+    pub fn interrupted(&mut self) {
+        self.ready = None;
+    }
+
+    /// The change that is sent no more, and why.
+    pub fn take_exhausted(&mut self) -> Option<(u64, String)> {
+        self.exhausted.take()
     }
 
     /// Whoever is told to hurry does not wait for a rest.
-    pub fn hurry(&mut self) {
-        self.resting.clear();
+    pub fn hurry(&mut self, now: Instant) {
+        for rest in self.resting.values_mut() {
+            rest.until = now;
+        }
     }
 
     /// The upstream has no such call, by the answer to this request.
@@ -204,15 +244,35 @@ mod tests {
     #[test]
     fn a_call_that_fails_rests_with_all_its_changes_and_others_pass_by() {
         let (now, mut replay) = (Instant::now(), replay());
-        replay.failed(1, true, 1, now);
+        replay.failed(1, "it failed", false, 1, now);
         assert_eq!(replay.next(now, &[]), Some(Job::Review(3)));
         assert_eq!(
             replay.next(now + Duration::from_secs(2), &[]),
             Some(Job::Review(1))
         );
-        replay.hurry();
-        replay.failed(1, false, 1, now);
+        replay.hurry(now);
+        replay.interrupted();
         assert_eq!(replay.next(now, &[]), Some(Job::Review(1)), "not its fault");
+    }
+
+    #[test]
+    fn one_that_the_upstream_fails_at_on_and_on_is_told_once_and_given_to_the_operator() {
+        let (mut now, mut replay) = (Instant::now(), replay());
+        let begun = now;
+        for failure in 1..=MOST_FAILURES {
+            assert_eq!(replay.take_exhausted(), None);
+            let is_news = replay.failed(1, "it failed", false, 1, now);
+            assert_eq!(is_news, failure == 1);
+            let rest = replay.resting[&10].until;
+            assert!(failure == 1 || rest > now + Duration::from_millis(500));
+            now = rest;
+        }
+        let why = format!("it failed, {MOST_FAILURES} times in a row");
+        assert_eq!(replay.take_exhausted(), Some((1, why)));
+        assert!(now - begun > Duration::from_secs(400));
+        // The call's next change has failures of its own.
+        assert!(replay.failed(2, "it failed", false, 1, now));
+        assert_eq!(replay.take_exhausted(), None);
     }
 
     #[test]

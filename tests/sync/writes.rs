@@ -288,6 +288,39 @@ async fn a_call_that_the_upstream_fails_to_change_holds_up_no_other() {
     stage.assert_equal();
 }
 
+/// `sync/writes.rs` states how often it is tried.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_fails_on_and_on_is_kept_for_the_operator_with_its_reason() {
+    let stage = stage();
+    let broken = stage.ids()[7];
+    let running = stage.start();
+    running.until_live().await;
+    let path = format!("/{broken}/metadata");
+    stage.faults().always_where(&path, Fault::ServerError);
+    let first = stage.queue(&running, broken, r#"{"a":1}"#).await;
+    running.pass(1300).await;
+    let sent = stage.asked("/metadata").len();
+    assert_eq!(sent, 40, "and no more");
+    running.pass(600).await;
+    assert_eq!(stage.asked("/metadata").len(), sent);
+    let kept = stage.writes();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].write_id, first);
+    assert_eq!(
+        kept[0].failed.as_deref(),
+        Some("the upstream failed (status 500), 40 times in a row")
+    );
+    assert_eq!(running.now().state, UpstreamState::Online);
+    // The call is changed as any other once it can be.
+    stage.faults().clear();
+    stage.queue(&running, broken, r#"{"b":2}"#).await;
+    let done = || stage.upstreams(broken, "b").is_some();
+    running
+        .pass_until(STEP, Duration::from_secs(60), done)
+        .await;
+    running.stop().await.expect("a good end");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_change_is_dropped_unless_it_is_on_its_way() {
     let stage = stage();

@@ -8,8 +8,10 @@ use crate::sync::engine::Engine;
 use crate::sync::handle::{Dropped, NotQueued};
 use crate::sync::pending::Pending;
 use crate::sync::plan::Job;
+use crate::sync::scope;
 use crate::sync::settings::Failure;
-use crate::upstream::{Answer, CallSource};
+use crate::sync::writes::MOST_FAILURES;
+use crate::upstream::{Answer, CallSource, UpstreamError};
 
 const NO_SUCH_CALL: &str = "the upstream has no such call";
 const ANOTHER_CALL: &str = "the upstream has another call under this id";
@@ -100,8 +102,30 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// A denial that the organization's confirmation waits for, or one that came after it.
-    pub(in crate::sync) async fn conclude_denial(&mut self) {
+    /// The upstream failed at a change, though it answers otherwise: it is tried again, ever more
+    /// rarely, and not for ever.
+    pub(in crate::sync) fn note_failing_write(&mut self, write_id: u64, error: &UpstreamError) {
+        let (seed, now) = (self.settings.seed, self.now());
+        let (why, denied) = (error.to_string(), scope::is_denial(error.kind));
+        if self
+            .replay
+            .failed(write_id, &why, denied, seed, now.instant)
+        {
+            tracing::warn!(
+                write_id,
+                why,
+                most_tries = MOST_FAILURES,
+                "a change of metadata that a client left here fails; it is tried again"
+            );
+        }
+    }
+
+    /// Changes that are given up: one that the upstream fails at again and again, and one whose
+    /// denial the organization's confirmation waits for, or came after it.
+    pub(in crate::sync) async fn give_up_writes(&mut self) {
+        if let Some((write_id, why)) = self.replay.take_exhausted() {
+            self.fail_write(write_id, why).await;
+        }
         let confirmed = self.confirmed.map_or(0, |(seq, _)| seq);
         if let Some(write_id) = self.replay.take_denied(confirmed) {
             self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
