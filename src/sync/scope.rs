@@ -69,7 +69,7 @@ const ASKED: [Asked; 7] = [Identity, Head, Range, Count, Call, Detail, Write];
 
 /// A row for each class of error.
 #[rustfmt::skip]
-const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 13] = {
+const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 14] = {
     use ErrorKind as E;
     use Scope::{Counts, Head, History, Length, One, Rows, Upstream};
     [   //                       Identity  Head      Range     Count     Call      Detail    Write
@@ -84,6 +84,7 @@ const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 13] = {
         (E::PageTooLong,        [Upstream, Length,   Length,   Counts,   One,      One,      One     ]),
         (E::ServerError,        [Upstream, Rows,     Rows,     Counts,   One,      One,      One     ]),
         (E::BadAnswer,          [Upstream, Rows,     Rows,     Counts,   One,      One,      One     ]),
+        (E::ShortList,          [Upstream, Rows,     Rows,     Counts,   One,      One,      One     ]),
         (E::Redirected,         [Upstream, Head,     History,  Counts,   One,      One,      One     ]),
         (E::Refused,            [Upstream, Head,     Rows,     Counts,   One,      One,      One     ]),
     ]
@@ -167,7 +168,7 @@ mod tests {
         let all = |kind| match kind {
             E::Unreachable | E::Tls | E::Reset | E::Timeout | E::BrokenOff | E::PageTooLong => {}
             E::Unauthorized | E::OtherOrganization | E::Throttled | E::ServerError => {}
-            E::Redirected | E::Refused | E::BadAnswer => {}
+            E::Redirected | E::Refused | E::BadAnswer | E::ShortList => {}
         };
         for (kind, _) in TABLE {
             all(kind);

@@ -30,6 +30,7 @@ pub enum ErrorKind {
     Redirected,
     Refused,
     BadAnswer,
+    ShortList,
 }
 
 impl ErrorKind {
@@ -51,6 +52,7 @@ impl ErrorKind {
             ErrorKind::Redirected => "the upstream redirects elsewhere",
             ErrorKind::Refused => "the upstream refuses the request",
             ErrorKind::BadAnswer => "the answer is not the calls API's",
+            ErrorKind::ShortList => "the list leaves out more calls than are believed to be gone",
         }
     }
 
@@ -85,6 +87,10 @@ impl ErrorKind {
             ErrorKind::Refused => "check that upstream.base_url is the root of a Burki server",
             ErrorKind::BadAnswer => {
                 "check that upstream.base_url is a Burki server and that no proxy answers for it"
+            }
+            ErrorKind::ShortList => {
+                "it is believed if it does so for a minute; if the calls were meant to be deleted, \
+                 `burki-edge release` lets them go now; all are served on until then"
             }
         }
     }

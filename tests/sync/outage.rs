@@ -175,7 +175,9 @@ async fn calls_that_leave_the_list_are_suspects_though_they_are_many() {
     }
     let doubt = running.until(|status| status.consecutive_errors > 0).await;
     let message = doubt.last_error.unwrap();
-    assert_eq!(message.kind, "bad_answer");
+    assert_eq!(message.kind, "short_list");
+    assert!(message.hint.contains("burki-edge release"));
+    assert!(!message.hint.contains("base_url"), "it is the right server");
     running
         .until(|status| status.state == UpstreamState::Online)
         .await;

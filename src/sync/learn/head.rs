@@ -13,7 +13,7 @@ use crate::sync::coverage::HeadRead;
 use crate::sync::engine::Engine;
 use crate::sync::page::Reach;
 use crate::sync::settings::{Dates, Failure};
-use crate::upstream::{CallSource, DateForm, ListQuery, Page};
+use crate::upstream::{CallSource, DateForm, ErrorKind, ListQuery, Page, UpstreamError};
 
 /// A call that has been open for longer is not followed at every poll.
 const OPEN_FOR: Duration = Duration::from_secs(86_400);
@@ -107,10 +107,9 @@ impl<S: CallSource> Engine<S> {
                 self.page_size.was_cut_at(rows);
             }
             self.doubt(merged.unbelieved, begun, request.seq);
-            return Err(bad_answer(format!(
-                "the list leaves out {} calls that are held",
-                merged.unbelieved
-            )));
+            let error = UpstreamError::new(ErrorKind::ShortList);
+            let missing = format!("{} that are held", merged.unbelieved);
+            return Err(Failure::Upstream(error.caused_by(missing)));
         }
         // What it leaves out may have to be held, and the operator's word is for that too.
         self.judge();
