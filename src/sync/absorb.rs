@@ -16,7 +16,9 @@ use super::settings::{Dates, Failure, SyncError};
 use super::stuck::Task;
 use super::troubles::Outcome;
 use crate::model::{CallKey, Timestamp};
-use crate::upstream::{CallSource, DateForm, ErrorKind, Request, UpstreamError};
+use crate::upstream::{
+    Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError,
+};
 
 impl<S: CallSource> Engine<S> {
     pub(super) async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
@@ -36,6 +38,14 @@ impl<S: CallSource> Engine<S> {
             request.at = request.at - reply.age;
             self.answer_age = reply.age;
         }
+        let result = match result {
+            Err(error) if self.does_not_tell(&asked, &error) => Ok(Reply {
+                answer: Answer::Identity(None),
+                retry_after: error.retry_after,
+                age: Duration::ZERO,
+            }),
+            result => result,
+        };
         let error = match result {
             Ok(reply) => match self
                 .learn(&job, &asked, request, start.now, reply.answer)
@@ -65,6 +75,17 @@ impl<S: CallSource> Engine<S> {
         };
         self.fail(&job, &asked, &error);
         Ok(())
+    }
+
+    /// Whether a server that keeps failing to say whose key it is, and never said it, is taken for
+    /// one that does not tell: all else of it may well answer.
+    fn does_not_tell(&self, asked: &Request, error: &UpstreamError) -> bool {
+        const TRIES: u32 = 3;
+        *asked == Request::Identity(Teller::Assistants)
+            && self.organization_id.is_none()
+            && error.status.is_some()
+            && scope::may_not_be_known(error.kind)
+            && self.health.consecutive_errors() >= TRIES
     }
 
     /// An answer was taken in; it may ask for a pause.

@@ -211,6 +211,22 @@ async fn a_key_of_another_organization_writes_nothing_and_ends_the_sync() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_to_say_whose_key_it_is_is_mirrored_all_the_same() {
+    let stage = Stage::new(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        ..WorldConfig::default()
+    });
+    stage
+        .faults()
+        .always_where("/assistants/me/organization", Fault::ServerError);
+    let running = stage.start();
+    running.until_live().await;
+    assert_eq!(running.now().organization_id, None);
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
+
 /// `SEEDS=N` runs N worlds instead of a few.
 fn seeds() -> std::ops::Range<u64> {
     let told = std::env::var("SEEDS")
