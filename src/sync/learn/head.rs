@@ -9,7 +9,7 @@ use tracing::warn;
 use super::{INSTANT, bad_answer};
 use crate::model::{Timestamp, Verified};
 use crate::store::{Belief, Complete, Learned, OpenCalls};
-use crate::sync::coverage::HeadRead;
+use crate::sync::coverage::{HeadRead, NEVER};
 use crate::sync::engine::Engine;
 use crate::sync::page::Reach;
 use crate::sync::settings::{Dates, Failure};
@@ -115,6 +115,10 @@ impl<S: CallSource> Engine<S> {
         self.judge();
         self.holds.list_believed();
         self.troubles.head_read(from);
+        if !ranged && until.is_none() {
+            // It shows the calls without a start too, and no reading by themselves will come.
+            self.troubles.answered(&(NEVER..=NEVER));
+        }
         if let Some(until) = until {
             let above = until + INSTANT..=Timestamp::MAX;
             self.troubles
