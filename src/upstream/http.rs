@@ -259,6 +259,15 @@ mod tests {
         fetched.unwrap_err()
     }
 
+    #[tokio::test]
+    async fn a_port_that_speaks_no_tls_is_not_a_lost_line() {
+        let (mut url, serving) = serve("", Vec::new(), Vec::new(), Some(0));
+        url.set_scheme("https").unwrap();
+        let error = fetch(&source(&url, 1)).await;
+        assert_eq!(error.kind, ErrorKind::Tls, "{error:?}");
+        sent(serving).await;
+    }
+
     /// How much went out. Waited for on a thread of its own: the client closes its side on this one.
     async fn sent(serving: JoinHandle<usize>) -> usize {
         let ended = tokio::task::spawn_blocking(|| serving.join().unwrap());

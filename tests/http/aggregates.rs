@@ -85,6 +85,15 @@ async fn analytics_are_of_a_period_that_ends_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn analytics_count_a_call_that_is_dated_in_the_future() {
+    const FUTURE: &str = r#"{"id":1,"call_sid":"CA1","status":"failed","assistant_id":1,"assistant_name":"Sales","duration":null,"started_at":"2031-01-01T00:00:00"}"#;
+    let edge = Edge::synced(Upstream::holding(&[FUTURE])).await;
+    let told = body(&edge, "analytics?period=1d");
+    assert!(told.starts_with(r#"{"total_calls":1,"#), "{told}");
+    assert!(told.contains(r#""2031-01-01":{"total":1"#), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_aggregate_has_a_tag_too() {
     let edge = edge().await;
     for below in ["count", "stats", "analytics"] {
