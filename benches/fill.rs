@@ -179,7 +179,7 @@ impl CallSource for Watched {
         self.watch.answered();
         let (status, body) = received?;
         let begun = Instant::now();
-        let reply = wire::reply(request, status, None, &body, Timestamp::now());
+        let reply = wire::reply(request, dates, status, None, &body, Timestamp::now());
         self.watch.with(|times| times.decoding += begun.elapsed());
         reply
     }

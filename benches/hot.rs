@@ -21,7 +21,7 @@ use burki_edge::http::{Audio, Auth, Connections, Scans, Shared, Webhooks, routes
 use burki_edge::model::{Call, CallKey, Timestamp, Verified, Window};
 use burki_edge::store::{Learned, Reader, Writer};
 use burki_edge::sync::{Clock, Engine, Settings};
-use burki_edge::upstream::{HttpSource, ListQuery, PAGE_LIMIT, Request, wire};
+use burki_edge::upstream::{DateForm, HttpSource, ListQuery, PAGE_LIMIT, Request, wire};
 use divan::Bencher;
 use tempfile::TempDir;
 
@@ -260,5 +260,7 @@ fn decode_page(bencher: Bencher<'_, '_>) {
     let now = Timestamp::now();
     bencher
         .counter(divan::counter::BytesCount::new(body.len()))
-        .bench_local(|| wire::reply(&request, 200, None, body.as_bytes(), now).expect("a page"));
+        .bench_local(|| {
+            wire::reply(&request, DateForm::NAIVE, 200, None, body.as_bytes(), now).expect("a page")
+        });
 }

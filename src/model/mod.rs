@@ -14,5 +14,5 @@ pub use call::{Call, CallKey, InvalidCall, text_hash};
 pub use detail::Detail;
 pub use filter::{CallFilter, Part, fold};
 pub use piece::Piece;
-pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use timestamp::{InvalidTimestamp, Timestamp, Unit};
 pub use window::{Verified, Window};

@@ -10,6 +10,21 @@ use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// A decimal fraction of a second, from 1 µs to 1 s: what a server writes instants in. It may keep
+/// finer ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unit(i64);
+
+impl Unit {
+    pub const MICROSECOND: Unit = Unit(1);
+    pub const SECOND: Unit = Unit(1_000_000);
+
+    /// The unit in microseconds, a power of ten.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+}
+
 /// Why a text is no instant.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not a date-time of the form 2026-11-17T09:16:30[.500000][Z|+02:00], year 1 to 9999")]
@@ -76,6 +91,28 @@ impl Timestamp {
             "%Y-%m-%dT%H:%M:%S%.6f"
         };
         self.to_chrono().format(form).to_string()
+    }
+
+    /// The coarsest unit that the instant is whole in.
+    ///
+    /// ```
+    /// use burki_edge::model::{Timestamp, Unit};
+    ///
+    /// assert_eq!(Timestamp::parse("2026-11-17T09:16:30Z")?.unit(), Unit::SECOND);
+    /// assert_eq!(Timestamp::parse("2026-11-17T09:16:30.221Z")?.unit().as_micros(), 1000);
+    /// # Ok::<(), burki_edge::model::InvalidTimestamp>(())
+    /// ```
+    pub fn unit(self) -> Unit {
+        let mut unit = Unit::SECOND;
+        while self.0.rem_euclid(unit.0) != 0 {
+            unit = Unit(unit.0 / 10);
+        }
+        unit
+    }
+
+    /// The last whole `unit` that is not later.
+    pub fn floor(self, unit: Unit) -> Timestamp {
+        Timestamp(self.0.div_euclid(unit.0) * unit.0)
     }
 
     /// Days since 1970-01-01, UTC: the day a call is counted under.

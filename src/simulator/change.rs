@@ -63,12 +63,14 @@ impl World {
         let Some(record) = self.records.get_mut(&id) else {
             return false;
         };
-        let before = place(record.started_at, id);
+        let unit = self.config.unit;
+        let before = place(record.started_at, id, unit);
         let (sid, status) = (record.call_sid.clone(), record.status.clone());
         change(record);
         record.id = id;
         record.call_sid = sid;
-        let after = place(record.started_at, id);
+        record.cut_off(unit);
+        let after = place(record.started_at, id, unit);
         self.assistants.insert(record.assistant_id);
         if before == after && record.status == status {
             return true;
@@ -120,7 +122,8 @@ impl World {
         let record = self.records.remove(&id)?;
         self.sids.remove(&record.call_sid);
         self.given.remove(&id);
-        self.unindex(place(record.started_at, id), &record.status);
+        let at = place(record.started_at, id, self.config.unit);
+        self.unindex(at, &record.status);
         Some(*record)
     }
 
@@ -144,8 +147,9 @@ impl World {
         before - self.len()
     }
 
-    pub(super) fn put(&mut self, record: Record) {
-        let at = place(record.started_at, record.id);
+    pub(super) fn put(&mut self, mut record: Record) {
+        record.cut_off(self.config.unit);
+        let at = place(record.started_at, record.id, self.config.unit);
         self.last_id = self.last_id.max(record.id);
         self.assistants.insert(record.assistant_id);
         self.sids.insert(record.call_sid.clone(), record.id);

@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::invent::Inventor;
 use super::life::Rates;
 use super::record::Flavour;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Unit};
 
 /// What a hosted list says of how many calls match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct WorldConfig {
     /// How far east of UTC the database's own zone lies. Some servers compare a zoned date as
     /// that zone's local time; where it is zero, as documented, zoned and naive dates agree.
     pub zone: Duration,
+    /// Texts write instants cut off at this; filters and the order compare microseconds.
+    pub unit: Unit,
     /// How far east of UTC the zone lies that naive dates are taken for local time of. Where it
     /// is not zero, only zoned dates are read as they are meant.
     pub naive_zone: Duration,
@@ -72,6 +74,7 @@ impl Default for WorldConfig {
             rates: Rates::STILL,
             page_cap: None,
             zone: Duration::ZERO,
+            unit: Unit::MICROSECOND,
             naive_zone: Duration::ZERO,
         }
     }

@@ -15,6 +15,7 @@
 //! answered, which `tests/simulator.rs` replays.
 
 mod api;
+mod cache;
 mod change;
 mod config;
 mod connection;
@@ -35,6 +36,7 @@ mod spoil;
 mod world;
 
 pub use api::{ApiRequest, ApiResponse};
+pub use cache::Cache;
 pub use change::Taken;
 pub use config::{Total, WorldConfig};
 pub use details::{Recording, Transcript};

@@ -7,7 +7,7 @@
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Unit};
 
 /// A call's place: its start in microseconds, [`NO_START`] where it has none, and its id.
 pub(super) type Place = (i64, i64);
@@ -15,8 +15,15 @@ pub(super) type Place = (i64, i64);
 /// Sorts after every start: descending, that is first, as PostgreSQL sorts nulls.
 const NO_START: i64 = i64::MAX;
 
-pub(super) fn place(started_at: Option<Timestamp>, id: i64) -> Place {
-    (started_at.map_or(NO_START, Timestamp::as_micros), id)
+/// The place of a call whose text has this start, cut off at `unit`: what was cut off is not zero,
+/// but for one call in ten.
+pub(super) fn place(started_at: Option<Timestamp>, id: i64, unit: Unit) -> Place {
+    let cut_off = match id % 10 {
+        0 => 0,
+        _ => id.wrapping_mul(7919).rem_euclid(unit.as_micros()),
+    };
+    let start = started_at.map(|start| start.as_micros() + cut_off);
+    (start.unwrap_or(NO_START), id)
 }
 
 /// Places in ascending order.
@@ -89,7 +96,7 @@ mod tests {
     fn pages_are_newest_first_with_the_rows_without_start_before_all() {
         let mut order = Order::default();
         for (start, id) in [(at(10), 1), (None, 2), (at(30), 3), (at(20), 4)] {
-            order.insert(place(start, id));
+            order.insert(place(start, id, Unit::MICROSECOND));
         }
         let mut rng = StdRng::seed_from_u64(1);
         assert_eq!(page(order.places(), 0, 9, &mut rng), [2, 3, 4, 1]);
@@ -98,7 +105,7 @@ mod tests {
         assert_eq!(order.range(at(10), at(20)).len(), 2);
         assert_eq!(order.range(at(11), None).len(), 2);
         assert_eq!(order.range(at(20), at(10)).len(), 0);
-        order.remove(place(None, 2));
+        order.remove(place(None, 2, Unit::MICROSECOND));
         assert_eq!(order.places().len(), 3);
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::json::push_string;
-use crate::model::{InvalidTimestamp, Timestamp};
+use crate::model::{InvalidTimestamp, Timestamp, Unit};
 
 /// Which of the two live versions answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +143,13 @@ impl Record {
             Ok(record)
         } else {
             Err(InvalidRecord::NotReproducible { id: record.id })
+        }
+    }
+
+    /// Instants as a server writes them that cuts them off at `unit`.
+    pub(super) fn cut_off(&mut self, unit: Unit) {
+        for instant in [&mut self.started_at, &mut self.ended_at] {
+            *instant = instant.map(|instant| instant.floor(unit));
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::dates::Probed;
 use super::denials::Part;
 use super::engine::Engine;
 use super::handle::{Fetched, RETRY_SOON};
@@ -12,13 +13,16 @@ use super::newest::Again;
 use super::plan::Job;
 use super::requests::Finished;
 use super::scope::{self, Asked, Scope};
-use super::settings::{Dates, Failure, SyncError};
+use super::settings::{Failure, SyncError};
 use super::stuck::Task;
 use super::troubles::Outcome;
 use crate::model::{CallKey, Timestamp};
 use crate::upstream::{
     Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError,
 };
+
+/// An age is in whole seconds.
+const SECOND: Duration = Duration::from_secs(1);
 
 impl<S: CallSource> Engine<S> {
     pub(super) async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
@@ -30,13 +34,19 @@ impl<S: CallSource> Engine<S> {
             mut request,
             start,
             repeated,
+            dates,
             result,
         } = finished;
         request.at = request.at - (self.put_back - start.put_back);
         if let Ok(reply) = &result {
-            // An answer out of a cache is as old as its Age.
+            // An answer out of a cache is as old as its Age, also among the others. What an edge
+            // tells is in its own order.
             request.at = request.at - reply.age;
             self.answer_age = reply.age;
+            if !reply.age.is_zero() && self.following.edge().is_none() {
+                let true_at = start.now.checked_sub(reply.age + SECOND);
+                request.seq = true_at.map_or(0, |at| self.requests.seq_as_of(at));
+            }
         }
         let result = match result {
             Err(error) if self.does_not_tell(&asked, &error) => Ok(Reply {
@@ -47,6 +57,8 @@ impl<S: CallSource> Engine<S> {
             result => result,
         };
         let error = match result {
+            // It was asked for in a form that is not known to be read right any more.
+            Ok(_) if job.depends_on_dates() && self.dates.form() != Some(dates) => return Ok(()),
             Ok(reply) => match self
                 .learn(&job, &asked, request, start.now, reply.answer)
                 .await
@@ -98,7 +110,9 @@ impl<S: CallSource> Engine<S> {
         if let Some(wait) = retry_after {
             self.leave_alone(job, wait);
         }
-        let task = Task::of(job);
+        // A probe that finds nothing is answered, and no progress.
+        let goes_on = |task: &Task| *task != Task::Dates || self.dates.is_known();
+        let task = Task::of(job).filter(goes_on);
         self.stuck.succeeded(task.as_ref());
         self.post.stalls.send_if_modified(|stall| {
             let over = stall
@@ -153,7 +167,9 @@ impl<S: CallSource> Engine<S> {
                 self.details.denied(*id, *kind, rest, now.instant, now.wall);
             }
             Job::Detail(id, kind) => self.details.failed(*id, *kind, now.instant, now.wall),
-            Job::Dates(..) if scope != Scope::Upstream => self.dates_misread(),
+            Job::Dates(start, form) if scope != Scope::Upstream => {
+                self.note_probe((*start, *form), false);
+            }
             _ => {}
         }
         match scope {
@@ -344,20 +360,18 @@ impl<S: CallSource> Engine<S> {
         self.pace().interval(age).max(LEAST)
     }
 
-    /// The call that is known was not found by its start, written so.
-    pub(super) fn dates_misread(&mut self) {
-        self.dates = match self.dates {
-            Dates::Probing {
-                id,
-                start,
-                form: DateForm::Naive,
-            } => Dates::Probing {
-                id,
-                start,
-                form: DateForm::Zoned,
-            },
-            // Neither, or it is gone: the next head names another call.
-            _ => Dates::Unknown,
-        };
+    /// A known call was found by its start, asked for in this form, or was not.
+    pub(super) fn note_probe(&mut self, asked: (Timestamp, DateForm), found: bool) {
+        match self.dates.probed(asked, found) {
+            Probed::GoesOn | Probed::Known => {}
+            // What a range left out before may be there.
+            Probed::Changed => {
+                let coverage = self.forget_history();
+                self.know(coverage);
+            }
+            Probed::Nothing => {
+                self.note_failure(&Job::Dates(asked.0, asked.1), ErrorKind::BadAnswer);
+            }
+        }
     }
 }

@@ -19,7 +19,15 @@ impl<S: CallSource> Engine<S> {
         let windows = coverage
             .as_ref()
             .map(|coverage| coverage.windows().to_vec());
-        let learned = Learned { windows, ..learned };
+        let mut learned = Learned { windows, ..learned };
+        if !self.answer_age.is_zero() {
+            // It says nothing of calls that were read since it was true, whatever they are by now.
+            let request = learned.request;
+            learned.calls.retain(|call| {
+                let known = self.coverage.known(call.started_at);
+                known.is_none_or(|known| known.seq <= request.seq)
+            });
+        }
         let written = self.writer.run(|writer| {
             writer
                 .merge(learned)

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::clients::{Clients, Wanted};
 use super::counting::Counting;
-use super::coverage::{Coverage, NEVER};
+use super::coverage::Coverage;
 use super::crowd::Crowd;
+use super::dates::Dates;
 use super::denials::Denials;
 use super::details::Details;
 use super::following::Following;
@@ -28,11 +29,11 @@ use super::newest::Newest;
 use super::page::PageSize;
 use super::passes::Leave;
 use super::pending::Pending;
-use super::plan::{self, Job, Next, View};
+use super::plan::{self, Job, Next};
 use super::proof::Proof;
 use super::requests::{Requests, Start};
 use super::search::Found;
-use super::settings::{Dates, Settings, SyncError};
+use super::settings::{Settings, SyncError};
 use super::status::Phase;
 use super::stuck::Stuck;
 use super::tiers::Pace;
@@ -40,7 +41,7 @@ use super::troubles::Troubles;
 use super::writes::Replay;
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
-use crate::upstream::{CallSource, DateForm, Request, Teller};
+use crate::upstream::{CallSource, Request, Teller};
 
 /// However long there is nothing to do, the engine shows that it is there.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -101,6 +102,8 @@ pub struct Engine<S> {
     pub(super) replay: Replay,
     /// How old the answer is that is taken in.
     pub(super) answer_age: Duration,
+    /// And that of the latest page of the list.
+    pub(super) list_age: Duration,
 
     // What is under way, and when more may be.
     pub(super) requests: Requests<S>,
@@ -109,7 +112,7 @@ pub struct Engine<S> {
     /// Requests for clients since the last one for history.
     pub(super) clients_in_a_row: usize,
     /// Requests for history.
-    turn: usize,
+    pub(super) turn: usize,
     pub(super) health: Health,
     pub(super) stuck: Stuck,
     /// The head was read since the process started.
@@ -170,7 +173,7 @@ impl<S: CallSource> Engine<S> {
             teller: Teller::default(),
             confirmed: None,
             identity_due: false,
-            dates: Dates::Unknown,
+            dates: Dates::default(),
             page_size,
             head_at: None,
             newest: Newest::new(page_limit),
@@ -204,6 +207,7 @@ impl<S: CallSource> Engine<S> {
             ),
             replay: Replay::of(writer.outbox()),
             answer_age: Duration::ZERO,
+            list_age: Duration::ZERO,
             health: Health::resumed(settings.seed, &before),
             stuck: Stuck::default(),
             begun: before.phase != Phase::Starting,
@@ -275,10 +279,9 @@ impl<S: CallSource> Engine<S> {
     pub(super) fn send(&mut self, job: Job, request: Request, now: Instant) -> Result<(), Instant> {
         // An answer wakes the engine before the next poll does.
         let later = now + self.settings.poll_interval;
-        let dates = match (&job, self.dates) {
-            (Job::Dates(_, form), _) => *form,
-            (_, Dates::Known(form)) => form,
-            _ => DateForm::Naive,
+        let dates = match &job {
+            Job::Dates(_, form) => *form,
+            _ => self.dates.form().unwrap_or_default(),
         };
         let start = Start {
             now,
@@ -317,67 +320,6 @@ impl<S: CallSource> Engine<S> {
         self.clients_in_a_row = 0;
         self.turn += 1;
         Ok(())
-    }
-
-    pub(super) fn view(&mut self, now: Instant) -> View<'_> {
-        // Below a ranged head they are nobody else's to read: at first, after the reading was given
-        // up, and again when it is due.
-        let due = self.without_start_due.is_none_or(|due| due <= now);
-        if let Some(limit) = self.page_size.longer(now) {
-            self.newest.try_longer(limit);
-        }
-        if !self.newest.is_ranged() {
-            self.crowds.remove(&NEVER);
-        } else if due {
-            let page_limit = self.page_size.limit();
-            self.crowds
-                .entry(NEVER)
-                .or_insert_with(|| Crowd::new(NEVER, page_limit).narrowed(self.newest.limit()));
-        }
-        self.clients.forget_gone();
-        let range = |found: &Found| found.range.clone();
-        let (detail, detail_at) = self.next_detail(now);
-        View {
-            now,
-            wall: (self.clock)(),
-            since: self.since(),
-            pace: self.pace(),
-            page_limit: self.page_size.limit(),
-            following: &self.following,
-            identified: self.identified,
-            teller: self.teller,
-            identity_due: self.identity_due,
-            coverage: &self.coverage,
-            head_at: self.head_at,
-            newest: &self.newest,
-            may_count: self.counting.may_be_asked(now),
-            dates: self.dates.probe(),
-            dates_known: matches!(self.dates, Dates::Known(_)),
-            total: self.total,
-            again: self.requests.again(),
-            asked: self.clients.asked(),
-            hinted: &self.hinted,
-            hinted_head: self.hinted_head,
-            vanished: &self.vanished,
-            canary: self.proof.canary(),
-            follow: &self.follow,
-            count: self.counting.next(self.coverage.windows()),
-            wanted: self.wanted.iter().map(range).collect(),
-            crowds: &self.crowds,
-            troubles: &self.troubles,
-            reread_before: self.holds.reread_before(),
-            list_doubted: self.holds.is_list_doubted(),
-            detail,
-            detail_at,
-            replay: &self.replay,
-            under_way: self.requests.under_way(),
-            clients_in_a_row: self.clients_in_a_row,
-            turn: self.turn,
-            is_out: self.health.is_out(),
-            paused_until: self.health.paused_until(),
-            head_paused_until: self.health.head_paused_until(),
-            scans_paused_until: self.health.scans_paused_until(),
-        }
     }
 
     pub(super) fn pace(&self) -> Pace {

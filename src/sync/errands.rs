@@ -13,7 +13,6 @@ use super::holds::Change;
 use super::plan::Job;
 use super::proof::{self, Proven};
 use super::search::Found;
-use super::settings::Dates;
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::store::{Learned, StoreError};
 use crate::upstream::CallSource;
@@ -180,7 +179,7 @@ impl<S: CallSource> Engine<S> {
         // Where no head tells the total, only a count can tell that what is held is there after all.
         let counts = !self.holds.is_held() || (!has_totals && !self.holds.is_list_doubted());
         let quiet = self.wanted.is_empty() && counts;
-        if !quiet || !matches!(self.dates, Dates::Known(_)) || !self.has_read_all() {
+        if !quiet || !self.dates.is_known() || !self.has_read_all() {
             return;
         }
         let Some(head) = self.coverage.head() else {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::clients::Wanted;
+use super::coverage::NEVER;
 use crate::model::{CallKey, Detail, Timestamp};
 use crate::store::OpenCalls;
 use crate::upstream::DateForm;
@@ -43,6 +44,15 @@ pub enum Job {
 }
 
 impl Job {
+    /// Whether the answer is of what the dates asked for are read as.
+    pub fn depends_on_dates(&self) -> bool {
+        match self {
+            Job::Range(_) | Job::Count(_) | Job::Follow(_) => true,
+            Job::Crowd(instant) => *instant != NEVER,
+            _ => false,
+        }
+    }
+
     /// What clients may be waiting for.
     pub fn wanted(&self) -> Option<Wanted> {
         match self {

@@ -28,6 +28,7 @@ mod commit;
 mod counting;
 mod coverage;
 mod crowd;
+mod dates;
 mod denials;
 mod details;
 mod engine;
@@ -54,6 +55,7 @@ mod stuck;
 mod tiers;
 mod told;
 mod troubles;
+mod view;
 mod watchdog;
 mod writes;
 

@@ -7,25 +7,18 @@
 //! is due, however much is new. What belongs to calls comes last: when nothing else is to be sent, and
 //! from the half of the budget that nothing else will miss.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::ask::{repeated, request};
-use super::clients::Wanted;
-use super::coverage::{Coverage, NEVER};
-use super::crowd::Crowd;
-use super::following::{self, Following};
+use super::coverage::NEVER;
+use super::following;
 pub use super::job::Job;
-use super::newest::Newest;
-use super::tiers::Pace;
-use super::troubles::Troubles;
-use super::writes::Replay;
-use crate::model::{CallKey, Detail, Timestamp, Window};
-use crate::store::OpenCalls;
-use crate::upstream::{DateForm, Request, Teller};
+pub use super::view::View;
+use crate::model::{Timestamp, Window};
+use crate::upstream::Request;
 
 /// After so many requests for clients the next is history's.
 pub const CLIENTS_IN_A_ROW: usize = 3;
@@ -45,115 +38,12 @@ const JOINED: (usize, usize) = (9, 10);
 
 type Range = RangeInclusive<Timestamp>;
 
-/// What the decision depends on.
-pub struct View<'a> {
-    pub now: Instant,
-    pub wall: Timestamp,
-    /// The oldest start that is to be mirrored.
-    pub since: Timestamp,
-    pub pace: Pace,
-    pub page_limit: usize,
-    pub following: &'a Following,
-    /// The key's organization is the file's.
-    pub identified: bool,
-    /// Who is asked whose key it is.
-    pub teller: Teller,
-    /// It is to be confirmed that it still is.
-    pub identity_due: bool,
-    pub coverage: &'a Coverage,
-    /// When the last head was begun that succeeded; `None` reads it at once.
-    pub head_at: Option<Instant>,
-    /// How the head is asked for.
-    pub newest: &'a Newest,
-    /// Counts are not left alone.
-    pub may_count: bool,
-    /// The date form to be tried next and the instant to try it at; `None` once one is known.
-    pub dates: Option<(Timestamp, DateForm)>,
-    /// Ranges can be asked for.
-    pub dates_known: bool,
-    pub total: Option<u64>,
-    /// Requests whose connection broke, to be sent once more.
-    pub again: &'a [Job],
-    /// What clients wait for, longest first.
-    pub asked: &'a VecDeque<Wanted>,
-    /// Calls that hints spoke of.
-    pub hinted: &'a VecDeque<CallKey>,
-    /// A hint spoke of no call in particular.
-    pub hinted_head: bool,
-    /// Calls that left the list of open ones, and suspects.
-    pub vanished: &'a VecDeque<CallKey>,
-    pub canary: Option<i64>,
-    pub follow: &'a [OpenCalls],
-    /// The range whose count is compared next.
-    pub count: Option<Range>,
-    /// Ranges in which something is known to differ.
-    pub wanted: Vec<Range>,
-    pub crowds: &'a BTreeMap<Timestamp, Crowd>,
-    pub troubles: &'a Troubles,
-    /// Windows verified before this are compared again, whatever their age.
-    pub reread_before: Option<Timestamp>,
-    /// The list leaves out so many calls that it may be somebody else's.
-    pub list_doubted: bool,
-    /// What is to be kept of a call beside its record.
-    pub detail: Option<(i64, Detail)>,
-    /// When that may be asked for, or looked for; `None`: there is none to be looked for.
-    pub detail_at: Option<Instant>,
-    /// Changes that wait to be sent.
-    pub replay: &'a Replay,
-    /// By sequence number.
-    pub under_way: &'a [(u64, Job)],
-    /// Requests for clients since the last one for history.
-    pub clients_in_a_row: usize,
-    /// Requests for history so far.
-    pub turn: usize,
-    /// It did not answer when it was last asked: one request at a time finds out whether it does.
-    pub is_out: bool,
-    /// The upstream is to be left alone until then.
-    pub paused_until: Option<Instant>,
-    /// The head is.
-    pub head_paused_until: Option<Instant>,
-    /// History is.
-    pub scans_paused_until: Option<Instant>,
-}
-
 /// The decision.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     Send(Job, Request),
     /// Nothing to do before this, unless something happens.
     Sleep(Instant),
-}
-
-impl View<'_> {
-    pub fn is_idle(&self, job: &Job) -> bool {
-        self.under_way.iter().all(|(_, under_way)| under_way != job)
-    }
-
-    pub fn idle(&self, job: Job) -> Option<Job> {
-        self.is_idle(&job).then_some(job)
-    }
-
-    /// The next step of the change that waits longest.
-    pub fn write(&self) -> Option<Job> {
-        self.replay.next(self.now, self.under_way)
-    }
-
-    /// The first of these calls that is not being asked for.
-    pub fn point(&self, keys: &VecDeque<CallKey>) -> Option<Job> {
-        keys.iter()
-            .cloned()
-            .map(Job::Point)
-            .find(|job| self.is_idle(job))
-    }
-
-    /// The first that a client waits for and that is not being asked for.
-    pub fn client(&self) -> Option<Job> {
-        let job = |wanted: &Wanted| match wanted {
-            Wanted::Call(key) => Job::Point(key.clone()),
-            Wanted::Detail(id, kind) => Job::Detail(*id, *kind),
-        };
-        self.asked.iter().map(job).find(|job| self.is_idle(job))
-    }
 }
 
 /// The most urgent request that is not under way.
@@ -397,10 +287,20 @@ pub fn send(view: &View<'_>, job: Job) -> Next {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
     use super::*;
-    use crate::model::Verified;
-    use crate::sync::coverage::HeadRead;
-    use crate::upstream::PAGE_LIMIT;
+    use crate::model::{CallKey, Detail, Verified};
+    use crate::store::OpenCalls;
+    use crate::sync::clients::Wanted;
+    use crate::sync::coverage::{Coverage, HeadRead};
+    use crate::sync::crowd::Crowd;
+    use crate::sync::following::Following;
+    use crate::sync::newest::Newest;
+    use crate::sync::tiers::Pace;
+    use crate::sync::troubles::Troubles;
+    use crate::sync::writes::Replay;
+    use crate::upstream::{DateForm, PAGE_LIMIT, Teller};
 
     const POLL: Duration = Duration::from_secs(10);
 
@@ -683,8 +583,8 @@ mod tests {
         state.wanted.push(at(100)..=at(199));
         state.count = Some(at(0)..=at(400));
         state.asked.push_back(CallKey::Id(1).into());
-        let probe = Job::Dates(at(1000), DateForm::Naive);
-        state.dates = Some((at(1000), DateForm::Naive));
+        let probe = Job::Dates(at(1000), DateForm::NAIVE);
+        state.dates = Some((at(1000), DateForm::NAIVE));
         assert_eq!(order(state), [probe, Job::Point(CallKey::Id(1))]);
     }
 

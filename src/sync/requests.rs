@@ -1,5 +1,6 @@
 //! The requests under way: how many there may be, in which order they began, and what they spend.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,17 @@ pub struct Requests<S> {
     again: Vec<Job>,
     passes: Passes,
     next_seq: u64,
+    /// Now and then, the number up to which all had ended.
+    ended: VecDeque<(Instant, u64)>,
     at_once: usize,
     budget: Budget,
 }
+
+/// Answers older than that are as good as from before the process.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// The places between which an answer's age is put in order.
+const APART: Duration = Duration::from_secs(1);
 
 /// When a request begins.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +54,8 @@ pub struct Finished {
     pub start: Start,
     /// It was sent before, and the connection broke.
     pub repeated: bool,
+    /// The form that its bounds were asked for in.
+    pub dates: DateForm,
     pub result: Result<Reply, UpstreamError>,
 }
 
@@ -58,6 +69,7 @@ impl<S: CallSource> Requests<S> {
             again: Vec::new(),
             passes: Passes::default(),
             next_seq: last_seq + 1,
+            ended: VecDeque::new(),
             at_once: settings.max_concurrency,
             budget: Budget::new(settings.max_requests_per_minute),
         }
@@ -96,6 +108,31 @@ impl<S: CallSource> Requests<S> {
         Ok(permit)
     }
 
+    /// The place in the order of requests of an answer that somebody in between gave, and that was
+    /// true at `instant`: it knows nothing of what those saw that ended later.
+    pub fn seq_as_of(&self, instant: Instant) -> u64 {
+        let after = self.ended.partition_point(|(at, _)| *at <= instant);
+        let before = after.checked_sub(1).and_then(|place| self.ended.get(place));
+        before.map_or(0, |(_, seq)| *seq)
+    }
+
+    fn note_ended(&mut self, now: Instant) {
+        if self.ended.back().is_some_and(|(at, _)| *at + APART > now) {
+            return;
+        }
+        let oldest = self.under_way.first().map(|(seq, _)| *seq);
+        let oldest = oldest.into_iter().chain(self.passes.oldest_seq()).min();
+        self.ended
+            .push_back((now, oldest.unwrap_or(self.next_seq) - 1));
+        while self
+            .ended
+            .front()
+            .is_some_and(|(at, _)| *at + REMEMBERED < now)
+        {
+            self.ended.pop_front();
+        }
+    }
+
     /// A number above that of every request so far.
     pub fn number(&mut self) -> u64 {
         self.next_seq += 1;
@@ -119,6 +156,7 @@ impl<S: CallSource> Requests<S> {
             return Err(None);
         }
         self.budget.take(start.now)?;
+        self.note_ended(start.now);
         let before = self.again.len();
         self.again.retain(|again| *again != job);
         let repeated = self.again.len() < before;
@@ -137,6 +175,7 @@ impl<S: CallSource> Requests<S> {
                 request: verified,
                 start,
                 repeated,
+                dates,
                 result,
             }
         });

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::model::{Detail, Timestamp};
+use crate::model::Detail;
 use crate::store::StoreError;
-use crate::upstream::{DateForm, UpstreamError};
+use crate::upstream::UpstreamError;
 
 /// How the sync is to behave.
 #[derive(Clone, Debug)]
@@ -37,28 +37,4 @@ pub enum SyncError {
 pub(super) enum Failure {
     Upstream(UpstreamError),
     Fatal(SyncError),
-}
-
-/// Which form of dates the upstream reads right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dates {
-    /// No call with a start is known to ask for.
-    Unknown,
-    /// To be asked for this call's start.
-    Probing {
-        id: i64,
-        start: Timestamp,
-        form: DateForm,
-    },
-    Known(DateForm),
-}
-
-impl Dates {
-    /// What is to be tried next, if anything is.
-    pub(super) fn probe(self) -> Option<(Timestamp, DateForm)> {
-        match self {
-            Dates::Probing { start, form, .. } => Some((start, form)),
-            Dates::Unknown | Dates::Known(_) => None,
-        }
-    }
 }

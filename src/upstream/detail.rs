@@ -56,13 +56,20 @@ mod tests {
     fn answered(kind: Detail, status: u16, body: &str) -> Result<Answer, ErrorKind> {
         let request = Request::Detail(5, kind);
         let now = crate::model::Timestamp::from_micros(0);
-        let reply = wire::reply(&request, status, None, body.as_bytes(), now);
+        let reply = wire::reply(
+            &request,
+            DateForm::NAIVE,
+            status,
+            None,
+            body.as_bytes(),
+            now,
+        );
         reply.map(|reply| reply.answer).map_err(|error| error.kind)
     }
 
     #[test]
     fn transcripts_are_asked_for_with_the_interim_ones() {
-        let path = |kind| wire::path_and_query(&Request::Detail(5, kind), DateForm::Naive);
+        let path = |kind| wire::path_and_query(&Request::Detail(5, kind), DateForm::NAIVE);
         assert_eq!(
             path(Detail::Transcripts),
             "/api/v1/calls/5/transcripts?include_interim=true"

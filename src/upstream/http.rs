@@ -125,7 +125,7 @@ impl CallSource for HttpSource {
         match self.read_capped(response).await {
             Ok(body) => {
                 let retry_after = retry_after.as_ref().and_then(|value| value.to_str().ok());
-                let reply = wire::reply(request, status, retry_after, &body, now)?;
+                let reply = wire::reply(request, dates, status, retry_after, &body, now)?;
                 Ok(Reply { age, ..reply })
             }
             Err(error) => Err(UpstreamError {

@@ -14,7 +14,7 @@ pub mod wire;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::model::{Call, CallKey, Detail, Timestamp};
+use crate::model::{Call, CallKey, Detail, Timestamp, Unit};
 
 pub use error::{ErrorKind, Retry, UpstreamError};
 pub use feed::{Feed, FeedItem, Told};
@@ -58,15 +58,54 @@ pub struct ListQuery {
     pub limit: usize,
 }
 
-/// How dates are spelled to the upstream. Both forms mean UTC, but some servers compare one of them
-/// in their database's own zone; which one is right is found out by asking for a known call.
+/// How a date is spelled to the upstream. Both mean UTC, but some servers compare one of them in
+/// their database's own zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DateForm {
+pub enum Spelling {
     /// `2026-11-17T09:16:30`
     #[default]
     Naive,
     /// `2026-11-17T09:16:30Z`
     Zoned,
+}
+
+/// How the bounds of a range have to be asked for, so that it is the calls whose *text* has a start
+/// within it that are found. Which form that is, known calls tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateForm {
+    pub spelling: Spelling,
+    /// Texts are cut off at this unit, and what is compared is not: bounds are widened by it.
+    pub unit: Unit,
+}
+
+impl DateForm {
+    pub const NAIVE: DateForm = DateForm {
+        spelling: Spelling::Naive,
+        unit: Unit::MICROSECOND,
+    };
+    pub const ZONED: DateForm = DateForm {
+        spelling: Spelling::Zoned,
+        ..DateForm::NAIVE
+    };
+
+    /// The bounds that find exactly the texts from `from` to `to`, both inclusive.
+    pub fn bounds(
+        self,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+    ) -> (Option<Timestamp>, Option<Timestamp>) {
+        let micros = u64::try_from(self.unit.as_micros() - 1).unwrap_or_default();
+        let rest = Duration::from_micros(micros);
+        let first = from.map(|from| (from + rest).floor(self.unit));
+        let last = to.map(|to| (to.floor(self.unit) + rest).min(Timestamp::MAX));
+        (first, last)
+    }
+}
+
+impl Default for DateForm {
+    fn default() -> DateForm {
+        DateForm::NAIVE
+    }
 }
 
 /// Who tells which organization a key is of.

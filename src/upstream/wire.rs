@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 
 use super::{
-    Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, Teller, UpstreamError, detail,
-    feed, refusal,
+    Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, Spelling, Teller, UpstreamError,
+    detail, feed, refusal,
 };
 use crate::model::{Call, CallKey, Timestamp};
 
@@ -75,10 +75,11 @@ fn bounds(
     to: Option<Timestamp>,
     dates: DateForm,
 ) {
-    let zone = match dates {
-        DateForm::Naive => "",
-        DateForm::Zoned => "Z",
+    let zone = match dates.spelling {
+        Spelling::Naive => "",
+        Spelling::Zoned => "Z",
     };
+    let (from, to) = dates.bounds(from, to);
     for (name, bound) in [("date_from", from), ("date_to", to)] {
         if let Some(bound) = bound {
             pairs.append_pair(name, &format!("{}{zone}", bound.to_naive()));
@@ -86,16 +87,17 @@ fn bounds(
     }
 }
 
-/// What a whole answer says. `retry_after` is the header's value, `now` the time it came.
+/// What a whole answer says to a request whose bounds were asked for so. `retry_after` is the header's value, `now` the time it came.
 pub fn reply(
     request: &Request,
+    dates: DateForm,
     status: u16,
     retry_after: Option<&str>,
     body: &[u8],
     now: Timestamp,
 ) -> Result<Reply, UpstreamError> {
     let retry_after = retry_after.and_then(|value| pause(value, now));
-    match read(request, status, body) {
+    match read(request, dates, status, body) {
         Ok(answer) => Ok(Reply {
             answer,
             retry_after,
@@ -109,11 +111,16 @@ pub fn reply(
 }
 
 /// What `status` and `body` answer to `request`.
-fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamError> {
+fn read(
+    request: &Request,
+    dates: DateForm,
+    status: u16,
+    body: &[u8],
+) -> Result<Answer, UpstreamError> {
     let kind = match status {
-        200 => return read_body(request, body),
+        200 => return read_body(request, dates, body),
         // Another edge has taken it over, and answers for it.
-        202 if matches!(request, Request::Patch { .. }) => return read_body(request, body),
+        202 if matches!(request, Request::Patch { .. }) => return read_body(request, dates, body),
         // A server without the endpoint has no such path, or takes "me" for something else.
         404 | 405 | 422 if matches!(request, Request::Identity(_)) && is_refusal(body) => {
             return Ok(Answer::Identity(None));
@@ -199,7 +206,7 @@ fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
 
-fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
+fn read_body(request: &Request, dates: DateForm, body: &[u8]) -> Result<Answer, UpstreamError> {
     #[derive(Deserialize)]
     struct Me {
         organization_id: i64,
@@ -231,12 +238,12 @@ fn read_body(request: &Request, body: &[u8]) -> Result<Answer, UpstreamError> {
             Ok(Answer::Call(Box::new(call)))
         }
         Request::Detail(id, kind) => Ok(Answer::Detail(detail::read(*id, *kind, text)?)),
-        Request::List(query) => Ok(Answer::Page(read_page(query, text)?)),
+        Request::List(query) => Ok(Answer::Page(read_page(query, dates, text)?)),
         Request::Changes { after, .. } => Ok(Answer::Feed(Box::new(feed::read(*after, text)?))),
     }
 }
 
-fn read_page(query: &ListQuery, text: &str) -> Result<Page, UpstreamError> {
+fn read_page(query: &ListQuery, dates: DateForm, text: &str) -> Result<Page, UpstreamError> {
     #[derive(Deserialize)]
     struct Hosted<'a> {
         #[serde(borrow)]
@@ -263,7 +270,7 @@ fn read_page(query: &ListQuery, text: &str) -> Result<Page, UpstreamError> {
     // and the total is what it is.
     let reached = query.skip.saturating_add(rows) as u64;
     let total = total.filter(|total| rows == 0 || *total >= reached);
-    check_page(query, &calls)?;
+    check_page(query, dates, &calls)?;
     Ok(Page {
         calls,
         rows,
@@ -276,7 +283,7 @@ fn read_page(query: &ListQuery, text: &str) -> Result<Page, UpstreamError> {
 /// server that does not understand the question: nothing can be concluded from what it left out.
 /// Nor can it from a page that contradicts itself. Two calls of one SID don't: it is the id that
 /// tells calls apart.
-fn check_page(query: &ListQuery, calls: &[Call]) -> Result<(), UpstreamError> {
+fn check_page(query: &ListQuery, dates: DateForm, calls: &[Call]) -> Result<(), UpstreamError> {
     let in_order = calls
         .windows(2)
         .all(|pair| match (pair[0].started_at, pair[1].started_at) {
@@ -290,12 +297,11 @@ fn check_page(query: &ListQuery, calls: &[Call]) -> Result<(), UpstreamError> {
     if calls.len() > query.limit {
         return Err(bad_answer().caused_by("more rows than the limit asked for"));
     }
-    let bounded = query.from.is_some() || query.to.is_some();
+    let (from, to) = dates.bounds(query.from, query.to);
+    let bounded = from.is_some() || to.is_some();
     let asked_for = |call: &Call| {
         let in_bounds = match call.started_at {
-            Some(start) => {
-                query.from.is_none_or(|from| from <= start) && query.to.is_none_or(|to| start <= to)
-            }
+            Some(start) => from.is_none_or(|from| from <= start) && to.is_none_or(|to| start <= to),
             None => !bounded,
         };
         in_bounds
@@ -390,6 +396,10 @@ mod tests {
         })
     }
 
+    fn read(request: &Request, status: u16, body: &[u8]) -> Result<Answer, UpstreamError> {
+        super::read(request, DateForm::NAIVE, status, body)
+    }
+
     fn kind(result: Result<Answer, UpstreamError>) -> ErrorKind {
         result.unwrap_err().kind
     }
@@ -401,7 +411,7 @@ mod tests {
             metadata: r#"{"a":1}"#.to_owned(),
         };
         assert_eq!(
-            path_and_query(&patch, DateForm::Naive),
+            path_and_query(&patch, DateForm::NAIVE),
             "/api/v1/calls/7/metadata"
         );
         assert_eq!(body(&patch).unwrap(), r#"{"metadata":{"a":1}}"#);
@@ -439,16 +449,16 @@ mod tests {
             limit: 1000,
         };
         assert_eq!(
-            path_and_query(&Request::List(query.clone()), DateForm::Naive),
+            path_and_query(&Request::List(query.clone()), DateForm::NAIVE),
             "/api/v1/calls/?limit=1000&skip=1000&status=in+progress\
              &date_from=2026-01-02T00%3A00%3A00&date_to=2026-01-03T00%3A00%3A00.000001"
         );
-        let zoned = path_and_query(&Request::List(query), DateForm::Zoned);
+        let zoned = path_and_query(&Request::List(query), DateForm::ZONED);
         assert!(zoned.contains("date_from=2026-01-02T00%3A00%3A00Z&"));
         assert_eq!(
             path_and_query(
                 &Request::Call(CallKey::Sid("v3:a/b c?é".into())),
-                DateForm::Naive
+                DateForm::NAIVE
             ),
             "/api/v1/calls/sid/v3%3Aa%2Fb%20c%3F%C3%A9"
         );
@@ -458,7 +468,7 @@ mod tests {
                     from: None,
                     to: None
                 },
-                DateForm::Naive
+                DateForm::NAIVE
             ),
             "/api/v1/calls/count"
         );
@@ -792,7 +802,7 @@ mod tests {
     #[test]
     fn a_self_hosted_server_tells_the_organization_with_its_assistants() {
         let request = Request::Identity(Teller::Assistants);
-        let path = path_and_query(&request, DateForm::Naive);
+        let path = path_and_query(&request, DateForm::NAIVE);
         assert_eq!(path, "/api/v1/assistants/me/organization");
         let told = br#"{"organization_id":42,"organization_name":"x","user_id":1}"#;
         let read = |status, body: &[u8]| read(&request, status, body);
@@ -838,10 +848,11 @@ mod tests {
     fn retry_after_is_read_on_every_status() {
         let now = Timestamp::from_micros(0);
         let wait = Some(Duration::from_secs(5));
-        let good = reply(&list(9), 200, Some("5"), b"[]", now).unwrap();
+        let good = reply(&list(9), DateForm::NAIVE, 200, Some("5"), b"[]", now).unwrap();
         assert_eq!(good.retry_after, wait);
         for status in [200, 202, 307, 401, 404, 429, 500, 503] {
-            let error = reply(&list(9), status, Some("5"), b"<html>", now).unwrap_err();
+            let error =
+                reply(&list(9), DateForm::NAIVE, status, Some("5"), b"<html>", now).unwrap_err();
             assert_eq!(
                 (error.retry_after, error.retry()),
                 (wait, Retry::After(Duration::from_secs(5)))

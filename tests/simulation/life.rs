@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use burki_edge::model::{CallKey, Timestamp};
-use burki_edge::simulator::{Fault, Flavour, Rates, World, WorldConfig};
+use burki_edge::model::{CallKey, Timestamp, Unit};
+use burki_edge::simulator::{Cache, Fault, Flavour, Rates, World, WorldConfig};
 use burki_edge::store::{Reader, StoreError, Writer};
 use burki_edge::sync::{Clock, Engine, Handle, Hint, Phase, Settings, SyncError, UpstreamState};
 use rand::rngs::StdRng;
@@ -89,8 +89,15 @@ impl Life {
             zone: hours * u32::from(random.random_bool(0.1)),
             ..WorldConfig::default()
         };
+        let millisecond = Timestamp::from_micros(1000).unit();
+        let unit = match random.random_range(0..10) {
+            0 => millisecond,
+            1 => Unit::SECOND,
+            _ => Unit::MICROSECOND,
+        };
         let naive_zone = hours * u32::from(config.zone.is_zero() && random.random_bool(0.1));
         let config = WorldConfig {
+            unit,
             naive_zone,
             ..config
         };
@@ -114,8 +121,14 @@ impl Life {
             jumps: random.random_bool(0.2),
             steps: random.random_range(10..50),
         };
+        let shared = Shared::new(World::new(config), seed);
+        if random.random_bool(0.1) {
+            let part = *["/calls/?", "/calls/"].choose(&mut random).expect("one");
+            let keep = Duration::from_secs(random.random_range(5..200));
+            shared.lock().cache = Some((part, Cache::new(keep)));
+        }
         Life {
-            shared: Shared::new(World::new(config), seed),
+            shared,
             random,
             skew: Arc::default(),
             folder: TempDir::new().expect("a folder"),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use burki_edge::model::Timestamp;
-use burki_edge::simulator::{ApiRequest, Fault, Faults, World};
+use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World};
 use burki_edge::sync::Clock;
 use burki_edge::upstream::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, wire};
 use rand::rngs::StdRng;
@@ -21,6 +21,8 @@ pub struct Stage {
     pub world: World,
     pub faults: Faults,
     pub oracle: Oracle,
+    /// An intermediary that keeps answers to whatever has this in its path.
+    pub cache: Option<(&'static str, Cache)>,
     pub latency: StdRng,
     pub asked: Vec<(Instant, String)>,
 }
@@ -42,6 +44,7 @@ impl Shared {
                 world,
                 faults: Faults::default(),
                 oracle,
+                cache: None,
                 latency: StdRng::seed_from_u64(seed ^ 0x5eed),
                 asked: Vec::new(),
             })),
@@ -95,6 +98,7 @@ impl CallSource for Source {
         };
         // The answer is of the moment between the two: it arrives when more has happened.
         tokio::time::sleep(there).await;
+        let mut age = Duration::ZERO;
         let answer = {
             let now = self.shared.now();
             let mut stage = self.shared.lock();
@@ -102,15 +106,27 @@ impl CallSource for Source {
                 world,
                 faults,
                 oracle,
+                cache,
                 ..
             } = &mut *stage;
             if world.advance(now) > 0 {
                 oracle.note(world, now);
             }
+            let cache = cache.as_mut().filter(|(part, _)| target.contains(part));
             let request =
                 ApiRequest::new("GET", &target).with_key("burki_0123456789abcdefghijklmnopqrstuv");
             match faults.decide(&request) {
-                None | Some(Fault::Latency(_)) => Ok(faults.review(world.answer(&request))),
+                None | Some(Fault::Latency(_)) => {
+                    let mut origin = || faults.review(world.answer(&request));
+                    Ok(match cache {
+                        Some((_, cache)) => {
+                            let answer = cache.answer(&target, now, origin);
+                            age = answer.1;
+                            answer.0
+                        }
+                        None => origin(),
+                    })
+                }
                 Some(fault) if !fault.is_answered() => Err(fault),
                 Some(fault) => match fault.answer(world.flavour(), &request) {
                     Some(answer) => Ok(answer),
@@ -123,7 +139,8 @@ impl CallSource for Source {
             Ok(answer) => {
                 let (status, retry_after) = (answer.status, answer.header("retry-after"));
                 let body = &answer.body;
-                wire::reply(request, status, retry_after, body, (self.clock)())
+                let reply = wire::reply(request, dates, status, retry_after, body, (self.clock)())?;
+                Ok(Reply { age, ..reply })
             }
             Err(Fault::Hang) => {
                 tokio::time::sleep(TIMEOUT).await;

@@ -27,7 +27,7 @@ fn list(skip: usize, limit: usize) -> Request {
 
 /// What leaves the server under a fault.
 fn served(world: &mut World, fault: &Fault, request: &Request) -> ApiResponse {
-    let target = wire::path_and_query(request, DateForm::Naive);
+    let target = wire::path_and_query(request, DateForm::NAIVE);
     let request = ApiRequest::new("GET", &target).with_key(world.api_key());
     fault.spoil(world.answer(&request))
 }
@@ -36,9 +36,16 @@ fn served(world: &mut World, fault: &Fault, request: &Request) -> ApiResponse {
 fn read(world: &mut World, fault: &Fault, request: &Request) -> Result<Answer, ErrorKind> {
     let answer = served(world, fault, request);
     let now = Timestamp::from_micros(0);
-    wire::reply(request, answer.status, None, &answer.body, now)
-        .map(|Reply { answer, .. }| answer)
-        .map_err(|UpstreamError { kind, .. }| kind)
+    wire::reply(
+        request,
+        DateForm::NAIVE,
+        answer.status,
+        None,
+        &answer.body,
+        now,
+    )
+    .map(|Reply { answer, .. }| answer)
+    .map_err(|UpstreamError { kind, .. }| kind)
 }
 
 fn page(answer: Result<Answer, ErrorKind>) -> Page {

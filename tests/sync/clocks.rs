@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use burki_edge::simulator::{Flavour, Rates, WorldConfig};
+use burki_edge::model::Timestamp;
+use burki_edge::simulator::{Fault, Flavour, Rates, WorldConfig};
 use burki_edge::store::Reader;
+use burki_edge::sync::Phase;
 
 use super::stage::{Running, Stage};
 
@@ -168,4 +170,69 @@ async fn a_server_that_misreads_dates_of_one_form_is_mirrored_by_the_other() {
             stage.assert_equal();
         }
     }
+}
+
+/// A fresh fill, a late call, a deletion and an edit; the same again after a restart.
+#[tokio::test(start_paused = true)]
+async fn texts_that_are_cut_off_at_a_coarser_unit_than_filters_compare_are_mirrored_all_the_same() {
+    for flavour in FLAVOURS {
+        for unit in ["12:00:00.001", "12:00:00.1", "12:00:01"] {
+            let unit = Timestamp::parse(&format!("2026-11-20T{unit}"))
+                .unwrap()
+                .unit();
+            let mut stage = Stage::at_rest(WorldConfig {
+                flavour,
+                unit,
+                calls: 700,
+                same_instant: 60,
+                ..WorldConfig::default()
+            });
+            stage.settings.page_limit = 50;
+            for ages in [(20, 10), (15, 5)] {
+                let running = stage.start();
+                running.until_live().await;
+                stage.assert_equal();
+                let late = stage.late_call(stage.now() - ages.0 * DAY);
+                let gone = stage.call_of_age(ages.1 * DAY);
+                running
+                    .pass_until(SECOND, 200 * SECOND, || stage.is_current(late))
+                    .await;
+                stage.world().delete(gone);
+                running
+                    .pass_until(SECOND, 200 * SECOND, || stage.is_buried(gone))
+                    .await;
+                let edited = stage.call_of_age((ages.1 + 2) * DAY);
+                stage
+                    .world()
+                    .set_metadata(edited, Some(r#"{"edited":true}"#));
+                running
+                    .pass_until(HOUR, 26 * HOUR, || stage.is_current(edited))
+                    .await;
+                running.stop().await.unwrap();
+                stage.assert_equal();
+            }
+        }
+    }
+}
+
+/// A call whose start is not found in any form is no proof that ranges are read right.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_finds_no_call_by_its_start_is_told_as_one_that_makes_no_progress() {
+    let mut stage = Stage::at_rest(WorldConfig {
+        calls: 200,
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 50;
+    stage.faults().always_where("date_", Fault::EmptyList);
+    let running = stage.start();
+    running.pass(200).await;
+    let status = running.now();
+    assert_eq!(status.phase, Phase::Backfilling);
+    let error = status.last_error.unwrap();
+    assert_eq!(error.kind, "no_progress", "{error:?}");
+    assert!(error.message.contains("dates"), "{error:?}");
+    stage.faults().clear();
+    running.until_live().await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
 }

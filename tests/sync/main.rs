@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a test may fail where it stands")]
 #![expect(clippy::print_stdout, reason = "a failing seed is shown with its test")]
 
+mod cached;
 mod clocks;
 mod cost;
 mod counts;

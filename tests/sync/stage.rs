@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use burki_edge::model::{CallKey, Detail, Timestamp};
-use burki_edge::simulator::{ApiRequest, Fault, Faults, World, WorldConfig};
+use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World, WorldConfig};
 use burki_edge::store::{HeldDetail, Reader, StoreError, Totals, Writer};
 use burki_edge::sync::{
     Clock, Engine, Handle, Phase, Post, Settings, SyncError, SyncStatus, Watchdog,
@@ -79,6 +79,8 @@ pub struct Stage {
     /// What was written at the upstream: path and body.
     written: Arc<Mutex<Vec<(String, String)>>>,
     held_up: Arc<Mutex<Vec<(String, Duration)>>>,
+    /// Between the upstream's lists and the edge.
+    cache: Arc<Mutex<Option<Cache>>>,
     begin: (Instant, Timestamp),
     /// How far the edge's clock is ahead, in microseconds.
     ahead: Arc<AtomicI64>,
@@ -137,6 +139,7 @@ pub struct Source {
     told: Arc<Mutex<Told>>,
     written: Arc<Mutex<Vec<(String, String)>>>,
     held_up: Arc<Mutex<Vec<(String, Duration)>>>,
+    cache: Arc<Mutex<Option<Cache>>>,
     /// The edge's.
     clock: Clock,
     /// The world's.
@@ -151,6 +154,7 @@ impl CallSource for Source {
             .expect("a lock")
             .push((Instant::now(), target.clone()));
         tokio::time::sleep(LATENCY).await;
+        let mut age = Duration::ZERO;
         let answer = {
             let mut world = self.world.lock().expect("a lock");
             world.advance((self.time)());
@@ -184,11 +188,23 @@ impl CallSource for Source {
                         0 => Err(Fault::Hang),
                         _ => {
                             let (body, now) = (body.as_bytes(), (self.clock)());
-                            return wire::reply(about, status, None, body, now);
+                            return wire::reply(about, dates, status, None, body, now);
                         }
                     }
                 }
-                (None, None) => Ok(faults.review(world.answer(&request))),
+                (None, None) => {
+                    let mut cache = self.cache.lock().expect("a lock");
+                    let cache = cache.as_mut().filter(|_| target.contains("/calls/?"));
+                    let mut origin = || faults.review(world.answer(&request));
+                    Ok(match cache {
+                        Some(cache) => {
+                            let answer = cache.answer(&target, (self.time)(), origin);
+                            age = answer.1;
+                            answer.0
+                        }
+                        None => origin(),
+                    })
+                }
                 (Some(fault), _) if !fault.is_answered() => Err(fault),
                 (Some(fault), _) => Ok(match fault.answer(flavour, &request) {
                     Some(answer) => answer,
@@ -213,7 +229,15 @@ impl CallSource for Source {
                     answer.body = answer.text().replace(text, other).into_bytes();
                 }
                 let (status, retry_after) = (answer.status, answer.header("retry-after"));
-                wire::reply(request, status, retry_after, &answer.body, (self.clock)())
+                let reply = wire::reply(
+                    request,
+                    dates,
+                    status,
+                    retry_after,
+                    &answer.body,
+                    (self.clock)(),
+                )?;
+                Ok(Reply { age, ..reply })
             }
             Err(Fault::Hang) => {
                 tokio::time::sleep(TIMEOUT).await;
@@ -240,6 +264,7 @@ impl Stage {
             told: Arc::default(),
             written: Arc::default(),
             held_up: Arc::default(),
+            cache: Arc::default(),
             begin,
             ahead: Arc::default(),
             folder: TempDir::new().expect("a folder"),
@@ -310,6 +335,11 @@ impl Stage {
     pub fn hold_up(&self, end: &str, by: Duration) {
         let mut held_up = self.held_up.lock().expect("a lock");
         held_up.push((end.to_owned(), by));
+    }
+
+    /// From now on an intermediary keeps lists for so long.
+    pub fn cache_lists(&self, keep: Duration) {
+        *self.cache.lock().expect("a lock") = Some(Cache::new(keep));
     }
 
     /// Counts the call on, but lists it no more.
@@ -423,6 +453,7 @@ impl Stage {
             told: Arc::clone(&self.told),
             written: Arc::clone(&self.written),
             held_up: Arc::clone(&self.held_up),
+            cache: Arc::clone(&self.cache),
             clock: self.clock(),
             time: Arc::new(move || wall + instant.elapsed()),
         }

@@ -12,8 +12,8 @@ use crate::store::{Belief, Complete, Learned, OpenCalls};
 use crate::sync::coverage::{HeadRead, NEVER};
 use crate::sync::engine::Engine;
 use crate::sync::page::Reach;
-use crate::sync::settings::{Dates, Failure};
-use crate::upstream::{CallSource, DateForm, ErrorKind, ListQuery, Page, UpstreamError};
+use crate::sync::settings::Failure;
+use crate::upstream::{CallSource, ErrorKind, ListQuery, Page, UpstreamError};
 
 /// A call that has been open for longer is not followed at every poll.
 const OPEN_FOR: Duration = Duration::from_secs(86_400);
@@ -70,7 +70,7 @@ impl<S: CallSource> Engine<S> {
         let head = HeadRead {
             from,
             until,
-            starts: starts.into_iter().filter(is_within).collect(),
+            starts: starts.iter().copied().filter(is_within).collect(),
             without_start: (!ranged && query.skip == 0).then_some(without_start),
             verified: request,
         };
@@ -88,8 +88,6 @@ impl<S: CallSource> Engine<S> {
             page.calls.len(),
             page.total.is_none() && !page.calls.is_empty(),
         );
-        let oldest = page.calls.last();
-        let probe = oldest.and_then(|call| Some((call.id, call.started_at?)));
         let total = page.total.filter(|_| !ranged);
         let mut coverage = (*self.coverage).clone();
         coverage.insert_head(head);
@@ -127,13 +125,7 @@ impl<S: CallSource> Engine<S> {
         }
         self.begun = true;
         self.go_on_with_head(begun);
-        if let (Dates::Unknown, Some((id, start))) = (self.dates, probe) {
-            self.dates = Dates::Probing {
-                id,
-                start,
-                form: DateForm::Naive,
-            };
-        }
+        self.dates.head_read(&starts);
         self.compare_total(total).await;
         // They leave too little of the page to the newest: the next head is read below them.
         if from > Timestamp::MIN && without_start > self.page_size.limit() / 2 {
@@ -193,6 +185,8 @@ impl<S: CallSource> Engine<S> {
         let disbelieved = self.total_disbelieved_until;
         let total = total.filter(|_| disbelieved.is_none_or(|until| until <= Instant::now()));
         self.head_has_total = total.is_some();
+        // One of a while ago is not held against what is held now.
+        let total = total.filter(|_| self.answer_age.is_zero());
         let Some(total) = total else {
             return;
         };

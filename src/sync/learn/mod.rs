@@ -15,12 +15,10 @@ use tokio::time::Instant;
 
 use super::engine::Engine;
 use super::plan::Job;
-use super::settings::{Dates, Failure, SyncError};
+use super::settings::{Failure, SyncError};
 use crate::model::{Timestamp, Verified};
-use crate::store::{Learned, StoreError};
-use crate::upstream::{
-    Answer, CallSource, ErrorKind, ListQuery, Page, Request, Teller, UpstreamError,
-};
+use crate::store::StoreError;
+use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Request, Teller, UpstreamError};
 
 const INSTANT: Duration = Duration::from_micros(1);
 
@@ -46,10 +44,15 @@ impl<S: CallSource> Engine<S> {
         };
         if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
             let now = Instant::now();
+            self.list_age = self.answer_age;
             self.page_size.served(query.limit, page.rows, now);
             self.ask_for_shorter_pages();
             // Which of two texts is right, the call itself says.
             self.ask_singly(page.doubled.iter().copied());
+            let starts = page.calls.iter().filter_map(|call| call.started_at);
+            if self.dates.is_refuted_by(starts) && job.depends_on_dates() {
+                return Ok(());
+            }
         }
         match (job, answer) {
             (Job::Identify, Answer::Identity(None))
@@ -69,9 +72,10 @@ impl<S: CallSource> Engine<S> {
             }
             (Job::Feed, answer) => self.learn_feed(asked, request, begun, answer).await,
             (Job::Head, Answer::Page(page)) => self.learn_head(query, request, begun, page).await,
-            (Job::Dates(instant, _), Answer::Page(page)) => {
-                self.learn_dates(*instant, request, page).await;
-                Ok(())
+            (Job::Dates(instant, form), Answer::Page(page)) => {
+                // What a page of other calls is refused for is checked already.
+                self.note_probe((*instant, *form), !page.calls.is_empty());
+                self.learn_loose(request, page).await
             }
             (Job::Range(range), Answer::Page(page)) => {
                 self.learn_range(range, query, request, page).await
@@ -82,6 +86,11 @@ impl<S: CallSource> Engine<S> {
             (Job::Crowd(instant), answer) => self.learn_crowd(*instant, request, answer).await,
             (Job::Total, Answer::Count(total)) => {
                 self.total = Some(total);
+                Ok(())
+            }
+            (Job::Count(_), Answer::Count(_)) if !self.answer_age.is_zero() => {
+                // What was counted a while ago is not held against what is held now.
+                self.counting.give_up(Instant::now());
                 Ok(())
             }
             (Job::Count(range), Answer::Count(count)) => {
@@ -150,23 +159,6 @@ impl<S: CallSource> Engine<S> {
         self.identity_due = false;
         self.confirmed = Some((request.seq, Instant::now()));
         Ok(())
-    }
-
-    /// A form of dates is right if the call that is known is among those of its instant.
-    async fn learn_dates(&mut self, instant: Timestamp, request: Verified, page: Page) {
-        let Dates::Probing { id, start, form } = self.dates else {
-            return;
-        };
-        if start == instant && page.calls.iter().any(|call| call.id == id) {
-            self.dates = Dates::Known(form);
-        } else {
-            self.dates_misread();
-        }
-        let learned = Learned {
-            calls: page.calls,
-            ..self.learned(request)
-        };
-        self.commit(learned, None).await;
     }
 
     /// What is counted is compared with what is held; the plan reads again what differs.

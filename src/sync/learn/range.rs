@@ -171,7 +171,11 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Calls of a page that is not known to be complete.
-    async fn learn_loose(&mut self, request: Verified, page: Page) -> Result<(), Failure> {
+    pub(super) async fn learn_loose(
+        &mut self,
+        request: Verified,
+        page: Page,
+    ) -> Result<(), Failure> {
         let learned = Learned {
             calls: page.calls,
             ..self.learned(request)

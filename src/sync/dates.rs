@@ -1,0 +1,255 @@
+//! How the upstream reads dates: found out by asking for calls whose start is known. Pure.
+//!
+//! A bound may be taken for UTC in one spelling and for local time in the other, and what a server
+//! writes to the millisecond it may keep, and compare, to the microsecond: then `from` = `to` = the
+//! instant that was read finds nothing. Both would lose calls in silence, so no range is asked for
+//! before known calls were found by their start.
+
+use crate::model::{Timestamp, Unit};
+use crate::upstream::{DateForm, Spelling};
+
+/// So many starts have to be found in the form that is known, once texts seem to be of a coarser
+/// unit: of a thousand instants one is a whole millisecond by chance.
+const PROOFS: usize = 3;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Probe {
+    /// To be found, the first of them first.
+    starts: Vec<Timestamp>,
+    found: usize,
+    form: DateForm,
+    /// To be tried after that.
+    others: Vec<DateForm>,
+    unit: Unit,
+}
+
+/// What is known of how dates are read.
+#[derive(Clone, Debug)]
+pub struct Dates {
+    known: Option<DateForm>,
+    probe: Option<Probe>,
+    /// What ranges were asked for in last.
+    former: Option<DateForm>,
+    /// The finest unit that any text was of, since the form that is known was.
+    finest: Unit,
+    /// The coarsest that all starts of the newest page were whole in.
+    newest: Unit,
+}
+
+impl Default for Dates {
+    fn default() -> Dates {
+        Dates {
+            known: None,
+            probe: None,
+            former: None,
+            finest: Unit::SECOND,
+            newest: Unit::SECOND,
+        }
+    }
+}
+
+/// What an answer to a probe means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probed {
+    /// Another start or another form is to be tried.
+    GoesOn,
+    /// A form is known, or it is the one that was.
+    Known,
+    /// One is known that reads bounds otherwise: what was read before may be incomplete.
+    Changed,
+    /// No form finds the calls.
+    Nothing,
+}
+
+impl Dates {
+    /// The form to ask ranges in.
+    pub fn form(&self) -> Option<DateForm> {
+        self.known
+    }
+
+    pub fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// What is to be tried next, if anything is.
+    pub fn probe(&self) -> Option<(Timestamp, DateForm)> {
+        let probe = self.probe.as_ref()?;
+        Some((*probe.starts.get(probe.found)?, probe.form))
+    }
+
+    /// The starts of the newest page, newest first: a form is looked for where none is known, and
+    /// where these are of a coarser unit than those before.
+    pub fn head_read(&mut self, starts: &[Timestamp]) {
+        let Some(unit) = starts.iter().map(|start| start.unit()).min() else {
+            return;
+        };
+        let coarser = unit > std::mem::replace(&mut self.newest, unit);
+        if self.probe.is_some() || (self.known.is_some() && !coarser) {
+            return;
+        }
+        // One of another unit is found without it by chance, and nothing tells less of it.
+        let telling = starts.iter().rev().find(|start| start.unit() == unit);
+        let others = starts.iter().rev().filter(|start| Some(*start) != telling);
+        let (unit, proofs) = match self.known {
+            Some(_) => (unit, PROOFS),
+            None => (unit.min(self.finest), 1),
+        };
+        let mut starts: Vec<_> = telling.into_iter().chain(others).copied().collect();
+        starts.dedup();
+        starts.truncate(proofs);
+        let spelled = [Spelling::Zoned, Spelling::Naive];
+        let mut others: Vec<_> = spelled.map(|spelling| DateForm { spelling, unit }).into();
+        let form = self.known.take().or_else(|| others.pop());
+        self.probe = form.map(|form| Probe {
+            starts,
+            found: 0,
+            form,
+            others,
+            unit,
+        });
+    }
+
+    /// A page was read. A start that is finer than the unit that bounds are widened by shows that
+    /// they are read otherwise, and nothing may be concluded from what the page leaves out.
+    pub fn is_refuted_by(&mut self, starts: impl IntoIterator<Item = Timestamp>) -> bool {
+        let finest = starts.into_iter().map(|start| start.unit()).min();
+        self.finest = finest.map_or(self.finest, |finest| finest.min(self.finest));
+        let refuted = self.known.is_some_and(|form| self.finest < form.unit);
+        if refuted {
+            self.known = None;
+        }
+        refuted
+    }
+
+    /// The answer to a probe, which found its call or did not.
+    pub fn probed(&mut self, asked: (Timestamp, DateForm), found: bool) -> Probed {
+        if self.probe() != Some(asked) {
+            return Probed::GoesOn;
+        }
+        let Some(mut probe) = self.probe.take() else {
+            return Probed::GoesOn;
+        };
+        if !found {
+            // Where no form is left, the calls may be gone: the next newest page names others.
+            let Some(form) = probe.others.pop() else {
+                return Probed::Nothing;
+            };
+            (probe.form, probe.found) = (form, 0);
+            self.probe = Some(probe);
+            return Probed::GoesOn;
+        }
+        probe.found += 1;
+        if probe.found < probe.starts.len() {
+            self.probe = Some(probe);
+            return Probed::GoesOn;
+        }
+        self.known = Some(probe.form);
+        if probe.form.unit == probe.unit {
+            self.finest = probe.unit;
+        }
+        match self.former.replace(probe.form) {
+            Some(former) if former != probe.form => Probed::Changed,
+            _ => Probed::Known,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: i64 = 1000;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    /// Probes until there is nothing to probe; `reads` says whether a start is found in a form.
+    fn settle(dates: &mut Dates, reads: impl Fn(Timestamp, DateForm) -> bool) -> (usize, Probed) {
+        let mut probes = 0;
+        let mut last = Probed::GoesOn;
+        while let Some(probe) = dates.probe() {
+            last = dates.probed(probe, reads(probe.0, probe.1));
+            probes += 1;
+        }
+        (probes, last)
+    }
+
+    fn exact(_: Timestamp, form: DateForm) -> bool {
+        form.unit == Unit::MICROSECOND
+    }
+
+    fn to_the_millisecond(_: Timestamp, form: DateForm) -> bool {
+        form.unit >= at(MILLI).unit()
+    }
+
+    #[test]
+    fn a_start_to_the_microsecond_is_proof_by_itself() {
+        let mut dates = Dates::default();
+        dates.head_read(&[at(3_000_000), at(2_000_001), at(1_000_000)]);
+        assert_eq!(dates.probe().unwrap().0, at(2_000_001));
+        assert_eq!(settle(&mut dates, exact), (1, Probed::Known));
+        dates.head_read(&[at(3_000_007), at(2_000_001)]);
+        assert_eq!(dates.probe(), None, "nothing more to be told");
+    }
+
+    #[test]
+    fn bounds_are_widened_by_the_unit_of_the_texts() {
+        let mut dates = Dates::default();
+        dates.head_read(&[at(9 * MILLI), at(8 * MILLI)]);
+        assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Known));
+        let form = dates.form().unwrap();
+        let bounds = form.bounds(Some(at(8 * MILLI + 1)), Some(at(9 * MILLI)));
+        assert_eq!(bounds, (Some(at(9 * MILLI)), Some(at(10 * MILLI - 1))));
+    }
+
+    #[test]
+    fn a_text_that_is_finer_than_was_thought_is_heeded_from_then_on() {
+        let mut dates = Dates::default();
+        dates.head_read(&[at(5_000_000)]);
+        assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Known));
+        assert_eq!(dates.form().unwrap().unit, Unit::SECOND);
+        assert!(!dates.is_refuted_by([at(4_000_000)]));
+        assert!(dates.is_refuted_by([at(4_000_000), at(3_000_000 + MILLI)]));
+        assert!(!dates.is_known());
+        // The newest page still shows whole seconds alone.
+        dates.head_read(&[at(5_000_000)]);
+        assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Changed));
+        assert_eq!(dates.form().unwrap().unit, at(MILLI).unit());
+    }
+
+    #[test]
+    fn a_newest_page_that_is_coarser_by_chance_changes_nothing() {
+        let mut dates = Dates::default();
+        dates.head_read(&[at(1), at(0)]);
+        settle(&mut dates, exact);
+        let whole = [at(3 * MILLI), at(2 * MILLI), at(MILLI), at(0)];
+        dates.head_read(&whole);
+        assert_eq!(settle(&mut dates, exact), (3, Probed::Known));
+        dates.head_read(&whole);
+        assert_eq!(dates.probe(), None);
+    }
+
+    #[test]
+    fn a_server_that_comes_to_write_a_coarser_unit_is_asked_otherwise() {
+        let mut dates = Dates::default();
+        dates.head_read(&[at(1), at(0)]);
+        settle(&mut dates, exact);
+        dates.head_read(&[at(3 * MILLI), at(2 * MILLI), at(MILLI)]);
+        // That of the first is whole by chance.
+        let reads = |start, form| start == at(MILLI) || to_the_millisecond(start, form);
+        assert_eq!(settle(&mut dates, reads).1, Probed::Changed);
+        assert_eq!(dates.form().unwrap().unit, at(MILLI).unit());
+        assert!(!dates.is_refuted_by([at(5 * MILLI)]));
+    }
+
+    #[test]
+    fn where_no_form_finds_the_calls_every_newest_page_is_tried_and_nothing_is_known() {
+        let mut dates = Dates::default();
+        for _ in 0..3 {
+            dates.head_read(&[at(2 * MILLI), at(MILLI)]);
+            assert_eq!(settle(&mut dates, |_, _| false), (2, Probed::Nothing));
+            assert!(!dates.is_known());
+        }
+    }
+}
