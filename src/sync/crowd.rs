@@ -209,6 +209,20 @@ impl Crowd {
         }
     }
 
+    /// An intermediary gave the answer, and it is of no moment that can be compared: a page of
+    /// another length is another question. Where those are used up, or it was a count, the instant
+    /// rests.
+    pub fn kept_answer(&mut self, now: Instant) {
+        let shorter = self.limit - (self.limit / 8).max(1);
+        let counted = matches!(self.request(), Request::Count { .. });
+        if counted || 2 * shorter < self.page_limit {
+            self.limit = self.page_limit;
+            self.rest_until = Some(now + REST);
+        } else {
+            self.limit = shorter;
+        }
+    }
+
     /// Takes in the answer to [`Crowd::request`], which started as `request`.
     pub fn absorb(&mut self, request: Verified, answer: &Answer) -> Progress {
         self.requests += 1;

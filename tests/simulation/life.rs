@@ -31,6 +31,8 @@ struct Story {
     lies: bool,
     /// The edge's clock jumps.
     jumps: bool,
+    /// An intermediary keeps the answers to such paths for so long.
+    cached: Option<(&'static str, Duration)>,
     steps: u32,
 }
 
@@ -119,14 +121,16 @@ impl Life {
             settings,
             lies: random.random_bool(0.3),
             jumps: random.random_bool(0.2),
+            cached: None,
             steps: random.random_range(10..50),
         };
         let shared = Shared::new(World::new(config), seed);
-        if random.random_bool(0.1) {
+        let cached = random.random_bool(0.1).then(|| {
             let part = *["/calls/?", "/calls/"].choose(&mut random).expect("one");
-            let keep = Duration::from_secs(random.random_range(5..200));
-            shared.lock().cache = Some((part, Cache::new(keep)));
-        }
+            (part, Duration::from_secs(random.random_range(5..200)))
+        });
+        shared.lock().cache = cached.map(|(part, keep)| (part, Cache::new(keep)));
+        let story = Story { cached, ..story };
         Life {
             shared,
             random,

@@ -18,6 +18,15 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         answer: Answer,
     ) -> Result<(), Failure> {
+        if !self.answer_age.is_zero() {
+            if let Some(crowd) = self.crowds.get_mut(&instant) {
+                crowd.kept_answer(Instant::now());
+            }
+            return match answer {
+                Answer::Page(page) => self.learn_loose(request, page).await,
+                _ => Ok(()),
+            };
+        }
         let Some(mut crowd) = self.crowds.remove(&instant) else {
             return Ok(());
         };
