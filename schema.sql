@@ -26,7 +26,7 @@ CREATE TABLE calls (
     assistant_name        TEXT,
     customer_phone_number TEXT,
     status                TEXT NOT NULL,        -- completed, failed, ongoing, in-progress, ...
-    duration              INTEGER,              -- seconds; NULL until known
+    duration              REAL,                 -- seconds; NULL until known
     started_at            INTEGER,              -- NULL: never started
     open                  INTEGER NOT NULL,     -- 1: the status is not known to be final
     suspect_at            INTEGER,              -- the upstream said then that it has no such call
@@ -104,7 +104,7 @@ CREATE TABLE rollups (
     calls        INTEGER NOT NULL,
     timed        INTEGER NOT NULL,  -- calls whose duration is known
     instant      INTEGER NOT NULL,  -- of those, calls whose duration is 0
-    duration     INTEGER NOT NULL,  -- the sum of all, in seconds
+    duration_us  INTEGER NOT NULL,  -- the sum of all, in microseconds
     PRIMARY KEY (day, status, assistant_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -114,15 +114,15 @@ CREATE TABLE totals (
     assistant_id INTEGER NOT NULL,  -- 0: unknown
     calls        INTEGER NOT NULL,
     timed        INTEGER NOT NULL,
-    duration     INTEGER NOT NULL,
+    duration_us  INTEGER NOT NULL,
     PRIMARY KEY (status, assistant_id)
 ) STRICT, WITHOUT ROWID;
 
 -- How many calls took so long.
 CREATE TABLE durations (
-    duration INTEGER PRIMARY KEY,  -- in seconds
+    duration REAL PRIMARY KEY,  -- in seconds
     calls    INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Every phone number that called or was called, and every name an assistant had, once.
 CREATE TABLE phones (

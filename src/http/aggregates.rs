@@ -93,8 +93,13 @@ fn question(
 }
 
 fn stats_text(durations: &Durations) -> String {
-    let (calls, total) = (durations.calls, durations.total);
-    let average = float(ratio(total as f64, durations.timed));
+    let (calls, seconds) = (durations.calls, seconds(durations.total_us));
+    let average = float(ratio(seconds, durations.timed));
+    // Whole seconds add up to an integer.
+    let total = match seconds.fract() == 0.0 {
+        true => format!("{seconds:.0}"),
+        false => float(seconds),
+    };
     format!(r#"{{"total_calls":{calls},"total_duration":{total},"average_duration":{average}}}"#)
 }
 
@@ -106,7 +111,7 @@ fn analytics_text(analytics: &Analytics) -> String {
         ongoing,
         ..
     } = analytics;
-    let total = analytics.duration as f64;
+    let total = seconds(analytics.duration_us);
     let average = float(ratio(total, analytics.timed));
     let rate = float(ratio(*completed as f64, *calls) * 100.0);
     let total = float(total);
@@ -142,12 +147,16 @@ fn write_assistant(text: &mut String, assistant: &Assistant) {
     separate(text, '[');
     let (id, calls) = (assistant.id, assistant.calls);
     let name = json(&assistant.name.as_deref().unwrap_or(NAMELESS));
-    let duration = float(assistant.duration as f64);
+    let duration = float(seconds(assistant.duration_us));
     // Writing to a string can't fail.
     let _ = write!(
         text,
         r#"{{"assistant_id":{id},"assistant_name":{name},"calls":{calls},"duration":{duration}}}"#
     );
+}
+
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
 }
 
 /// A comma, unless it is the first.
@@ -197,7 +206,7 @@ mod tests {
             id,
             name: name.map(str::to_owned),
             calls: 3,
-            duration: 439_534,
+            duration_us: 439_534_000_000,
         };
         let analytics = Analytics {
             calls: 271,
@@ -205,7 +214,7 @@ mod tests {
             failed: 45,
             ongoing: 20,
             timed: 195,
-            duration: 716_239,
+            duration_us: 716_239_000_000,
             days: vec![day(-1, 2), day(20_774, 26)],
             assistants: vec![assistant(2, Some("Support \"Größe\"")), assistant(9, None)],
         };

@@ -21,7 +21,7 @@ pub enum CallKey {
 ///
 /// `body` is the record's JSON text, byte for byte, without white space around it. The other
 /// fields are read from it and never written back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     pub id: i64,
     pub call_sid: String,
@@ -30,8 +30,8 @@ pub struct Call {
     pub customer_phone_number: Option<String>,
     /// Open-ended; `completed` and `failed` are the documented ends.
     pub status: String,
-    /// Seconds.
-    pub duration: Option<i64>,
+    /// Seconds: any number that JSON can tell.
+    pub duration: Option<f64>,
     pub started_at: Option<Timestamp>,
     pub body: Box<str>,
 }
@@ -102,7 +102,8 @@ impl Call {
             assistant_name: lenient(wire.assistant_name),
             customer_phone_number: lenient(wire.customer_phone_number),
             status: wire.status.into_owned(),
-            duration: lenient(wire.duration),
+            // Zero has a sign there, which no column needs.
+            duration: lenient(wire.duration).map(|seconds: f64| seconds + 0.0),
             started_at,
             body: body.into(),
         })

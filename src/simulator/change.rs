@@ -83,12 +83,13 @@ impl World {
 
     /// The call ends: status, `ended_at`, and the duration where it has a start.
     pub fn end_call(&mut self, id: i64, at: Timestamp, status: &str) -> bool {
+        let fraction = self.config.fraction;
         self.update(id, |record| {
             record.status = status.into();
             record.ended_at = Some(at);
             record.duration = record
                 .started_at
-                .map(|start| i64::try_from(at.since(start).as_secs()).unwrap_or(i64::MAX));
+                .map(|start| at.since(start).as_secs() as f64 + fraction);
         })
     }
 

@@ -44,6 +44,8 @@ pub struct WorldConfig {
     pub span: Duration,
     /// How life goes on from `now`.
     pub rates: Rates,
+    /// What durations of ended calls have beyond whole seconds.
+    pub fraction: f64,
     /// Serve at most that many rows a page, whatever `limit` asks for.
     pub page_cap: Option<usize>,
     /// How far east of UTC the database's own zone lies. Some servers compare a zoned date as
@@ -73,6 +75,7 @@ impl Default for WorldConfig {
             span: Duration::from_secs(30 * 86_400),
             rates: Rates::STILL,
             page_cap: None,
+            fraction: 0.0,
             zone: Duration::ZERO,
             unit: Unit::MICROSECOND,
             naive_zone: Duration::ZERO,

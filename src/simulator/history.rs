@@ -28,7 +28,7 @@ pub struct History {
 }
 
 /// All calls of a stretch of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stretch {
     /// Inclusive.
     pub from: Timestamp,

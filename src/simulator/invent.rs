@@ -141,7 +141,7 @@ impl Inventor {
         if ended_at.is_none_or(|end| end <= now) {
             record.status = self.ended(ending.failed);
             // Six hours at most.
-            record.duration = Some(ending.after.as_secs() as i64);
+            record.duration = Some(ending.after.as_secs() as f64);
             record.ended_at = ended_at;
             // Within a minute of its end a call is not billed yet.
             let billed = ended_at.is_none_or(|end| now.since(end) > Duration::from_secs(60));

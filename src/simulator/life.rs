@@ -218,8 +218,8 @@ impl World {
                 let Some(duration) = self.get(id).map(|record| record.duration) else {
                     return;
                 };
-                let seconds = duration.and_then(|seconds| u64::try_from(seconds).ok());
-                let costs = self.life.inventor.costs(seconds.unwrap_or(0));
+                let seconds = duration.map_or(0, |seconds| seconds as u64);
+                let costs = self.life.inventor.costs(seconds);
                 self.update(id, |record| record.costs = Some(Box::new(costs)));
             }
             Event::Annotate => {

@@ -30,7 +30,7 @@ impl Flavour {
 }
 
 /// A call record. Its text is a function of these fields and the flavour alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub id: i64,
     pub call_sid: Arc<str>,
@@ -44,8 +44,8 @@ pub struct Record {
     /// Hosted only.
     pub flow_name: Option<Arc<str>>,
     pub status: Arc<str>,
-    /// Seconds.
-    pub duration: Option<i64>,
+    /// Seconds; whole ones are written as an integer.
+    pub duration: Option<f64>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
     /// Hosted only; none before the call was billed.
@@ -93,7 +93,7 @@ struct Wire<'a> {
     flow_name: Option<String>,
     #[serde(borrow)]
     status: Cow<'a, str>,
-    duration: Option<i64>,
+    duration: Option<f64>,
     started_at: Option<String>,
     ended_at: Option<String>,
     #[serde(borrow)]

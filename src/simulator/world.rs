@@ -69,7 +69,10 @@ impl World {
     fn remember(&mut self, started_at: Option<Timestamp>) {
         let inventor = &mut self.life.inventor;
         let id = inventor.id_after(self.last_id);
-        let record = inventor.past(id, started_at, self.now, self.config.flavour);
+        let mut record = inventor.past(id, started_at, self.now, self.config.flavour);
+        record.duration = record
+            .duration
+            .map(|seconds| seconds + self.config.fraction);
         self.put(record);
     }
 

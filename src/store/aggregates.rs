@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::days::{Piece, pieces};
-use super::rollups::DAY;
+use super::rollups::{DAY, micros};
 use super::{Reader, StoreError};
 use crate::model::Timestamp;
 
@@ -16,8 +16,8 @@ pub struct Durations {
     pub calls: u64,
     /// Completed calls whose duration is known.
     pub timed: u64,
-    /// Their sum, in seconds; beyond 64 bits it wraps around.
-    pub total: i64,
+    /// Their sum, in microseconds; beyond 64 bits it wraps around.
+    pub total_us: i64,
 }
 
 /// Calls of one stretch of time.
@@ -29,8 +29,8 @@ pub struct Analytics {
     pub ongoing: u64,
     /// Completed calls whose duration is known and not 0: the upstream takes 0 for none here.
     pub timed: u64,
-    /// The sum of their durations, in seconds; beyond 64 bits it wraps around.
-    pub duration: i64,
+    /// The sum of their durations, in microseconds; beyond 64 bits it wraps around.
+    pub duration_us: i64,
     /// UTC days that have a call, ascending.
     pub days: Vec<Day>,
     /// By calls, most first, then by id; those without an assistant are left out.
@@ -54,8 +54,8 @@ pub struct Assistant {
     /// though an earlier one has.
     pub name: Option<String>,
     pub calls: u64,
-    /// Of all its calls whose duration is known, in seconds; beyond 64 bits it wraps around.
-    pub duration: i64,
+    /// Of all its calls whose duration is known, in microseconds; beyond 64 bits it wraps around.
+    pub duration_us: i64,
 }
 
 impl Reader {
@@ -63,7 +63,7 @@ impl Reader {
     pub fn durations(&self) -> Result<Durations, StoreError> {
         let mut select = self
             .connection
-            .prepare_cached("SELECT status, calls, timed, duration FROM totals")?;
+            .prepare_cached("SELECT status, calls, timed, duration_us FROM totals")?;
         let sums = select.query_map([], |row| {
             let completed = row.get_ref(0)?.as_str()? == "completed";
             Ok((completed, row.get(1)?, row.get(2)?, row.get(3)?))
@@ -74,7 +74,7 @@ impl Reader {
             durations.calls += calls;
             if completed {
                 durations.timed += timed;
-                durations.total = durations.total.wrapping_add(total);
+                durations.total_us = durations.total_us.wrapping_add(total);
             }
         }
         Ok(durations)
@@ -101,7 +101,7 @@ impl Reader {
 struct Sums {
     ongoing: i64,
     timed: i64,
-    duration: i64,
+    duration_us: i64,
     /// Calls, completed, failed.
     days: BTreeMap<i64, [i64; 3]>,
     /// Calls, duration.
@@ -116,7 +116,7 @@ struct Group<'a> {
     calls: i64,
     /// Those whose duration is known and not 0.
     timed: i64,
-    duration: i64,
+    duration_us: i64,
 }
 
 impl Sums {
@@ -127,7 +127,7 @@ impl Sums {
         }
         if completed {
             self.timed += group.timed;
-            self.duration = self.duration.wrapping_add(group.duration);
+            self.duration_us = self.duration_us.wrapping_add(group.duration_us);
         }
         let day = self.days.entry(group.day).or_default();
         day[0] += group.calls;
@@ -135,12 +135,12 @@ impl Sums {
         day[2] += if failed { group.calls } else { 0 };
         let assistant = self.assistants.entry(group.assistant_id).or_default();
         assistant.0 += group.calls;
-        assistant.1 = assistant.1.wrapping_add(group.duration);
+        assistant.1 = assistant.1.wrapping_add(group.duration_us);
     }
 
     fn add_days(&mut self, connection: &Connection, first: i64, last: i64) -> rusqlite::Result<()> {
         let mut select = connection.prepare_cached(
-            "SELECT day, status, assistant_id, calls, timed - instant, duration FROM rollups
+            "SELECT day, status, assistant_id, calls, timed - instant, duration_us FROM rollups
              WHERE day BETWEEN ?1 AND ?2",
         )?;
         let mut rows = select.query((first, last))?;
@@ -151,7 +151,7 @@ impl Sums {
                 assistant_id: row.get(2)?,
                 calls: row.get(3)?,
                 timed: row.get(4)?,
-                duration: row.get(5)?,
+                duration_us: row.get(5)?,
             });
         }
         Ok(())
@@ -170,14 +170,14 @@ impl Sums {
         )?;
         let mut rows = select.query((from, to))?;
         while let Some(row) = rows.next()? {
-            let duration: Option<i64> = row.get(3)?;
+            let duration = row.get::<_, Option<f64>>(3)?.unwrap_or(0.0);
             self.add(&Group {
                 day: row.get::<_, i64>(0)?.div_euclid(DAY),
                 status: row.get_ref(1)?.as_str()?,
                 assistant_id: row.get::<_, Option<i64>>(2)?.unwrap_or(0),
                 calls: sign,
-                timed: if duration.unwrap_or(0) == 0 { 0 } else { sign },
-                duration: duration.unwrap_or(0).wrapping_mul(sign),
+                timed: if duration == 0.0 { 0 } else { sign },
+                duration_us: micros(duration).wrapping_mul(sign),
             });
         }
         Ok(())
@@ -202,9 +202,8 @@ impl Sums {
         while let Some(row) = rows.next()? {
             let zero = self.assistants.entry(0).or_default();
             zero.0 += 1;
-            zero.1 = zero
-                .1
-                .wrapping_add(row.get::<_, Option<i64>>(0)?.unwrap_or(0));
+            let duration = row.get::<_, Option<f64>>(0)?.unwrap_or(0.0);
+            zero.1 = zero.1.wrapping_add(micros(duration));
         }
         Ok(())
     }
@@ -220,7 +219,7 @@ impl Sums {
         let mut analytics = Analytics {
             ongoing: count(self.ongoing),
             timed: count(self.timed),
-            duration: self.duration,
+            duration_us: self.duration_us,
             ..Analytics::default()
         };
         for (day, [calls, completed, failed]) in self.days {
@@ -243,7 +242,7 @@ impl Sums {
              WHERE assistant_id = ?1 AND started_at BETWEEN ?2 AND ?3
              ORDER BY started_at DESC, id DESC LIMIT 1",
         )?;
-        for (id, (calls, duration)) in self.assistants {
+        for (id, (calls, duration_us)) in self.assistants {
             if calls == 0 {
                 continue;
             }
@@ -253,7 +252,7 @@ impl Sums {
                 id,
                 name: latest.query_row(bounds, name).optional()?.flatten(),
                 calls: count(calls),
-                duration,
+                duration_us,
             });
         }
         analytics

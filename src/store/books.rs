@@ -12,7 +12,7 @@ pub struct Facts<'a> {
     pub started_at: Option<Timestamp>,
     pub status: &'a str,
     pub assistant_id: Option<i64>,
-    pub duration: Option<i64>,
+    pub duration: Option<f64>,
     pub phone: Option<&'a str>,
     pub name: Option<&'a str>,
 }

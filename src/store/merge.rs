@@ -83,7 +83,7 @@ pub fn merge_call(
                     && started_at == call.started_at
                     && row.get_ref(4)?.as_str()? == call.status
                     && row.get::<_, Option<i64>>(5)? == call.assistant_id
-                    && row.get::<_, Option<i64>>(6)? == call.duration
+                    && row.get::<_, Option<f64>>(6)? == call.duration
                     && row.get_ref(8)?.as_str()? == call.call_sid
                     && row.get_ref(9)?.as_str_or_null()? == call.customer_phone_number.as_deref()
                     && row.get_ref(10)?.as_str_or_null()? == call.assistant_name.as_deref(),

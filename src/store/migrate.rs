@@ -84,16 +84,19 @@ const FROM_3: &str = "
     INSERT INTO conflicts SELECT * FROM old_conflicts;";
 
 /// What is the same in all of them, and what no older one has: the books are made of the rows. A
-/// sum that does not fit was refused by the older versions.
+/// sum that does not fit was refused by the older versions, and they read whole seconds alone.
 const FROM_ANY: &str = "
     INSERT INTO coverage SELECT * FROM old_coverage;
-    INSERT INTO rollups (day, status, assistant_id, calls, timed, instant, duration)
+    UPDATE calls SET duration = body ->> '$.duration'
+    WHERE duration IS NULL AND json_type(body, '$.duration') IN ('integer', 'real');
+    INSERT INTO rollups (day, status, assistant_id, calls, timed, instant, duration_us)
     SELECT coalesce((started_at - (started_at % 86400000000 + 86400000000) % 86400000000)
             / 86400000000, -1000000) AS day, status, coalesce(assistant_id, 0), count(*),
-        count(duration), count(*) FILTER (WHERE duration = 0), coalesce(sum(duration), 0)
+        count(duration), count(*) FILTER (WHERE duration = 0),
+        coalesce(sum(CAST(round(duration * 1000000) AS INTEGER)), 0)
     FROM calls GROUP BY 1, 2, 3;
-    INSERT INTO totals (status, assistant_id, calls, timed, duration)
-    SELECT status, assistant_id, sum(calls), sum(timed), sum(duration)
+    INSERT INTO totals (status, assistant_id, calls, timed, duration_us)
+    SELECT status, assistant_id, sum(calls), sum(timed), sum(duration_us)
     FROM rollups GROUP BY status, assistant_id;
     INSERT INTO durations (duration, calls)
     SELECT duration, count(*) FROM calls WHERE duration IS NOT NULL GROUP BY duration;

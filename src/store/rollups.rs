@@ -18,12 +18,19 @@ struct Delta {
     calls: i64,
     timed: i64,
     instant: i64,
-    duration: i64,
+    duration_us: i64,
+}
+
+/// Seconds in whole microseconds, which add up exactly, and can be taken away again. A duration
+/// from a hostile answer may be any number: what does not fit is the nearest that does.
+pub fn micros(seconds: f64) -> i64 {
+    // The cast saturates.
+    (seconds * 1e6).round() as i64
 }
 
 impl Delta {
     fn is_nothing(self) -> bool {
-        self.calls == 0 && self.timed == 0 && self.instant == 0 && self.duration == 0
+        self.calls == 0 && self.timed == 0 && self.instant == 0 && self.duration_us == 0
     }
 }
 
@@ -31,7 +38,8 @@ impl Delta {
 #[derive(Default)]
 pub struct Deltas {
     days: HashMap<(i64, String, i64), Delta>,
-    durations: HashMap<i64, i64>,
+    /// By the bits of the seconds.
+    durations: HashMap<u64, i64>,
 }
 
 impl Deltas {
@@ -43,22 +51,22 @@ impl Deltas {
         delta.calls += sign;
         if let Some(duration) = call.duration {
             delta.timed += sign;
-            delta.instant += if duration == 0 { sign } else { 0 };
-            // A duration from a hostile answer may be any integer: a sum wraps around, and is
-            // exact again as soon as the true one fits.
-            delta.duration = delta.duration.wrapping_add(sign.wrapping_mul(duration));
-            *self.durations.entry(duration).or_default() += sign;
+            delta.instant += if duration == 0.0 { sign } else { 0 };
+            // A sum wraps around, and is exact again as soon as the true one fits.
+            let duration_us = sign.wrapping_mul(micros(duration));
+            delta.duration_us = delta.duration_us.wrapping_add(duration_us);
+            *self.durations.entry(duration.to_bits()).or_default() += sign;
         }
     }
 
     pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         let mut totals: HashMap<(String, i64), Delta> = HashMap::new();
         let mut add = transaction.prepare_cached(
-            "INSERT INTO rollups (day, status, assistant_id, calls, timed, instant, duration)
+            "INSERT INTO rollups (day, status, assistant_id, calls, timed, instant, duration_us)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
                  timed = timed + excluded.timed, instant = instant + excluded.instant,
-                 duration = wrap(duration, excluded.duration)",
+                 duration_us = wrap(duration_us, excluded.duration_us)",
         )?;
         let mut clear = transaction.prepare_cached(
             "DELETE FROM rollups WHERE day = ?1 AND status = ?2 AND assistant_id = ?3 AND calls = 0",
@@ -74,7 +82,7 @@ impl Deltas {
                 delta.calls,
                 delta.timed,
                 delta.instant,
-                delta.duration,
+                delta.duration_us,
             ))?;
             if delta.calls < 0 {
                 clear.execute((day, &status, assistant_id))?;
@@ -82,7 +90,7 @@ impl Deltas {
             let total = totals.entry((status, assistant_id)).or_default();
             total.calls += delta.calls;
             total.timed += delta.timed;
-            total.duration = total.duration.wrapping_add(delta.duration);
+            total.duration_us = total.duration_us.wrapping_add(delta.duration_us);
         }
         write_totals(transaction, totals)?;
         write_durations(transaction, self.durations)
@@ -94,10 +102,10 @@ fn write_totals(
     totals: HashMap<(String, i64), Delta>,
 ) -> rusqlite::Result<()> {
     let mut add = transaction.prepare_cached(
-        "INSERT INTO totals (status, assistant_id, calls, timed, duration)
+        "INSERT INTO totals (status, assistant_id, calls, timed, duration_us)
          VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT DO UPDATE SET calls = calls + excluded.calls,
-             timed = timed + excluded.timed, duration = wrap(duration, excluded.duration)",
+             timed = timed + excluded.timed, duration_us = wrap(duration_us, excluded.duration_us)",
     )?;
     let mut clear = transaction.prepare_cached(
         "DELETE FROM totals WHERE status = ?1 AND assistant_id = ?2 AND calls = 0",
@@ -111,7 +119,7 @@ fn write_totals(
             assistant_id,
             delta.calls,
             delta.timed,
-            delta.duration,
+            delta.duration_us,
         ))?;
         if delta.calls < 0 {
             clear.execute((&status, assistant_id))?;
@@ -122,7 +130,7 @@ fn write_totals(
 
 fn write_durations(
     transaction: &Transaction<'_>,
-    durations: HashMap<i64, i64>,
+    durations: HashMap<u64, i64>,
 ) -> rusqlite::Result<()> {
     let mut add = transaction.prepare_cached(
         "INSERT INTO durations (duration, calls) VALUES (?1, ?2)
@@ -130,7 +138,8 @@ fn write_durations(
     )?;
     let mut clear =
         transaction.prepare_cached("DELETE FROM durations WHERE duration = ?1 AND calls = 0")?;
-    for (duration, calls) in durations {
+    for (bits, calls) in durations {
+        let duration = f64::from_bits(bits);
         if calls != 0 {
             add.execute((duration, calls))?;
         }

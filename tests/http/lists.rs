@@ -272,3 +272,33 @@ async fn a_scan_that_takes_too_long_is_broken_off_and_says_when_to_come_back() {
     assert!(answer.body.contains("took longer"), "{}", answer.body);
     assert_eq!(edge.get("/api/v1/calls/5").status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_duration_is_a_number_however_it_is_written_and_no_text() {
+    let durations = [
+        "34.5", "30", "3e1", "29.75", "\"34\"", "0.1", "1e-7", "1e999",
+    ];
+    let bodies: Vec<String> = (1..)
+        .zip(durations)
+        .map(|(id, seconds)| {
+            format!(
+                r#"{{"id":{id},"call_sid":"CA{id}","status":"completed","duration":{seconds},"started_at":"2026-11-20T09:00:0{id}"}}"#
+            )
+        })
+        .collect();
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    let edge = Edge::synced(Upstream::holding(&bodies)).await;
+    for (query, found) in [
+        ("min_duration=30", &[3, 2, 1][..]),
+        ("min_duration=35", &[]),
+        ("max_duration=30", &[7, 6, 4, 3, 2]),
+        ("min_duration=30&max_duration=30", &[3, 2]),
+        ("max_duration=0", &[]),
+    ] {
+        let answer = edge.get(&format!("{LIST}?{query}"));
+        assert_eq!(ids(&answer), found, "{query}");
+    }
+    let stats = edge.get("/api/v1/calls/stats");
+    let total = r#""total_duration":124.35,"#;
+    assert!(stats.body.contains(total), "{}", stats.body);
+}

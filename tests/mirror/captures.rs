@@ -244,9 +244,9 @@ fn place(world: &World, text: &str) -> (Option<Timestamp>, i64) {
 /// What a hosted Burki tells of all calls together.
 fn figures(world: &World) -> String {
     let completed = world.records().filter(|call| &*call.status == "completed");
-    let durations: Vec<i64> = completed.filter_map(|call| call.duration).collect();
-    let (calls, sum) = (world.len(), durations.iter().sum::<i64>());
-    let average = sum as f64 / durations.len() as f64;
+    let durations: Vec<f64> = completed.filter_map(|call| call.duration).collect();
+    let (calls, sum) = (world.len(), durations.iter().sum::<f64>());
+    let average = sum / durations.len() as f64;
     format!(r#"{{"total_calls":{calls},"total_duration":{sum},"average_duration":{average}}}"#)
 }
 

@@ -49,6 +49,7 @@ async fn compare(seed: u64, flavour: Flavour) {
         calls: 700,
         same_instant: 40,
         without_start: 30,
+        fraction: if seed % 2 == 1 { 0.5 } else { 0.0 },
         ..WorldConfig::default()
     })
     .await;

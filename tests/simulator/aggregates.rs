@@ -96,7 +96,7 @@ fn the_top_assistants_are_those_with_most_calls_and_of_as_many_the_lowest_ids() 
                 call.assistant_id = assistant;
                 call.assistant_name =
                     (assistant > 1).then(|| format!("{assistant}-{index}").into());
-                call.duration = Some(assistant);
+                call.duration = Some(assistant as f64);
                 call.status = "busy".into();
             });
         }

@@ -264,7 +264,7 @@ pub fn added_up(figures: &Value) -> World {
                 assistant_name: text(assistant, "assistant_name").map(Into::into),
                 flow_name: None,
                 status: status.into(),
-                duration,
+                duration: duration.map(|seconds| seconds as f64),
                 started_at: Some(started_at),
                 ended_at: None,
                 costs: None,

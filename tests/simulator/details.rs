@@ -356,7 +356,7 @@ fn a_terminated_call_has_ended_and_stays_so() {
                 .is_object()
         );
         let ended = world.get(id).unwrap().clone();
-        assert_eq!((&*ended.status, ended.duration), ("completed", Some(2)));
+        assert_eq!((&*ended.status, ended.duration), ("completed", Some(2.0)));
         assert_eq!(ended.ended_at, Some(world.now()));
         assert_eq!(ask(&mut world, "POST", &target, "").status, 200);
         assert_eq!(world.get(id), Some(&ended));

@@ -297,7 +297,7 @@ fn a_clock_set_back_while_a_call_goes_on_leaves_no_negative_duration() {
     world.advance(world.now() + 7 * HOUR);
     let record = world.get(id).unwrap();
     assert!(record.ended_at < began);
-    assert_eq!((record.started_at, record.duration), (began, Some(0)));
+    assert_eq!((record.started_at, record.duration), (began, Some(0.0)));
 }
 
 #[test]

@@ -77,12 +77,18 @@ fn starts() -> impl Strategy<Value = Option<i64>> {
     ]
 }
 
-fn seconds() -> impl Strategy<Value = Option<i64>> {
+fn seconds() -> impl Strategy<Value = Option<f64>> {
     prop_oneof![
         1 => Just(None),
-        4 => (-2..5_i64).prop_map(Some),
-        1 => prop_oneof![Just(i64::MAX), Just(i64::MIN), Just(1_i64 << 62)].prop_map(Some),
+        3 => (-2..5_i32).prop_map(|seconds| Some(f64::from(seconds))),
+        2 => (-8..20_i32).prop_map(|quarters| Some(f64::from(quarters) / 4.0)),
+        1 => prop_oneof![Just(1e300), Just(-1e13), Just(0.1), Just(1e-9)].prop_map(Some),
     ]
+}
+
+/// What a sum has of it: in whole microseconds, as many as fit.
+fn micros(seconds: f64) -> i64 {
+    (seconds * 1e6).round() as i64
 }
 
 fn assistants() -> impl Strategy<Value = Option<i64>> {
@@ -199,10 +205,10 @@ fn matches(filter: &CallFilter, call: &Call) -> bool {
             .is_none_or(|to| start.is_some_and(|at| at <= to))
         && filter
             .min_duration
-            .is_none_or(|min| call.duration.is_some_and(|d| d >= min))
+            .is_none_or(|min| call.duration.is_some_and(|d| d >= min as f64))
         && filter
             .max_duration
-            .is_none_or(|max| call.duration.is_some_and(|d| d <= max))
+            .is_none_or(|max| call.duration.is_some_and(|d| d <= max as f64))
 }
 
 fn listed<'a>(world: &'a BTreeMap<i64, Call>, filter: &CallFilter) -> Vec<&'a Call> {
@@ -223,7 +229,7 @@ fn durations(world: &BTreeMap<i64, Call>) -> Durations {
         durations.calls += 1;
         if let ("completed", Some(seconds)) = (call.status.as_str(), call.duration) {
             durations.timed += 1;
-            durations.total = durations.total.wrapping_add(seconds);
+            durations.total_us = durations.total_us.wrapping_add(micros(seconds));
         }
     }
     durations
@@ -244,9 +250,9 @@ fn analytics(world: &BTreeMap<i64, Call>, from: Timestamp, to: Timestamp) -> Ana
         analytics.failed += failed;
         analytics.ongoing += ongoing;
         // The upstream takes 0 for none here.
-        if let (1, Some(seconds)) = (completed, call.duration.filter(|seconds| *seconds != 0)) {
+        if let (1, Some(seconds)) = (completed, call.duration.filter(|seconds| *seconds != 0.0)) {
             analytics.timed += 1;
-            analytics.duration = analytics.duration.wrapping_add(seconds);
+            analytics.duration_us = analytics.duration_us.wrapping_add(micros(seconds));
         }
         let day = call.started_at.map(Timestamp::day).unwrap();
         let day = days.entry(day).or_insert(Day {
@@ -263,10 +269,11 @@ fn analytics(world: &BTreeMap<i64, Call>, from: Timestamp, to: Timestamp) -> Ana
                 id,
                 name: None,
                 calls: 0,
-                duration: 0,
+                duration_us: 0,
             });
             assistant.calls += 1;
-            assistant.duration = assistant.duration.wrapping_add(call.duration.unwrap_or(0));
+            let duration = micros(call.duration.unwrap_or(0.0));
+            assistant.duration_us = assistant.duration_us.wrapping_add(duration);
             assistant.name.clone_from(&call.assistant_name);
         }
     }
@@ -446,7 +453,7 @@ fn a_list_of_thousands_is_the_same_by_every_way_that_leads_to_it() {
                 assistant_name: Some(if rare { "Rare" } else { "Usual" }.to_owned()),
                 customer_phone_number: Some(format!("+1415{}", id % 6_000)),
                 status: if rare { "failed" } else { "completed" }.to_owned(),
-                duration: Some(id % 1_000),
+                duration: Some((id % 1_000) as f64),
                 started_at: start,
                 body: format!("{{\"id\":{id}}}").into(),
             },

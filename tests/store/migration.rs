@@ -82,7 +82,7 @@ fn rows(path: &Path, statement: &str) -> Vec<Vec<Value>> {
 }
 
 const OLD_COLUMNS: &str = "SELECT id, call_sid, assistant_id, assistant_name,
-    customer_phone_number, status, duration, started_at, open, suspect_at, seen_at, request_seq,
+    customer_phone_number, status, CAST(duration AS REAL), started_at, open, suspect_at, seen_at, request_seq,
     body_hash, body FROM calls ORDER BY id";
 
 const SCHEMA: &str = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid";
@@ -97,7 +97,7 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
         let mut kept = vec![
             OLD_COLUMNS,
             "SELECT * FROM coverage",
-            "SELECT day, status, assistant_id, calls, timed, duration FROM rollups",
+            "SELECT day, status, assistant_id, calls, timed FROM rollups",
             "SELECT base_url, organization_id, request_seq FROM replica",
         ];
         if old.version > 1 {
@@ -136,6 +136,31 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
             rows(&path, "PRAGMA integrity_check")[0][0],
             Value::Text("ok".into())
         );
+        let connection = Connection::open(&path).unwrap();
+        assert_eq!(wrong_rollups(&connection), 0);
+        assert_eq!(wrong_books(&connection), 0);
+    }
+}
+
+/// Older versions kept whole seconds alone, and the text says the rest.
+#[test]
+fn a_duration_that_an_older_version_could_not_keep_is_read_from_its_text() {
+    for old in OLD {
+        let folder = TempDir::new().unwrap();
+        let path = copy(&old, &folder);
+        let connection = Connection::open(&path).unwrap();
+        let told = r#"json_set(body, '$.duration', 34.5)"#;
+        let statement = format!(
+            "UPDATE calls SET duration = NULL, body = {told} WHERE id = (SELECT min(id) FROM calls)"
+        );
+        assert_eq!(connection.execute(&statement, []).unwrap(), 1);
+        drop(connection);
+        drop(Writer::open(&path, URL).unwrap());
+        let durations = rows(
+            &path,
+            "SELECT duration FROM calls WHERE body ->> '$.duration' = 34.5",
+        );
+        assert_eq!(durations, [[Value::Real(34.5)]]);
         let connection = Connection::open(&path).unwrap();
         assert_eq!(wrong_rollups(&connection), 0);
         assert_eq!(wrong_books(&connection), 0);

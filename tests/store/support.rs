@@ -137,7 +137,7 @@ pub fn wrong_rollups(connection: &rusqlite::Connection) -> i64 {
                         coalesce(assistant_id, 0) AS assistant_id, count(*) AS calls,
                         count(duration) AS timed,
                         count(*) FILTER (WHERE duration = 0) AS instant,
-                        coalesce(sum(duration), 0) AS duration
+                        coalesce(sum(CAST(round(duration * 1000000) AS INTEGER)), 0)
                  FROM calls GROUP BY 1, 2, 3)
              SELECT (SELECT count(*) FROM (SELECT * FROM naive EXCEPT SELECT * FROM rollups))
                   + (SELECT count(*) FROM (SELECT * FROM rollups EXCEPT SELECT * FROM naive))",

@@ -36,19 +36,19 @@ struct Day {
 struct Assistant<'a> {
     name: Option<&'a str>,
     calls: i64,
-    duration: i128,
+    duration: f64,
 }
 
 /// A sum of durations, and of how many.
 #[derive(Default)]
 struct Durations {
-    sum: i128,
+    sum: f64,
     count: i64,
 }
 
 impl Durations {
-    fn add(&mut self, seconds: i64) {
-        self.sum += i128::from(seconds);
+    fn add(&mut self, seconds: f64) {
+        self.sum += seconds;
         self.count += 1;
     }
 
@@ -56,7 +56,7 @@ impl Durations {
         if self.count == 0 {
             0.0
         } else {
-            self.sum as f64 / self.count as f64
+            self.sum / self.count as f64
         }
     }
 }
@@ -110,7 +110,7 @@ fn analytics<'a>(flavour: Flavour, records: impl Iterator<Item = &'a Record>) ->
             .or_default();
         let assistant = assistants.entry(record.assistant_id).or_default();
         // Python takes zero for no duration here.
-        let seconds = record.duration.filter(|seconds| *seconds != 0);
+        let seconds = record.duration.filter(|seconds| *seconds != 0.0);
         total += 1;
         day.total += 1;
         match &*record.status {
@@ -130,7 +130,7 @@ fn analytics<'a>(flavour: Flavour, records: impl Iterator<Item = &'a Record>) ->
         }
         assistant.name = assistant.name.or(record.assistant_name.as_deref());
         assistant.calls += 1;
-        assistant.duration += i128::from(seconds.unwrap_or(0));
+        assistant.duration += seconds.unwrap_or(0.0);
     }
     let rate = match total {
         0 => 0.0,
@@ -154,7 +154,7 @@ fn analytics<'a>(flavour: Flavour, records: impl Iterator<Item = &'a Record>) ->
             .integer("assistant_id", Some(*id))
             .text("assistant_name", Some(assistant.name.unwrap_or("Unknown")))
             .integer("calls", Some(assistant.calls))
-            .float("duration", Some(assistant.duration as f64))
+            .float("duration", Some(assistant.duration))
             .end()
     });
     Object::new(flavour)
@@ -162,7 +162,7 @@ fn analytics<'a>(flavour: Flavour, records: impl Iterator<Item = &'a Record>) ->
         .integer("completed_calls", Some(i64::from(completed)))
         .integer("failed_calls", Some(failed))
         .integer("ongoing_calls", Some(ongoing))
-        .float("total_duration", Some(durations.sum as f64))
+        .float("total_duration", Some(durations.sum))
         .float("avg_duration", Some(durations.average()))
         .float("success_rate", Some(rate))
         .raw("daily_stats", Some(&daily.end()))

@@ -88,7 +88,7 @@ fn calls_csv<'a>(flavour: Flavour, records: impl Iterator<Item = &'a Record>) ->
             record.assistant_name.as_deref().unwrap_or_default(),
             &record.customer_phone_number,
             &record.status,
-            &record.duration.unwrap_or(0).to_string(),
+            &record.duration.unwrap_or(0.0).to_string(),
             &date(record.started_at),
             &date(record.ended_at),
         ];

@@ -58,7 +58,8 @@ impl Filter {
             Some(part) => text.to_lowercase().contains(part.as_str()),
             None => true,
         };
-        let (least, most) = (self.min_duration, self.max_duration);
+        let bound = |seconds: Option<i64>| seconds.map(|seconds| seconds as f64);
+        let (least, most) = (bound(self.min_duration), bound(self.max_duration));
         self.assistant_id.is_none_or(|id| record.assistant_id == id)
             && has(&self.customer_phone, &record.customer_phone_number)
             && has(&self.call_sid, &record.call_sid)

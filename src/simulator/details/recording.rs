@@ -89,7 +89,7 @@ pub(super) fn invent(call: &Subject<'_>) -> Vec<Recording> {
             file_path: path.filter(|_| is_stored),
             recording_url: (is_kept && !is_stored).then_some(url),
             // Six hours at most where the call is invented.
-            duration: length.map(|seconds| seconds as f64 + 0.25 * index as f64),
+            duration: length.map(|seconds| seconds + 0.25 * index as f64),
             format: Some(format.to_owned()),
             recording_type: Some(kind.to_owned()),
             recording_source: Some(if is_stored { "s3" } else { "twilio" }.to_owned()),

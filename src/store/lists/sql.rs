@@ -107,9 +107,11 @@ impl Conditions {
 }
 
 /// The inclusive bounds of the durations that match.
-pub fn durations(filter: &CallFilter) -> Option<[i64; 2]> {
+pub fn durations(filter: &CallFilter) -> Option<[f64; 2]> {
     let (min, max) = (filter.min_duration, filter.max_duration);
-    (min.is_some() || max.is_some()).then(|| [min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX)])
+    let bound = |seconds: Option<i64>, none| seconds.map_or(none, |seconds| seconds as f64);
+    let bounds = [bound(min, f64::NEG_INFINITY), bound(max, f64::INFINITY)];
+    (min.is_some() || max.is_some()).then_some(bounds)
 }
 
 /// A stretch of a list.

@@ -36,7 +36,7 @@ pub fn of_assistant(connection: &Connection, id: i64) -> rusqlite::Result<u64> {
         .query_row([id], |row| row.get(0))
 }
 
-pub fn of_durations(connection: &Connection, bounds: [i64; 2]) -> rusqlite::Result<u64> {
+pub fn of_durations(connection: &Connection, bounds: [f64; 2]) -> rusqlite::Result<u64> {
     connection
         .prepare_cached(
             "SELECT coalesce(sum(calls), 0) FROM durations WHERE duration BETWEEN ?1 AND ?2",
