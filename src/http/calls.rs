@@ -75,7 +75,7 @@ pub async fn get(
     let freshness = Freshness {
         origin: found.origin,
         age: found.age,
-        stored: true,
+        stored: found.stored,
     };
     let call = &found.call;
     let body = call.body.as_bytes().clone();
@@ -94,6 +94,24 @@ pub struct Resolved {
     /// In seconds.
     pub age: u64,
     pub origin: Origin,
+    /// The replica has this text.
+    pub stored: bool,
+}
+
+impl Resolved {
+    /// What the replica has. `None` where it does not hold the call.
+    fn held(known: Known, origin: Origin) -> Option<Resolved> {
+        match known {
+            Known::Call { call, age, pending } => Some(Resolved {
+                call,
+                pending,
+                age,
+                origin,
+                stored: true,
+            }),
+            Known::Absent { .. } | Known::Nothing => None,
+        }
+    }
 }
 
 /// The call: what a request demands of its freshness is asked for.
@@ -103,13 +121,10 @@ pub async fn resolve(
     key: &CallKey,
 ) -> Result<Resolved, Failure> {
     let asked = match worker.look_up(key)? {
-        Known::Call { call, age, pending } if directives.accept(age) => {
-            let origin = worker.origin();
-            return Ok(Resolved {
-                call,
-                pending,
-                age,
-                origin,
+        known @ Known::Call { age, .. } if directives.accept(age) => {
+            let held = Resolved::held(known, worker.origin());
+            return held.ok_or(Failure::Unavailable {
+                retry_after: RETRY_AFTER,
             });
         }
         // While the upstream can be asked, its word is better: the call may be a new one.
@@ -122,32 +137,33 @@ pub async fn resolve(
     };
     // Looked up again after the wait: the replica may know more by now.
     match in_time(worker.shared().handle.fetch(key.clone())).await {
-        Fetched::Found => match worker.look_up(key)? {
-            Known::Call { call, age, pending } => Ok(Resolved {
+        // Changed in between, the key may not be its any more.
+        Fetched::Found => Resolved::held(worker.look_up(key)?, asked).ok_or(Failure::Unavailable {
+            retry_after: RETRY_AFTER,
+        }),
+        Fetched::Unstored { text, at } => {
+            // The engine has read it as a call already.
+            let call = Entry::unstored(&text, at).map_err(|_| Failure::Unavailable {
+                retry_after: RETRY_AFTER,
+            })?;
+            let (call, pending) = worker.overlaid(call);
+            Ok(Resolved {
                 call,
                 pending,
-                age,
+                age: worker.age(at),
                 origin: asked,
-            }),
-            // Changed in between, so that the key is not its any more.
-            Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable {
-                retry_after: RETRY_AFTER,
-            }),
-        },
+                stored: false,
+            })
+        }
         Fetched::NotFound => Err(absent(key, 0, asked)),
         Fetched::NotFoundThen { age } => Err(absent(key, age, asked)),
         Fetched::Unavailable { retry_after } => match worker.look_up(key)? {
-            Known::Call { call, age, pending } => Ok(Resolved {
-                call,
-                pending,
-                age,
-                origin: Origin::ReplicaOffline,
-            }),
             Known::Absent {
                 age,
                 may_be_new: false,
             } => Err(absent(key, age, Origin::ReplicaOffline)),
-            Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable { retry_after }),
+            known => Resolved::held(known, Origin::ReplicaOffline)
+                .ok_or(Failure::Unavailable { retry_after }),
         },
         // Said of details alone.
         Fetched::NoSuchDetail => Err(Failure::UnknownPath),

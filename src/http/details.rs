@@ -135,6 +135,19 @@ async fn find(
     let fetched = worker.shared().handle.fetch_detail(call.id, kind);
     let (origin, retry_after) = match calls::in_time(fetched).await {
         Fetched::Found => (asked, RETRY_AFTER),
+        Fetched::Unstored { text, at } => {
+            let detail = HeldDetail {
+                body_hash: text_hash(&text),
+                body: text.to_string(),
+                seen_at: at,
+                ended: false,
+            };
+            let freshness = Freshness {
+                stored: false,
+                ..told(&detail, asked)
+            };
+            return Ok((call, detail, freshness));
+        }
         Fetched::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
         Fetched::NotFound => return Err(calls::absent(key, 0, asked)),
         Fetched::NotFoundThen { age } => return Err(calls::absent(key, age, asked)),

@@ -9,7 +9,7 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
 use super::freshness::EntityTag;
-use crate::model::{Timestamp, text_hash};
+use crate::model::{Call, InvalidCall, Timestamp, text_hash};
 use crate::store::{Held, Revision};
 
 /// All workers together keep so many bytes, where there is one for each core: 80,000 calls of half a
@@ -50,6 +50,22 @@ impl From<Held> for Entry {
 }
 
 impl Entry {
+    /// A text of the upstream's that the replica could not store.
+    ///
+    /// # Errors
+    /// It is no call record.
+    pub fn unstored(text: &str, at: Timestamp) -> Result<Entry, InvalidCall> {
+        let call = Call::from_json(text)?;
+        Ok(Entry {
+            id: call.id,
+            tag: EntityTag::new(call.body_hash()),
+            body: String::from(call.body).into(),
+            started_at: call.started_at,
+            seen_at: at,
+            suspect: false,
+        })
+    }
+
     /// The same call with another text.
     pub fn with_body(&self, body: String) -> Entry {
         Entry {

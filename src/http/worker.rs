@@ -17,7 +17,7 @@ use super::snapshot::Snapshot;
 use super::{calls, writes};
 use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};
 use crate::store::{Reader, StoreError};
-use crate::sync::{Coverage, Phase, SyncStatus, UpstreamState};
+use crate::sync::{Coverage, Pending, Phase, SyncStatus, UpstreamState};
 
 /// A worker's own view: its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
@@ -52,6 +52,19 @@ pub enum Known {
 pub fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
     let ages = verified.into_iter().map(|at| model::age(now, at));
     ages.min().unwrap_or(UNKNOWN_AGE)
+}
+
+fn overlaid(pending: &Pending, call: Rc<Entry>) -> (Rc<Entry>, Option<HeaderValue>) {
+    if pending.is_empty() {
+        return (call, None);
+    }
+    match pending.overlay(call.id, &call.body) {
+        Some(body) => {
+            let ids = writes::pending_ids(pending, call.id);
+            (Rc::new(call.with_body(body)), ids)
+        }
+        None => (call, None),
+    }
 }
 
 impl Worker {
@@ -131,7 +144,7 @@ impl Worker {
         let pending = self.shared.handle.pending();
         let entry = self.entry(key)?;
         let now = self.now();
-        let Some(mut call) = entry else {
+        let Some(call) = entry else {
             let deleted = self
                 .snapshot
                 .now()?
@@ -159,18 +172,13 @@ impl Worker {
         };
         let verified = window.map(|window| window.at).into_iter();
         let age = age(now, verified.chain([call.seen_at]));
-        let mut ids = None;
-        if !pending.is_empty()
-            && let Some(body) = pending.overlay(call.id, &call.body)
-        {
-            ids = writes::pending_ids(&pending, call.id);
-            call = Rc::new(call.with_body(body));
-        }
-        Ok(Known::Call {
-            age,
-            pending: ids,
-            call,
-        })
+        let (call, pending) = overlaid(&pending, call);
+        Ok(Known::Call { call, age, pending })
+    }
+
+    /// The call with the changes that wait for the upstream, and which those are, for the header.
+    pub fn overlaid(&self, call: Entry) -> (Rc<Entry>, Option<HeaderValue>) {
+        overlaid(&self.shared.handle.pending(), Rc::new(call))
     }
 
     /// The call as the file has it.

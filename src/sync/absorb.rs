@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::clients::Wanted;
 use super::dates::Probed;
 use super::denials::Part;
 use super::engine::Engine;
@@ -16,7 +17,7 @@ use super::scope::{self, Asked, Scope};
 use super::settings::{Failure, SyncError};
 use super::stuck::Task;
 use super::troubles::Outcome;
-use crate::model::{CallKey, Timestamp};
+use crate::model::{CallKey, Timestamp, Verified, whole_seconds};
 use crate::upstream::{
     Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError,
 };
@@ -59,6 +60,10 @@ impl<S: CallSource> Engine<S> {
         let error = match result {
             // It was asked for in a form that is not known to be read right any more.
             Ok(_) if job.depends_on_dates() && self.dates.form() != Some(dates) => return Ok(()),
+            Ok(reply) if self.health.store_rests(Instant::now()) && job.is_read() => {
+                self.hand_over(&job, request, reply.answer);
+                return Ok(());
+            }
             Ok(reply) => match self
                 .learn(&job, &asked, request, start.now, reply.answer)
                 .await
@@ -182,7 +187,8 @@ impl<S: CallSource> Engine<S> {
         }
         self.note_failure(job, error.kind);
         if let Some(wanted) = job.wanted() {
-            self.clients.tell(&wanted, self.unavailable());
+            let unavailable = self.unavailable();
+            self.clients.tell(&wanted, &unavailable);
         }
         if self.is_paused() {
             self.dismiss_clients();
@@ -322,10 +328,40 @@ impl<S: CallSource> Engine<S> {
                 self.proof.failed(id);
             }
             if let Some(wanted) = job.wanted() {
-                self.clients.tell(&wanted, unavailable);
+                self.clients.tell(&wanted, &unavailable);
             }
         }
-        self.clients.dismiss(unavailable);
+        self.clients.dismiss(&unavailable);
+    }
+
+    /// An answer that can't be stored is told to who waits for it; all others are asked for again.
+    fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
+        let Some(wanted) = job.wanted() else {
+            return;
+        };
+        let text = match (&wanted, answer) {
+            (Wanted::Call(_), Answer::Call(call)) => Some(call.body),
+            (Wanted::Detail(..), Answer::Detail(body)) => Some(body),
+            (Wanted::Call(_), Answer::NotFound) => None,
+            // What is denied of a detail is asked for as a call.
+            _ => return self.clients.tell(&wanted, &self.unavailable()),
+        };
+        let fetched = match text {
+            Some(text) => Fetched::Unstored {
+                text: text.into(),
+                at: request.at,
+            },
+            None => self.not_found(),
+        };
+        self.clients.tell(&wanted, &fetched);
+    }
+
+    /// The upstream's word that there is no such call.
+    pub(super) fn not_found(&self) -> Fetched {
+        match whole_seconds(self.answer_age) {
+            0 => Fetched::NotFound,
+            age => Fetched::NotFoundThen { age },
+        }
     }
 
     /// Nobody waits for it.

@@ -78,15 +78,15 @@ impl Clients {
     }
 
     /// Tells everybody who waits for this.
-    pub fn tell(&mut self, key: &Wanted, fetched: Fetched) {
+    pub fn tell(&mut self, key: &Wanted, fetched: &Fetched) {
         for reply in self.waiting.remove(key).into_iter().flatten() {
             // Whoever asked may have gone; then there is nobody to tell.
-            let _ = reply.send(fetched);
+            let _ = reply.send(fetched.clone());
         }
     }
 
     /// Tells everybody whose request was not sent.
-    pub fn dismiss(&mut self, fetched: Fetched) {
+    pub fn dismiss(&mut self, fetched: &Fetched) {
         for key in std::mem::take(&mut self.asked) {
             self.tell(&key, fetched);
         }

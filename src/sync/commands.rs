@@ -43,10 +43,10 @@ impl<S: CallSource> Engine<S> {
                     let _ = reply.send(Fetched::Unavailable { retry_after: wait });
                     return;
                 }
-                let unavailable = self.unavailable();
-                self.clients.wait(key, reply, unavailable);
+                self.clients.wait(key, reply, self.unavailable());
                 if self.is_paused() {
-                    self.clients.dismiss(unavailable);
+                    let unavailable = self.unavailable();
+                    self.clients.dismiss(&unavailable);
                 }
             }
             Command::Permit(reply) => self.ask_leave(reply),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::coverage::Coverage;
 use super::engine::Engine;
 use crate::model::Verified;
@@ -27,6 +29,9 @@ impl<S: CallSource> Engine<S> {
                 let known = self.coverage.known(call.started_at);
                 known.is_none_or(|known| known.seq <= request.seq)
             });
+        }
+        if self.health.store_rests(Instant::now()) {
+            return None;
         }
         let written = self.writer.run(|writer| {
             writer

@@ -56,10 +56,10 @@ impl<S: CallSource> Engine<S> {
 
     /// Returns whether there is more to do at once.
     pub(super) async fn run_errands(&mut self) -> bool {
-        if !self.identified {
+        let now = self.now();
+        if !self.identified || self.health.store_rests(now.instant) {
             return false;
         }
-        let now = self.now();
         self.give_up_writes().await;
         self.confirm_identity();
         self.pass_the_brake();

@@ -22,10 +22,13 @@ use crate::upstream::{Incoming, Line, Outgoing};
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What asking the upstream for one call, or for what belongs to one, came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetched {
     /// The upstream sent it, and the replica holds it now.
     Found,
+    /// The upstream sent this text, and the replica's file can't be written. It was the upstream's
+    /// at `at`.
+    Unstored { text: Arc<str>, at: Timestamp },
     /// The upstream says that it has no such call.
     NotFound,
     /// The upstream keeps copies, and knew so many seconds ago that there is none.

@@ -39,6 +39,7 @@ pub struct Health {
     asked_for: bool,
     head_paused_until: Option<Instant>,
     scans_paused_until: Option<Instant>,
+    store_rests_until: Option<Instant>,
 }
 
 impl Health {
@@ -56,6 +57,7 @@ impl Health {
             asked_for: false,
             head_paused_until: None,
             scans_paused_until: None,
+            store_rests_until: None,
         }
     }
 
@@ -176,14 +178,20 @@ impl Health {
             );
         }
         self.last_error = Some(LastError::store(now.wall));
-        let until = now.instant + self.store.failed();
-        if self.paused_until.is_none_or(|other| other < until) {
-            self.paused_until = Some(until);
-            self.asked_for = false;
-        }
+        self.store_rests_until = Some(now.instant + self.store.failed());
+    }
+
+    /// Until then nothing is asked for that would have to be stored.
+    pub fn store_rests_until(&self) -> Option<Instant> {
+        self.store_rests_until
+    }
+
+    pub fn store_rests(&self, now: Instant) -> bool {
+        self.store_rests_until.is_some_and(|until| until > now)
     }
 
     pub fn stored(&mut self) {
+        self.store_rests_until = None;
         report_recovery(&mut self.store, "the replica's file can be written again");
     }
 
@@ -191,6 +199,7 @@ impl Health {
     pub fn hurry(&mut self) {
         self.head_paused_until = None;
         self.scans_paused_until = None;
+        self.store_rests_until = None;
         if !self.asked_for {
             self.paused_until = None;
         }

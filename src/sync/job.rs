@@ -44,6 +44,15 @@ pub enum Job {
 }
 
 impl Job {
+    /// Whether it reads calls or what belongs to them, so that it may as well be asked again.
+    pub fn is_read(&self) -> bool {
+        match self {
+            Job::Identify | Job::Feed | Job::Review(_) | Job::Write(_) => false,
+            Job::Head | Job::Dates(..) | Job::Point(_) | Job::Detail(..) | Job::Canary(_) => true,
+            Job::Total | Job::Count(_) | Job::Follow(_) | Job::Range(_) | Job::Crowd(_) => true,
+        }
+    }
+
     /// Whether the answer is of what the dates asked for are read as.
     pub fn depends_on_dates(&self) -> bool {
         match self {

@@ -51,6 +51,11 @@ pub fn next(view: &View<'_>) -> Next {
     if let Some(until) = view.paused_until.filter(|until| *until > view.now) {
         return Next::Sleep(until);
     }
+    if let Some(until) = view.store_rests_until.filter(|until| *until > view.now) {
+        // Who waits for a call is told it all the same.
+        let client = view.identified.then(|| view.client()).flatten();
+        return client.map_or(Next::Sleep(until), |job| send(view, job));
+    }
     if let Some(next) = following::next(view) {
         return next;
     }
@@ -332,6 +337,7 @@ mod tests {
         detail_at: Option<Instant>,
         under_way: Vec<(u64, Job)>,
         paused_until: Option<Instant>,
+        store_rests_until: Option<Instant>,
         scans_paused_until: Option<Instant>,
         clients_in_a_row: usize,
         replay: Replay,
@@ -395,6 +401,7 @@ mod tests {
             detail_at: None,
             under_way: Vec::new(),
             paused_until: None,
+            store_rests_until: None,
             scans_paused_until: None,
             clients_in_a_row: 0,
             replay: Replay::default(),
@@ -443,6 +450,7 @@ mod tests {
             turn: state.turn,
             is_out: state.is_out,
             paused_until: state.paused_until,
+            store_rests_until: state.store_rests_until,
             head_paused_until: state.head_paused_until,
             scans_paused_until: state.scans_paused_until,
         }

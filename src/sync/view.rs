@@ -87,6 +87,8 @@ pub struct View<'a> {
     pub is_out: bool,
     /// The upstream is to be left alone until then.
     pub paused_until: Option<Instant>,
+    /// What is read can't be stored until then.
+    pub store_rests_until: Option<Instant>,
     /// The head is.
     pub head_paused_until: Option<Instant>,
     /// History is.
@@ -183,6 +185,7 @@ impl<S: CallSource> Engine<S> {
             turn: self.turn,
             is_out: self.health.is_out(),
             paused_until: self.health.paused_until(),
+            store_rests_until: self.health.store_rests_until(),
             head_paused_until: self.health.head_paused_until(),
             scans_paused_until: self.health.scans_paused_until(),
         }

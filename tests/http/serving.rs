@@ -6,6 +6,7 @@ use actix_web::{App, HttpServer};
 use burki_edge::http::{Audio, Auth, Connections, Scans, Shared, Webhooks, routes};
 use burki_edge::model::CallKey;
 use burki_edge::upstream::ErrorKind;
+use rusqlite::Connection;
 
 use super::edge::{Edge, Received, Upstream};
 
@@ -66,6 +67,29 @@ async fn a_miss_asks_the_upstream_once_and_is_a_hit_from_then_on() {
     let answer = edge.get("/api/v1/calls/6");
     assert_eq!(provenance(&answer), (200, "burki-edge; hit", Some(0)));
     assert_eq!(edge.upstream.asked(), [CallKey::Sid("CA6".to_owned())]);
+}
+
+/// "Can't store" is not "can't ask".
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_program_has_locked_costs_no_client_the_upstreams_word() {
+    let edge = Edge::synced(Upstream::holding(&[FIRST])).await;
+    edge.upstream.put(NEW);
+    edge.pass(60);
+    let other = Connection::open(edge.file()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for path in [
+        "/api/v1/calls/6",
+        "/api/v1/calls/sid/CA6",
+        "/api/v1/calls/6",
+    ] {
+        let answer = edge.get(path);
+        let told = (200, "burki-edge; fwd=miss", Some(0));
+        assert_eq!(provenance(&answer), told, "{path}");
+        assert_eq!(answer.body, NEW);
+    }
+    let nobody = edge.get("/api/v1/calls/7");
+    assert_eq!(provenance(&nobody), (404, "burki-edge; fwd=miss", Some(0)));
+    drop(other);
 }
 
 #[tokio::test(flavor = "multi_thread")]

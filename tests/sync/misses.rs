@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use burki_edge::model::CallKey;
+use burki_edge::model::{CallKey, Detail};
 use burki_edge::simulator::{Fault, WorldConfig};
 use burki_edge::sync::{Fetched, Phase, UpstreamState};
 use tokio::time::{Instant, timeout};
@@ -197,4 +197,48 @@ async fn a_deletion_out_of_a_crowd_is_read_once_and_not_over_and_over() {
     stage.assert_equal();
     let asked = stage.asked("/calls").len();
     assert!(asked < 150, "{asked} requests in 60 polls");
+}
+
+/// Another program holds the file's lock, as `BEGIN IMMEDIATE` does.
+fn lock(stage: &Stage) -> rusqlite::Connection {
+    let other = rusqlite::Connection::open(stage.path()).expect("the file");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    other
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_stored_is_asked_for_and_handed_over_all_the_same() {
+    let stage = Stage::at_rest(WorldConfig::default());
+    let running = stage.start();
+    running.until_live().await;
+    let id = stage.world().start_call(Some(stage.now()));
+    let sid = stage.world().get(id).unwrap().call_sid.to_string();
+    let text = stage.world().text(id).unwrap();
+    let held = stage.ids()[0];
+    let other = lock(&stage);
+    for again in 0..3 {
+        for key in [CallKey::Id(id), CallKey::Sid(sid.clone())] {
+            let answer = running.handle.fetch(key).await;
+            assert!(
+                matches!(&answer, Fetched::Unstored { text: handed, .. } if **handed == *text),
+                "{again}: {answer:?}"
+            );
+        }
+        let missing = running.handle.fetch(CallKey::Id(i64::MAX)).await;
+        assert_eq!(missing, Fetched::NotFound);
+        let detail = running.handle.fetch_detail(held, Detail::Transcripts).await;
+        assert!(matches!(detail, Fetched::Unstored { .. }), "{detail:?}");
+        running.pass(20).await;
+    }
+    assert_eq!(running.now().state, UpstreamState::Online);
+    assert_eq!(running.now().last_error.unwrap().kind, "store");
+    assert_eq!(stage.held(id), None);
+    drop(other);
+    running
+        .pass_until(Duration::from_secs(1), Duration::from_secs(120), || {
+            stage.is_current(id)
+        })
+        .await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
 }

@@ -53,7 +53,7 @@ impl Asking {
     async fn one(&self, id: i64) -> anyhow::Result<bool> {
         for _ in 0..FAILURES {
             match self.handle.fetch(CallKey::Id(id)).await {
-                Fetched::Found => return Ok(true),
+                Fetched::Found | Fetched::Unstored { .. } => return Ok(true),
                 Fetched::NotFound | Fetched::NotFoundThen { .. } => return Ok(false),
                 // Said of details alone.
                 Fetched::NoSuchDetail => {}

@@ -149,7 +149,7 @@ async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<
     }
     let answer = worker.shared().handle.fetch(key.clone());
     match calls::in_time(answer).await {
-        Fetched::Found => Ok(()),
+        Fetched::Found | Fetched::Unstored { .. } => Ok(()),
         Fetched::NotFound => Err(calls::absent(&key, 0, Origin::Miss)),
         Fetched::NotFoundThen { age } => Err(calls::absent(&key, age, Origin::Miss)),
         Fetched::Unavailable { retry_after } => match worker.look_up(&key)? {

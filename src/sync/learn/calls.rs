@@ -1,9 +1,10 @@
 //! Single calls, and the lists of open ones.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::INSTANT;
-use crate::model::{Call, CallKey, Verified, whole_seconds};
+use crate::model::{Call, CallKey, Verified};
 use crate::store::{Learned, OpenCalls};
 use crate::sync::clients::Wanted;
 use crate::sync::engine::Engine;
@@ -110,14 +111,16 @@ impl<S: CallSource> Engine<S> {
             singly: true,
             ..self.learned(request)
         };
-        let (learned, fetched) = match answer {
+        let (learned, stored, unstored) = match answer {
             Answer::Call(call) => {
                 self.proof.found(call.id);
+                let text = Arc::from(&*call.body);
                 let learned = Learned {
                     calls: vec![*call],
                     ..learned
                 };
-                (learned, Fetched::Found)
+                let at = request.at;
+                (learned, Fetched::Found, Fetched::Unstored { text, at })
             }
             _ => {
                 if let CallKey::Id(id) = key {
@@ -127,17 +130,15 @@ impl<S: CallSource> Engine<S> {
                     absent: Some(key.clone()),
                     ..learned
                 };
-                let fetched = match whole_seconds(self.answer_age) {
-                    0 => Fetched::NotFound,
-                    age => Fetched::NotFoundThen { age },
-                };
-                (learned, fetched)
+                (learned, self.not_found(), self.not_found())
             }
         };
-        let stored = self.commit(learned, None).await.is_some();
+        let fetched = match self.commit(learned, None).await {
+            Some(_) => stored,
+            None => unstored,
+        };
         let wanted = Wanted::Call(key.clone());
-        self.clients
-            .tell(&wanted, if stored { fetched } else { self.unavailable() });
+        self.clients.tell(&wanted, &fetched);
         self.judge();
     }
 

@@ -1,9 +1,11 @@
 //! What belongs to a call; and, between answers, which calls it is to be asked for.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::bad_answer;
-use crate::model::{CallKey, Detail, Verified, whole_seconds};
+use crate::model::{CallKey, Detail, Verified};
 use crate::store::{Again, LearnedDetail, StoreError};
 use crate::sync::clients::Wanted;
 use crate::sync::details::{self, BATCH};
@@ -35,6 +37,10 @@ impl<S: CallSource> Engine<S> {
             }
             _ => return Err(bad_answer("an answer to another question")),
         };
+        let unstored = body.as_deref().map(|body| Fetched::Unstored {
+            text: Arc::from(body),
+            at: request.at,
+        });
         let learned = LearnedDetail {
             request,
             newest_seq: self.requests.newest_seq(),
@@ -58,10 +64,10 @@ impl<S: CallSource> Engine<S> {
             Err(error) => {
                 self.health.store_failed(&error, now);
                 self.details.failed(id, kind, now.instant, now.wall);
-                self.unavailable()
+                unstored.unwrap_or(fetched)
             }
         };
-        self.clients.tell(&Wanted::Detail(id, kind), fetched);
+        self.clients.tell(&Wanted::Detail(id, kind), &fetched);
         Ok(())
     }
 
@@ -71,11 +77,8 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         self.details.failed(id, kind, now.instant, now.wall);
         self.hint(CallKey::Id(id));
-        let fetched = match whole_seconds(self.answer_age) {
-            0 => Fetched::NotFound,
-            age => Fetched::NotFoundThen { age },
-        };
-        self.clients.tell(&Wanted::Detail(id, kind), fetched);
+        let fetched = self.not_found();
+        self.clients.tell(&Wanted::Detail(id, kind), &fetched);
     }
 
     fn again(&self) -> Again {
