@@ -1,12 +1,14 @@
 //! How many calls are held: the writer's books, and counts that cost no scan of the calls.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, Transaction};
 
 use super::books::Books;
 use super::doubt::Suspicion;
 use super::due::DetailsBooks;
 use super::{StoreError, Writer, days};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, Window};
 
 /// How many of each kind the file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,17 +26,25 @@ pub struct Ledger {
     pub change_seq: u64,
     pub details: DetailsBooks,
     pub books: Books,
+    /// What was verified before, and when: how old a suspect is.
+    pub verified: Arc<[Window]>,
     /// Calls that became suspects.
     pub suspicions: Vec<(i64, Suspicion)>,
 }
 
 impl Ledger {
-    pub fn new(census: Census, details: DetailsBooks, change_seq: u64) -> Ledger {
+    pub fn new(
+        census: Census,
+        details: DetailsBooks,
+        change_seq: u64,
+        verified: Arc<[Window]>,
+    ) -> Ledger {
         Ledger {
             census,
             details,
             change_seq,
             books: Books::default(),
+            verified,
             suspicions: Vec::new(),
         }
     }
@@ -43,6 +53,17 @@ impl Ledger {
     pub fn next_change(&mut self) -> u64 {
         self.change_seq += 1;
         self.change_seq
+    }
+
+    /// When what starts at `start` was last verified, in microseconds since 1970.
+    pub fn verified_at(&self, start: Option<i64>) -> Option<i64> {
+        let start = start.unwrap_or(Timestamp::MIN.as_micros() - 1);
+        let after = self
+            .verified
+            .partition_point(|window| window.from.as_micros() <= start);
+        let window = self.verified.get(after.checked_sub(1)?)?;
+        let within = start <= window.to.as_micros() || window.open_ended;
+        within.then_some(window.verified.at.as_micros())
     }
 
     /// A call was seen again that may have been a suspect.

@@ -139,19 +139,24 @@ pub fn suspect(
     request: Verified,
     ledger: &mut Ledger,
 ) -> Result<bool, StoreError> {
-    let told_by = transaction
+    let held = transaction
         .prepare_cached(
-            "SELECT request_seq FROM calls
+            "SELECT request_seq, started_at FROM calls
              WHERE id = ?1 AND request_seq <= ?2 AND suspect_at IS NULL",
         )?
-        .query_row((id, request.seq), |row| row.get(0))
+        .query_row((id, request.seq), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(told_by) = told_by else {
+    let Some((told_by, start)) = held else {
         return Ok(false);
     };
+    // The word of its window, which does not hold for it any more, held until then.
+    let verified_at = ledger.verified_at(start);
     transaction
-        .prepare_cached("UPDATE calls SET suspect_at = ?2, request_seq = ?3 WHERE id = ?1")?
-        .execute((id, request.at.as_micros(), request.seq))?;
+        .prepare_cached(
+            "UPDATE calls SET suspect_at = ?2, request_seq = ?3,
+                 seen_at = max(seen_at, coalesce(?4, seen_at)) WHERE id = ?1",
+        )?
+        .execute((id, request.at.as_micros(), request.seq, verified_at))?;
     ledger.census.suspects += 1;
     let by = request.seq;
     ledger.suspicions.push((id, Suspicion { by, told_by }));

@@ -42,6 +42,8 @@ pub struct Writer {
     feed_id: String,
     /// What the coverage table holds.
     pub(super) windows: Vec<Window>,
+    /// What was read, as of the last answer: not every verification is worth a write.
+    pub(super) verified: Arc<[Window]>,
     pub(super) followed: Option<Followed>,
     /// What the writes table holds.
     pub(super) outbox: Outbox,
@@ -107,6 +109,7 @@ impl Writer {
             path: path.to_owned(),
             identity,
             feed_id,
+            verified: Arc::from(&*windows),
             windows,
             followed,
             outbox,
@@ -227,9 +230,11 @@ impl Writer {
             }
         }
         wrote |= also(&transaction, &merged)?;
+        let verified = learned.windows.as_deref().map(Arc::from);
         let windows = (&*self.windows, learned.windows);
         let windows = seal(transaction, &mut ledger, windows, learned.newest_seq, wrote)?;
         self.keep(ledger);
+        self.verified = verified.unwrap_or_else(|| Arc::clone(&self.verified));
         if let Some(after) = windows {
             self.windows = after;
         }
@@ -246,7 +251,8 @@ impl Writer {
 
     /// The books of one transaction, to be kept once it is committed.
     pub(super) fn ledger(&self) -> Ledger {
-        Ledger::new(self.census, self.details, self.change_seq)
+        let verified = Arc::clone(&self.verified);
+        Ledger::new(self.census, self.details, self.change_seq, verified)
     }
 
     pub(super) fn keep(&mut self, ledger: Ledger) {
@@ -274,6 +280,11 @@ impl Writer {
         transaction.commit()?;
         self.windows = after;
         // Whoever closes the file last empties its log, but a reader that does can't.
+        self.empty_log()
+    }
+
+    /// Copies the log into the file and truncates it, unless somebody reads what is in it.
+    pub fn empty_log(&self) -> Result<(), StoreError> {
         let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
         self.connection.query_row(truncate, [], |_| Ok(()))?;
         Ok(())

@@ -100,6 +100,8 @@ pub struct Engine<S> {
     pub(super) clients: Clients,
     pub(super) details: Details,
     pub(super) replay: Replay,
+    /// When the file's log is emptied next.
+    pub(super) log_due: Option<Instant>,
     /// How old the answer is that is taken in.
     pub(super) answer_age: Duration,
     /// And that of the latest page of the list.
@@ -206,6 +208,7 @@ impl<S: CallSource> Engine<S> {
                 writer.details_books(),
             ),
             replay: Replay::of(writer.outbox()),
+            log_due: None,
             answer_age: Duration::ZERO,
             list_age: Duration::ZERO,
             health: Health::resumed(settings.seed, &before),

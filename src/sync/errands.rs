@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand::RngExt;
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::coverage::Coverage;
@@ -30,6 +31,9 @@ const MOST_SINGLY: usize = 20;
 
 /// So many deletions of a mass deletion are one transaction.
 const REMOVED_AT_ONCE: usize = 1000;
+
+/// How long what was written may be in the log alone, once the history was read.
+const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 impl<S: CallSource> Engine<S> {
     /// Our clock may be put back while we run. What was verified a minute ago stays verified a
@@ -73,6 +77,9 @@ impl<S: CallSource> Engine<S> {
         if let Err(error) = self.mind_the_details().await {
             self.health.store_failed(&error, now);
         }
+        if let Err(error) = self.mind_the_log().await {
+            self.health.store_failed(&error, now);
+        }
         match self.carry_on_proof().await {
             Ok(busy) => busy,
             Err(error) => {
@@ -81,6 +88,16 @@ impl<S: CallSource> Engine<S> {
                 false
             }
         }
+    }
+
+    /// A fill leaves a long log behind, and a copy of the file alone lacks what is in it.
+    async fn mind_the_log(&mut self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        if !self.has_read_all() || self.log_due.is_some_and(|due| due > now) {
+            return Ok(());
+        }
+        self.log_due = Some(now + LOG_INTERVAL);
+        self.writer.run(|writer| writer.empty_log()).await
     }
 
     /// Puts the brake on or lifts it, by what the last answer changed.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use burki_edge::model::CallKey;
 use burki_edge::simulator::{Fault, Flavour, World, WorldConfig};
+use burki_edge::store::Reader;
 use burki_edge::sync::{Hint, Phase, UpstreamState};
 
 use super::stage::{Running, Stage};
@@ -378,4 +379,31 @@ async fn one_release_is_enough_where_calls_without_a_start_are_not_on_the_list()
         running.until(|status| status.phase == Phase::Held).await;
         running.stop().await.unwrap();
     }
+}
+
+/// A poll verified it a moment before: the last word that held is told, not the first.
+#[tokio::test(start_paused = true)]
+async fn a_suspect_is_as_old_as_the_last_word_that_held() {
+    let stage = Stage::at_rest(WorldConfig::default());
+    let running = stage.start();
+    running.until_live().await;
+    running.pass(1164).await;
+    let all = stage.world().newest(900);
+    for id in all.iter().skip(400) {
+        stage.world().delete(*id);
+    }
+    let suspect = all[800];
+    let reader = Reader::open(&stage.path()).expect("a reader");
+    let held = || {
+        reader
+            .call(&CallKey::Id(suspect))
+            .expect("a read")
+            .expect("a call")
+    };
+    running
+        .pass_until(SECOND, 120 * SECOND, || held().suspect)
+        .await;
+    let age = stage.now().since(held().seen_at);
+    assert!(age <= 80 * SECOND, "{age:?}");
+    running.stop().await.unwrap();
 }

@@ -283,3 +283,28 @@ async fn whatever_fails_and_however_often_it_is_killed_the_replica_becomes_equal
         stage.assert_equal();
     }
 }
+
+/// It has been tens of megabytes beside a file of five; and who copies the file alone gets it all.
+#[tokio::test(start_paused = true)]
+async fn after_a_fill_the_log_is_in_the_file() {
+    let stage = Stage::at_rest(WorldConfig {
+        calls: 3000,
+        ..WorldConfig::default()
+    });
+    let running = stage.start();
+    running.until_live().await;
+    running.pass(30).await;
+    let mut log = stage.path().into_os_string();
+    log.push("-wal");
+    let length = || std::fs::metadata(&log).expect("a log").len();
+    assert!(length() < 1 << 20, "{} bytes", length());
+    let alone = stage.path().with_extension("copy");
+    std::fs::copy(stage.path(), &alone).expect("a copy");
+    let copied = rusqlite::Connection::open(&alone).expect("a file");
+    let count = |row: &rusqlite::Row<'_>| row.get(0);
+    let calls: u64 = copied
+        .query_row("SELECT count(*) FROM calls", [], count)
+        .expect("a count");
+    assert_eq!(calls, stage.world().len() as u64);
+    running.stop().await.unwrap();
+}
