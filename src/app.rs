@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::config::{Config, History, Secret, Tls};
 use crate::http::{self, Audio, Auth, Connections, Scans, Shared, Webhooks};
@@ -64,6 +64,9 @@ struct Plant {
 
 impl Plant {
     fn new(config: &Config, path: &Path, post: Post) -> Plant {
+        if let Some(crowded) = config.crowded_budget() {
+            warn!("{crowded}");
+        }
         Plant {
             config: config.clone(),
             path: path.to_owned(),

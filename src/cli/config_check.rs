@@ -68,6 +68,9 @@ fn write_text(loaded: &Loaded, out: &mut impl Write) -> std::io::Result<()> {
             "\nnote: {missing}; `serve`, `sync` and `verify` need it"
         )?;
     }
+    if let Some(crowded) = loaded.config.crowded_budget() {
+        writeln!(out, "\nnote: {crowded}")?;
+    }
     Ok(())
 }
 

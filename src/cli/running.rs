@@ -97,6 +97,28 @@ pub async fn filled(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<
     }
 }
 
+/// Until what is to be kept of ended calls was asked for, with a bar where there is a terminal.
+pub async fn detailed(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<()> {
+    let bar = bar(status.borrow().details.due, "details of ended calls");
+    loop {
+        {
+            let status = status.borrow_and_update();
+            let most = bar.length().unwrap_or(0).max(status.details.due);
+            bar.set_length(most);
+            bar.set_position(most - status.details.due);
+            worth_waiting(&status).inspect_err(|_| bar.finish_and_clear())?;
+            if status.details.due == 0 {
+                bar.finish_and_clear();
+                return Ok(());
+            }
+        }
+        if status.changed().await.is_err() {
+            // The engine has ended, and says itself why.
+            return std::future::pending().await;
+        }
+    }
+}
+
 /// An error, with what to do about it, once waiting for the upstream makes no sense.
 pub fn worth_waiting(status: &SyncStatus) -> anyhow::Result<()> {
     if let Some(error) = &status.last_error {

@@ -1,5 +1,6 @@
 //! `burki-edge sync`: brings the file up to date once.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,8 +8,9 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use super::ConfigFile;
-use super::running::{Running, filled};
+use super::running::{Running, detailed, filled};
 use super::serve::stop_on_signal;
+use crate::model::Detail;
 use crate::store::Reader;
 use crate::sync::Phase;
 use crate::{app, telemetry};
@@ -18,6 +20,10 @@ use crate::{app, telemetry};
 pub struct Args {
     #[command(flatten)]
     file: ConfigFile,
+
+    /// Wait until what sync.details names is kept of every ended call, too
+    #[arg(long)]
+    details: bool,
 }
 
 pub async fn run(
@@ -32,7 +38,10 @@ pub async fn run(
     let mut running = Running::start(|cancel| engine.run(cancel), handle);
     let mut status = running.handle.status();
     let stopped = "stopped; what was read is kept, and the next run goes on from there";
-    let outcome = running.during(filled(&mut status), &stop, stopped).await;
+    let mut outcome = running.during(filled(&mut status), &stop, stopped).await;
+    if outcome.is_ok() && args.details {
+        outcome = running.during(detailed(&mut status), &stop, stopped).await;
+    }
     running.end().await?;
     outcome?;
     if status.borrow().phase == Phase::Held {
@@ -49,5 +58,20 @@ pub async fn run(
         totals.calls,
         status.borrow().requests_last_hour,
     )?;
+    let due = status.borrow().details.due;
+    if due > 0 {
+        writeln!(
+            out,
+            "{due} ended calls are left to ask for {}; `burki-edge sync --details` waits for them, \
+             and `burki-edge serve` asks on",
+            names(&config.sync.details)
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `recordings, transcripts`
+fn names(details: &BTreeSet<Detail>) -> String {
+    let names: Vec<&str> = details.iter().map(|detail| detail.as_str()).collect();
+    names.join(", ")
 }

@@ -22,6 +22,7 @@ mod tests;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use error::{ConfigError, MissingApiKey, Problem};
 pub use secret::Secret;
@@ -124,6 +125,28 @@ impl Config {
     /// [`MissingApiKey`], whose text says the three ways to give one.
     pub fn api_key(&self) -> Result<&Secret, MissingApiKey> {
         self.upstream.api_key.as_ref().ok_or(MissingApiKey)
+    }
+
+    /// Two settings that are right by themselves and can't keep together what they promise: the
+    /// polls alone take over half of the request budget. In words, with the remedy.
+    pub fn crowded_budget(&self) -> Option<String> {
+        let budget = u128::from(self.upstream.max_requests_per_minute.get());
+        let poll = self.sync.poll_interval.max(Duration::from_millis(1));
+        let polls = Duration::from_secs(60)
+            .as_millis()
+            .div_ceil(poll.as_millis());
+        (2 * polls > budget).then(|| {
+            format!(
+                "upstream.max_requests_per_minute = {budget}: sync.poll_interval = {} alone takes \
+                 {polls} requests a minute, so the newest is polled more rarely, and history is \
+                 read slowly; allow {} requests a minute, or poll every {}",
+                humantime::format_duration(poll),
+                2 * polls,
+                humantime::format_duration(Duration::from_secs(
+                    u64::try_from(120_u128.div_ceil(budget)).unwrap_or(120)
+                )),
+            )
+        })
     }
 }
 

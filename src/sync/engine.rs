@@ -115,6 +115,8 @@ pub struct Engine<S> {
     pub(super) clients_in_a_row: usize,
     /// Requests for history.
     pub(super) turn: usize,
+    /// The request before was a head.
+    pub(super) head_was_last: bool,
     pub(super) health: Health,
     pub(super) stuck: Stuck,
     /// The head was read since the process started.
@@ -163,6 +165,7 @@ impl<S: CallSource> Engine<S> {
             permits: VecDeque::new(),
             clients_in_a_row: 0,
             turn: 0,
+            head_was_last: false,
             clock,
             post,
             random: SmallRng::seed_from_u64(settings.seed),
@@ -293,6 +296,7 @@ impl<S: CallSource> Engine<S> {
         };
         let sent = self.requests.send(job.clone(), request, dates, start);
         sent.map_err(|until| until.unwrap_or(later))?;
+        self.head_was_last = job == Job::Head;
         match job {
             Job::Head | Job::Feed => {
                 self.hinted_head = false;

@@ -2,8 +2,9 @@
 //!
 //! The order of urgency: whose key this is, since nothing may be stored before that is known; the
 //! head, when it is due; which form of dates is read right, since no range may be asked for before
-//! that is known; what clients changed meanwhile, what they wait for, and hints; then history. Nothing starves: of four requests
-//! one is history's, however many calls clients ask for, and of four for history one compares what
+//! that is known; what clients changed meanwhile, what they wait for, and hints; then history.
+//! Nothing starves: no head follows another while anything else is to be sent, of four requests one
+//! is history's, however many calls clients ask for, and of four for history one compares what
 //! is due, however much is new. What belongs to calls comes last: when nothing else is to be sent, and
 //! from the half of the budget that nothing else will miss.
 
@@ -67,7 +68,12 @@ pub fn next(view: &View<'_>) -> Next {
     }
     let head_due = head_due(view, &Job::Head);
     let head = (head_due <= view.now).then_some(Job::Head);
-    if let Some(job) = repeated(view).or(head) {
+    // Where the budget carries little more than the polls, the rest is owed every other request.
+    let (first, after) = match view.head_was_last && !view.is_out {
+        true => (None, head),
+        false => (head, None),
+    };
+    if let Some(job) = repeated(view).or(first) {
         return send(view, job);
     }
     if view.is_out {
@@ -90,7 +96,7 @@ pub fn next(view: &View<'_>) -> Next {
         false => history().or_else(client),
     };
     let until = paused.map_or(head_due, |until| until.min(head_due));
-    match job {
+    match job.or(after) {
         Some(job) => send(view, job),
         None if paused.is_some() || view.list_doubted => Next::Sleep(until),
         None => detail(view, until),
@@ -331,6 +337,7 @@ mod tests {
         troubles: Troubles,
         reread_before: Option<Timestamp>,
         turn: usize,
+        head_was_last: bool,
         follow: Vec<OpenCalls>,
         crowds: BTreeMap<Timestamp, Crowd>,
         detail: Option<(i64, Detail)>,
@@ -395,6 +402,7 @@ mod tests {
             troubles: Troubles::new(PAGE_LIMIT),
             reread_before: None,
             turn: 0,
+            head_was_last: false,
             follow: Vec::new(),
             crowds: BTreeMap::new(),
             detail: None,
@@ -448,6 +456,7 @@ mod tests {
             under_way: &state.under_way,
             clients_in_a_row: state.clients_in_a_row,
             turn: state.turn,
+            head_was_last: state.head_was_last,
             is_out: state.is_out,
             paused_until: state.paused_until,
             store_rests_until: state.store_rests_until,
@@ -514,6 +523,14 @@ mod tests {
             Job::Range(at(0)..=at(399)),
             Job::Total,
         ];
+        assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn no_head_follows_another_while_there_is_anything_else_to_send() {
+        let mut state = state(&[window(0, 699)]);
+        (state.head_at, state.head_was_last) = (None, true);
+        let expected = [Job::Range(at(700)..=at(999)), Job::Head];
         assert_eq!(order(state), expected);
     }
 

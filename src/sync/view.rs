@@ -83,6 +83,8 @@ pub struct View<'a> {
     pub clients_in_a_row: usize,
     /// Requests for history so far.
     pub turn: usize,
+    /// The request before was a head.
+    pub head_was_last: bool,
     /// It did not answer when it was last asked: one request at a time finds out whether it does.
     pub is_out: bool,
     /// The upstream is to be left alone until then.
@@ -183,6 +185,7 @@ impl<S: CallSource> Engine<S> {
             under_way: self.requests.under_way(),
             clients_in_a_row: self.clients_in_a_row,
             turn: self.turn,
+            head_was_last: self.head_was_last,
             is_out: self.health.is_out(),
             paused_until: self.health.paused_until(),
             store_rests_until: self.health.store_rests_until(),

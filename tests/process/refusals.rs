@@ -177,3 +177,16 @@ fn an_address_that_is_taken_is_refused() {
     site.set("BURKI_EDGE_SERVER__LISTEN", &address);
     refused(&site, &["serve"], &["server.listen", &address, "in use"]);
 }
+
+#[test]
+fn polls_that_take_the_whole_budget_are_told_at_the_start_with_the_remedy() {
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let mut site = Site::of(&simulator);
+    site.set("BURKI_EDGE_SYNC__POLL_INTERVAL", "1s");
+    site.set("BURKI_EDGE_UPSTREAM__MAX_REQUESTS_PER_MINUTE", "60");
+    let remedy = "allow 120 requests a minute, or poll every 2s";
+    assert!(site.run(&["sync"]).stderr.contains(remedy));
+    assert!(site.run(&["config", "check"]).stdout.contains(remedy));
+    site.set("BURKI_EDGE_SYNC__POLL_INTERVAL", "2s");
+    assert_eq!(site.run(&["sync"]).stderr, "");
+}

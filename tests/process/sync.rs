@@ -83,3 +83,27 @@ async fn interrupted_it_keeps_what_it_read() {
     assert_eq!(site.run(&["sync"]).code, Some(0));
     assert_eq!(calls(), 8000);
 }
+
+#[test]
+fn what_is_left_of_the_details_is_told_and_waited_for_where_that_is_wanted() {
+    let simulator = serve(world(Flavour::Hosted, 60));
+    let mut site = Site::of(&simulator);
+    site.set("BURKI_EDGE_SYNC__DETAILS", r#"["transcripts"]"#);
+    site.set("BURKI_EDGE_UPSTREAM__MAX_REQUESTS_PER_MINUTE", "1000");
+    let first = site.run(&["sync"]);
+    assert_eq!((first.code, &*first.stderr), (Some(0), ""));
+    let left = first.stdout.lines().nth(1).expect("a second line");
+    assert!(
+        left.contains(" ended calls are left to ask for transcripts; ")
+            && left.contains("`burki-edge sync --details` waits for them"),
+        "{left}"
+    );
+    let second = site.run(&["sync", "--details"]);
+    assert_eq!((second.code, &*second.stderr), (Some(0), ""));
+    assert_eq!(second.stdout.lines().count(), 1, "{}", second.stdout);
+    let file = rusqlite::Connection::open(site.replica()).unwrap();
+    let left =
+        "SELECT count(*) FROM calls WHERE NOT open AND id NOT IN (SELECT call_id FROM details)";
+    let left: u64 = file.query_row(left, [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0);
+}

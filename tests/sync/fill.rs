@@ -308,3 +308,26 @@ async fn after_a_fill_the_log_is_in_the_file() {
     assert_eq!(calls, stage.world().len() as u64);
     running.stop().await.unwrap();
 }
+
+/// Polls would take the whole budget: every other request is history's all the same.
+#[tokio::test(start_paused = true)]
+async fn a_poll_rate_at_the_budget_does_not_starve_the_fill() {
+    let mut stage = Stage::at_rest(WorldConfig {
+        calls: 2500,
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 50;
+    stage.settings.poll_interval = Duration::from_secs(1);
+    stage.settings.max_requests_per_minute = 60;
+    let running = stage.start();
+    running.pass(180).await;
+    assert_eq!(running.now().phase, Phase::Live);
+    let late = stage.world().start_call(Some(stage.now()));
+    running
+        .pass_until(Duration::from_secs(1), Duration::from_secs(4), || {
+            stage.is_current(late)
+        })
+        .await;
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}
