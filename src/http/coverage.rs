@@ -63,7 +63,8 @@ impl Reach {
 
     /// Whether windows speak of all of it.
     fn is_known(&self, coverage: &Coverage) -> bool {
-        if self.unstarted && coverage.known(None).is_none() {
+        let unstarted = NEVER..=NEVER;
+        if self.unstarted && coverage.known(None).is_none() && !coverage.is_in_a_hole(&unstarted) {
             return false;
         }
         let Some(range) = &self.started else {
@@ -76,14 +77,30 @@ impl Reach {
                 continue;
             }
             if above < window.from {
-                return false;
+                let last = last_before(window.from).min(*range.end());
+                if !coverage.is_in_a_hole(&(above..=last)) {
+                    return false;
+                }
+                if last == *range.end() {
+                    return true;
+                }
             }
             if *range.end() <= end(window) {
                 return true;
             }
             above = next(end(window));
         }
-        false
+        !coverage.windows().is_empty() && coverage.is_in_a_hole(&(above..=*range.end()))
+    }
+
+    /// Whether rows are in it that the upstream can't tell.
+    fn has_holes(&self, coverage: &Coverage) -> bool {
+        coverage.holes().iter().any(|hole| {
+            let touches = |range: &RangeInclusive<Timestamp>| {
+                hole.start() <= range.end() && range.start() <= hole.end()
+            };
+            self.started.as_ref().is_some_and(touches) || self.unstarted && hole.contains(&NEVER)
+        })
     }
 
     /// When the windows were verified that speak of some of it.
@@ -134,6 +151,11 @@ impl Extent {
             .unwrap_or(UNKNOWN_AGE)
     }
 
+    /// There is more of it than the answer shows.
+    pub fn is_cut(&self) -> bool {
+        self.shown != self.query
+    }
+
     pub fn is_complete(&self, coverage: &Coverage) -> bool {
         !self.is_nameless && self.query.is_known(coverage)
     }
@@ -147,7 +169,11 @@ pub fn whole() -> HeaderValue {
 /// `complete`, or since when all is known.
 pub fn header(extent: &Extent, coverage: &Coverage) -> HeaderValue {
     if extent.is_complete(coverage) {
-        return whole();
+        return match extent.query.has_holes(coverage) {
+            // All that the upstream can tell.
+            true => HeaderValue::from_static("complete; unreadable"),
+            false => whole(),
+        };
     }
     let partial = HeaderValue::from_static("partial");
     match known_from(coverage).filter(|_| !extent.is_nameless) {
@@ -175,6 +201,10 @@ fn end(window: &Window) -> Timestamp {
         true => Timestamp::MAX,
         false => window.to,
     }
+}
+
+fn last_before(instant: Timestamp) -> Timestamp {
+    Timestamp::from_micros(instant.as_micros() - 1)
 }
 
 fn next(instant: Timestamp) -> Timestamp {

@@ -10,7 +10,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::auth::Caller;
-use super::coverage::{self, COVERAGE};
+use super::coverage::{self, COVERAGE, Extent};
 use super::directives::Directives;
 use super::encoding::{self, Coding, WORTH_IT};
 use super::error::Failure;
@@ -20,7 +20,7 @@ use super::scans::Turn;
 use super::worker::Worker;
 use super::{aggregates, anew, lists};
 use crate::store::{Reader, StoreError};
-use crate::sync::Coverage;
+use crate::sync::{Coverage, Phase};
 
 /// What can be asked of many calls and is answered at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,7 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
     if let Some(lack) = lack
         && !directives.only_if_cached
         && worker.is_online()
+        && may_help(worker, asked.resource, query, &answer.extent)
         && let Some(response) =
             anew::ask(worker, asked.caller, asked.request, asked.resource, lack).await
     {
@@ -128,6 +129,17 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
         turn,
     )
     .await
+}
+
+/// Whether an answer of the upstream's could be given for this one: a self-hosted server's list does
+/// not know every filter, and of a full page it does not say how many there are in all.
+fn may_help(worker: &Worker, resource: Resource, query: &str, extent: &Extent) -> bool {
+    let is_list = resource == Resource::List;
+    let may_be_hosted = {
+        let status = worker.status();
+        status.is_hosted || status.phase == Phase::Starting
+    };
+    !is_list || may_be_hosted || lists::is_understood(query) && !extent.is_cut()
 }
 
 /// The answer, or that the client has it already.

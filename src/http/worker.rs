@@ -221,7 +221,7 @@ impl Worker {
             Some(back) => (self.now() - back).max(Timestamp::MIN),
             None => Timestamp::MIN,
         };
-        self.shared.handle.coverage().is_complete(since)
+        self.shared.handle.coverage().is_read(since)
     }
 }
 

@@ -283,8 +283,14 @@ impl Writer {
         self.empty_log()
     }
 
-    /// Copies the log into the file and truncates it, unless somebody reads what is in it.
+    /// Copies the log into the file and truncates it, unless somebody reads what is in it. One that
+    /// is empty is left alone.
     pub fn empty_log(&self) -> Result<(), StoreError> {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        if std::fs::metadata(log).is_ok_and(|log| log.len() == 0) {
+            return Ok(());
+        }
         let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
         self.connection.query_row(truncate, [], |_| Ok(()))?;
         Ok(())

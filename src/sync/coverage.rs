@@ -23,6 +23,8 @@ pub struct Coverage {
     head_starts: Option<Vec<Timestamp>>,
     /// The head could not be read above this instant: a row there is unreadable.
     unread_above: Option<Timestamp>,
+    /// Where rows are that the upstream counts and can't tell.
+    holes: Vec<RangeInclusive<Timestamp>>,
 }
 
 /// The newest page of the list, as far as it is complete.
@@ -63,7 +65,32 @@ impl Coverage {
             windows,
             head_starts: None,
             unread_above: None,
+            holes: Vec::new(),
         }
+    }
+
+    pub(super) fn set_holes(&mut self, holes: Vec<RangeInclusive<Timestamp>>) {
+        self.holes = holes;
+    }
+
+    /// Where rows are that the upstream counts and can't tell, as of the last word on them.
+    pub fn holes(&self) -> &[RangeInclusive<Timestamp>] {
+        &self.holes
+    }
+
+    /// Whether all of the range may be unread because the upstream can't tell it.
+    pub fn is_in_a_hole(&self, range: &RangeInclusive<Timestamp>) -> bool {
+        let around = |hole: &RangeInclusive<Timestamp>| {
+            hole.start() <= range.start() && range.end() <= hole.end()
+        };
+        self.holes.iter().any(around)
+    }
+
+    /// Whether everything that started since `since` was read that the upstream can tell: what
+    /// `complete` means wherever it is said.
+    pub fn is_read(&self, since: Timestamp) -> bool {
+        let gaps = self.gaps(since);
+        self.head().is_some() && gaps.iter().all(|gap| self.is_in_a_hole(gap))
     }
 
     /// Oldest first.

@@ -230,6 +230,7 @@ impl<S: CallSource> Engine<S> {
         loop {
             self.post.beat.send_replace(Instant::now());
             self.mind_the_clock();
+            self.note_holes();
             let busy = self.run_errands().await;
             let mut sleep_until = self.send_what_is_due();
             if busy {

@@ -168,15 +168,18 @@ impl<S: CallSource> Engine<S> {
 
     /// Whether everything but unreadable rows was read.
     pub(super) fn has_read_all(&self) -> bool {
-        let gaps = self.coverage.gaps(self.since());
-        let in_hole = |gap: &RangeInclusive<Timestamp>| {
-            let holes = self.troubles.holes().iter();
-            let around = |range: &RangeInclusive<Timestamp>| {
-                range.start() <= gap.start() && gap.end() <= range.end()
-            };
-            holes.clone().any(|hole| around(&hole.range))
-        };
-        self.coverage.head().is_some() && gaps.iter().all(in_hole)
+        self.coverage.is_read(self.since())
+    }
+
+    /// What can't be told is no gap for those who ask whether all was read.
+    pub(super) fn note_holes(&mut self) {
+        let holes = self.troubles.holes().iter();
+        let holes: Vec<_> = holes.map(|hole| hole.range.clone()).collect();
+        if holes != self.coverage.holes() {
+            let mut coverage = (*self.coverage).clone();
+            coverage.set_holes(holes);
+            self.know(coverage);
+        }
     }
 
     fn begin_count(&mut self) {

@@ -1,6 +1,7 @@
 //! What was read of the upstream is never passed off as all of it.
 
-use burki_edge::simulator::{Fault, Flavour, WorldConfig};
+use burki_edge::model::Timestamp;
+use burki_edge::simulator::{Fault, Flavour, Rates, World, WorldConfig};
 use burki_edge::sync::Phase;
 
 use super::site::{Site, TOKEN};
@@ -105,4 +106,68 @@ async fn a_list_by_names_that_a_self_hosted_upstream_does_not_tell_says_what_it_
     site.cut().await;
     let offline = site.get(path).await;
     assert_eq!(offline.header("burki-edge-coverage"), Some("partial"));
+}
+
+/// A row that the upstream can't tell makes its own list fail: to ask for it anew helps nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_row_that_cannot_be_read_costs_no_list_and_means_complete_everywhere() {
+    let mut world = World::new(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        calls: 1500,
+        now: Timestamp::now(),
+        ..WorldConfig::default()
+    });
+    let bad = world.newest(1200)[1100];
+    world.set_rates(Rates::STILL);
+    let site = Site::start_before(world, &[]);
+    site.simulator.faults().make_unreadable(bad);
+    site.until(|status| status.phase == Phase::Live && status.unreadable == 1)
+        .await;
+    let status = site.get("/edge/status").await.json();
+    assert_eq!(status["replica"]["unreadable"], 1);
+    assert_eq!(status["replica"]["coverage"]["complete"], true);
+    assert_eq!(site.get("/readyz").await.status, 200);
+    let asked = site.simulator.count_requests("skip=7");
+    for path in [
+        "/api/v1/calls?limit=1000&skip=7",
+        "/api/v1/calls?limit=1000&skip=777",
+        "/api/v1/calls?skip=7&limit=5",
+    ] {
+        let answer = site.get(path).await;
+        assert_eq!(answer.status, 200);
+        let told = answer.header("burki-edge-coverage");
+        assert_eq!(told, Some("complete; unreadable"), "{path}");
+    }
+    assert_eq!(site.simulator.count_requests("skip=7"), asked);
+    // The row itself may be there for all that is known.
+    site.cut().await;
+    let answer = site.get(&format!("/api/v1/calls/{bad}")).await;
+    assert_eq!(answer.status, 503);
+}
+
+/// Of a full page a self-hosted server does not say how many there are in all, so that its answer
+/// can't be given in the hosted shape.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_self_hosted_upstream_is_not_asked_for_what_could_only_be_thrown_away() {
+    let site = Site::start(
+        WorldConfig {
+            flavour: Flavour::SelfHosted,
+            calls: 3000,
+            ..WorldConfig::default()
+        },
+        &[],
+    );
+    let faults = || site.simulator.faults();
+    faults().always_where("date_", Fault::ServerError);
+    site.until(|status| status.phase == Phase::Backfilling)
+        .await;
+    for path in [
+        "/api/v1/calls?skip=77&limit=5",
+        "/api/v1/calls?skip=77&call_sid=CA",
+    ] {
+        let answer = site.get(path).await;
+        let told = answer.header("burki-edge-coverage").unwrap();
+        assert!(told.starts_with("partial"), "{path}: {told}");
+    }
+    assert_eq!(site.simulator.count_requests("skip=77"), 0);
 }

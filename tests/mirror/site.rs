@@ -97,7 +97,7 @@ impl Site {
         site
     }
 
-    fn start_before(world: World, settings: &[(&str, &str)]) -> Site {
+    pub fn start_before(world: World, settings: &[(&str, &str)]) -> Site {
         let key = world.api_key().to_owned();
         let simulator = Simulator::start(world, "127.0.0.1:0").unwrap();
         let folder = TempDir::new().unwrap();
