@@ -23,7 +23,7 @@ CREATE TABLE calls (
     id                    INTEGER PRIMARY KEY,  -- the upstream's
     call_sid              TEXT NOT NULL,        -- the telephony provider's
     assistant_id          INTEGER,
-    assistant_name        TEXT,
+    assistant_name        TEXT,                 -- as `assistants` has it where the text tells none
     customer_phone_number TEXT,
     status                TEXT NOT NULL,        -- completed, failed, ongoing, in-progress, ...
     duration              REAL,                 -- seconds; NULL until known
@@ -52,6 +52,13 @@ CREATE INDEX calls_by_sid ON calls (call_sid);
 CREATE INDEX open_calls ON calls (status, started_at) WHERE open = 1 AND suspect_at IS NULL;
 CREATE INDEX suspects ON calls (started_at, suspect_at) WHERE suspect_at IS NOT NULL;
 CREATE UNIQUE INDEX calls_by_change ON calls (change_seq);
+
+-- What a self-hosted upstream, whose calls do not name them, says its assistants are called.
+CREATE TABLE assistants (
+    assistant_id INTEGER PRIMARY KEY,
+    name         TEXT NOT NULL,
+    told_at      INTEGER NOT NULL
+) STRICT;
 
 -- Calls that were held, and are proven to be deleted at the upstream. One that is seen again is a
 -- row of `calls` again, and none of these.

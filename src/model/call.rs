@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -27,6 +27,8 @@ pub struct Call {
     pub call_sid: String,
     pub assistant_id: Option<i64>,
     pub assistant_name: Option<String>,
+    /// The text has a name or says that there is none; a self-hosted server's says neither.
+    pub tells_name: bool,
     pub customer_phone_number: Option<String>,
     /// Open-ended; `completed` and `failed` are the documented ends.
     pub status: String,
@@ -63,12 +65,17 @@ struct Wire<'a> {
     started_at: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     assistant_id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     assistant_name: Option<&'a RawValue>,
     #[serde(borrow, default)]
     customer_phone_number: Option<&'a RawValue>,
     #[serde(borrow, default)]
     duration: Option<&'a RawValue>,
+}
+
+/// A field that is there, though it be null.
+pub fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(field).map(Some)
 }
 
 fn lenient<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
@@ -99,6 +106,7 @@ impl Call {
             id: wire.id,
             call_sid: wire.call_sid.into_owned(),
             assistant_id: lenient(wire.assistant_id),
+            tells_name: wire.assistant_name.is_some(),
             assistant_name: lenient(wire.assistant_name),
             customer_phone_number: lenient(wire.customer_phone_number),
             status: wire.status.into_owned(),

@@ -10,7 +10,7 @@ mod timestamp;
 mod window;
 
 pub use age::{UNKNOWN_AGE, age, whole_seconds};
-pub use call::{Call, CallKey, InvalidCall, text_hash};
+pub use call::{Call, CallKey, InvalidCall, present, text_hash};
 pub use detail::Detail;
 pub use filter::{CallFilter, Part, fold};
 pub use piece::Piece;

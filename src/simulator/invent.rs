@@ -88,6 +88,11 @@ impl Inventor {
         }
     }
 
+    /// What the assistants are called.
+    pub(super) fn names(&self) -> impl Iterator<Item = (i64, Arc<str>)> {
+        (1..).zip(self.assistants.iter().map(|(name, _)| Arc::clone(name)))
+    }
+
     /// Ids of the assistants calls are invented for.
     pub(super) fn assistant_ids(&self) -> impl Iterator<Item = i64> + use<> {
         (1..).take(self.assistants.len())

@@ -72,6 +72,11 @@ impl Books {
             })
     }
 
+    /// So many calls have another name now.
+    pub fn rename(&mut self, former: Option<&str>, name: &str, calls: i64) {
+        self.words.rename(former, name, calls);
+    }
+
     pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
         self.rollups.write(transaction)?;
         self.words.write(transaction)

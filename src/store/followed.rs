@@ -10,7 +10,7 @@ use super::learned::{Complete, Learned, Merged};
 use super::merge::merge_call;
 use super::removal::remove;
 use super::writer::{is_confirmed, seal};
-use super::{StoreError, Writer};
+use super::{StoreError, Writer, assistants};
 use crate::model::{Call, Timestamp, Verified, Window};
 
 /// How far another edge's order of changes is in this file.
@@ -66,6 +66,9 @@ impl Writer {
     /// Takes in one page. On an error nothing of it was written.
     pub fn follow(&mut self, mut news: News) -> Result<Merged, StoreError> {
         news.calls.sort_by_key(|(call, _)| call.id);
+        for (call, _) in &mut news.calls {
+            assistants::name(&self.assistants, call);
+        }
         let mut merged = Merged::default();
         let mut ledger = self.ledger();
         let mut wrote = false;

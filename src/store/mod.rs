@@ -5,6 +5,7 @@
 //! transaction, so a file on disk is always some state the replica really had.
 
 mod aggregates;
+mod assistants;
 mod books;
 mod census;
 mod changes;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use aggregates::{Analytics, Assistant, Day, Durations};
+pub use assistants::Names;
 pub use census::Census;
 pub use changes::{Change, Changed, Changes, Heard};
 pub use details::{HeldDetail, LearnedDetail};

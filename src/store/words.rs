@@ -38,6 +38,13 @@ impl Deltas {
         }
     }
 
+    pub fn rename(&mut self, former: Option<&str>, name: &str, calls: i64) {
+        let former = former.map(|former| (former, -calls));
+        for (name, calls) in former.into_iter().chain([(name, calls)]) {
+            *self.names.entry(name.to_owned()).or_default() += calls;
+        }
+    }
+
     fn count(&mut self, call: &Facts<'_>, sign: i64) {
         for (words, word) in [(&mut self.phones, call.phone), (&mut self.names, call.name)] {
             let Some(word) = word else { continue };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
 
+use super::assistants::Names;
 use super::census::{Census, Ledger};
 use super::doubt::{self, Suspicion, suspect};
 use super::due::{self, DetailsBooks};
@@ -15,7 +16,7 @@ use super::merge::merge_call;
 use super::removal::remove;
 use super::revisions::{Revisions, Touched, Writing};
 use super::writes::{self, Outbox};
-use super::{Followed, StoreError, census, followed, page_rows, schema, windows};
+use super::{Followed, StoreError, assistants, census, followed, page_rows, schema, windows};
 use crate::model::{Timestamp, Verified, Window};
 
 /// Whose calls a file holds.
@@ -48,6 +49,8 @@ pub struct Writer {
     /// What the writes table holds.
     pub(super) outbox: Outbox,
     request_seq: u64,
+    /// What the assistants table holds.
+    pub(super) assistants: Names,
     /// What the limits table holds.
     pub(super) page_rows: Option<usize>,
     /// How many of each kind the file holds, as of the last commit.
@@ -101,6 +104,7 @@ impl Writer {
         let followed = followed::read(&connection)?;
         let outbox = writes::read(&connection)?;
         let page_rows = page_rows::page_rows(&connection)?;
+        let assistants = assistants::read(&connection)?;
         let census = census::read(&connection)?;
         let details = due::books(&connection)?;
         let change_seq = census::last_change(&connection)?;
@@ -114,6 +118,7 @@ impl Writer {
             followed,
             outbox,
             request_seq,
+            assistants,
             page_rows,
             census,
             details,
@@ -182,6 +187,9 @@ impl Writer {
         // An answer lists the newest first, and a B-tree that grows at its left end leaves every
         // page half empty: in ascending order the same rows take half of the room.
         learned.calls.sort_by_key(|call| call.id);
+        for call in &mut learned.calls {
+            assistants::name(&self.assistants, call);
+        }
         self.forget_before(learned.oldest_in_flight);
         let mut merged = Merged::default();
         let mut confirmed = Vec::new();

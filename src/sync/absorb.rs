@@ -165,6 +165,7 @@ impl<S: CallSource> Engine<S> {
             // What was denied may have been denied to another organization.
             Job::Identify => self.replay.forget_denial(),
             Job::Total | Job::Count(_) => self.counting.give_up(now.instant),
+            Job::Assistants(_) => self.assistants.failed(now.instant),
             Job::Canary(_) => self.proof.canary_missing(now.instant),
             Job::Point(CallKey::Id(id)) => self.proof.failed(*id),
             Job::Detail(id, kind) if scope != Scope::Upstream && scope::is_denial(error.kind) => {

@@ -31,6 +31,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
             }))
         }
         Job::Dates(instant, _) => list(Some(*instant), Some(*instant), None, view.newest.limit()),
+        Job::Assistants(skip) => Some(Request::Assistants { skip: *skip }),
         Job::Point(key) => Some(Request::Call(key.clone())),
         Job::Detail(id, kind) => Some(Request::Detail(*id, *kind)),
         Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),

@@ -30,6 +30,7 @@ impl<S: CallSource> Engine<S> {
                 known.is_none_or(|known| known.seq <= request.seq)
             });
         }
+        self.assistants.calls_read(&learned.calls);
         if self.health.store_rests(Instant::now()) {
             return None;
         }

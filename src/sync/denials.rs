@@ -18,6 +18,7 @@ const MOST: usize = 1000;
 /// A part of the calls API that can fail by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
+    Assistants,
     History,
     Counts,
     Calls,
@@ -30,6 +31,7 @@ impl Part {
     pub fn of(job: &Job) -> Option<Part> {
         Some(match job {
             Job::Identify | Job::Head | Job::Feed => return None,
+            Job::Assistants(_) => Part::Assistants,
             Job::Range(_) | Job::Crowd(_) | Job::Follow(_) | Job::Dates(..) => Part::History,
             Job::Total | Job::Count(_) => Part::Counts,
             Job::Point(_) | Job::Canary(_) => Part::Calls,
@@ -41,6 +43,7 @@ impl Part {
     /// In words for people.
     pub fn name(self) -> &'static str {
         match self {
+            Part::Assistants => "assistants",
             Part::History => "older pages of the list",
             Part::Counts => "counts",
             Part::Calls => "some calls by id",

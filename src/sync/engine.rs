@@ -14,6 +14,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::assistants::Assistants;
 use super::clients::{Clients, Wanted};
 use super::counting::Counting;
 use super::coverage::Coverage;
@@ -67,6 +68,7 @@ pub struct Engine<S> {
     /// The latest request that confirmed the organization, and when.
     pub(super) confirmed: Option<(u64, Instant)>,
     pub(super) identity_due: bool,
+    pub(super) assistants: Assistants,
     pub(super) dates: Dates,
     pub(super) page_size: PageSize,
     pub(super) head_at: Option<Instant>,
@@ -178,6 +180,7 @@ impl<S: CallSource> Engine<S> {
             teller: Teller::default(),
             confirmed: None,
             identity_due: false,
+            assistants: Assistants::default(),
             dates: Dates::default(),
             page_size,
             head_at: None,
@@ -303,7 +306,7 @@ impl<S: CallSource> Engine<S> {
                 self.hinted_head = false;
                 return Ok(());
             }
-            Job::Identify | Job::Dates(..) => return Ok(()),
+            Job::Identify | Job::Dates(..) | Job::Assistants(_) => return Ok(()),
             Job::Detail(id, kind) => {
                 let asked = self.clients.sent(&Wanted::Detail(id, kind));
                 self.clients_in_a_row += usize::from(asked);

@@ -21,6 +21,8 @@ pub enum Job {
     Feed,
     /// Are dates in this form read right? Asked for an instant at which a call is known to start.
     Dates(Timestamp, DateForm),
+    /// What assistants are called, from so many of them on.
+    Assistants(usize),
     /// One call: a client waits for it, a hint spoke of it, or it left a list.
     Point(CallKey),
     /// What belongs to a call: a client waits for it, or it is to be kept.
@@ -47,7 +49,9 @@ impl Job {
     /// Whether it reads calls or what belongs to them, so that it may as well be asked again.
     pub fn is_read(&self) -> bool {
         match self {
-            Job::Identify | Job::Feed | Job::Review(_) | Job::Write(_) => false,
+            Job::Identify | Job::Assistants(_) | Job::Feed | Job::Review(_) | Job::Write(_) => {
+                false
+            }
             Job::Head | Job::Dates(..) | Job::Point(_) | Job::Detail(..) | Job::Canary(_) => true,
             Job::Total | Job::Count(_) | Job::Follow(_) | Job::Range(_) | Job::Crowd(_) => true,
         }

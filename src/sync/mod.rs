@@ -20,6 +20,7 @@
 
 mod absorb;
 mod ask;
+mod assistants;
 mod backoff;
 mod budget;
 mod clients;

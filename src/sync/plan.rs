@@ -80,8 +80,9 @@ pub fn next(view: &View<'_>) -> Next {
         return Next::Sleep(head_due);
     }
     let confirm = view.identity_due.then_some(Job::Identify);
+    let names = view.assistants.map(Job::Assistants);
     let dates = view.dates.map(|(instant, form)| Job::Dates(instant, form));
-    if let Some(job) = confirm.or(dates).and_then(|job| view.idle(job)) {
+    if let Some(job) = confirm.or(dates).or(names).and_then(|job| view.idle(job)) {
         return send(view, job);
     }
     let paused = view.scans_paused_until.filter(|until| *until > view.now);
@@ -434,6 +435,7 @@ mod tests {
             head_at: state.head_at,
             newest: &state.newest,
             may_count: true,
+            assistants: None,
             dates: state.dates,
             dates_known: state.dates.is_none(),
             total: state.total,

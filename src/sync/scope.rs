@@ -34,7 +34,7 @@ impl Asked {
             Job::Head | Job::Feed => Asked::Head,
             Job::Range(_) | Job::Crowd(_) | Job::Follow(_) => Asked::Range,
             Job::Total | Job::Count(_) => Asked::Count,
-            Job::Point(_) | Job::Canary(_) | Job::Dates(..) => Asked::Call,
+            Job::Point(_) | Job::Canary(_) | Job::Dates(..) | Job::Assistants(_) => Asked::Call,
             Job::Detail(..) => Asked::Detail,
             Job::Review(_) | Job::Write(_) => Asked::Write,
         }

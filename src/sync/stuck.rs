@@ -41,7 +41,7 @@ impl Task {
             Job::Count(_) => Task::Count,
             Job::Follow(group) => Task::Follow(group.status.clone()),
             Job::Crowd(instant) => Task::Crowd(*instant),
-            Job::Point(_) | Job::Detail(..) | Job::Range(_) => return None,
+            Job::Point(_) | Job::Detail(..) | Job::Range(_) | Job::Assistants(_) => return None,
             Job::Review(_) | Job::Write(_) => return None,
         })
     }

@@ -44,6 +44,8 @@ pub struct View<'a> {
     pub newest: &'a Newest,
     /// Counts are not left alone.
     pub may_count: bool,
+    /// From where on assistants are to be listed, if they are.
+    pub assistants: Option<usize>,
     /// The date form to be tried next and the instant to try it at; `None` once one is known.
     pub dates: Option<(Timestamp, DateForm)>,
     /// Ranges can be asked for.
@@ -163,6 +165,7 @@ impl<S: CallSource> Engine<S> {
             head_at: self.head_at,
             newest: &self.newest,
             may_count: self.counting.may_be_asked(now),
+            assistants: self.assistants.due(now),
             dates: self.dates.probe(),
             dates_known: self.dates.is_known(),
             total: self.total,

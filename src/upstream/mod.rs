@@ -24,11 +24,16 @@ pub use line::{Chunks, HttpLine, Incoming, Line, Outgoing, Passing};
 /// The most rows the upstream puts on one page (documented maximum of `limit`).
 pub const PAGE_LIMIT: usize = 1000;
 
+/// How many assistants are asked for at once.
+pub const ASSISTANTS_LIMIT: usize = 100;
+
 /// One request, of which it makes no difference whether it arrives once or twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Which organization's key this is.
     Identity(Teller),
+    /// What assistants are called, from so many of them on.
+    Assistants { skip: usize },
     /// One page of the list, newest first.
     List(ListQuery),
     /// How many calls started within the bounds, both inclusive. Without a bound, those that
@@ -124,6 +129,8 @@ pub enum Answer {
     /// `None` where the server has no such endpoint.
     Identity(Option<i64>),
     Page(Page),
+    /// Ids and names; `None` where the server has no such endpoint.
+    Assistants(Option<Vec<(i64, String)>>),
     Count(u64),
     Call(Box<Call>),
     /// A list, or for metrics an object: its JSON text, without white space around it.

@@ -144,6 +144,7 @@ impl CallSource for Upstream {
                     None => Answer::NotFound,
                 }
             }
+            Request::Assistants { .. } => Answer::Assistants(None),
             Request::Changes { .. } => Answer::NoFeed,
             Request::Patch { .. } => Answer::Refused(405),
         };

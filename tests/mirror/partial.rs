@@ -91,14 +91,20 @@ async fn who_wants_it_fresh_gets_the_upstreams_own_word() {
     assert!(answer.header("cache-status").unwrap().contains("offline"));
 }
 
+/// A self-hosted server that lists no assistants either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_by_names_that_a_self_hosted_upstream_does_not_tell_says_what_it_lacks() {
-    let site = Site::of(WorldConfig {
-        flavour: Flavour::SelfHosted,
-        calls: 200,
-        ..WorldConfig::default()
-    })
-    .await;
+async fn a_list_by_names_that_nobody_tells_says_what_it_lacks() {
+    let site = Site::start(
+        WorldConfig {
+            flavour: Flavour::SelfHosted,
+            calls: 200,
+            ..WorldConfig::default()
+        },
+        &[],
+    );
+    let faults = || site.simulator.faults();
+    faults().always_where("/assistants?", Fault::ServerError);
+    site.until(|status| status.phase == Phase::Live).await;
     let path = "/api/v1/calls?assistant_name=sales&limit=1000";
     // It would not apply the filter, and its answer be taken for what it is not.
     let answer = site.get(path).await;
@@ -106,6 +112,68 @@ async fn a_list_by_names_that_a_self_hosted_upstream_does_not_tell_says_what_it_
     site.cut().await;
     let offline = site.get(path).await;
     assert_eq!(offline.header("burki-edge-coverage"), Some("partial"));
+}
+
+/// A self-hosted server's calls do not name their assistants, and it lists those apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_exports_and_analytics_by_name_are_whole_offline_where_assistants_are_listed() {
+    let mut site = Site::of(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        calls: 200,
+        ..WorldConfig::default()
+    })
+    .await;
+    let listed = site
+        .upstream("GET", "/api/v1/assistants", None)
+        .await
+        .json();
+    let named: Vec<(i64, String)> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|assistant| {
+            let name = assistant["name"].as_str().unwrap().to_owned();
+            (assistant["id"].as_i64().unwrap(), name)
+        })
+        .collect();
+    let (sales, name) = named[0].clone();
+    assert_eq!(name, "Sales");
+    let expected = {
+        let world = site.simulator.world();
+        let night = named.iter().find(|(_, name)| name == "Sales (night)");
+        let ids = [sales, night.unwrap().0];
+        world
+            .records()
+            .filter(|call| ids.contains(&call.assistant_id))
+            .count()
+    };
+    assert!(expected > 0);
+    let path = "/api/v1/calls?assistant_name=SALES&limit=1000";
+    site.until_served(path, "complete").await;
+    site.cut().await;
+    for again in 0..2 {
+        let answer = site.get(path).await;
+        assert_eq!(answer.header("burki-edge-coverage"), Some("complete"));
+        assert_eq!(answer.json()["total"], expected, "{again}");
+        let csv = site.get("/api/v1/calls/export?assistant_name=sales").await;
+        assert_eq!(csv.header("burki-edge-coverage"), Some("complete"));
+        let lines: Vec<String> = csv.text().lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(lines.len(), expected);
+        assert!(
+            lines.iter().all(|line| line.contains(",Sales")),
+            "{lines:?}"
+        );
+        let analytics = site.get("/api/v1/calls/analytics?period=90d").await;
+        let top = analytics.json()["top_assistants"].clone();
+        let told = top.as_array().unwrap().iter().all(|assistant| {
+            let id = assistant["assistant_id"].as_i64().unwrap();
+            let name = assistant["assistant_name"].as_str().unwrap();
+            named.contains(&(id, name.to_owned()))
+        });
+        assert!(told && top.as_array().unwrap().len() > 3, "{top}");
+        // It is in the file.
+        site.restart().await;
+    }
 }
 
 /// A row that the upstream can't tell makes its own list fail: to ask for it anew helps nobody.

@@ -166,6 +166,18 @@ impl Site {
         waited.expect("in time").expect("the engine runs");
     }
 
+    /// Until the edge says so of what it answers there.
+    pub async fn until_served(&self, path: &str, coverage: &str) {
+        let mut tick = tokio::time::interval(Duration::from_millis(5));
+        let served = async {
+            while self.get(path).await.header("burki-edge-coverage") != Some(coverage) {
+                tick.tick().await;
+            }
+        };
+        let served = tokio::time::timeout(DEADLINE, served).await;
+        served.expect("in time");
+    }
+
     /// Cuts the line, and waits until the edge knows.
     pub async fn cut(&self) {
         self.simulator.cut();

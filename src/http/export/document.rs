@@ -1,6 +1,7 @@
 //! The file itself: eight fields of each call, as CSV or as JSON.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use actix_web::web::Bytes;
@@ -10,6 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::http::encoding::{Coding, Encoder};
 use crate::http::python::push_ascii;
+use crate::model;
+use crate::store::Names;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -48,6 +51,8 @@ impl Format {
 pub struct Document {
     encoder: Encoder,
     rows: Rows,
+    /// What assistants are called whose calls do not tell, in JSON, by the text of their ids.
+    names: HashMap<String, Box<RawValue>>,
 }
 
 /// What is not compressed yet.
@@ -82,6 +87,8 @@ struct Fields<'a> {
     #[serde(borrow)]
     call_sid: Option<&'a RawValue>,
     #[serde(borrow)]
+    assistant_id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "model::present")]
     assistant_name: Option<&'a RawValue>,
     #[serde(borrow)]
     customer_phone_number: Option<&'a RawValue>,
@@ -126,12 +133,27 @@ impl Document {
             },
         };
         let encoder = Encoder::new(coding)?;
-        Ok(Document { encoder, rows })
+        Ok(Document {
+            encoder,
+            rows,
+            names: HashMap::new(),
+        })
+    }
+
+    /// What assistants are called whose calls do not tell.
+    pub fn know(&mut self, names: Names) -> io::Result<()> {
+        for (id, name) in names {
+            let name = serde_json::value::to_raw_value(&name)?;
+            self.names.insert(id.to_string(), name);
+        }
+        Ok(())
     }
 
     /// Adds a call.
     pub fn add(&mut self, body: &str) -> io::Result<()> {
-        let fields: Fields<'_> = serde_json::from_str(body)?;
+        let mut fields: Fields<'_> = serde_json::from_str(body)?;
+        let listed = fields.assistant_id.and_then(|id| self.names.get(id.get()));
+        fields.assistant_name = fields.assistant_name.or(listed.map(|name| &**name));
         let fields = fields.named();
         match &mut self.rows {
             Rows::Csv(lines) => {

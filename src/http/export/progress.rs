@@ -41,6 +41,10 @@ impl Progress {
 
     /// Reads and writes a batch. It blocks.
     pub fn step(mut self) -> Result<Step, Failure> {
+        if self.after.is_none() {
+            let names = self.turn.read(|reader| reader.assistants())?;
+            self.document.know(names)?;
+        }
         let rows = self
             .turn
             .read(|reader| reader.list_after(&self.filter, self.after, BATCH))?;

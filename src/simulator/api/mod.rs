@@ -12,11 +12,12 @@ mod params;
 mod route;
 
 use super::json;
+use super::object::Object;
 use super::record::Flavour;
 use super::world::World;
 use error::Invalid;
 pub(super) use error::{server_error, unauthorized};
-use params::{Integer, Query};
+use params::{Integer, Query, Reader};
 use route::{Detail, Found, Route};
 
 /// A request as it came over the wire.
@@ -146,6 +147,7 @@ impl World {
             Route::Metadata(id) => self.patch_metadata(id, &request.body),
             Route::Me => self.me(),
             Route::Organization => self.organization(),
+            Route::Assistants => self.list_assistants(&query()),
             Route::Stats => self.stats(),
             Route::Analytics => self.analytics(&query()),
             Route::Export => self.export(&query()),
@@ -194,6 +196,27 @@ impl World {
         let mut response = ApiResponse::json(200, self.text(id).unwrap_or_default());
         response.records.push(id);
         response
+    }
+
+    /// What the assistants are called, by ascending id (self-hosted only).
+    fn list_assistants(&self, query: &Query) -> ApiResponse {
+        let mut reader = Reader::new(query, &self.config);
+        let skip = reader.bounded("skip", 0, 0, i64::MAX);
+        let limit = reader.bounded("limit", 100, 1, 1000);
+        if !reader.errors.is_empty() {
+            return error::unprocessable(self.flavour(), &reader.errors);
+        }
+        let named = self.life.inventor.names();
+        let named = named.filter(|(id, _)| self.knows_assistant(*id));
+        let listed: Vec<String> = named
+            .skip(skip)
+            .take(limit)
+            .map(|(id, name)| {
+                let id = Object::new(self.flavour()).integer("id", Some(id));
+                id.text("name", Some(&name)).end()
+            })
+            .collect();
+        ApiResponse::json(200, format!("[{}]", listed.join(",")))
     }
 
     /// The key's user (hosted only).

@@ -26,6 +26,7 @@ pub(super) enum Route<'a> {
     Me,
     /// Whose key it is, where there are no users to ask.
     Organization,
+    Assistants,
 }
 
 /// What belongs to one call.
@@ -100,6 +101,7 @@ fn hosted(path: &str) -> Option<Route<'_>> {
 fn self_hosted(path: &str) -> Option<Route<'_>> {
     match path {
         "/api/v1/calls/" => Some(Route::List),
+        "/api/v1/assistants" => Some(Route::Assistants),
         "/api/v1/assistants/me/organization" => Some(Route::Organization),
         INITIATE => Some(Route::Initiate),
         path => below_calls(path, Flavour::SelfHosted),

@@ -84,6 +84,10 @@ impl<S: CallSource> Engine<S> {
                 self.learn_open(group, query, request, page).await
             }
             (Job::Crowd(instant), answer) => self.learn_crowd(*instant, request, answer).await,
+            (Job::Assistants(_), Answer::Assistants(page)) => {
+                self.learn_assistants(page).await;
+                Ok(())
+            }
             (Job::Total, Answer::Count(total)) => {
                 self.total = Some(total);
                 Ok(())
@@ -159,6 +163,20 @@ impl<S: CallSource> Engine<S> {
         self.identity_due = false;
         self.confirmed = Some((request.seq, Instant::now()));
         Ok(())
+    }
+
+    async fn learn_assistants(&mut self, page: Option<Vec<(i64, String)>>) {
+        let now = self.now();
+        self.assistants.listed(page.as_deref(), now.instant);
+        let told = page.unwrap_or_default();
+        let kept = self
+            .writer
+            .run(move |writer| writer.keep_assistants(told, now.wall))
+            .await;
+        if let Err(error) = kept {
+            self.health.store_failed(&error, now);
+            self.assistants.failed(now.instant);
+        }
     }
 
     /// What is counted is compared with what is held; the plan reads again what differs.

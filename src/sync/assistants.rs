@@ -1,0 +1,113 @@
+//! What assistants are called, of an upstream whose calls do not tell: listed apart, and asked for
+//! now and then. Pure.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::model::Call;
+use crate::upstream::ASSISTANTS_LIMIT;
+
+/// Between two looks: a name is seldom changed.
+const INTERVAL: Duration = Duration::from_secs(3600);
+
+/// After a call of an assistant that is not known.
+const SOON: Duration = Duration::from_secs(60);
+
+/// After a failure.
+const REST: Duration = Duration::from_secs(300);
+
+/// Where they can't be listed.
+const NEVER_SOON: Duration = Duration::from_secs(6 * 3600);
+
+#[derive(Debug, Default)]
+pub struct Assistants {
+    /// Those that were listed, and those that were asked for in vain.
+    known: HashSet<i64>,
+    /// A call does not tell its assistant's name.
+    is_wanted: bool,
+    /// The pass that is under way goes on from there.
+    skip: usize,
+    due: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Assistants {
+    /// From where on they are to be listed, if they are now.
+    pub fn due(&self, now: Instant) -> Option<usize> {
+        let is_due = self.is_wanted && self.due.is_none_or(|due| due <= now);
+        is_due.then_some(self.skip)
+    }
+
+    /// Calls that were read: one of an unknown assistant brings the next look forward.
+    pub fn calls_read(&mut self, calls: &[Call]) {
+        for call in calls.iter().filter(|call| !call.tells_name) {
+            let Some(id) = call.assistant_id else {
+                continue;
+            };
+            self.is_wanted = true;
+            if self.known.insert(id) {
+                let soon = self.last.map(|last| last + SOON);
+                self.due = self.due.zip(soon).map(|(due, soon)| due.min(soon));
+            }
+        }
+    }
+
+    /// A page was answered; `None`: the server has no such list.
+    pub fn listed(&mut self, page: Option<&[(i64, String)]>, now: Instant) {
+        self.last = Some(now);
+        let is_full = page.is_some_and(|page| page.len() >= ASSISTANTS_LIMIT);
+        self.known
+            .extend(page.into_iter().flatten().map(|(id, _)| *id));
+        (self.skip, self.due) = match (page, is_full) {
+            (Some(page), true) => (self.skip + page.len(), Some(now)),
+            (Some(_), false) => (0, Some(now + INTERVAL)),
+            (None, _) => (0, Some(now + NEVER_SOON)),
+        };
+    }
+
+    pub fn failed(&mut self, now: Instant) {
+        (self.skip, self.due) = (0, Some(now + REST));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(assistant: i64, more: &str) -> Call {
+        let text = format!(
+            r#"{{"id":1,"call_sid":"CA1","status":"failed","assistant_id":{assistant}{more}}}"#
+        );
+        Call::from_json(&text).unwrap()
+    }
+
+    #[test]
+    fn where_calls_name_their_assistants_those_are_not_asked_for() {
+        let (mut assistants, now) = (Assistants::default(), Instant::now());
+        assistants.calls_read(&[call(1, r#","assistant_name":null"#)]);
+        assert_eq!(assistants.due(now), None);
+        assistants.calls_read(&[call(1, "")]);
+        assert_eq!(assistants.due(now), Some(0));
+    }
+
+    #[test]
+    fn a_full_page_is_gone_on_with_and_a_new_assistant_is_looked_for_soon() {
+        let (mut assistants, now) = (Assistants::default(), Instant::now());
+        assistants.calls_read(&[call(1, "")]);
+        let page: Vec<_> = (0..100).map(|id| (id, String::new())).collect();
+        assistants.listed(Some(&page), now);
+        assert_eq!(assistants.due(now), Some(100));
+        assistants.listed(Some(&[]), now);
+        assert_eq!(assistants.due(now + SOON), None);
+        assistants.calls_read(&[call(7, "")]);
+        assert_eq!(assistants.due(now + SOON), None, "it is known");
+        assistants.calls_read(&[call(700, "")]);
+        assert_eq!(assistants.due(now + SOON), Some(0));
+        assistants.listed(Some(&[]), now + SOON);
+        assistants.calls_read(&[call(700, "")]);
+        assert_eq!(assistants.due(now + 2 * SOON), None, "it has no name");
+        assert_eq!(assistants.due(now + SOON + INTERVAL), Some(0));
+    }
+}
