@@ -5,11 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::clients::Wanted;
 use super::dates::Probed;
 use super::denials::Part;
 use super::engine::Engine;
-use super::handle::{Fetched, RETRY_SOON};
 use super::newest::Again;
 use super::plan::Job;
 use super::requests::Finished;
@@ -17,9 +15,9 @@ use super::scope::{self, Asked, Scope};
 use super::settings::{Failure, SyncError};
 use super::stuck::Task;
 use super::troubles::Outcome;
-use crate::model::{CallKey, Timestamp, Verified, whole_seconds};
+use crate::model::{CallKey, Timestamp};
 use crate::upstream::{
-    Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError,
+    Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
 };
 
 /// An age is in whole seconds.
@@ -321,50 +319,6 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    fn dismiss_clients(&mut self) {
-        // Nobody waits for an upstream that is known not to answer.
-        let unavailable = self.unavailable();
-        for job in self.requests.give_up_calls() {
-            if let Job::Point(CallKey::Id(id)) = job {
-                self.proof.failed(id);
-            }
-            if let Some(wanted) = job.wanted() {
-                self.clients.tell(&wanted, &unavailable);
-            }
-        }
-        self.clients.dismiss(&unavailable);
-    }
-
-    /// An answer that can't be stored is told to who waits for it; all others are asked for again.
-    fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
-        let Some(wanted) = job.wanted() else {
-            return;
-        };
-        let text = match (&wanted, answer) {
-            (Wanted::Call(_), Answer::Call(call)) => Some(call.body),
-            (Wanted::Detail(..), Answer::Detail(body)) => Some(body),
-            (Wanted::Call(_), Answer::NotFound) => None,
-            // What is denied of a detail is asked for as a call.
-            _ => return self.clients.tell(&wanted, &self.unavailable()),
-        };
-        let fetched = match text {
-            Some(text) => Fetched::Unstored {
-                text: text.into(),
-                at: request.at,
-            },
-            None => self.not_found(),
-        };
-        self.clients.tell(&wanted, &fetched);
-    }
-
-    /// The upstream's word that there is no such call.
-    pub(super) fn not_found(&self) -> Fetched {
-        match whole_seconds(self.answer_age) {
-            0 => Fetched::NotFound,
-            age => Fetched::NotFoundThen { age },
-        }
-    }
-
     /// Nobody waits for it.
     fn is_spare(&self, job: &Job) -> bool {
         match (job, job.wanted()) {
@@ -377,17 +331,6 @@ impl<S: CallSource> Engine<S> {
         self.health
             .paused_until()
             .is_some_and(|until| until > Instant::now())
-    }
-
-    pub(super) fn unavailable(&self) -> Fetched {
-        let now = Instant::now();
-        let wait = self
-            .health
-            .paused_until()
-            .map(|until| until.duration_since(now).as_secs() + 1);
-        Fetched::Unavailable {
-            retry_after: wait.unwrap_or(RETRY_SOON),
-        }
     }
 
     /// How long what can't be read is left alone: its tier, but not less than a minute.
@@ -407,7 +350,7 @@ impl<S: CallSource> Engine<S> {
                 self.know(coverage);
             }
             Probed::Nothing => {
-                self.note_failure(&Job::Dates(asked.0, asked.1), ErrorKind::BadAnswer);
+                self.note_failure(&Job::Dates(asked.0, asked.1), wire::bad_answer().kind);
             }
         }
     }

@@ -16,19 +16,23 @@ impl<S: CallSource> Engine<S> {
     pub(super) async fn commit(
         &mut self,
         learned: Learned,
-        coverage: Option<Coverage>,
+        mut coverage: Option<Coverage>,
     ) -> Option<Merged> {
         let windows = coverage
             .as_ref()
             .map(|coverage| coverage.windows().to_vec());
         let mut learned = Learned { windows, ..learned };
         if !self.answer_age.is_zero() {
-            // It says nothing of calls that were read since it was true, whatever they are by now.
-            let request = learned.request;
+            // It says nothing of calls that were read since it was true, whatever they are by now;
+            // and what it tells of the others is not all there was.
+            let (request, told) = (learned.request, learned.calls.len());
             learned.calls.retain(|call| {
                 let known = self.coverage.known(call.started_at);
                 known.is_none_or(|known| known.seq <= request.seq)
             });
+            if learned.calls.len() < told {
+                (learned.complete, learned.windows, coverage) = (None, None, None);
+            }
         }
         self.assistants.calls_read(&learned.calls);
         if self.health.store_rests(Instant::now()) {

@@ -57,6 +57,7 @@ mod tiers;
 mod told;
 mod troubles;
 mod view;
+mod waiting;
 mod watchdog;
 mod writes;
 

@@ -3,6 +3,7 @@
 //! [`CallSource`] is the seam. [`HttpSource`] asks a real server; a simulation answers the same
 //! requests without a socket. What bytes mean is decided in [`wire`] alone, for both.
 
+mod assistants;
 mod detail;
 mod error;
 mod feed;

@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 
 use super::{
-    ASSISTANTS_LIMIT, Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, Spelling,
-    Teller, UpstreamError, detail, feed, refusal,
+    Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, Spelling, Teller, UpstreamError,
+    assistants, detail, feed, refusal,
 };
 use crate::model::{Call, CallKey, Timestamp};
 
@@ -27,9 +27,7 @@ pub fn path_and_query(request: &Request, dates: DateForm) -> String {
     match request {
         Request::Identity(Teller::User) => "/api/v1/users/me".to_owned(),
         Request::Identity(Teller::Assistants) => "/api/v1/assistants/me/organization".to_owned(),
-        Request::Assistants { skip } => {
-            format!("/api/v1/assistants?skip={skip}&limit={ASSISTANTS_LIMIT}&active_only=false")
-        }
+        Request::Assistants { skip } => assistants::path_and_query(*skip),
         Request::List(query) => format!("/api/v1/calls/?{}", list_parameters(query, dates)),
         Request::Count { from, to } => {
             let mut pairs = form_urlencoded::Serializer::new(String::new());
@@ -227,7 +225,7 @@ fn read_body(request: &Request, dates: DateForm, body: &[u8]) -> Result<Answer, 
             let me: Me = parse_object(text)?;
             Ok(Answer::Identity(Some(me.organization_id)))
         }
-        Request::Assistants { .. } => Ok(Answer::Assistants(Some(read_assistants(text)?))),
+        Request::Assistants { .. } => Ok(Answer::Assistants(Some(assistants::read(text)?))),
         Request::Count { .. } => {
             let count: Count = parse_object(text)?;
             Ok(Answer::Count(count.count))
@@ -248,27 +246,6 @@ fn read_body(request: &Request, dates: DateForm, body: &[u8]) -> Result<Answer, 
         Request::List(query) => Ok(Answer::Page(read_page(query, dates, text)?)),
         Request::Changes { after, .. } => Ok(Answer::Feed(Box::new(feed::read(*after, text)?))),
     }
-}
-
-/// A bare array, or one beneath `items`. One without a name is left out.
-fn read_assistants(text: &str) -> Result<Vec<(i64, String)>, UpstreamError> {
-    #[derive(Deserialize)]
-    struct Listed {
-        id: i64,
-        name: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Hosted {
-        items: Vec<Listed>,
-    }
-    let listed = match text.trim_start().starts_with('[') {
-        true => parse::<Vec<Listed>>(text)?,
-        false => parse_object::<Hosted>(text)?.items,
-    };
-    let named = listed.into_iter();
-    Ok(named
-        .filter_map(|listed| Some((listed.id, listed.name?)))
-        .collect())
 }
 
 fn read_page(query: &ListQuery, dates: DateForm, text: &str) -> Result<Page, UpstreamError> {

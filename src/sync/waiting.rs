@@ -1,0 +1,67 @@
+//! What clients who wait for a call, or for what belongs to one, are told when it is not stored.
+
+use tokio::time::Instant;
+
+use super::clients::Wanted;
+use super::engine::Engine;
+use super::handle::{Fetched, RETRY_SOON};
+use super::plan::Job;
+use crate::model::{CallKey, Verified, whole_seconds};
+use crate::upstream::{Answer, CallSource};
+
+impl<S: CallSource> Engine<S> {
+    /// An answer that can't be stored is told to who waits for it; all others are asked for again.
+    pub(super) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
+        let Some(wanted) = job.wanted() else {
+            return;
+        };
+        let text = match (&wanted, answer) {
+            (Wanted::Call(_), Answer::Call(call)) => Some(call.body),
+            (Wanted::Detail(..), Answer::Detail(body)) => Some(body),
+            (Wanted::Call(_), Answer::NotFound) => None,
+            // What is denied of a detail is asked for as a call.
+            _ => return self.clients.tell(&wanted, &self.unavailable()),
+        };
+        let fetched = match text {
+            Some(text) => Fetched::Unstored {
+                text: text.into(),
+                at: request.at,
+            },
+            None => self.not_found(),
+        };
+        self.clients.tell(&wanted, &fetched);
+    }
+
+    /// The upstream's word that there is no such call.
+    pub(super) fn not_found(&self) -> Fetched {
+        match whole_seconds(self.answer_age) {
+            0 => Fetched::NotFound,
+            age => Fetched::NotFoundThen { age },
+        }
+    }
+
+    pub(super) fn dismiss_clients(&mut self) {
+        // Nobody waits for an upstream that is known not to answer.
+        let unavailable = self.unavailable();
+        for job in self.requests.give_up_calls() {
+            if let Job::Point(CallKey::Id(id)) = job {
+                self.proof.failed(id);
+            }
+            if let Some(wanted) = job.wanted() {
+                self.clients.tell(&wanted, &unavailable);
+            }
+        }
+        self.clients.dismiss(&unavailable);
+    }
+
+    pub(super) fn unavailable(&self) -> Fetched {
+        let now = Instant::now();
+        let wait = self
+            .health
+            .paused_until()
+            .map(|until| until.duration_since(now).as_secs() + 1);
+        Fetched::Unavailable {
+            retry_after: wait.unwrap_or(RETRY_SOON),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The list of assistants: a self-hosted server's calls do not name theirs.
+
+use serde::Deserialize;
+
+use super::wire::{parse, parse_object};
+use super::{ASSISTANTS_LIMIT, UpstreamError};
+
+/// From so many of them on, those that are switched off as well.
+pub fn path_and_query(skip: usize) -> String {
+    format!("/api/v1/assistants?skip={skip}&limit={ASSISTANTS_LIMIT}&active_only=false")
+}
+
+/// A bare array, or one beneath `items`. One without a name is left out.
+pub fn read(text: &str) -> Result<Vec<(i64, String)>, UpstreamError> {
+    #[derive(Deserialize)]
+    struct Listed {
+        id: i64,
+        name: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Hosted {
+        items: Vec<Listed>,
+    }
+    let listed = match text.trim_start().starts_with('[') {
+        true => parse::<Vec<Listed>>(text)?,
+        false => parse_object::<Hosted>(text)?.items,
+    };
+    let named = listed.into_iter();
+    Ok(named
+        .filter_map(|listed| Some((listed.id, listed.name?)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_shapes_are_read_and_who_has_no_name_is_left_out() {
+        let items = r#"[{"id":2,"name":"Sales","is_active":false},{"id":3,"name":null},{"id":4}]"#;
+        for text in [
+            items.to_owned(),
+            format!(r#"{{"items":{items},"total":3}}"#),
+        ] {
+            assert_eq!(read(&text).unwrap(), [(2, "Sales".to_owned())]);
+        }
+        for text in ["{}", "[1]", r#"[{"name":"Sales"}]"#, "<html>"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
