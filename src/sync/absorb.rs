@@ -15,9 +15,15 @@ use super::scope::{self, Asked, Scope};
 use super::settings::{Failure, SyncError};
 use super::stuck::Task;
 use super::troubles::Outcome;
-use crate::model::{CallKey, Timestamp};
+use crate::model::{CallKey, Timestamp, Verified};
 use crate::upstream::{
     Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
+};
+
+/// Of an answer that an intermediary had before this process asked for anything.
+const NOBODY_KNOWS: Verified = Verified {
+    at: Timestamp::MIN,
+    seq: 0,
 };
 
 /// An age is in whole seconds.
@@ -44,7 +50,12 @@ impl<S: CallSource> Engine<S> {
             self.answer_age = reply.age;
             if !reply.age.is_zero() && self.following.edge().is_none() {
                 let true_at = start.now.checked_sub(reply.age + SECOND);
-                request.seq = true_at.map_or(0, |at| self.requests.seq_as_of(at));
+                let place = true_at.and_then(|at| self.requests.place_as_of(at));
+                // What of the held it is newer than, only a window that is no newer may claim.
+                request = place.map_or(NOBODY_KNOWS, |(at, seq)| Verified {
+                    at: request.at + reply.age - start.now.duration_since(at),
+                    seq,
+                });
             }
         }
         let result = match result {
@@ -171,9 +182,9 @@ impl<S: CallSource> Engine<S> {
                 self.details.denied(*id, *kind, rest, now.instant, now.wall);
             }
             Job::Detail(id, kind) => self.details.failed(*id, *kind, now.instant, now.wall),
-            Job::Dates(start, form) if scope != Scope::Upstream => {
-                self.note_probe((*start, *form), false);
-            }
+            Job::Dates(start, form) if answered => self.note_probe((*start, *form), false),
+            // What broke on the way says nothing of how dates are read.
+            Job::Dates(..) => self.dates.put_off(),
             _ => {}
         }
         match scope {

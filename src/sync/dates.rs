@@ -121,6 +121,11 @@ impl Dates {
         refuted
     }
 
+    /// A probe got no answer: the next newest page is probed anew.
+    pub fn put_off(&mut self) {
+        self.probe = None;
+    }
+
     /// The answer to a probe, which found its call or did not.
     pub fn probed(&mut self, asked: (Timestamp, DateForm), found: bool) -> Probed {
         if self.probe() != Some(asked) {

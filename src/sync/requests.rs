@@ -109,11 +109,11 @@ impl<S: CallSource> Requests<S> {
     }
 
     /// The place in the order of requests of an answer that somebody in between gave, and that was
-    /// true at `instant`: it knows nothing of what those saw that ended later.
-    pub fn seq_as_of(&self, instant: Instant) -> u64 {
+    /// true at `instant`: it knows nothing of what those saw that ended later. With it when those up
+    /// to there had ended, which is as much of its age as can be compared; `None`: before all.
+    pub fn place_as_of(&self, instant: Instant) -> Option<(Instant, u64)> {
         let after = self.ended.partition_point(|(at, _)| *at <= instant);
-        let before = after.checked_sub(1).and_then(|place| self.ended.get(place));
-        before.map_or(0, |(_, seq)| *seq)
+        self.ended.get(after.checked_sub(1)?).copied()
     }
 
     fn note_ended(&mut self, now: Instant) {

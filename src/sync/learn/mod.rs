@@ -44,7 +44,10 @@ impl<S: CallSource> Engine<S> {
         };
         if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
             let now = Instant::now();
-            self.list_age = self.answer_age;
+            self.list_age = match self.answer_age.is_zero() {
+                true => Duration::ZERO,
+                false => self.now().wall.since(request.at),
+            };
             self.page_size.served(query.limit, page.rows, now);
             self.ask_for_shorter_pages();
             // Which of two texts is right, the call itself says.
