@@ -29,6 +29,11 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 /// A client is told to come back after this long where the engine has no better word, in seconds.
 pub const RETRY_AFTER: u64 = 5;
 
+/// Nobody can say now.
+const UNAVAILABLE: Failure = Failure::Unavailable {
+    retry_after: RETRY_AFTER,
+};
+
 /// The call a path names.
 pub fn key(name: Name<'_>) -> Result<CallKey, Failure> {
     match name {
@@ -99,17 +104,17 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// What the replica has. `None` where it does not hold the call.
-    fn held(known: Known, origin: Origin) -> Option<Resolved> {
+    /// What the replica has, or `failure` where it does not hold the call.
+    fn held(known: Known, origin: Origin, failure: Failure) -> Result<Resolved, Failure> {
         match known {
-            Known::Call { call, age, pending } => Some(Resolved {
+            Known::Call { call, age, pending } => Ok(Resolved {
                 call,
                 pending,
                 age,
                 origin,
                 stored: true,
             }),
-            Known::Absent { .. } | Known::Nothing => None,
+            Known::Absent { .. } | Known::Nothing => Err(failure),
         }
     }
 }
@@ -122,10 +127,7 @@ pub async fn resolve(
 ) -> Result<Resolved, Failure> {
     let asked = match worker.look_up(key)? {
         known @ Known::Call { age, .. } if directives.accept(age) => {
-            let held = Resolved::held(known, worker.origin());
-            return held.ok_or(Failure::Unavailable {
-                retry_after: RETRY_AFTER,
-            });
+            return Resolved::held(known, worker.origin(), UNAVAILABLE);
         }
         // While the upstream can be asked, its word is better: the call may be a new one.
         Known::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
@@ -138,14 +140,10 @@ pub async fn resolve(
     // Looked up again after the wait: the replica may know more by now.
     match in_time(worker.shared().handle.fetch(key.clone())).await {
         // Changed in between, the key may not be its any more.
-        Fetched::Found => Resolved::held(worker.look_up(key)?, asked).ok_or(Failure::Unavailable {
-            retry_after: RETRY_AFTER,
-        }),
+        Fetched::Found => Resolved::held(worker.look_up(key)?, asked, UNAVAILABLE),
         Fetched::Unstored { text, at } => {
             // The engine has read it as a call already.
-            let call = Entry::unstored(&text, at).map_err(|_| Failure::Unavailable {
-                retry_after: RETRY_AFTER,
-            })?;
+            let call = Entry::unstored(&text, at).map_err(|_| UNAVAILABLE)?;
             let (call, pending) = worker.overlaid(call);
             Ok(Resolved {
                 call,
@@ -162,8 +160,10 @@ pub async fn resolve(
                 age,
                 may_be_new: false,
             } => Err(absent(key, age, Origin::ReplicaOffline)),
-            known => Resolved::held(known, Origin::ReplicaOffline)
-                .ok_or(Failure::Unavailable { retry_after }),
+            known => {
+                let unavailable = Failure::Unavailable { retry_after };
+                Resolved::held(known, Origin::ReplicaOffline, unavailable)
+            }
         },
         // Said of details alone.
         Fetched::NoSuchDetail => Err(Failure::UnknownPath),

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use super::worker::age;
-use crate::model::{CallFilter, Timestamp, UNKNOWN_AGE, Window};
+use crate::model::{CallFilter, Timestamp, UNKNOWN_AGE};
 use crate::sync::{Coverage, NEVER};
 
 pub const COVERAGE: HeaderName = HeaderName::from_static("burki-edge-coverage");
@@ -73,7 +73,7 @@ impl Reach {
         // What is below is known.
         let mut above = *range.start();
         for window in coverage.windows() {
-            if end(window) < above {
+            if window.end() < above {
                 continue;
             }
             if above < window.from {
@@ -85,10 +85,10 @@ impl Reach {
                     return true;
                 }
             }
-            if *range.end() <= end(window) {
+            if *range.end() <= window.end() {
                 return true;
             }
-            above = next(end(window));
+            above = next(window.end());
         }
         !coverage.windows().is_empty() && coverage.is_in_a_hole(&(above..=*range.end()))
     }
@@ -108,7 +108,7 @@ impl Reach {
         let windows = coverage.windows().iter().filter(|window| {
             let range = self.started.as_ref();
             let started =
-                range.is_some_and(|r| window.from <= *r.end() && *r.start() <= end(window));
+                range.is_some_and(|r| window.from <= *r.end() && *r.start() <= window.end());
             started && window.from != NEVER || self.unstarted && window.from == NEVER
         });
         windows.map(|window| window.verified.at)
@@ -195,14 +195,6 @@ fn known_from(coverage: &Coverage) -> Option<Timestamp> {
     Some(from)
 }
 
-/// The last instant a window speaks of.
-fn end(window: &Window) -> Timestamp {
-    match window.open_ended {
-        true => Timestamp::MAX,
-        false => window.to,
-    }
-}
-
 fn last_before(instant: Timestamp) -> Timestamp {
     Timestamp::from_micros(instant.as_micros() - 1)
 }
@@ -217,6 +209,7 @@ mod tests {
 
     use super::*;
     use crate::model::Verified;
+    use crate::model::Window;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)

@@ -15,4 +15,4 @@ pub use detail::Detail;
 pub use filter::{CallFilter, Part, fold};
 pub use piece::Piece;
 pub use timestamp::{InvalidTimestamp, Timestamp, Unit};
-pub use window::{Verified, Window};
+pub use window::{NEVER, Verified, Window};

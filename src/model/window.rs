@@ -12,6 +12,9 @@ pub struct Verified {
     pub seq: u64,
 }
 
+/// Where a call without a start belongs: the instant just before all others.
+pub const NEVER: Timestamp = Timestamp::from_micros(Timestamp::MIN.as_micros() - 1);
+
 /// All calls with a start in `from..=to` are in the replica as they were when `verified` began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -24,4 +27,21 @@ pub struct Window {
     /// The newest window: the same read also brought every call that starts later and every call
     /// without a start.
     pub open_ended: bool,
+}
+
+impl Window {
+    /// The last instant that it speaks of.
+    pub fn end(&self) -> Timestamp {
+        match self.open_ended {
+            true => Timestamp::MAX,
+            false => self.to,
+        }
+    }
+
+    /// The one of some disjoint windows, oldest first, that speaks of an instant.
+    pub fn of(windows: &[Window], instant: Timestamp) -> Option<&Window> {
+        let after = windows.partition_point(|window| window.from <= instant);
+        let window = windows.get(after.checked_sub(1)?)?;
+        (instant <= window.end()).then_some(window)
+    }
 }

@@ -23,23 +23,23 @@ impl Cache {
     }
 
     /// The answer to `target`: the one that is kept, or what `origin` says now. With it the header
-    /// `Age` (RFC 9111 section 5.1), in whole seconds, zero for one that is new.
+    /// `Age` (RFC 9111 section 5.1), in whole seconds; `None` for one that is new.
     pub fn answer(
         &mut self,
         target: &str,
         now: Timestamp,
         origin: impl FnOnce() -> ApiResponse,
-    ) -> (ApiResponse, Duration) {
+    ) -> (ApiResponse, Option<Duration>) {
         if let Some((at, answer)) = self.kept.get(target)
             && now.since(*at) < self.keep
         {
             let age = Duration::from_secs(now.since(*at).as_secs());
-            return (answer.clone(), age);
+            return (answer.clone(), Some(age));
         }
         let answer = origin();
         if answer.status == 200 {
             self.kept.insert(target.to_owned(), (now, answer.clone()));
         }
-        (answer, Duration::ZERO)
+        (answer, None)
     }
 }

@@ -34,11 +34,6 @@ impl Reader {
 }
 
 impl Writer {
-    /// The same.
-    pub fn assistants(&self) -> &Names {
-        &self.assistants
-    }
-
     /// Keeps what the upstream, at `now`, says that some assistants are called, and names the calls
     /// whose texts do not. An assistant that it does not list any more keeps its name.
     pub fn keep_assistants(
@@ -46,8 +41,9 @@ impl Writer {
         told: Vec<(i64, String)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut told = told;
-        told.retain(|(id, name)| self.assistants.get(id) != Some(name));
+        // One that is listed twice is one.
+        let mut told = Names::from_iter(told);
+        told.retain(|id, name| self.assistants.get(id) != Some(name));
         if told.is_empty() {
             return Ok(());
         }

@@ -72,7 +72,7 @@ impl Books {
             })
     }
 
-    /// So many calls have another name now.
+    /// Counts so many calls under `name` that were counted under `former`.
     pub fn rename(&mut self, former: Option<&str>, name: &str, calls: i64) {
         self.words.rename(former, name, calls);
     }

@@ -8,7 +8,7 @@ use super::books::Books;
 use super::doubt::Suspicion;
 use super::due::DetailsBooks;
 use super::{StoreError, Writer, days};
-use crate::model::{Timestamp, Window};
+use crate::model::{NEVER, Timestamp, Window};
 
 /// How many of each kind the file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Ledger {
     pub details: DetailsBooks,
     pub books: Books,
     /// What was verified before, and when: how old a suspect is.
-    pub verified: Arc<[Window]>,
+    pub verified: Arc<Vec<Window>>,
     /// Calls that became suspects.
     pub suspicions: Vec<(i64, Suspicion)>,
 }
@@ -37,7 +37,7 @@ impl Ledger {
         census: Census,
         details: DetailsBooks,
         change_seq: u64,
-        verified: Arc<[Window]>,
+        verified: Arc<Vec<Window>>,
     ) -> Ledger {
         Ledger {
             census,
@@ -57,13 +57,9 @@ impl Ledger {
 
     /// When what starts at `start` was last verified, in microseconds since 1970.
     pub fn verified_at(&self, start: Option<i64>) -> Option<i64> {
-        let start = start.unwrap_or(Timestamp::MIN.as_micros() - 1);
-        let after = self
-            .verified
-            .partition_point(|window| window.from.as_micros() <= start);
-        let window = self.verified.get(after.checked_sub(1)?)?;
-        let within = start <= window.to.as_micros() || window.open_ended;
-        within.then_some(window.verified.at.as_micros())
+        let start = start.map_or(NEVER, Timestamp::from_micros);
+        let window = Window::of(&self.verified, start)?;
+        Some(window.verified.at.as_micros())
     }
 
     /// A call was seen again that may have been a suspect.

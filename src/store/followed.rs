@@ -105,13 +105,11 @@ impl Writer {
             write(&transaction, &news.followed)?;
             wrote = true;
         }
-        let windows = (&*self.windows, news.windows);
-        let windows = seal(transaction, &mut ledger, windows, news.newest_seq, wrote)?;
+        let windows = (&**self.windows, news.windows.as_deref());
+        let written = seal(transaction, &mut ledger, windows, news.newest_seq, wrote)?;
         self.keep(ledger);
         self.followed = Some(news.followed);
-        if let Some(after) = windows {
-            self.windows = after;
-        }
+        self.verify(news.windows, written);
         self.forget_before(news.oldest_in_flight);
         if news.request.seq > news.oldest_in_flight {
             let seq = news.request.seq;

@@ -42,9 +42,9 @@ pub struct Writer {
     identity: Identity,
     feed_id: String,
     /// What the coverage table holds.
-    pub(super) windows: Vec<Window>,
+    pub(super) windows: Arc<Vec<Window>>,
     /// What was read, as of the last answer: not every verification is worth a write.
-    pub(super) verified: Arc<[Window]>,
+    pub(super) verified: Arc<Vec<Window>>,
     pub(super) followed: Option<Followed>,
     /// What the writes table holds.
     pub(super) outbox: Outbox,
@@ -100,7 +100,7 @@ impl Writer {
                 configured: base_url.to_owned(),
             });
         }
-        let windows = windows::read(&connection)?;
+        let windows = Arc::new(windows::read(&connection)?);
         let followed = followed::read(&connection)?;
         let outbox = writes::read(&connection)?;
         let page_rows = page_rows::page_rows(&connection)?;
@@ -113,7 +113,7 @@ impl Writer {
             path: path.to_owned(),
             identity,
             feed_id,
-            verified: Arc::from(&*windows),
+            verified: Arc::clone(&windows),
             windows,
             followed,
             outbox,
@@ -238,14 +238,10 @@ impl Writer {
             }
         }
         wrote |= also(&transaction, &merged)?;
-        let verified = learned.windows.as_deref().map(Arc::from);
-        let windows = (&*self.windows, learned.windows);
-        let windows = seal(transaction, &mut ledger, windows, learned.newest_seq, wrote)?;
+        let windows = (&**self.windows, learned.windows.as_deref());
+        let written = seal(transaction, &mut ledger, windows, learned.newest_seq, wrote)?;
         self.keep(ledger);
-        self.verified = verified.unwrap_or_else(|| Arc::clone(&self.verified));
-        if let Some(after) = windows {
-            self.windows = after;
-        }
+        self.verify(learned.windows, written);
         if learned.request.seq > learned.oldest_in_flight {
             self.confirmed
                 .extend(confirmed.into_iter().map(|id| (id, learned.request.seq)));
@@ -270,6 +266,17 @@ impl Writer {
         self.suspicions.extend(ledger.suspicions);
     }
 
+    /// These were read, as of the answer that was just committed, and written with it or not.
+    pub(super) fn verify(&mut self, windows: Option<Vec<Window>>, written: bool) {
+        let Some(windows) = windows else {
+            return;
+        };
+        self.verified = Arc::new(windows);
+        if written {
+            self.windows = Arc::clone(&self.verified);
+        }
+    }
+
     /// No request with a lower number is under way.
     pub(super) fn forget_before(&mut self, oldest_in_flight: u64) {
         self.confirmed.retain(|_, seq| *seq > oldest_in_flight);
@@ -286,13 +293,13 @@ impl Writer {
         // The next run's requests must be numbered above them too.
         raise_request_seq(&transaction, newest.unwrap_or(0))?;
         transaction.commit()?;
-        self.windows = after;
+        self.verify(Some(after), true);
         // Whoever closes the file last empties its log, but a reader that does can't.
         self.empty_log()
     }
 
-    /// Copies the log into the file and truncates it, unless somebody reads what is in it. One that
-    /// is empty is left alone.
+    /// Checkpoints the write-ahead log and truncates it, unless a reader still needs it. An empty
+    /// log is left alone: a checkpoint counts as a write for those who watch the file.
     pub fn empty_log(&self) -> Result<(), StoreError> {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
@@ -349,16 +356,16 @@ impl Writer {
 }
 
 /// Ends the transaction of an answer: the windows before and after it, the books, and the highest
-/// number given so far, where there is anything to write. Returns the windows that were written.
+/// number given so far, where there is anything to write. Returns whether the windows were written.
 pub fn seal(
     transaction: Writing<'_>,
     ledger: &mut Ledger,
-    (before, after): (&[Window], Option<Vec<Window>>),
+    (before, after): (&[Window], Option<&[Window]>),
     newest_seq: u64,
     wrote: bool,
-) -> Result<Option<Vec<Window>>, StoreError> {
+) -> Result<bool, StoreError> {
     let after = after.filter(|after| wrote || !windows::same_shape(before, after));
-    if let Some(after) = &after {
+    if let Some(after) = after {
         windows::write(&transaction, before, after)?;
     }
     if wrote || after.is_some() {
@@ -368,7 +375,7 @@ pub fn seal(
             .execute([newest_seq])?;
     }
     transaction.commit()?;
-    Ok(after)
+    Ok(after.is_some())
 }
 
 /// Whether a request that started later than `request` found the call unchanged.

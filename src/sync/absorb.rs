@@ -46,14 +46,19 @@ impl<S: CallSource> Engine<S> {
         if let Ok(reply) = &result {
             // An answer out of a cache is as old as its Age, also among the others. What an edge
             // tells is in its own order.
-            request.at = request.at - reply.age;
-            self.answer_age = reply.age;
-            if !reply.age.is_zero() && self.following.edge().is_none() {
-                let true_at = start.now.checked_sub(reply.age + SECOND);
+            self.answer_age = reply.age.unwrap_or_default();
+            request.at = request.at - self.answer_age;
+            // Some intermediaries write `Age: 0` on every answer, and a crowd needs its moments.
+            let is_told_apart = self.answer_age.is_zero() && matches!(job, Job::Crowd(_));
+            self.answer_is_kept =
+                reply.age.is_some() && self.following.edge().is_none() && !is_told_apart;
+            if self.answer_is_kept {
+                let true_at = start.now.checked_sub(self.answer_age + SECOND);
                 let place = true_at.and_then(|at| self.requests.place_as_of(at));
-                // What of the held it is newer than, only a window that is no newer may claim.
                 request = place.map_or(NOBODY_KNOWS, |(at, seq)| Verified {
-                    at: request.at + reply.age - start.now.duration_since(at),
+                    at: start.wall
+                        - (self.put_back - start.put_back)
+                        - start.now.duration_since(at),
                     seq,
                 });
             }
@@ -62,7 +67,7 @@ impl<S: CallSource> Engine<S> {
             Err(error) if self.does_not_tell(&asked, &error) => Ok(Reply {
                 answer: Answer::Identity(None),
                 retry_after: error.retry_after,
-                age: Duration::ZERO,
+                age: None,
             }),
             result => result,
         };

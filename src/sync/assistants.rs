@@ -34,7 +34,7 @@ pub struct Assistants {
 }
 
 impl Assistants {
-    /// From where on they are to be listed, if they are now.
+    /// How many the next page is behind, if one is due.
     pub fn due(&self, now: Instant) -> Option<usize> {
         let is_due = self.is_wanted && self.due.is_none_or(|due| due <= now);
         is_due.then_some(self.skip)

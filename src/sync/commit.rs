@@ -22,7 +22,7 @@ impl<S: CallSource> Engine<S> {
             .as_ref()
             .map(|coverage| coverage.windows().to_vec());
         let mut learned = Learned { windows, ..learned };
-        if !self.answer_age.is_zero() {
+        if self.answer_is_kept {
             // It says nothing of calls that were read since it was true, whatever they are by now;
             // and what it tells of the others is not all there was.
             let (request, told) = (learned.request, learned.calls.len());

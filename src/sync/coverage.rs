@@ -6,10 +6,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use crate::model::NEVER;
 use crate::model::{Timestamp, Verified, Window};
-
-/// Where calls without a start are filed.
-pub const NEVER: Timestamp = Timestamp::from_micros(Timestamp::MIN.as_micros() - 1);
 
 /// A window that the head leaves behind joins its older neighbour up to this many calls, so that
 /// reading both again stays one request with room to grow.
@@ -224,11 +222,7 @@ impl Coverage {
 
     /// The window that speaks of an instant.
     pub fn window(&self, instant: Timestamp) -> Option<Window> {
-        let after = self
-            .windows
-            .partition_point(|window| window.from <= instant);
-        let window = self.windows.get(after.checked_sub(1)?)?;
-        (instant <= end(window)).then_some(*window)
+        Window::of(&self.windows, instant).copied()
     }
 
     /// The longest time anything that started since `since`, or never, has gone unverified: since
@@ -314,28 +308,19 @@ impl Coverage {
 
 /// What of `window` lies outside `other`. Its row count stays, as an upper bound.
 fn without(window: Window, other: &Window) -> impl Iterator<Item = Window> {
-    let apart = end(&window) < other.from || end(other) < window.from;
+    let apart = window.end() < other.from || other.end() < window.from;
     let whole = apart.then_some(window);
     let below = (!apart && window.from < other.from).then(|| Window {
         to: window.to.min(before(other.from)),
         open_ended: false,
         ..window
     });
-    let above = (!apart && end(other) < end(&window)).then(|| Window {
+    let above = (!apart && other.end() < window.end()).then(|| Window {
         from: next(other.to),
         to: window.to.max(next(other.to)),
         ..window
     });
     whole.into_iter().chain(below).chain(above)
-}
-
-/// The last instant a window speaks of.
-fn end(window: &Window) -> Timestamp {
-    if window.open_ended {
-        Timestamp::MAX
-    } else {
-        window.to
-    }
 }
 
 pub fn next(instant: Timestamp) -> Timestamp {

@@ -8,8 +8,8 @@
 use crate::model::{Timestamp, Unit};
 use crate::upstream::{DateForm, Spelling};
 
-/// So many starts have to be found in the form that is known, once texts seem to be of a coarser
-/// unit: of a thousand instants one is a whole millisecond by chance.
+/// How many starts have to be found before the known form is kept although the newest page is of a
+/// coarser unit: of a thousand instants one is a whole millisecond by chance.
 const PROOFS: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Dates {
         refuted
     }
 
-    /// A probe got no answer: the next newest page is probed anew.
+    /// A probe got no answer: it begins anew with the next newest page.
     pub fn put_off(&mut self) {
         self.probe = None;
     }

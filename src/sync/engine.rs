@@ -106,6 +106,8 @@ pub struct Engine<S> {
     pub(super) log_due: Option<Instant>,
     /// How old the answer is that is taken in.
     pub(super) answer_age: Duration,
+    /// An intermediary had it, which is no edge.
+    pub(super) answer_is_kept: bool,
     /// And that of the latest page of the list.
     pub(super) list_age: Duration,
 
@@ -216,6 +218,7 @@ impl<S: CallSource> Engine<S> {
             replay: Replay::of(writer.outbox()),
             log_due: None,
             answer_age: Duration::ZERO,
+            answer_is_kept: false,
             list_age: Duration::ZERO,
             health: Health::resumed(settings.seed, &before),
             stuck: Stuck::default(),

@@ -93,7 +93,7 @@ impl<S: CallSource> Engine<S> {
     /// A fill leaves a long log behind, and a copy of the file alone lacks what is in it.
     async fn mind_the_log(&mut self) -> Result<(), StoreError> {
         let now = Instant::now();
-        if !self.has_read_all() || self.log_due.is_some_and(|due| due > now) {
+        if self.log_due.is_some_and(|due| due > now) || !self.has_read_all() {
             return Ok(());
         }
         self.log_due = Some(now + LOG_INTERVAL);
@@ -152,12 +152,7 @@ impl<S: CallSource> Engine<S> {
             .windows()
             .iter()
             .filter(|window| window.to >= since || window.to < Timestamp::MIN)
-            .filter(|window| {
-                let within = |range: &RangeInclusive<Timestamp>| {
-                    *range.start() <= window.from && window.to <= *range.end()
-                };
-                !self.troubles.holes().iter().any(|hole| within(&hole.range))
-            })
+            .filter(|window| !self.coverage.is_in_a_hole(&(window.from..=window.to)))
             .map(|window| window.verified.at)
             .min();
         if let Some(oldest) = oldest {
@@ -171,15 +166,16 @@ impl<S: CallSource> Engine<S> {
         self.coverage.is_read(self.since())
     }
 
-    /// What can't be told is no gap for those who ask whether all was read.
+    /// Publishes the ranges that the upstream can't list: they are no gaps in what was read.
     pub(super) fn note_holes(&mut self) {
-        let holes = self.troubles.holes().iter();
-        let holes: Vec<_> = holes.map(|hole| hole.range.clone()).collect();
-        if holes != self.coverage.holes() {
-            let mut coverage = (*self.coverage).clone();
-            coverage.set_holes(holes);
-            self.know(coverage);
+        let holes = self.troubles.holes().iter().map(|hole| &hole.range);
+        if holes.clone().eq(self.coverage.holes()) {
+            return;
         }
+        let holes = holes.cloned().collect();
+        let mut coverage = (*self.coverage).clone();
+        coverage.set_holes(holes);
+        self.know(coverage);
     }
 
     fn begin_count(&mut self) {

@@ -21,7 +21,7 @@ pub enum Job {
     Feed,
     /// Are dates in this form read right? Asked for an instant at which a call is known to start.
     Dates(Timestamp, DateForm),
-    /// What assistants are called, from so many of them on.
+    /// A page of the list of assistants, behind the first so many.
     Assistants(usize),
     /// One call: a client waits for it, a hint spoke of it, or it left a list.
     Point(CallKey),

@@ -1,6 +1,6 @@
 //! The requests under way: how many there may be, in which order they began, and what they spend.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +23,22 @@ pub struct Requests<S> {
     again: Vec<Job>,
     passes: Passes,
     next_seq: u64,
-    /// Now and then, the number up to which all had ended.
-    ended: VecDeque<(Instant, u64)>,
+    /// When each was sent that is not known to have ended.
+    sent: BTreeMap<u64, Instant>,
+    /// Now and then, what had ended.
+    ended: VecDeque<Ended>,
     at_once: usize,
     budget: Budget,
+}
+
+/// What had ended at some time.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    at: Instant,
+    /// All requests up to this number.
+    seq: u64,
+    /// When the next one was sent.
+    next_sent: Instant,
 }
 
 /// Answers older than that are as good as from before the process.
@@ -69,6 +81,7 @@ impl<S: CallSource> Requests<S> {
             again: Vec::new(),
             passes: Passes::default(),
             next_seq: last_seq + 1,
+            sent: BTreeMap::new(),
             ended: VecDeque::new(),
             at_once: settings.max_concurrency,
             budget: Budget::new(settings.max_requests_per_minute),
@@ -104,31 +117,40 @@ impl<S: CallSource> Requests<S> {
         };
         let permit = self.passes.permit(request).ok_or(None)?;
         self.budget.take(start.now)?;
+        self.note_ended(start.now);
         self.next_seq += 1;
         Ok(permit)
     }
 
-    /// The place in the order of requests of an answer that somebody in between gave, and that was
-    /// true at `instant`: it knows nothing of what those saw that ended later. With it when those up
-    /// to there had ended, which is as much of its age as can be compared; `None`: before all.
+    /// The place in the order of requests of an answer that an intermediary had, and that was true
+    /// at `instant`: behind those that had ended by then. With it the time up to which it may be
+    /// believed: what a later request told may be newer than that. `None`: before all.
     pub fn place_as_of(&self, instant: Instant) -> Option<(Instant, u64)> {
-        let after = self.ended.partition_point(|(at, _)| *at <= instant);
-        self.ended.get(after.checked_sub(1)?).copied()
+        let after = self.ended.partition_point(|ended| ended.at <= instant);
+        let ended = self.ended.get(after.checked_sub(1)?)?;
+        Some((ended.next_sent.min(instant), ended.seq))
     }
 
+    /// To be called before a request is numbered that begins `now`.
     fn note_ended(&mut self, now: Instant) {
-        if self.ended.back().is_some_and(|(at, _)| *at + APART > now) {
+        self.sent.insert(self.next_seq, now);
+        if self
+            .ended
+            .back()
+            .is_some_and(|ended| ended.at + APART > now)
+        {
             return;
         }
         let oldest = self.under_way.first().map(|(seq, _)| *seq);
         let oldest = oldest.into_iter().chain(self.passes.oldest_seq()).min();
-        self.ended
-            .push_back((now, oldest.unwrap_or(self.next_seq) - 1));
-        while self
-            .ended
-            .front()
-            .is_some_and(|(at, _)| *at + REMEMBERED < now)
-        {
+        let next = oldest.unwrap_or(self.next_seq);
+        self.sent = self.sent.split_off(&next);
+        self.ended.push_back(Ended {
+            at: now,
+            seq: next - 1,
+            next_sent: self.sent.get(&next).copied().unwrap_or(now),
+        });
+        while (self.ended.front()).is_some_and(|ended| ended.at + REMEMBERED < now) {
             self.ended.pop_front();
         }
     }

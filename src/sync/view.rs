@@ -44,7 +44,7 @@ pub struct View<'a> {
     pub newest: &'a Newest,
     /// Counts are not left alone.
     pub may_count: bool,
-    /// From where on assistants are to be listed, if they are.
+    /// How many assistants the next page of their list is behind, if one is due.
     pub assistants: Option<usize>,
     /// The date form to be tried next and the instant to try it at; `None` once one is known.
     pub dates: Option<(Timestamp, DateForm)>,

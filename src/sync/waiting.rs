@@ -10,8 +10,17 @@ use crate::model::{CallKey, Verified, whole_seconds};
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
-    /// An answer that can't be stored is told to who waits for it; all others are asked for again.
+    /// An answer that can't be stored is told to who waits for it, and asked for again.
     pub(super) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
+        if let Job::Canary(_) = job {
+            self.proof.canary_missing(Instant::now());
+        }
+        if let Job::Point(key) = job {
+            if let CallKey::Id(id) = key {
+                self.proof.failed(*id);
+            }
+            self.hint(key.clone());
+        }
         let Some(wanted) = job.wanted() else {
             return;
         };

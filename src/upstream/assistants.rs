@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::wire::{parse, parse_object};
 use super::{ASSISTANTS_LIMIT, UpstreamError};
 
-/// From so many of them on, those that are switched off as well.
+/// The page behind the first `skip`; with those that are switched off.
 pub fn path_and_query(skip: usize) -> String {
     format!("/api/v1/assistants?skip={skip}&limit={ASSISTANTS_LIMIT}&active_only=false")
 }

@@ -160,10 +160,9 @@ fn within_origin() -> redirect::Policy {
 
 /// Seconds, as whoever keeps copies tells them (RFC 9111, section 5.1): another edge, or a cache
 /// on the way.
-fn age(value: Option<&HeaderValue>) -> Duration {
-    let text = value.and_then(|value| value.to_str().ok());
-    let age = text.and_then(|text| text.trim().parse().ok());
-    age.map_or(Duration::ZERO, feed::seconds)
+fn age(value: Option<&HeaderValue>) -> Option<Duration> {
+    let age = value?.to_str().ok()?.trim().parse().ok()?;
+    Some(feed::seconds(age))
 }
 
 /// Of an answer that had begun.

@@ -33,7 +33,7 @@ pub const ASSISTANTS_LIMIT: usize = 100;
 pub enum Request {
     /// Which organization's key this is.
     Identity(Teller),
-    /// What assistants are called, from so many of them on.
+    /// A page of the list of assistants.
     Assistants { skip: usize },
     /// One page of the list, newest first.
     List(ListQuery),
@@ -164,8 +164,9 @@ pub struct Page {
 pub struct Reply {
     pub answer: Answer,
     pub retry_after: Option<Duration>,
-    /// Since the answer was known to be true, where one gave it who keeps copies (`Age`).
-    pub age: Duration,
+    /// Whole seconds since the answer was known to be true, where one gave it who keeps copies
+    /// (`Age`): zero is one of less than a second ago. `None`: it is the upstream's own.
+    pub age: Option<Duration>,
 }
 
 /// Whatever can answer a [`Request`].

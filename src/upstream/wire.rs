@@ -102,7 +102,7 @@ pub fn reply(
         Ok(answer) => Ok(Reply {
             answer,
             retry_after,
-            age: Duration::ZERO,
+            age: None,
         }),
         Err(error) => Err(UpstreamError {
             retry_after,

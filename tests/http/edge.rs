@@ -151,7 +151,7 @@ impl CallSource for Upstream {
         Ok(Reply {
             answer,
             retry_after: None,
-            age: Duration::ZERO,
+            age: None,
         })
     }
 }

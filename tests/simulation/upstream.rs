@@ -98,7 +98,7 @@ impl CallSource for Source {
         };
         // The answer is of the moment between the two: it arrives when more has happened.
         tokio::time::sleep(there).await;
-        let mut age = Duration::ZERO;
+        let mut age = None;
         let answer = {
             let now = self.shared.now();
             let mut stage = self.shared.lock();

@@ -154,7 +154,7 @@ impl CallSource for Source {
             .expect("a lock")
             .push((Instant::now(), target.clone()));
         tokio::time::sleep(LATENCY).await;
-        let mut age = Duration::ZERO;
+        let mut age = None;
         let answer = {
             let mut world = self.world.lock().expect("a lock");
             world.advance((self.time)());

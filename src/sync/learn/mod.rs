@@ -44,9 +44,9 @@ impl<S: CallSource> Engine<S> {
         };
         if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
             let now = Instant::now();
-            self.list_age = match self.answer_age.is_zero() {
-                true => Duration::ZERO,
-                false => self.now().wall.since(request.at),
+            self.list_age = match self.answer_is_kept {
+                true => self.now().wall.since(request.at),
+                false => self.answer_age,
             };
             self.page_size.served(query.limit, page.rows, now);
             self.ask_for_shorter_pages();
