@@ -6,6 +6,7 @@
     reason = "a test may fail where it stands"
 )]
 
+mod assistants;
 mod changes;
 mod counts;
 mod deletion;
