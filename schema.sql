@@ -14,7 +14,9 @@ CREATE TABLE replica (
     organization_id INTEGER,           -- NULL: the upstream does not tell
     request_seq     INTEGER NOT NULL,  -- no request has had a higher number when this was written
     feed_id         TEXT NOT NULL,     -- names this file's order of changes; another file has another
-    details         TEXT NOT NULL DEFAULT ''  -- what is kept of ended calls: kinds, with commas
+    details         TEXT NOT NULL DEFAULT '', -- what is kept of ended calls: kinds, with commas
+    key_hash        TEXT               -- SHA-256 of the API key that was last seen to be theirs, in
+                                       -- hex; NULL: none was since schema 4
 ) STRICT;
 
 -- One row a call. The text is the record; the columns beside it are read from it. A call that is

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use burki_edge::model::{Call, Timestamp};
+use burki_edge::model::{Call, KeyHash, Timestamp};
 use burki_edge::simulator::{Fault, Simulator};
 use burki_edge::store::Reader;
 use burki_edge::upstream::{
@@ -173,6 +173,10 @@ struct Watched {
 }
 
 impl CallSource for Watched {
+    fn key_hash(&self) -> KeyHash {
+        self.inner.key_hash()
+    }
+
     async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
         self.watch.sent();
         let received = self.inner.get(&wire::path_and_query(request, dates)).await;

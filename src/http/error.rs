@@ -117,6 +117,14 @@ pub enum Failure {
         /// In seconds.
         retry_after: u64,
     },
+    #[error(
+        "This edge does not know that the API key is of the organization whose calls it holds; it \
+         asks the upstream; try again"
+    )]
+    StrangeKey {
+        /// In seconds.
+        retry_after: u64,
+    },
     #[error("This edge has read nothing yet, and the upstream can't be asked now; try again")]
     NothingRead {
         /// In seconds.
@@ -291,6 +299,7 @@ impl Failure {
             Failure::Invalid(_) | Failure::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Failure::OnlyIfCached | Failure::Unanswered => StatusCode::GATEWAY_TIMEOUT,
             Failure::Unavailable { .. }
+            | Failure::StrangeKey { .. }
             | Failure::NothingRead { .. }
             | Failure::NotHeld { .. }
             | Failure::RecordingUnavailable { .. }
@@ -312,6 +321,7 @@ impl Failure {
             Failure::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             Failure::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Failure::Unavailable { retry_after }
+            | Failure::StrangeKey { retry_after }
             | Failure::NothingRead { retry_after }
             | Failure::NotHeld { retry_after, .. }
             | Failure::RecordingUnavailable { retry_after }

@@ -165,6 +165,13 @@ async fn answer(
             .caller(headers)
             .ok_or(Failure::Unauthorized)?,
     };
+    // How the edge is, the operator has to be told also where the key is the wrong one.
+    let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
+    if strange && !target.tells_how_the_edge_is() {
+        return Err(Failure::StrangeKey {
+            retry_after: calls::RETRY_AFTER,
+        });
+    }
     if let (&Method::OPTIONS, Some(allow)) = (request.method(), target.allow()) {
         return Ok(options(allow));
     }

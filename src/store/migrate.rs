@@ -73,7 +73,7 @@ const FROM_2: &str = "
     INSERT INTO followed SELECT * FROM old_followed;";
 
 const FROM_3: &str = "
-    INSERT INTO replica SELECT * FROM old_replica;
+    INSERT INTO replica SELECT *, NULL FROM old_replica;
     INSERT INTO calls SELECT * FROM old_calls ORDER BY id;
     INSERT INTO tombstones SELECT * FROM old_tombstones;
     INSERT INTO followed SELECT * FROM old_followed;

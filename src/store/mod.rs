@@ -14,6 +14,7 @@ mod details;
 mod doubt;
 mod due;
 mod followed;
+mod identity;
 mod learned;
 mod limit;
 mod lists;
@@ -43,6 +44,7 @@ pub use changes::{Change, Changed, Changes, Heard};
 pub use details::{HeldDetail, LearnedDetail};
 pub use due::{Again, DetailsBooks, DueDetails};
 pub use followed::{Followed, News};
+pub use identity::Identity;
 pub use learned::{Belief, Complete, Learned, Merged};
 pub use lists::{Listed, Place};
 pub use lock::is_written;
@@ -50,7 +52,7 @@ pub use reader::{Held, Reader, Totals};
 pub use revisions::{Revision, Revisions};
 pub use scan::{Scan, Text};
 pub use scratch::Scratch;
-pub use writer::{Identity, OpenCalls, Writer};
+pub use writer::{OpenCalls, Writer};
 pub use writes::{Conflict, NewWrite, Outbox, Queued, Write};
 
 /// What can go wrong with the file. What it displays is without its source: print the chain.

@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::{Identity, Reader, StoreError};
+use super::{Reader, StoreError};
 use crate::model::Timestamp;
 
 /// Rows a statement reads. Between two statements the file is free, so that a long scan keeps no
@@ -33,21 +33,6 @@ impl Reader {
             page: Vec::new().into_iter(),
             after: Some(i64::MIN),
         }
-    }
-
-    /// Whose calls the file holds.
-    pub fn identity(&self) -> Result<Identity, StoreError> {
-        let identity = self.connection.query_row(
-            "SELECT base_url, organization_id FROM replica",
-            [],
-            |row| {
-                Ok(Identity {
-                    base_url: row.get(0)?,
-                    organization_id: row.get(1)?,
-                })
-            },
-        )?;
-        Ok(identity)
     }
 
     /// Up to a page of calls with an id above `after`, ascending.

@@ -16,16 +16,11 @@ use super::merge::merge_call;
 use super::removal::remove;
 use super::revisions::{Revisions, Touched, Writing};
 use super::writes::{self, Outbox};
-use super::{Followed, StoreError, assistants, census, followed, page_rows, schema, windows};
+use super::{
+    Followed, Identity, StoreError, assistants, census, followed, identity, page_rows, schema,
+    windows,
+};
 use crate::model::{Timestamp, Verified, Window};
-
-/// Whose calls a file holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub base_url: String,
-    /// `None` until the upstream has told, or where it never does.
-    pub organization_id: Option<i64>,
-}
 
 /// Open calls of one status, for following them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +33,8 @@ pub struct OpenCalls {
 /// The file's only writing connection.
 pub struct Writer {
     pub(super) connection: Connection,
-    path: PathBuf,
-    identity: Identity,
+    pub(super) path: PathBuf,
+    pub(super) identity: Identity,
     feed_id: String,
     /// What the coverage table holds.
     pub(super) windows: Arc<Vec<Window>>,
@@ -82,17 +77,11 @@ impl Writer {
              VALUES (1, ?1, NULL, 0, lower(hex(randomblob(8)))) ON CONFLICT DO NOTHING",
             [base_url],
         )?;
-        let (identity, request_seq, feed_id) = connection.query_row(
-            "SELECT base_url, organization_id, request_seq, feed_id FROM replica",
-            [],
-            |row| {
-                let identity = Identity {
-                    base_url: row.get(0)?,
-                    organization_id: row.get(1)?,
-                };
-                Ok((identity, row.get(2)?, row.get(3)?))
-            },
-        )?;
+        let identity = identity::read(&connection)?;
+        let (request_seq, feed_id) =
+            connection.query_row("SELECT request_seq, feed_id FROM replica", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
         if identity.base_url != base_url {
             return Err(StoreError::OtherBaseUrl {
                 path: path.to_owned(),
@@ -136,10 +125,6 @@ impl Writer {
         self.revisions = revisions;
     }
 
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
     /// The windows on disk, oldest first.
     pub fn windows(&self) -> &[Window] {
         &self.windows
@@ -153,24 +138,6 @@ impl Writer {
     /// Names this file's order of changes: a consumer that finds another name begins anew.
     pub fn feed_id(&self) -> &str {
         &self.feed_id
-    }
-
-    /// Stamps the file with the organization the key belongs to, or checks it against the stamp.
-    pub fn identify(&mut self, organization_id: i64) -> Result<(), StoreError> {
-        match self.identity.organization_id {
-            Some(recorded) if recorded == organization_id => Ok(()),
-            Some(recorded) => Err(StoreError::OtherOrganization {
-                path: self.path.clone(),
-                recorded,
-                found: organization_id,
-            }),
-            None => {
-                self.connection
-                    .execute("UPDATE replica SET organization_id = ?1", [organization_id])?;
-                self.identity.organization_id = Some(organization_id);
-                Ok(())
-            }
-        }
     }
 
     /// Takes in one answer. On an error nothing of it was written.

@@ -34,7 +34,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
         Job::Assistants(skip) => Some(Request::Assistants { skip: *skip }),
         Job::Point(key) => Some(Request::Call(key.clone())),
         Job::Detail(id, kind) => Some(Request::Detail(*id, *kind)),
-        Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),
+        Job::Vouch(id) | Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),
         Job::Total => Some(Request::Count {
             from: None,
             to: None,

@@ -30,7 +30,7 @@ impl Part {
     /// `None` for what stands for the whole upstream.
     pub fn of(job: &Job) -> Option<Part> {
         Some(match job {
-            Job::Identify | Job::Head | Job::Feed => return None,
+            Job::Identify | Job::Vouch(_) | Job::Head | Job::Feed => return None,
             Job::Assistants(_) => Part::Assistants,
             Job::Range(_) | Job::Crowd(_) | Job::Follow(_) | Job::Dates(..) => Part::History,
             Job::Total | Job::Count(_) => Part::Counts,

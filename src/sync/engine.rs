@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -39,8 +40,9 @@ use super::status::Phase;
 use super::stuck::Stuck;
 use super::tiers::Pace;
 use super::troubles::Troubles;
+use super::vouching::Vouching;
 use super::writes::Replay;
-use crate::model::{CallKey, Timestamp};
+use crate::model::{CallKey, KeyHash, Timestamp};
 use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
 use crate::upstream::{CallSource, Request, Teller};
 
@@ -63,6 +65,10 @@ pub struct Engine<S> {
     /// How far another edge was followed by the process before.
     pub(super) followed_before: Option<Followed>,
     pub(super) identified: bool,
+    pub(super) key_hash: KeyHash,
+    /// The file's calls were read by this very key before.
+    pub(super) key_is_known: bool,
+    pub(super) vouching: Vouching,
     /// Who tells whose key it is, or did last.
     pub(super) teller: Teller,
     /// The latest request that confirmed the organization, and when.
@@ -156,6 +162,12 @@ impl<S: CallSource> Engine<S> {
             looked.wall,
         ));
         let organization_id = writer.identity().organization_id;
+        let key_hash = source.key_hash();
+        let known = writer.identity().key_hash.as_ref();
+        let key_is_known = known.is_some_and(|known| *known == key_hash.to_string());
+        // A file that was never stamped is one that the key has opened until now.
+        post.lets_key_in
+            .fetch_and(key_is_known || known.is_none(), Ordering::Relaxed);
         let before = post.status.borrow().clone();
         let page_size = PageSize::new(settings.page_limit, writer.page_rows(), looked.instant);
         let page_limit = page_size.limit();
@@ -179,6 +191,9 @@ impl<S: CallSource> Engine<S> {
             following: Following::resume(writer.followed()),
             followed_before: writer.followed().cloned(),
             identified: false,
+            key_hash,
+            key_is_known,
+            vouching: Vouching::default(),
             teller: Teller::default(),
             confirmed: None,
             identity_due: false,
@@ -309,7 +324,7 @@ impl<S: CallSource> Engine<S> {
                 self.hinted_head = false;
                 return Ok(());
             }
-            Job::Identify | Job::Dates(..) | Job::Assistants(_) => return Ok(()),
+            Job::Identify | Job::Vouch(_) | Job::Dates(..) | Job::Assistants(_) => return Ok(()),
             Job::Detail(id, kind) => {
                 let asked = self.clients.sent(&Wanted::Detail(id, kind));
                 self.clients_in_a_row += usize::from(asked);

@@ -61,23 +61,26 @@ impl<S: CallSource> Engine<S> {
     /// Returns whether there is more to do at once.
     pub(super) async fn run_errands(&mut self) -> bool {
         let now = self.now();
-        if !self.identified || self.health.store_rests(now.instant) {
+        if self.health.store_rests(now.instant) {
+            return false;
+        }
+        if let Err(error) = self.choose_witness().await {
+            self.health.store_failed(&error, now);
+        }
+        if !self.identified {
             return false;
         }
         self.give_up_writes().await;
         self.confirm_identity();
         self.pass_the_brake();
         self.begin_count();
-        if let Err(error) = self.keep_page_rows().await {
-            self.health.store_failed(&error, now);
-        }
-        if let Err(error) = self.follow_singly().await {
-            self.health.store_failed(&error, now);
-        }
-        if let Err(error) = self.mind_the_details().await {
-            self.health.store_failed(&error, now);
-        }
-        if let Err(error) = self.mind_the_log().await {
+        let kept = [
+            self.keep_page_rows().await,
+            self.follow_singly().await,
+            self.mind_the_details().await,
+            self.mind_the_log().await,
+        ];
+        for error in kept.into_iter().filter_map(Result::err) {
             self.health.store_failed(&error, now);
         }
         match self.carry_on_proof().await {

@@ -1,6 +1,7 @@
 //! What the rest of the process may know of the sync, and ask of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -105,6 +106,8 @@ pub struct Post {
     pub(super) published: Arc<ArcSwap<Coverage>>,
     pub(super) pending: Arc<ArcSwap<Pending>>,
     pub(super) revisions: Arc<Revisions>,
+    /// Who comes with the upstream's key may read what is held.
+    pub(super) lets_key_in: Arc<AtomicBool>,
     /// When an engine last looked around.
     pub(super) beat: watch::Sender<Instant>,
     /// What makes no progress, told anew at each failure.
@@ -118,12 +121,14 @@ impl Post {
         let published = Arc::new(ArcSwap::default());
         let pending = Arc::new(ArcSwap::default());
         let revisions = Arc::default();
+        let lets_key_in = Arc::new(AtomicBool::new(true));
         let handle = Handle {
             commands: commands_in,
             status: status_out,
             coverage: Arc::clone(&published),
             pending: Arc::clone(&pending),
             revisions: Arc::clone(&revisions),
+            lets_key_in: Arc::clone(&lets_key_in),
             line: None,
         };
         let post = Post {
@@ -132,6 +137,7 @@ impl Post {
             published,
             pending,
             revisions,
+            lets_key_in,
             beat: watch::Sender::new(Instant::now()),
             stalls: watch::Sender::new(None),
         };
@@ -147,6 +153,7 @@ pub struct Handle {
     pub(super) coverage: Arc<ArcSwap<Coverage>>,
     pending: Arc<ArcSwap<Pending>>,
     revisions: Arc<Revisions>,
+    lets_key_in: Arc<AtomicBool>,
     line: Option<Arc<dyn Line>>,
 }
 
@@ -268,6 +275,12 @@ impl Handle {
             Ok(()) => answer.await.unwrap_or(Dropped::Unavailable),
             Err(_) => Dropped::Unavailable,
         }
+    }
+
+    /// Whether the upstream's key is known to be of the organization whose calls are held. `false`
+    /// while that of a new key is not known yet, and once it is known not to be.
+    pub fn lets_key_in(&self) -> bool {
+        self.lets_key_in.load(Ordering::Relaxed)
     }
 
     /// The changes that the upstream does not have yet. Load it *before* reading a row.

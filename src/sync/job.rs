@@ -21,6 +21,8 @@ pub enum Job {
     Feed,
     /// Are dates in this form read right? Asked for an instant at which a call is known to start.
     Dates(Timestamp, DateForm),
+    /// A call that is held. Is it told of to this key?
+    Vouch(i64),
     /// A page of the list of assistants, behind the first so many.
     Assistants(usize),
     /// One call: a client waits for it, a hint spoke of it, or it left a list.
@@ -49,9 +51,8 @@ impl Job {
     /// Whether it reads calls or what belongs to them, so that it may as well be asked again.
     pub fn is_read(&self) -> bool {
         match self {
-            Job::Identify | Job::Assistants(_) | Job::Feed | Job::Review(_) | Job::Write(_) => {
-                false
-            }
+            Job::Identify | Job::Vouch(_) | Job::Assistants(_) | Job::Feed => false,
+            Job::Review(_) | Job::Write(_) => false,
             Job::Head | Job::Dates(..) | Job::Point(_) | Job::Detail(..) | Job::Canary(_) => true,
             Job::Total | Job::Count(_) | Job::Follow(_) | Job::Range(_) | Job::Crowd(_) => true,
         }

@@ -13,7 +13,7 @@
 //! anywhere. The head of the list is read every `poll_interval`.
 //!
 //! What decides is pure, each with a model or a property to be held against: `coverage` and `tiers`
-//! (what is known, and until when), `search` and `counting` (what moved), `proof` and `holds` (what
+//! (what is known, and until when), `vouching` (whose key it is), `search` and `counting` (what moved), `proof` and `holds` (what
 //! may be deleted), `scope` and `denials` (whom a failure
 //! speaks of), `newest`, `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following`
 //! (an upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first). `docs/sync.md` says why.
@@ -57,6 +57,7 @@ mod tiers;
 mod told;
 mod troubles;
 mod view;
+mod vouching;
 mod waiting;
 mod watchdog;
 mod writes;

@@ -57,6 +57,11 @@ pub fn next(view: &View<'_>) -> Next {
         let client = view.identified.then(|| view.client()).flatten();
         return client.map_or(Next::Sleep(until), |job| send(view, job));
     }
+    if let Some(id) = view.witness {
+        let job = view.idle(Job::Vouch(id));
+        let poll = view.now + view.pace.poll_interval;
+        return job.map_or(Next::Sleep(poll), |job| send(view, job));
+    }
     if let Some(next) = following::next(view) {
         return next;
     }
@@ -429,6 +434,7 @@ mod tests {
             page_limit: PAGE_LIMIT,
             following: &Following::Nobody,
             identified: state.identified,
+            witness: None,
             teller: Teller::User,
             identity_due: false,
             coverage: &state.coverage,

@@ -30,7 +30,7 @@ pub enum Asked {
 impl Asked {
     pub fn of(job: &Job) -> Asked {
         match job {
-            Job::Identify => Asked::Identity,
+            Job::Identify | Job::Vouch(_) => Asked::Identity,
             Job::Head | Job::Feed => Asked::Head,
             Job::Range(_) | Job::Crowd(_) | Job::Follow(_) => Asked::Range,
             Job::Total | Job::Count(_) => Asked::Count,

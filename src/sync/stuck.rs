@@ -33,7 +33,7 @@ pub enum Task {
 impl Task {
     pub fn of(job: &Job) -> Option<Task> {
         Some(match job {
-            Job::Identify => Task::Identity,
+            Job::Identify | Job::Vouch(_) => Task::Identity,
             Job::Head | Job::Feed => Task::Head,
             Job::Dates(..) => Task::Dates,
             Job::Canary(_) => Task::Canary,

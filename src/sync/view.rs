@@ -33,6 +33,8 @@ pub struct View<'a> {
     pub following: &'a Following,
     /// The key's organization is the file's.
     pub identified: bool,
+    /// A call that is held and is to be found by a key that is new here.
+    pub witness: Option<i64>,
     /// Who is asked whose key it is.
     pub teller: Teller,
     /// It is to be confirmed that it still is.
@@ -159,6 +161,7 @@ impl<S: CallSource> Engine<S> {
             page_limit: self.page_size.limit(),
             following: &self.following,
             identified: self.identified,
+            witness: self.vouching.witness(),
             teller: self.teller,
             identity_due: self.identity_due,
             coverage: &self.coverage,

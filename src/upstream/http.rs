@@ -13,7 +13,7 @@ use reqwest::{Client, Method, Response, redirect};
 use url::Url;
 
 use super::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, feed, wire};
-use crate::model::Timestamp;
+use crate::model::{KeyHash, Timestamp};
 
 /// The largest answer that is read, after decompression: a full page of records of 64 KiB each.
 const LARGEST_BODY: usize = 64 << 20;
@@ -25,6 +25,7 @@ const IDLE: Duration = Duration::from_millis(1500);
 /// A Burki server, asked with one key.
 pub struct HttpSource {
     client: Client,
+    key_hash: KeyHash,
     /// Without the trailing slash; request paths are appended.
     base: String,
     /// In bytes, after decompression.
@@ -61,6 +62,7 @@ impl HttpSource {
             .build()?;
         Ok(HttpSource {
             client,
+            key_hash: KeyHash::of(key),
             base: base.as_str().trim_end_matches('/').to_owned(),
             largest_body: LARGEST_BODY,
         })
@@ -111,6 +113,10 @@ impl HttpSource {
 }
 
 impl CallSource for HttpSource {
+    fn key_hash(&self) -> KeyHash {
+        self.key_hash
+    }
+
     async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
         let (path_and_query, json) = (wire::path_and_query(request, dates), wire::body(request));
         let method = match json {

@@ -15,7 +15,7 @@ pub mod wire;
 use std::future::Future;
 use std::time::Duration;
 
-use crate::model::{Call, CallKey, Detail, Timestamp, Unit};
+use crate::model::{Call, CallKey, Detail, KeyHash, Timestamp, Unit};
 
 pub use error::{ErrorKind, Retry, UpstreamError};
 pub use feed::{Feed, FeedItem, Told};
@@ -171,6 +171,9 @@ pub struct Reply {
 
 /// Whatever can answer a [`Request`].
 pub trait CallSource: Send + Sync + 'static {
+    /// The key it asks with.
+    fn key_hash(&self) -> KeyHash;
+
     fn fetch(
         &self,
         request: &Request,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use burki_edge::http::{self, Audio, Auth, Connections, Scans, Shared, Webhooks};
-use burki_edge::model::{Call, CallKey, Detail, Timestamp};
+use burki_edge::model::{Call, CallKey, Detail, KeyHash, Timestamp};
 use burki_edge::store::Writer;
 use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncStatus};
 use burki_edge::upstream::{
@@ -111,6 +111,10 @@ impl Upstream {
 }
 
 impl CallSource for Upstream {
+    fn key_hash(&self) -> KeyHash {
+        KeyHash::of("burki_key")
+    }
+
     async fn fetch(&self, request: &Request, _: DateForm) -> Result<Reply, UpstreamError> {
         let mut world = self.0.lock().unwrap();
         world.requests += 1;

@@ -2,7 +2,7 @@
 
 use burki_edge::simulator::Flavour;
 
-use super::site::{Edge, KEY, Site, calls, serve, world};
+use super::site::{Edge, KEY, Site, calls, serve, until, world};
 
 const NOT_LET_IN: &str =
     r#"{"detail":"Authentication required. Provide a valid API key or login session."}"#;
@@ -82,4 +82,45 @@ async fn the_anonymous_mode_lets_this_machine_read_without_a_key() {
     let refused = site.run(&["serve"]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("auth.anonymous_on_loopback"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_new_here_opens_nothing_before_the_upstream_knows_it() {
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let mut site = Site::of(&simulator);
+    let token = format!("Bearer {}", make_token(&site, ""));
+    site.serve_all().stop();
+    let new = "burki_another_key_of_that_organization";
+    site.set("BURKI_API_KEY", new);
+    simulator.world().set_api_key(new);
+    simulator.cut();
+
+    let edge = site.serve();
+    let new = format!("Bearer {new}");
+    let call = &calls(&simulator)[0];
+    let paths = [
+        format!("/api/v1/calls/{}", call.id),
+        "/api/v1/calls?limit=1".to_owned(),
+        "/api/v1/calls/export".to_owned(),
+        "/edge/changes".to_owned(),
+        "/api/v1/agents".to_owned(),
+    ];
+    for path in &paths {
+        let answer = edge.get_as(path, Some(&new)).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert_eq!(answer.header("retry-after"), "5");
+        assert!(
+            answer
+                .body
+                .starts_with(r#"{"detail":"This edge does not know that the API key"#)
+        );
+    }
+    let status = edge.get_as("/edge/status", Some(&new)).await;
+    assert_eq!(status.status, 200, "the operator's own is told");
+    let read = edge.get_as(&paths[0], Some(&token)).await;
+    assert_eq!((read.status, &*read.body), (200, &*call.text));
+
+    simulator.restore();
+    until(async || edge.get_as(&paths[0], Some(&new)).await.status == 200).await;
+    edge.stop();
 }

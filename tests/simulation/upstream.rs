@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use burki_edge::model::Timestamp;
+use burki_edge::model::{KeyHash, Timestamp};
 use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World};
 use burki_edge::sync::Clock;
 use burki_edge::upstream::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, wire};
@@ -84,6 +84,10 @@ pub struct Source {
 }
 
 impl CallSource for Source {
+    fn key_hash(&self) -> KeyHash {
+        KeyHash::of("burki_key")
+    }
+
     async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
         let target = wire::path_and_query(request, dates);
         let (there, back) = {

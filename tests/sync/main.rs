@@ -13,6 +13,7 @@ mod fill;
 mod follow;
 mod hints;
 mod hostile;
+mod keys;
 mod misses;
 mod outage;
 mod pages;

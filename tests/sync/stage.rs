@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use burki_edge::model::{CallKey, Detail, Timestamp};
+use burki_edge::model::{CallKey, Detail, KeyHash, Timestamp};
 use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World, WorldConfig};
 use burki_edge::store::{HeldDetail, Reader, StoreError, Totals, Writer};
 use burki_edge::sync::{
@@ -85,6 +85,8 @@ pub struct Stage {
     /// How far the edge's clock is ahead, in microseconds.
     ahead: Arc<AtomicI64>,
     folder: TempDir,
+    /// What the edge asks with; the upstream takes any.
+    pub key: &'static str,
     pub settings: Settings,
 }
 
@@ -140,6 +142,7 @@ pub struct Source {
     written: Arc<Mutex<Vec<(String, String)>>>,
     held_up: Arc<Mutex<Vec<(String, Duration)>>>,
     cache: Arc<Mutex<Option<Cache>>>,
+    key: &'static str,
     /// The edge's.
     clock: Clock,
     /// The world's.
@@ -147,6 +150,10 @@ pub struct Source {
 }
 
 impl CallSource for Source {
+    fn key_hash(&self) -> KeyHash {
+        KeyHash::of(self.key)
+    }
+
     async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
         let target = wire::path_and_query(request, dates);
         self.asked
@@ -268,6 +275,7 @@ impl Stage {
             begin,
             ahead: Arc::default(),
             folder: TempDir::new().expect("a folder"),
+            key: "burki_first",
             settings: Settings {
                 poll_interval: Duration::from_secs(10),
                 reconcile_interval: Duration::from_secs(86_400),
@@ -454,6 +462,7 @@ impl Stage {
             written: Arc::clone(&self.written),
             held_up: Arc::clone(&self.held_up),
             cache: Arc::clone(&self.cache),
+            key: self.key,
             clock: self.clock(),
             time: Arc::new(move || wall + instant.elapsed()),
         }

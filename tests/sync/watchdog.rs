@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use burki_edge::model::CallKey;
+use burki_edge::model::{CallKey, KeyHash};
 use burki_edge::simulator::{Fault, Flavour, WorldConfig};
 use burki_edge::sync::{Fetched, Phase, Post, Settings, SyncError, UpstreamState, Watchdog, Work};
 use burki_edge::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
@@ -26,6 +26,10 @@ struct Panicking {
 }
 
 impl CallSource for Panicking {
+    fn key_hash(&self) -> KeyHash {
+        self.source.key_hash()
+    }
+
     async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         assert!(!(self.at)(number), "+49 30 123456");

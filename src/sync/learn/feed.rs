@@ -35,6 +35,9 @@ impl<S: CallSource> Engine<S> {
             _ => return Err(bad_answer("an answer to another question")),
         };
         self.learn_identity(request, feed.organization_id).await?;
+        if !self.identified {
+            return Ok(());
+        }
         self.follow_feed(&feed, after);
         let Some(edge) = self.following.edge().filter(|edge| edge.place == after) else {
             // Of another file than was asked for.

@@ -5,6 +5,7 @@ mod crowd;
 mod detail;
 mod feed;
 mod head;
+mod identity;
 mod range;
 mod writes;
 
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use super::engine::Engine;
 use super::plan::Job;
-use super::settings::{Failure, SyncError};
+use super::settings::Failure;
 use crate::model::{Timestamp, Verified};
 use crate::store::StoreError;
 use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Request, Teller, UpstreamError};
@@ -74,6 +75,9 @@ impl<S: CallSource> Engine<S> {
                 Ok(())
             }
             (Job::Feed, answer) => self.learn_feed(asked, request, begun, answer).await,
+            (Job::Vouch(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
+                self.learn_vouched(answer).await
+            }
             (Job::Head, Answer::Page(page)) => self.learn_head(query, request, begun, page).await,
             (Job::Dates(instant, form), Answer::Page(page)) => {
                 // What a page of other calls is refused for is checked already.
@@ -120,52 +124,6 @@ impl<S: CallSource> Engine<S> {
             (Job::Write(id), answer) => self.learn_written(*id, request, answer).await,
             _ => Err(bad_answer("an answer to another question")),
         }
-    }
-
-    /// Nothing is stored before it is known whose calls they are.
-    async fn learn_identity(
-        &mut self,
-        request: Verified,
-        organization: Option<i64>,
-    ) -> Result<(), Failure> {
-        match (organization, self.organization_id) {
-            (Some(organization), _) => {
-                let stamped = self
-                    .writer
-                    .run(move |writer| writer.identify(organization))
-                    .await;
-                match stamped {
-                    Ok(()) => {}
-                    // While it runs, the replica is served on: the key may be put right.
-                    Err(StoreError::OtherOrganization { .. }) if self.begun => {
-                        self.identified = false;
-                        return Err(Failure::Upstream(UpstreamError::new(
-                            ErrorKind::OtherOrganization,
-                        )));
-                    }
-                    Err(error @ StoreError::OtherOrganization { .. }) => {
-                        return Err(Failure::Fatal(SyncError::Refused(error)));
-                    }
-                    // The disk's failure is no word on whose key it is.
-                    Err(error) => {
-                        let now = self.now();
-                        self.health.store_failed(&error, now);
-                        return Ok(());
-                    }
-                }
-                self.organization_id = Some(organization);
-            }
-            (None, Some(_)) => {
-                return Err(bad_answer(
-                    "the server used to say whose key this is, and does not",
-                ));
-            }
-            (None, None) => {}
-        }
-        self.identified = true;
-        self.identity_due = false;
-        self.confirmed = Some((request.seq, Instant::now()));
-        Ok(())
     }
 
     async fn learn_assistants(&mut self, page: Option<Vec<(i64, String)>>) {

@@ -1,0 +1,129 @@
+//! Whose key it is, and whether it is the one whose calls the file holds.
+
+use std::sync::atomic::Ordering;
+
+use rand::RngExt;
+use tokio::time::Instant;
+
+use super::bad_answer;
+use crate::model::Verified;
+use crate::store::{StoreError, Writer};
+use crate::sync::engine::Engine;
+use crate::sync::settings::{Failure, SyncError};
+use crate::upstream::{Answer, CallSource, ErrorKind, UpstreamError};
+
+impl<S: CallSource> Engine<S> {
+    /// Nothing is stored before it is known whose calls they are.
+    pub(super) async fn learn_identity(
+        &mut self,
+        request: Verified,
+        organization: Option<i64>,
+    ) -> Result<(), Failure> {
+        if self.organization_id.is_none() && !self.key_is_known && self.census.calls > 0 {
+            // The file does not say whose its calls are: only they can.
+            self.identified = false;
+            self.vouching.begin();
+            return Ok(());
+        }
+        match (organization, self.organization_id) {
+            (Some(organization), _) => {
+                let stamped = self
+                    .writer
+                    .run(move |writer| writer.identify(organization))
+                    .await;
+                match stamped {
+                    Ok(()) => {}
+                    // While it runs, the replica is served on: the key may be put right.
+                    Err(StoreError::OtherOrganization { .. }) if self.begun => {
+                        return Err(self.shut_key_out());
+                    }
+                    Err(error @ StoreError::OtherOrganization { .. }) => {
+                        return Err(Failure::Fatal(SyncError::Refused(error)));
+                    }
+                    // The disk's failure is no word on whose key it is.
+                    Err(error) => {
+                        let now = self.now();
+                        self.health.store_failed(&error, now);
+                        return Ok(());
+                    }
+                }
+                self.organization_id = Some(organization);
+            }
+            (None, Some(_)) => {
+                return Err(bad_answer(
+                    "the server used to say whose key this is, and does not",
+                ));
+            }
+            (None, None) => {}
+        }
+        if !self.know_key().await {
+            return Ok(());
+        }
+        self.identified = true;
+        self.identity_due = false;
+        self.confirmed = Some((request.seq, Instant::now()));
+        Ok(())
+    }
+
+    /// A call that is held was asked for by its id. If it is told of, the key is theirs, and whose
+    /// that is can be asked again.
+    pub(super) async fn learn_vouched(&mut self, answer: Answer) -> Result<(), Failure> {
+        let found = match answer {
+            Answer::Call(call) => {
+                let held = move |writer: &mut Writer| writer.holds(call.id, &call.call_sid);
+                self.writer.run(held).await
+            }
+            _ => Ok(false),
+        };
+        match found {
+            Ok(true) => {
+                if self.know_key().await {
+                    self.vouching.found();
+                }
+                Ok(())
+            }
+            Ok(false) if self.vouching.missing() => Err(self.shut_key_out()),
+            Ok(false) => Ok(()),
+            Err(error) => {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// The key is theirs: who comes with it may read. Returns whether the file says so now.
+    async fn know_key(&mut self) -> bool {
+        if !self.key_is_known {
+            let key = self.key_hash;
+            if let Err(error) = self.writer.run(move |writer| writer.know_key(key)).await {
+                let now = self.now();
+                self.health.store_failed(&error, now);
+                return false;
+            }
+            self.key_is_known = true;
+        }
+        self.post.lets_key_in.store(true, Ordering::Relaxed);
+        true
+    }
+
+    /// The key is another organization's: the replica is served on to all others, and the key may
+    /// be put right.
+    fn shut_key_out(&mut self) -> Failure {
+        self.identified = false;
+        self.key_is_known = false;
+        self.post.lets_key_in.store(false, Ordering::Relaxed);
+        Failure::Upstream(UpstreamError::new(ErrorKind::OtherOrganization))
+    }
+
+    /// Which call the new key is to find next.
+    pub(in crate::sync) async fn choose_witness(&mut self) -> Result<(), StoreError> {
+        if self.vouching.lacks_witness() {
+            let draw = self.random.random();
+            if let Some(id) = self.writer.run(move |writer| writer.witness(draw)).await? {
+                self.vouching.choose(id);
+            }
+        }
+        Ok(())
+    }
+}
