@@ -48,6 +48,8 @@ pub struct WorldConfig {
     pub fraction: f64,
     /// Serve at most that many rows a page, whatever `limit` asks for.
     pub page_cap: Option<usize>,
+    /// How likely a page tells one of its rows twice, as a join does: 0 to 1.
+    pub doubled: f64,
     /// How far east of UTC the database's own zone lies. Some servers compare a zoned date as
     /// that zone's local time; where it is zero, as documented, zoned and naive dates agree.
     pub zone: Duration,
@@ -75,6 +77,7 @@ impl Default for WorldConfig {
             span: Duration::from_secs(30 * 86_400),
             rates: Rates::STILL,
             page_cap: None,
+            doubled: 0.0,
             fraction: 0.0,
             zone: Duration::ZERO,
             unit: Unit::MICROSECOND,

@@ -46,6 +46,8 @@ pub enum Fault {
     OtherOrder,
     /// A list's right rows, but the second one has the first one's `call_sid`.
     SharedSid,
+    /// A list's right rows, but the first comes twice, with another text.
+    OtherDouble,
     /// The right answer, but its first record has its `id` and then another one.
     DuplicateKeys,
     /// The right answer, but its first record has `"id":"7"`.
@@ -79,6 +81,7 @@ impl Fault {
             | Fault::ShortList(_)
             | Fault::OtherOrder
             | Fault::SharedSid
+            | Fault::OtherDouble
             | Fault::DuplicateKeys
             | Fault::WrongTypes
             | Fault::WithoutId

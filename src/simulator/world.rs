@@ -80,6 +80,11 @@ impl World {
         self.config.flavour
     }
 
+    /// What it was made from, as changed since.
+    pub fn config(&self) -> &WorldConfig {
+        &self.config
+    }
+
     pub fn api_key(&self) -> &str {
         &self.config.api_key
     }

@@ -100,9 +100,16 @@ impl Newest {
 
     /// Calls without a start fill the page: it is read below them from now on.
     pub fn range(&mut self) {
-        self.ranged_while_short = self.limit < self.longest && !self.ranged;
-        self.ranged = true;
+        if !std::mem::replace(&mut self.ranged, true) {
+            self.ranged_while_short = self.limit < self.longest;
+        }
         self.ranged_in_doubt = false;
+    }
+
+    /// The calls without a start were read whole, and are few: a page of full length has room for
+    /// them again.
+    pub fn unrange(&mut self) {
+        self.ranged &= self.limit < self.longest;
     }
 
     /// The upstream serves pages of this length.
@@ -192,6 +199,8 @@ impl Newest {
             self.look_at_the_top();
             return false;
         }
+        // A longer one was tried, and came: the rest may come too.
+        self.growing |= self.read.is_some_and(|read| read < self.limit);
         if !self.growing {
             self.successes += 1;
             if self.successes >= READ_BEFORE_WIDENING {
@@ -297,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_full_length_is_read_from_the_top_again_once_few_have_no_start() {
+        let mut newest = Newest::new(1000);
+        newest.range();
+        newest.unrange();
+        assert!(!newest.is_ranged());
+        newest.failed_by_length();
+        newest.range();
+        newest.unrange();
+        assert!(newest.is_ranged(), "a short one may hold nothing else");
+    }
+
+    #[test]
     fn a_list_that_fails_altogether_waits_after_a_moment() {
         let mut newest = Newest::new(1000);
         let at_once = std::iter::repeat_with(|| newest.failed_by_rows());
@@ -326,10 +347,16 @@ mod tests {
         poll(&mut newest, &rows(&[300]));
         let shorter = newest.limit();
         assert!(shorter <= 300);
-        for _ in 0..20 {
-            poll(&mut newest, &rows(&[]));
+        for _ in 0..=READ_BEFORE_WIDENING {
+            let (read, requests) = poll(&mut newest, &rows(&[]));
+            // All at once: the first longer one that comes is followed by all others.
+            assert!(
+                read.len() == shorter || read.len() == 1000,
+                "{}",
+                read.len()
+            );
+            assert!(requests < 10);
         }
-        poll(&mut newest, &rows(&[]));
         assert_eq!(newest.limit(), 1000);
     }
 }

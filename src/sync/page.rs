@@ -76,8 +76,12 @@ impl PageSize {
         }
     }
 
-    /// A page of `asked` rows took too long, or broke off.
+    /// A page of `asked` rows took too long, or broke off. That longer ones than are served do is
+    /// known.
     pub fn strained(&mut self, asked: usize) {
+        if asked > self.limit() {
+            return;
+        }
         let (least, strains) = self.strained.unwrap_or((asked, 0));
         self.strained = Some((least.min(asked), strains + 1));
     }
@@ -228,6 +232,11 @@ mod tests {
         assert_eq!(size.limit(), 500);
         for _ in 0..3 {
             size.strained(1000);
+        }
+        size.served(250, 250, now);
+        assert_eq!(size.limit(), 500, "that longer ones fail is known");
+        for _ in 0..3 {
+            size.strained(500);
         }
         size.served(20, 20, now);
         assert_eq!(

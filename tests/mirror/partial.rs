@@ -1,23 +1,20 @@
 //! What was read of the upstream is never passed off as all of it.
 
 use burki_edge::model::Timestamp;
-use burki_edge::simulator::{Fault, Flavour, Rates, World, WorldConfig};
+use burki_edge::simulator::{Fault, Faults, Flavour, Rates, World, WorldConfig};
 use burki_edge::sync::Phase;
 
 use super::site::{Site, TOKEN};
 
 /// An edge that reads no more than the newest page, for history is never answered.
 async fn begun() -> Site {
-    let site = Site::start(
-        WorldConfig {
-            calls: 3000,
-            ..WorldConfig::default()
-        },
-        &[],
-    );
-    site.simulator
-        .faults()
-        .always_where("date_", Fault::ServerError);
+    let world = World::new(WorldConfig {
+        calls: 3000,
+        now: Timestamp::now(),
+        ..WorldConfig::default()
+    });
+    let unanswered = |faults: &mut Faults| faults.always_where("date_", Fault::ServerError);
+    let site = Site::start_among(unanswered, world, &[]);
     site.until(|status| status.phase == Phase::Backfilling)
         .await;
     site
@@ -94,16 +91,14 @@ async fn who_wants_it_fresh_gets_the_upstreams_own_word() {
 /// A self-hosted server that lists no assistants either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_by_names_that_nobody_tells_says_what_it_lacks() {
-    let site = Site::start(
-        WorldConfig {
-            flavour: Flavour::SelfHosted,
-            calls: 200,
-            ..WorldConfig::default()
-        },
-        &[],
-    );
-    let faults = || site.simulator.faults();
-    faults().always_where("/assistants?", Fault::ServerError);
+    let world = World::new(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        calls: 200,
+        now: Timestamp::now(),
+        ..WorldConfig::default()
+    });
+    let unlisted = |faults: &mut Faults| faults.always_where("/assistants?", Fault::ServerError);
+    let site = Site::start_among(unlisted, world, &[]);
     site.until(|status| status.phase == Phase::Live).await;
     let path = "/api/v1/calls?assistant_name=sales&limit=1000";
     // It would not apply the filter, and its answer be taken for what it is not.
@@ -187,8 +182,7 @@ async fn one_row_that_cannot_be_read_costs_no_list_and_means_complete_everywhere
     });
     let bad = world.newest(1200)[1100];
     world.set_rates(Rates::STILL);
-    let site = Site::start_before(world, &[]);
-    site.simulator.faults().make_unreadable(bad);
+    let site = Site::start_among(|faults| faults.make_unreadable(bad), world, &[]);
     site.until(|status| status.phase == Phase::Live && status.unreadable == 1)
         .await;
     let status = site.get("/edge/status").await.json();
@@ -217,16 +211,14 @@ async fn one_row_that_cannot_be_read_costs_no_list_and_means_complete_everywhere
 /// can't be given in the hosted shape.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_self_hosted_upstream_is_not_asked_for_what_could_only_be_thrown_away() {
-    let site = Site::start(
-        WorldConfig {
-            flavour: Flavour::SelfHosted,
-            calls: 3000,
-            ..WorldConfig::default()
-        },
-        &[],
-    );
-    let faults = || site.simulator.faults();
-    faults().always_where("date_", Fault::ServerError);
+    let world = World::new(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        calls: 3000,
+        now: Timestamp::now(),
+        ..WorldConfig::default()
+    });
+    let unanswered = |faults: &mut Faults| faults.always_where("date_", Fault::ServerError);
+    let site = Site::start_among(unanswered, world, &[]);
     site.until(|status| status.phase == Phase::Backfilling)
         .await;
     for path in [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use burki_edge::app::App;
 use burki_edge::config::Config;
 use burki_edge::model::Timestamp;
-use burki_edge::simulator::{Simulator, World, WorldConfig};
+use burki_edge::simulator::{Faults, Simulator, World, WorldConfig};
 use burki_edge::sync::{Handle, Phase, SyncStatus, UpstreamState};
 use reqwest::{Client, Method, Response, redirect};
 use serde_json::Value;
@@ -98,8 +98,18 @@ impl Site {
     }
 
     pub fn start_before(world: World, settings: &[(&str, &str)]) -> Site {
+        Site::start_among(|_| {}, world, settings)
+    }
+
+    /// The same amid faults, which are there before the edge asks for anything.
+    pub fn start_among(
+        order: impl FnOnce(&mut Faults),
+        world: World,
+        settings: &[(&str, &str)],
+    ) -> Site {
         let key = world.api_key().to_owned();
         let simulator = Simulator::start(world, "127.0.0.1:0").unwrap();
+        order(&mut simulator.faults());
         let folder = TempDir::new().unwrap();
         let usual = [
             ("BURKI_EDGE_SERVER__LISTEN", "127.0.0.1:0".to_owned()),

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use burki_edge::model::{CallKey, Timestamp, Unit};
-use burki_edge::simulator::{Cache, Fault, Flavour, Rates, World, WorldConfig};
+use burki_edge::simulator::{Cache, Fault, Flavour, Rates, Total, World, WorldConfig};
 use burki_edge::store::{Reader, StoreError, Writer};
-use burki_edge::sync::{Clock, Engine, Handle, Hint, Phase, Settings, SyncError, UpstreamState};
+use burki_edge::sync::{
+    Clock, Engine, Handle, Hint, Phase, Settings, SyncError, SyncStatus, UpstreamState,
+};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -25,31 +27,31 @@ const URL: &str = "http://simulator";
 
 /// What is told of the seed when it fails.
 #[derive(Debug)]
-struct Story {
-    settings: Settings,
+pub struct Story {
+    pub settings: Settings,
     /// Answers that are well-formed and untrue: what is claimed after one may be, too.
     lies: bool,
     /// The edge's clock jumps.
-    jumps: bool,
+    pub jumps: bool,
     /// An intermediary keeps the answers to such paths for so long.
-    cached: Option<(&'static str, Duration)>,
+    pub cached: Option<(&'static str, Duration)>,
     steps: u32,
 }
 
-struct Edge {
-    handle: Handle,
+pub struct Edge {
+    pub handle: Handle,
     cancel: CancellationToken,
     task: JoinHandle<Result<(), SyncError>>,
 }
 
-struct Life {
-    story: Story,
-    random: StdRng,
-    shared: Shared,
+pub struct Life {
+    pub story: Story,
+    pub random: StdRng,
+    pub shared: Shared,
     /// How far the edge's clock is from the truth, in microseconds.
     skew: Arc<AtomicI64>,
     folder: TempDir,
-    edge: Option<Edge>,
+    pub edge: Option<Edge>,
 }
 
 pub fn run(seed: u64) {
@@ -62,6 +64,7 @@ pub fn run(seed: u64) {
         let mut life = Life::new(seed);
         life.live().await;
         life.settle().await;
+        life.keep_promises().await;
     });
 }
 
@@ -88,6 +91,18 @@ impl Life {
             without_start: few(&mut random, 2 * page_limit),
             span: hours * random.random_range(1..2000),
             page_cap: capped.then(|| random.random_range(2..=page_limit)),
+            total: match random.random_range(0..20) {
+                0 => Total::Missing,
+                1 => Total::Null,
+                2 => Total::Capped(random.random_range(0..100)),
+                _ => Total::True,
+            },
+            most_rows: match random.random_bool(0.1) {
+                true => random.random_range(2..=page_limit as i64),
+                false => 1000,
+            },
+            doubled: f64::from(random.random_range(0..10) / 9) * 0.3,
+            fraction: f64::from(random.random_range(0..10) / 9) * 0.5,
             zone: hours * u32::from(random.random_bool(0.1)),
             ..WorldConfig::default()
         };
@@ -103,6 +118,11 @@ impl Life {
             naive_zone,
             ..config
         };
+        // Less is not taken for a length.
+        let breaks_above = random
+            .random_bool(0.07)
+            .then(|| random.random_range(4..=page_limit));
+        let narrow = capped || config.most_rows < 1000 || breaks_above.is_some();
         let settings = Settings {
             poll_interval: Duration::from_secs(10),
             reconcile_interval: Duration::from_secs(random.random_range(60..400)),
@@ -110,7 +130,7 @@ impl Life {
             page_limit,
             max_concurrency: random.random_range(2..=4),
             // Pages of two calls take many requests.
-            max_requests_per_minute: match capped || page_limit < 10 {
+            max_requests_per_minute: match narrow || page_limit < 10 {
                 true => 6000,
                 false => *[120, 600, 6000].choose(&mut random).expect("one"),
             },
@@ -129,6 +149,8 @@ impl Life {
             let part = *["/calls/?", "/calls/"].choose(&mut random).expect("one");
             (part, Duration::from_secs(random.random_range(5..200)))
         });
+        shared.lock().breaks_above = breaks_above;
+        shared.lock().clear_faults();
         shared.lock().cache = cached.map(|(part, keep)| (part, Cache::new(keep)));
         let story = Story { cached, ..story };
         Life {
@@ -141,7 +163,7 @@ impl Life {
         }
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("edge.db")
     }
 
@@ -172,7 +194,7 @@ impl Life {
         match self.random.random_range(0..100) {
             0..35 => self.change_the_world(),
             35..60 => self.disturb_the_line(),
-            60..75 => self.shared.lock().faults.clear(),
+            60..75 => self.clear_faults(),
             75..83 => self.hint(),
             83..88 => self.ask().await,
             88..94 => {
@@ -184,6 +206,15 @@ impl Life {
             94..97 => self.stop().await,
             _ => self.set_the_clock(),
         }
+    }
+
+    pub fn clear_faults(&self) {
+        self.shared.lock().clear_faults();
+    }
+
+    pub fn status(&self) -> SyncStatus {
+        let edge = self.edge.as_ref().expect("an edge");
+        edge.handle.status().borrow().clone()
     }
 
     fn change_the_world(&mut self) {
@@ -203,7 +234,8 @@ impl Life {
                     world.end_call(late, now - ago / 2, "completed");
                 }
                 2 => {
-                    world.end_call(id, now, "completed");
+                    let ended = ["completed", "failed", "no-answer", "busy", "voicemail"];
+                    world.end_call(id, now, ended.choose(&mut random).expect("one"));
                 }
                 3 => {
                     let note = format!(r#"{{"note":{}}}"#, random.random_range(0..100));
@@ -262,6 +294,7 @@ impl Life {
             Fault::Garbage,
             Fault::NotFoundPage,
             Fault::OtherOrder,
+            Fault::OtherDouble,
             Fault::DuplicateKeys,
             Fault::WrongTypes,
             Fault::WithoutId,
@@ -278,7 +311,12 @@ impl Life {
         let mut stage = self.shared.lock();
         match choice {
             0 => stage.faults.always(one),
-            1 => stage.faults.always_where("date_", one),
+            1 => {
+                // One part of it, and the rest is well.
+                let parts = ["date_", "/count", "/calls/1", "status=", "skip=", "/me"];
+                let part = *parts.choose(&mut self.random).expect("one");
+                stage.faults.always_where(part, one);
+            }
             2 => stage.faults.cut(),
             3 => {
                 let ids = stage.world.newest(usize::MAX);
@@ -324,7 +362,7 @@ impl Life {
         }
     }
 
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         let clock: Clock = {
             let (shared, skew) = (self.shared.clone(), Arc::clone(&self.skew));
             Arc::new(move || {
@@ -346,7 +384,7 @@ impl Life {
         });
     }
 
-    async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         if let Some(edge) = self.edge.take() {
             edge.cancel.cancel();
             edge.task.await.expect("no panic").expect("no refusal");
@@ -354,7 +392,7 @@ impl Life {
     }
 
     /// What must hold at every step.
-    fn check(&mut self) {
+    pub fn check(&mut self) {
         let checked = catch_unwind(AssertUnwindSafe(|| self.check_all()));
         if let Err(failed) = checked {
             self.explain();
@@ -393,7 +431,7 @@ impl Life {
     }
 
     /// Where one seed is run: what there is to know.
-    fn explain(&self) {
+    pub fn explain(&self) {
         if std::env::var("SEED").is_err() {
             return;
         }
@@ -402,6 +440,11 @@ impl Life {
             println!("{:?} {target}", at.elapsed());
         }
         println!("{:?}", self.story);
+        println!("{:?}", stage.world.config());
+        println!(
+            "answers of more than {:?} rows break off",
+            stage.breaks_above
+        );
         if let Some(edge) = &self.edge {
             println!("{:?}", *edge.handle.status().borrow());
             for window in edge.handle.coverage().windows() {
@@ -412,7 +455,7 @@ impl Life {
 
     /// The faults stop and nothing changes any more: within the stated bound all is equal.
     async fn settle(&mut self) {
-        self.shared.lock().faults.clear();
+        self.clear_faults();
         self.shared.change(|world| world.set_rates(Rates::STILL));
         if self.edge.is_none() {
             self.start();
@@ -423,8 +466,8 @@ impl Life {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
             self.check();
+            let status = self.status();
             let edge = self.edge.as_ref().expect("an edge");
-            let status = edge.handle.status().borrow().clone();
             bound = status.freshness_bound.unwrap_or(bound).max(bound);
             if status.phase == Phase::Held {
                 holds += 1;

@@ -12,6 +12,7 @@
 
 mod life;
 mod oracle;
+mod promises;
 mod upstream;
 
 /// Seeds of a plain `cargo test`.

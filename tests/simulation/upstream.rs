@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use burki_edge::model::{KeyHash, Timestamp};
-use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World};
+use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, Flavour, Total, World};
 use burki_edge::sync::Clock;
 use burki_edge::upstream::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, wire};
 use rand::rngs::StdRng;
@@ -23,8 +23,28 @@ pub struct Stage {
     pub oracle: Oracle,
     /// An intermediary that keeps answers to whatever has this in its path.
     pub cache: Option<(&'static str, Cache)>,
+    /// Answers that are asked for with more rows break off, whatever else is or is not wrong.
+    pub breaks_above: Option<usize>,
+    /// Every answer comes within a tenth of a second.
+    pub quick: bool,
     pub latency: StdRng,
     pub asked: Vec<(Instant, String)>,
+}
+
+impl Stage {
+    /// No fault any more but what the server can't do.
+    pub fn clear_faults(&mut self) {
+        self.faults.clear();
+        if let Some(rows) = self.breaks_above {
+            self.faults.break_above(rows);
+        }
+    }
+
+    /// Every list says how many there are in all.
+    pub fn tells_total(&self) -> bool {
+        let config = self.world.config();
+        config.flavour == Flavour::Hosted && config.total == Total::True
+    }
 }
 
 #[derive(Clone)]
@@ -45,6 +65,8 @@ impl Shared {
                 faults: Faults::default(),
                 oracle,
                 cache: None,
+                breaks_above: None,
+                quick: false,
                 latency: StdRng::seed_from_u64(seed ^ 0x5eed),
                 asked: Vec::new(),
             })),
@@ -93,9 +115,14 @@ impl CallSource for Source {
         let (there, back) = {
             let mut stage = self.shared.lock();
             stage.asked.push((Instant::now(), target.clone()));
+            let quick = stage.quick;
             let mut leg = || {
                 let slow = stage.latency.random_bool(0.02);
-                let most = if slow { 9000 } else { 150 };
+                let most = match (quick, slow) {
+                    (true, _) => 50,
+                    (false, true) => 9000,
+                    (false, false) => 150,
+                };
                 Duration::from_millis(stage.latency.random_range(1..most))
             };
             (leg(), leg())
@@ -150,6 +177,10 @@ impl CallSource for Source {
                 tokio::time::sleep(TIMEOUT).await;
                 Err(UpstreamError::new(ErrorKind::Timeout))
             }
+            Err(Fault::Truncated) => Err(UpstreamError {
+                status: Some(200),
+                ..UpstreamError::new(ErrorKind::BrokenOff)
+            }),
             Err(_) => Err(UpstreamError::new(ErrorKind::Reset)),
         }
     }

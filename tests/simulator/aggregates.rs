@@ -118,7 +118,11 @@ fn an_export_has_the_list_s_calls_in_the_list_s_order() {
     for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
         let mut world = world(flavour, 300);
         world.move_start(world.newest(1)[0], None);
-        for filter in [
+        let both_know = |filter: &&str| {
+            let texts = ["customer_phone", "call_sid", "assistant_name"];
+            flavour == Flavour::Hosted || !texts.iter().any(|name| filter.starts_with(name))
+        };
+        let filters = [
             "",
             "status=completed",
             "assistant_id=3",
@@ -127,7 +131,8 @@ fn an_export_has_the_list_s_calls_in_the_list_s_order() {
             "assistant_name=sales",
             "date_from=2026-11-10&date_to=2026-11-20T12:00",
             "status=nope",
-        ] {
+        ];
+        for filter in filters.into_iter().filter(both_know) {
             let list = get(&mut world, &format!("?limit=1000&{filter}"));
             let mut exported = value(&mut world, &format!("export?format=json&{filter}"));
             let exported = exported.as_array_mut().unwrap();

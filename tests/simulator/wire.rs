@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use burki_edge::model::Timestamp;
-use burki_edge::simulator::{Fault, Flavour, Rates, Simulator, World, WorldConfig};
+use burki_edge::simulator::{ApiRequest, Fault, Flavour, Rates, Simulator, World, WorldConfig};
 use reqwest::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode};
@@ -162,6 +162,41 @@ async fn every_filter_narrows_the_list_as_its_records_say() {
         let target = format!("/api/v1/calls?limit=1000&{nothing}");
         assert_eq!(upstream.ids(&target).await.len(), 1000, "{nothing}");
     }
+}
+
+#[tokio::test]
+async fn the_self_hosted_server_ignores_filters_that_it_does_not_know() {
+    let upstream = Upstream::self_hosted();
+    let all = upstream.ids("/api/v1/calls/?limit=1000").await.len();
+    for ignored in ["call_sid=nope", "assistant_name=nope"] {
+        let target = format!("/api/v1/calls/?limit=1000&{ignored}");
+        assert_eq!(upstream.ids(&target).await.len(), all, "{ignored}");
+    }
+    let target = "/api/v1/calls/?limit=1000&customer_phone=nope";
+    assert_eq!(upstream.ids(target).await.len(), 0);
+    for ignored in [
+        "call_sid=nope",
+        "assistant_name=nope",
+        "customer_phone=nope",
+    ] {
+        let target = format!("/api/v1/calls/export?{ignored}");
+        let csv = upstream.text(&target).await;
+        assert_eq!(csv.lines().count(), all + 1, "{ignored}");
+    }
+}
+
+#[test]
+fn a_page_may_tell_a_row_twice() {
+    let mut world = World::new(WorldConfig {
+        doubled: 1.0,
+        ..WorldConfig::default()
+    });
+    let request = ApiRequest::new("GET", "/api/v1/calls?limit=20").with_key(world.api_key());
+    let mut told = world.answer(&request).records;
+    assert_eq!(told.len(), 20);
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!(told.len(), 19);
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ impl World {
     pub(super) fn export(&mut self, query: &Query) -> ApiResponse {
         let mut reader = Reader::new(query, &self.config);
         let format = reader.choice("format", &["csv", "json"], "csv");
-        let filter = Filter::of_calls(&mut reader);
+        let hosted = self.flavour() == Flavour::Hosted;
+        let filter = Filter::of_calls(&mut reader, |_| hosted);
         if !reader.errors.is_empty() {
             return error::unprocessable(self.flavour(), &reader.errors);
         }

@@ -1,7 +1,7 @@
 //! Lists and counts.
 
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::error;
 use super::params::{Query, Reader};
@@ -28,14 +28,16 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// What lists and exports have in common.
-    pub(super) fn of_calls(reader: &mut Reader<'_>) -> Filter {
+    /// What lists and exports have in common. Those of the texts that the server does not know are
+    /// ignored.
+    pub(super) fn of_calls(reader: &mut Reader<'_>, knows: impl Fn(&str) -> bool) -> Filter {
+        let part = |reader: &mut Reader<'_>, name| knows(name).then(|| reader.part(name)).flatten();
         Filter {
             status: reader.text("status").map(str::to_owned),
             assistant_id: reader.integer("assistant_id").filter(|id| *id != 0),
-            customer_phone: reader.part("customer_phone"),
-            call_sid: reader.part("call_sid"),
-            assistant_name: reader.part("assistant_name"),
+            customer_phone: part(reader, "customer_phone"),
+            call_sid: part(reader, "call_sid"),
+            assistant_name: part(reader, "assistant_name"),
             date_from: reader.date("date_from"),
             date_to: reader.date("date_to"),
             ..Filter::default()
@@ -77,7 +79,8 @@ impl World {
         let mut reader = Reader::new(query, &self.config);
         let skip = reader.bounded("skip", 0, 0, i64::MAX);
         let limit = reader.bounded("limit", 100, 1, self.config.most_rows);
-        let filter = Filter::of_calls(&mut reader);
+        let hosted = self.flavour() == Flavour::Hosted;
+        let filter = Filter::of_calls(&mut reader, |name| hosted || name == "customer_phone");
         let filter = Filter {
             min_duration: reader.integer("min_duration"),
             max_duration: reader.integer("max_duration"),
@@ -89,9 +92,14 @@ impl World {
         let rows = self.config.page_cap.unwrap_or(limit).min(limit);
         // A generator of the request's own, for the places stay borrowed from the world.
         let mut shuffle = StdRng::from_rng(&mut self.shuffle);
-        let (ids, total) = self.with_places(&filter, |places| {
+        let (mut ids, total) = self.with_places(&filter, |places| {
             (order::page(places, skip, rows, &mut shuffle), places.len())
         });
+        if shuffle.random_bool(self.config.doubled) && !ids.is_empty() {
+            let place = shuffle.random_range(0..ids.len());
+            ids.insert(place, ids[place]);
+            ids.truncate(limit);
+        }
         self.page(ids, total, skip, limit)
     }
 

@@ -1,5 +1,7 @@
 //! One step of reading an instant with more calls than a page.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::bad_answer;
@@ -10,6 +12,9 @@ use crate::sync::crowd::Progress;
 use crate::sync::engine::Engine;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource};
+
+/// Calls without a start, some of which can't be read, are read again after this long.
+const UNDATED_REST: Duration = Duration::from_secs(600);
 
 impl<S: CallSource> Engine<S> {
     pub(super) async fn learn_crowd(
@@ -57,7 +62,8 @@ impl<S: CallSource> Engine<S> {
                     .add_hole(range.clone(), crowd.unreadable(), now + tier);
                 self.forget_wanted(range, 0);
                 if instant == NEVER {
-                    self.without_start_due = Some(now + tier);
+                    // The newest page is read below them, and tells no total, until they are.
+                    self.without_start_due = Some(now + tier.min(UNDATED_REST));
                 }
             }
             Progress::Read(window) => {
@@ -70,6 +76,9 @@ impl<S: CallSource> Engine<S> {
                     // What was read before the operator gave his word is read again at once.
                     let again = self.holds.read_below_list(window.verified.seq);
                     self.without_start_due = (!again).then(|| Instant::now() + rest);
+                    if window.rows * 2 <= self.page_size.limit() {
+                        self.newest.unrange();
+                    }
                 }
                 let complete = Complete {
                     started: (instant != NEVER).then_some(instant..=instant),
