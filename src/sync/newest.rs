@@ -42,18 +42,27 @@ enum Turn {
     Top,
 }
 
+/// Whether the page is read below the calls without a start, which come first, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Below {
+    Nothing,
+    /// They would fill the page.
+    Many,
+    /// One of them may be the row that fails.
+    Doubt,
+    /// One of them failed, or shorter pages held nothing else.
+    Failing,
+    /// It was one of the two, and the page is read from the top for once.
+    Trying,
+}
+
 #[derive(Debug)]
 pub struct Newest {
     /// The page's length where every row can be read.
     longest: usize,
     limit: usize,
     skip: usize,
-    /// Below the calls without a start, which would fill the page.
-    ranged: bool,
-    /// It is ranged because shorter pages held nothing else.
-    ranged_while_short: bool,
-    /// The page is ranged because a row without a start may be what fails.
-    ranged_in_doubt: bool,
+    below: Below,
     /// The longest page that was read since one failed, while longer ones are tried.
     read: Option<usize>,
     growing: bool,
@@ -68,9 +77,7 @@ impl Newest {
             longest,
             limit: longest,
             skip: 0,
-            ranged: false,
-            ranged_while_short: false,
-            ranged_in_doubt: false,
+            below: Below::Nothing,
             read: None,
             growing: false,
             turn: Turn::Page,
@@ -95,21 +102,24 @@ impl Newest {
     }
 
     pub fn is_ranged(&self) -> bool {
-        self.ranged
+        matches!(self.below, Below::Many | Below::Doubt | Below::Failing)
     }
 
     /// Calls without a start fill the page: it is read below them from now on.
     pub fn range(&mut self) {
-        if !std::mem::replace(&mut self.ranged, true) {
-            self.ranged_while_short = self.limit < self.longest;
-        }
-        self.ranged_in_doubt = false;
+        self.below = match self.below {
+            Below::Many => Below::Many,
+            _ if self.limit < self.longest => Below::Failing,
+            _ => Below::Many,
+        };
     }
 
     /// The calls without a start were read whole, and are few: a page of full length has room for
     /// them again.
     pub fn unrange(&mut self) {
-        self.ranged &= self.limit < self.longest;
+        if self.limit >= self.longest {
+            self.below = Below::Nothing;
+        }
     }
 
     /// The upstream serves pages of this length.
@@ -141,12 +151,11 @@ impl Newest {
             // One failure may be the moment's.
         } else if self.limit > 1 {
             self.limit = (self.limit / NARROWING).max(1);
-        } else if !self.ranged && self.skip == 0 {
-            self.ranged = true;
-            self.ranged_in_doubt = true;
+        } else if !self.is_ranged() && self.skip == 0 {
+            self.below = Below::Doubt;
         } else {
-            if std::mem::take(&mut self.ranged_in_doubt) {
-                self.ranged = false;
+            if self.below == Below::Doubt {
+                self.below = Below::Nothing;
             }
             self.skip += match self.skip < SINGLE_STEPS {
                 true => 1,
@@ -179,7 +188,11 @@ impl Newest {
     /// The page was read. Returns whether a longer one is to be tried at once.
     pub fn succeeded(&mut self) -> bool {
         self.failures = 0;
-        self.ranged_in_doubt = false;
+        self.below = match self.below {
+            Below::Doubt => Below::Failing,
+            Below::Trying => Below::Nothing,
+            below => below,
+        };
         if self.turn == Turn::Top {
             // It can be read again, or newer ones are above it.
             self.turn = Turn::Page;
@@ -190,11 +203,14 @@ impl Newest {
             self.look_at_the_top();
         }
         if self.limit >= self.longest {
-            self.read = None;
+            let has_grown = self.read.take().is_some();
             self.growing = false;
-            self.successes = 0;
-            if std::mem::take(&mut self.ranged_while_short) {
-                self.ranged = false;
+            self.successes += 1;
+            if has_grown || self.successes >= READ_BEFORE_WIDENING {
+                self.successes = 0;
+                if self.below == Below::Failing && self.skip == 0 {
+                    self.below = Below::Trying;
+                }
             }
             self.look_at_the_top();
             return false;
@@ -223,6 +239,10 @@ impl Newest {
 
     /// Back to what could be read, where a longer page was merely tried.
     fn shrink_back(&mut self) -> bool {
+        if self.below == Below::Trying {
+            self.below = Below::Failing;
+            return true;
+        }
         let Some(read) = self.read.take().filter(|read| *read < self.limit) else {
             return false;
         };
@@ -303,6 +323,45 @@ mod tests {
             let (read, _) = poll(&mut newest, &rows(&[]));
             assert_eq!(read, (0..1000).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_row_without_a_start_that_can_not_be_read_is_tried_again_every_ten_polls() {
+        let mut newest = Newest::new(1000);
+        // The first two rows have no start, and the second can't be read.
+        let poll = |newest: &mut Newest, mended: bool| {
+            for requests in 1..200 {
+                let first = if newest.is_ranged() { 2 } else { 0 } + newest.skip();
+                let fails = !mended && (first..first + newest.limit()).contains(&1);
+                let more = match fails {
+                    true => newest.failed_by_rows() == Again::AtOnce,
+                    false => {
+                        if first + newest.limit() <= 2 {
+                            newest.range();
+                        }
+                        newest.succeeded()
+                    }
+                };
+                if !more {
+                    return requests;
+                }
+            }
+            panic!("it goes on for ever: {newest:?}");
+        };
+        for _ in 0..3 {
+            poll(&mut newest, false);
+        }
+        let mut requests = 0;
+        for _ in 0..100 {
+            requests += poll(&mut newest, false);
+            assert!(newest.is_ranged() || newest.below == Below::Trying);
+            assert_eq!(newest.limit(), 1000);
+        }
+        assert!(requests <= 112, "{requests} requests");
+        for _ in 0..=READ_BEFORE_WIDENING {
+            poll(&mut newest, true);
+        }
+        assert_eq!((newest.below, newest.limit()), (Below::Nothing, 1000));
     }
 
     #[test]

@@ -436,7 +436,7 @@ impl Life {
             return;
         }
         let stage = self.shared.lock();
-        for (at, target) in stage.asked.iter().rev().take(100).rev() {
+        for (at, target) in stage.asked.iter().rev().take(200).rev() {
             println!("{:?} {target}", at.elapsed());
         }
         println!("{:?}", self.story);

@@ -107,8 +107,11 @@ const TABLE: [Row; 8] = {
 
 #[test]
 fn the_documents_state_the_bounds_that_are_checked() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guarantees.md");
-    let text = std::fs::read_to_string(path).expect("the table");
+    let read = |name: &str| {
+        let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+        std::fs::read_to_string(path).expect("the table")
+    };
+    let (text, readme) = (read("docs/guarantees.md"), read("README.md"));
     for (change, row, bounds) in TABLE {
         let stated = match bounds {
             Some((hosted, other)) if hosted.to_string() == other.to_string() => {
@@ -119,7 +122,16 @@ fn the_documents_state_the_bounds_that_are_checked() {
             None => format!("| {row} | its tier: `age / 20`, at least a poll, at most"),
         };
         assert!(text.contains(&stated), "not in the table: {stated}");
+        if matches!(
+            change,
+            Change::Newest | Change::End | Change::Hinted | Change::Deep
+        ) {
+            let stated = stated.replace("../README.md", "");
+            assert!(readme.contains(&stated), "not in the README: {stated}");
+        }
     }
+    let rest = "| Any other change | `age / 20` of the call's age, at least a poll, at most";
+    assert!(readme.contains(rest));
 }
 
 /// A call, and what is to be read of it: a text, or nothing.
