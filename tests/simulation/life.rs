@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use burki_edge::model::{CallKey, Timestamp, Unit};
+use burki_edge::model::{CallKey, Detail, Timestamp, Unit};
 use burki_edge::simulator::{Cache, Fault, Flavour, Rates, Total, World, WorldConfig};
 use burki_edge::store::{Reader, StoreError, Writer};
 use burki_edge::sync::{
@@ -134,7 +134,10 @@ impl Life {
                 true => 6000,
                 false => *[120, 600, 6000].choose(&mut random).expect("one"),
             },
-            details: BTreeSet::new(),
+            details: match random.random_bool(0.2) {
+                true => BTreeSet::from([Detail::Transcripts, Detail::Recordings]),
+                false => BTreeSet::new(),
+            },
             seed,
         };
         let story = Story {
@@ -313,7 +316,15 @@ impl Life {
             0 => stage.faults.always(one),
             1 => {
                 // One part of it, and the rest is well.
-                let parts = ["date_", "/count", "/calls/1", "status=", "skip=", "/me"];
+                let parts = [
+                    "date_",
+                    "/count",
+                    "/calls/1",
+                    "status=",
+                    "skip=",
+                    "/me",
+                    "/recordings",
+                ];
                 let part = *parts.choose(&mut self.random).expect("one");
                 stage.faults.always_where(part, one);
             }
