@@ -101,7 +101,9 @@ pub fn next(view: &View<'_>) -> Next {
         true => client().or_else(history),
         false => history().or_else(client),
     };
-    let until = paused.map_or(head_due, |until| until.min(head_due));
+    let rested = view.troubles.rested_at(view.now);
+    let wakes = paused.into_iter().chain(rested);
+    let until = wakes.fold(head_due, Instant::min);
     match job.or(after) {
         Some(job) => send(view, job),
         None if paused.is_some() || view.list_doubted => Next::Sleep(until),

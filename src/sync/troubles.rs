@@ -122,6 +122,12 @@ impl Troubles {
         waits_for_instant || trouble.is_some_and(|trouble| trouble.rest_until > now)
     }
 
+    /// When the first of those that are left alone is not any more.
+    pub fn rested_at(&self, now: Instant) -> Option<Instant> {
+        let rests = self.ranges.values().map(|trouble| trouble.rest_until);
+        rests.filter(|until| *until > now).min()
+    }
+
     /// Instants to be read by themselves.
     pub fn instants(&self) -> impl Iterator<Item = Range> {
         self.instants.iter().map(|instant| *instant..=*instant)
@@ -382,6 +388,9 @@ mod tests {
         while troubles.failed(&range, TIER, now) == Outcome::Narrowed {}
         assert!(troubles.rests(&range, now) && !troubles.rests(&(at(0)..=at(8)), now));
         assert!(!troubles.rests(&range, now + LONGEST_REST));
+        let rested = troubles.rested_at(now).unwrap();
+        assert!(troubles.rests(&range, rested - INSTANT) && !troubles.rests(&range, rested));
+        assert_eq!(troubles.rested_at(rested), None);
         troubles.answered(&(at(20)..=at(30)));
         assert_eq!(troubles.failed(&range, TIER, now), Outcome::Narrowed);
     }

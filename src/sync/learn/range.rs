@@ -101,9 +101,8 @@ impl<S: CallSource> Engine<S> {
         };
         self.note_explained(&(from..=end), merged.new);
         if merged.unbelieved > 0 {
-            // It is read again at the next poll, which wakes the engine.
             self.troubles
-                .doubt(range, self.settings.poll_interval / 2, now.instant);
+                .doubt(range, self.settings.poll_interval, now.instant);
             return Ok(());
         }
         self.troubles.read(range, below, now.instant);
