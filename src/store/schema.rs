@@ -34,6 +34,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     // In KiB, by the sign: room for the index by SID, whose order is no order at all.
     connection.pragma_update(None, "cache_size", -16_384)?;
+    // Whoever waits for a call waits along: it is handed over unstored sooner than this.
+    connection.busy_timeout(Duration::from_secs(1))?;
     connection.set_prepared_statement_cache_capacity(64);
     // The trigrams are of texts in lower case, and SQLite knows that of ASCII only.
     define(&connection, "fold", 1, |context| {

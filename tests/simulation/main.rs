@@ -16,7 +16,7 @@ mod promises;
 mod upstream;
 
 /// Seeds of a plain `cargo test`.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 
 #[test]
 fn whatever_happens_the_replica_becomes_equal_and_is_never_wrong() {

@@ -188,7 +188,7 @@ async fn texts_that_are_cut_off_at_a_coarser_unit_than_filters_compare_are_mirro
                 ..WorldConfig::default()
             });
             stage.settings.page_limit = 50;
-            for ages in [(20, 10), (15, 5)] {
+            for ages in [(4, 2), (3, 1)] {
                 let running = stage.start();
                 running.until_live().await;
                 stage.assert_equal();
@@ -201,7 +201,7 @@ async fn texts_that_are_cut_off_at_a_coarser_unit_than_filters_compare_are_mirro
                 running
                     .pass_until(SECOND, 200 * SECOND, || stage.is_buried(gone))
                     .await;
-                let edited = stage.call_of_age((ages.1 + 2) * DAY);
+                let edited = stage.call_of_age((ages.1 + 1) * DAY);
                 stage
                     .world()
                     .set_metadata(edited, Some(r#"{"edited":true}"#));

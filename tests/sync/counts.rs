@@ -12,11 +12,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A thousand windows of three years.
-async fn thousand_windows(flavour: Flavour) -> (Stage, Running) {
+/// Three hundred windows of three years.
+async fn hundreds_of_windows(flavour: Flavour) -> (Stage, Running) {
     let mut stage = Stage::at_rest(WorldConfig {
         flavour,
-        calls: 20_000,
+        calls: 6_000,
         span: 1100 * DAY,
         ..WorldConfig::default()
     });
@@ -47,7 +47,7 @@ fn extra(stage: &Stage) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_turns_up_two_years_back_is_found_by_counts() {
     for flavour in FLAVOURS {
-        let (stage, running) = thousand_windows(flavour).await;
+        let (stage, running) = hundreds_of_windows(flavour).await;
         let id = stage.late_call(stage.now() - 730 * DAY);
         running
             .pass_until(SECOND, bound(flavour), || stage.is_current(id))
@@ -66,7 +66,7 @@ async fn a_call_that_turns_up_two_years_back_is_found_by_counts() {
 #[tokio::test(start_paused = true)]
 async fn a_deletion_two_years_back_is_found_by_counts() {
     for flavour in FLAVOURS {
-        let (stage, running) = thousand_windows(flavour).await;
+        let (stage, running) = hundreds_of_windows(flavour).await;
         let id = stage.call_of_age(730 * DAY);
         stage.world().delete(id);
         running
@@ -87,7 +87,7 @@ async fn a_deletion_two_years_back_is_found_by_counts() {
 #[tokio::test(start_paused = true)]
 async fn several_changes_at_once_are_all_found_by_counts() {
     for flavour in FLAVOURS {
-        let (stage, running) = thousand_windows(flavour).await;
+        let (stage, running) = hundreds_of_windows(flavour).await;
         let late: Vec<i64> = [1000, 700, 699, 300, 40]
             .map(|days| stage.late_call(stage.now() - days * DAY))
             .to_vec();
@@ -222,7 +222,7 @@ async fn a_server_that_begins_to_cut_its_pages_is_mirrored_on() {
 #[tokio::test(start_paused = true)]
 async fn changes_deep_in_history_are_each_found_in_time_however_closely_they_follow() {
     for flavour in FLAVOURS {
-        let (stage, running) = thousand_windows(flavour).await;
+        let (stage, running) = hundreds_of_windows(flavour).await;
         for (turn, days) in [900, 901, 700, 500, 499, 300, 100, 890]
             .into_iter()
             .enumerate()
@@ -276,7 +276,7 @@ async fn a_short_poll_counts_sooner() {
 #[tokio::test(start_paused = true)]
 async fn two_changes_whose_counts_cancel_are_told_apart_by_a_cut() {
     for flavour in FLAVOURS {
-        let (stage, running) = thousand_windows(flavour).await;
+        let (stage, running) = hundreds_of_windows(flavour).await;
         running.pass(7).await;
         // A sixteenth of history apart: 69 of 1,100 days.
         let late = stage.late_call(stage.now() - 700 * DAY);

@@ -130,25 +130,26 @@ async fn one_unreadable_row_delays_a_first_fill_by_little() {
 #[tokio::test(start_paused = true)]
 async fn a_length_the_server_refuses_or_breaks_at_is_learned_and_kept() {
     for flavour in FLAVOURS {
-        for (context, most_rows, breaks) in [("refused", 100, None), ("broken", 1000, Some(750))] {
+        for (context, most_rows, breaks) in [("refused", 20, None), ("broken", 1000, Some(150))] {
             let context = format!("{flavour:?}, {context}");
             let mut stage = stage(WorldConfig {
                 most_rows,
-                ..world(flavour, 2500)
+                ..world(flavour, 500)
             });
+            stage.settings.page_limit = 200;
             if let Some(rows) = breaks {
                 stage.faults().break_above(rows);
             }
             let running = stage.start();
             running
-                .pass_until(SECOND / 10, 10 * SECOND, || stage.totals().calls == 2500)
+                .pass_until(SECOND / 10, 10 * SECOND, || stage.totals().calls == 500)
                 .await;
             running.until_live().await;
             follows(&stage, &running, &context).await;
             running.pass(60).await;
             stage.forget_asked();
             running.pass(300).await;
-            let longest = breaks.unwrap_or(100);
+            let longest = breaks.unwrap_or(20);
             let too_long = stage.asked("limit=").into_iter().filter(|(_, target)| {
                 let limit = target.split("limit=").nth(1).unwrap_or_default();
                 let digits: String = limit.chars().take_while(char::is_ascii_digit).collect();
@@ -163,10 +164,7 @@ async fn a_length_the_server_refuses_or_breaks_at_is_learned_and_kept() {
             stage.settings.poll_interval = 60 * SECOND;
             let running = stage.start();
             running.pass(45).await;
-            assert!(
-                stage.asked("limit=1000").is_empty(),
-                "{context}: it is kept"
-            );
+            assert!(stage.asked("limit=200").is_empty(), "{context}: it is kept");
             let gone = stage.call_of_age(50 * DAY);
             stage.world().delete(gone);
             running
@@ -177,7 +175,7 @@ async fn a_length_the_server_refuses_or_breaks_at_is_learned_and_kept() {
             stage.faults().clear();
             running.pass(4 * 3600).await;
             assert!(
-                !stage.asked("limit=1000").is_empty(),
+                !stage.asked("limit=200").is_empty(),
                 "{context}: it is tried"
             );
             assert_eq!(running.now().phase, Phase::Live, "{context}");
@@ -215,14 +213,15 @@ async fn a_list_that_fails_altogether_is_said_once_and_left_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_without_a_total_or_with_a_false_one_is_mirrored_all_the_same() {
-    for total in [Total::Missing, Total::Null, Total::Capped(2000)] {
-        let stage = stage(WorldConfig {
+    for total in [Total::Missing, Total::Null, Total::Capped(200)] {
+        let mut stage = stage(WorldConfig {
             total,
-            ..world(Flavour::Hosted, 3500)
+            ..world(Flavour::Hosted, 350)
         });
+        stage.settings.page_limit = 100;
         let running = stage.start();
         running
-            .pass_until(SECOND / 10, 15 * SECOND, || stage.totals().calls == 3500)
+            .pass_until(SECOND / 10, 15 * SECOND, || stage.totals().calls == 350)
             .await;
         running.pass(120).await;
         let status = running.now();
