@@ -86,6 +86,8 @@ fn it_lists_exactly_what_differs(#[case] flavour: Flavour) {
         "missing": [missing],
         "extra": [deleted],
         "different": [{"id": changed, "fields": ["call_meta"]}],
+        "unreadable": [],
+        "unread": [],
     });
     assert_eq!((ended.code, report), (Some(1), expected));
     // It only looked.
@@ -303,4 +305,67 @@ fn an_edge_behind_an_edge_is_compared_with_that_one() {
         "none of it reached the simulator"
     );
     serving.stop();
+}
+
+/// Rows that fail the upstream's own list, and each by its id.
+fn make_unreadable(simulator: &Simulator, ids: &[i64]) {
+    let mut faults = simulator.faults();
+    for id in ids {
+        faults.make_unreadable(*id);
+    }
+}
+
+fn warnings(ended: &Ended) -> Vec<&str> {
+    let lines = ended.stderr.lines();
+    lines.filter(|line| line.contains("WARN")).collect()
+}
+
+#[rstest]
+#[case::hosted(Flavour::Hosted)]
+#[case::self_hosted(Flavour::SelfHosted)]
+fn rows_that_the_upstream_can_not_tell_are_named_and_delay_nothing(#[case] flavour: Flavour) {
+    let simulator = serve(world(flavour, 2500));
+    let site = Site::of(&simulator);
+    let ids: Vec<i64> = calls(&simulator).iter().map(|call| call.id).collect();
+    let spread: Vec<i64> = ids.iter().copied().skip(40).step_by(137).take(18).collect();
+    let (never, later) = spread.split_at(16);
+    make_unreadable(&simulator, never);
+    let begun = std::time::Instant::now();
+    let ended = site.run(&["sync"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(warnings(&ended).len() <= 2, "{}", ended.stderr);
+
+    make_unreadable(&simulator, later);
+    let ended = site.run(&["verify"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(warnings(&ended).len() <= 2, "{}", ended.stderr);
+    let mut named: Vec<i64> = (ended.stdout.lines())
+        .filter_map(|line| line.strip_prefix("unreadable ")?.parse().ok())
+        .collect();
+    named.sort_unstable();
+    let mut expected = later.to_vec();
+    expected.sort_unstable();
+    assert_eq!(named, expected, "{}", ended.stdout);
+    let places = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("unreadable, started from "));
+    assert_eq!(places.count(), 16, "{}", ended.stdout);
+    let end = "2482 calls compared, no difference\nnot compared: 2 calls that are held and 16 places \
+               where the upstream fails to tell what it has\n";
+    assert!(ended.stdout.ends_with(end), "{}", ended.stdout);
+
+    // What differs is told all the same.
+    let changed = ids[10];
+    simulator
+        .world()
+        .set_metadata(changed, Some(r#"{"note":1}"#));
+    let ended = site.run(&["verify", "--json"]);
+    assert_eq!(ended.code, Some(1));
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(report["different"][0]["id"], changed);
+    assert_eq!(report["unreadable"].as_array().unwrap().len(), 2);
+    let place = &report["unread"][0];
+    assert!(place["from"].as_str().unwrap() < place["to"].as_str().unwrap());
 }

@@ -1,6 +1,7 @@
 //! Two files side by side: pure, in constant memory but for what differs.
 
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -31,6 +32,11 @@ pub struct Compared {
     pub calls: u64,
     /// By ascending id.
     pub differences: Vec<Difference>,
+    /// Held calls that the upstream fails to tell of now.
+    pub unreadable: Vec<i64>,
+    /// Where the upstream has calls that it fails to tell of and that are not held: they started
+    /// within.
+    pub unread: Vec<RangeInclusive<Timestamp>>,
 }
 
 /// The counts of a list of differences.

@@ -12,10 +12,13 @@ use super::compare::{Difference, Kind, difference};
 use crate::cli::running::{FAILURES, bar, worth_waiting};
 use crate::model::CallKey;
 use crate::store::{Reader, StoreError};
-use crate::sync::{Fetched, Handle};
+use crate::sync::{Fetched, Handle, UpstreamState};
 
 /// How many calls a verification asks for one by one: over eight minutes' budget by default.
 const ASKED: usize = 1000;
+
+/// A call that the upstream fails at so often, while it answers for all else, is told as that.
+const ALONE: u32 = 2;
 
 /// How many polls of a running edge are waited for.
 const POLLS: usize = 3;
@@ -31,7 +34,8 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// Whether the upstream has each of these calls; what it sent is in the engine's file.
+    /// Whether the upstream has each of these calls; what it sent is in the engine's file. Those
+    /// that it fails at, though it answers for all else, are left out.
     ///
     /// # Errors
     /// The upstream can't be asked, and waiting makes no sense.
@@ -41,24 +45,35 @@ impl Asking {
             .map(|id| async {
                 let has = self.one(*id).await?;
                 bar.inc(1);
-                anyhow::Ok((*id, has))
+                anyhow::Ok(has.map(|has| (*id, has)))
             })
             .buffer_unordered(self.concurrency)
+            .try_filter_map(async |told| Ok(told))
             .try_collect()
             .await;
         bar.finish_and_clear();
         has
     }
 
-    async fn one(&self, id: i64) -> anyhow::Result<bool> {
+    async fn one(&self, id: i64) -> anyhow::Result<Option<bool>> {
+        let mut alone = 0;
         for _ in 0..FAILURES {
             match self.handle.fetch(CallKey::Id(id)).await {
-                Fetched::Found | Fetched::Unstored { .. } => return Ok(true),
-                Fetched::NotFound | Fetched::NotFoundThen { .. } => return Ok(false),
+                Fetched::Found | Fetched::Unstored { .. } => return Ok(Some(true)),
+                Fetched::NotFound | Fetched::NotFoundThen { .. } => return Ok(Some(false)),
                 // Said of details alone.
                 Fetched::NoSuchDetail => {}
                 Fetched::Unavailable { retry_after } => {
-                    worth_waiting(&self.handle.status().borrow())?;
+                    let state = {
+                        let status = self.handle.status();
+                        let status = status.borrow();
+                        worth_waiting(&status)?;
+                        status.state
+                    };
+                    alone += u32::from(state == UpstreamState::Online);
+                    if alone >= ALONE {
+                        return Ok(None);
+                    }
                     tokio::time::sleep(Duration::from_secs(retry_after)).await;
                 }
             }
@@ -70,8 +85,8 @@ impl Asking {
     }
 }
 
-/// Which of `found` still differ when they are looked at again. `followed`: by a running edge,
-/// with this poll interval.
+/// Which of `found` still differ when they are looked at again, and which of them the upstream fails
+/// to tell. `followed`: by a running edge, with this poll interval.
 ///
 /// # Errors
 /// A file can't be read, or the upstream can't be asked.
@@ -81,8 +96,8 @@ pub async fn again(
     there: &Reader,
     asking: &Asking,
     followed: Option<Duration>,
-) -> anyhow::Result<Vec<Difference>> {
-    let mut left = found;
+) -> anyhow::Result<(Vec<Difference>, Vec<i64>)> {
+    let (mut left, mut unreadable) = (found, Vec::new());
     let mut has = HashMap::new();
     let mut may_ask = ASKED;
     let polls = followed.map_or(0, |_| POLLS);
@@ -91,8 +106,11 @@ pub async fn again(
         let ids: Vec<i64> = left.iter().map(|difference| difference.id).collect();
         let ids = &ids[..ids.len().min(may_ask)];
         may_ask -= ids.len();
-        has.extend(asking.each(ids).await?);
+        let told = asking.each(ids).await?;
+        unreadable.extend(ids.iter().filter(|id| !told.contains_key(id)));
+        has.extend(told);
         left = differing(left, here, there, &has)?;
+        left.retain(|difference| !unreadable.contains(&difference.id));
         match followed {
             Some(poll) if polls_left > 0 && !left.is_empty() => {
                 let waiting = bar(polls as u64, "waiting for the running edge");
@@ -111,7 +129,7 @@ pub async fn again(
              as the lists have them"
         ),
     }
-    Ok(left)
+    Ok((left, unreadable))
 }
 
 /// Which of these differ between the two files as they are now. A call that the upstream denies

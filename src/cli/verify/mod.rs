@@ -28,7 +28,7 @@ use super::ConfigFile;
 use super::running::{Running, bar, filled};
 use super::serve::stop_on_signal;
 use crate::config::{Config, History};
-use crate::model::{CallKey, Timestamp};
+use crate::model::{CallKey, NEVER, Timestamp};
 use crate::store::{Identity, Reader, Scratch, StoreError, Text, is_written};
 use crate::sync::SyncStatus;
 use crate::{app, telemetry};
@@ -149,9 +149,19 @@ async fn verify(
         let here = Reader::open(&config.store.path)?;
         let there = Reader::open(scratch.path())?;
         let found = compared.differences;
-        let differences = look::again(found, &here, &there, &asking, followed).await?;
+        let (differences, unreadable) =
+            look::again(found, &here, &there, &asking, followed).await?;
+        let mut unread = asking.handle.coverage().holes().to_vec();
+        for id in &unreadable {
+            let start = here
+                .call(&CallKey::Id(*id))?
+                .and_then(|call| call.started_at);
+            unread.retain(|hole| !hole.contains(&start.unwrap_or(NEVER)));
+        }
         Ok(Compared {
             differences,
+            unreadable,
+            unread,
             ..compared
         })
     };

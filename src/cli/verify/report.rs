@@ -1,10 +1,12 @@
 //! What a verification says: ids and the names of fields, nothing that a call holds.
 
 use std::io::Write;
+use std::ops::RangeInclusive;
 
 use serde_json::{Value, json};
 
 use super::compare::{Compared, Difference, Kind, Tally};
+use crate::model::{NEVER, Timestamp};
 
 /// Lines of each kind; JSON has all.
 const LINES: usize = 1000;
@@ -24,11 +26,32 @@ impl Report {
     }
 
     pub fn write_text(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let Compared { calls, differences } = &self.compared;
+        let Compared {
+            calls,
+            differences,
+            unreadable,
+            unread,
+        } = &self.compared;
         lines(differences, out)?;
+        for id in unreadable.iter().take(LINES) {
+            writeln!(out, "unreadable {id}")?;
+        }
+        for hole in unread.iter().take(LINES) {
+            writeln!(out, "unreadable, {}", place(hole))?;
+        }
+        let calls = calls - unreadable.len() as u64;
         match differences.as_slice() {
             [] => writeln!(out, "{calls} calls compared, no difference")?,
             some => writeln!(out, "{calls} calls compared: {}", counts(some))?,
+        }
+        if !(unreadable.is_empty() && unread.is_empty()) {
+            writeln!(
+                out,
+                "not compared: {} calls that are held and {} places where the upstream fails to \
+                 tell what it has",
+                unreadable.len(),
+                unread.len()
+            )?;
         }
         match &self.remaining {
             Some(left) if !left.is_empty() => {
@@ -44,11 +67,32 @@ impl Report {
 
     pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
         let mut report = lists(&self.compared.differences);
-        report["compared"] = json!(self.compared.calls);
+        let Compared {
+            calls,
+            unreadable,
+            unread,
+            ..
+        } = &self.compared;
+        let bound = |start: &Timestamp| Some(start.to_string()).filter(|_| *start > Timestamp::MIN);
+        let unread = unread
+            .iter()
+            .map(|hole| json!({"from": bound(hole.start()), "to": bound(hole.end())}));
+        report["compared"] = json!(calls - unreadable.len() as u64);
+        report["unreadable"] = json!(unreadable);
+        report["unread"] = unread.collect();
         if let Some(left) = &self.remaining {
             report["remaining"] = lists(left);
         }
         writeln!(out, "{report:#}")
+    }
+}
+
+fn place(hole: &RangeInclusive<Timestamp>) -> String {
+    match (*hole.start(), *hole.end()) {
+        (_, NEVER) => "without a start".to_owned(),
+        (Timestamp::MIN, end) => format!("started at {end} or before"),
+        (start, Timestamp::MAX) => format!("started at {start} or after"),
+        (start, end) => format!("started from {start} to {end}"),
     }
 }
 
@@ -130,6 +174,7 @@ mod tests {
             compared: Compared {
                 calls: 5000,
                 differences,
+                ..Compared::default()
             },
             remaining: None,
         };
@@ -157,6 +202,7 @@ mod tests {
             compared: Compared {
                 calls: 10,
                 differences: vec![extra.clone()],
+                ..Compared::default()
             },
             remaining: Some(vec![extra]),
         };
