@@ -3,7 +3,7 @@
 use burki_edge::simulator::Flavour;
 use reqwest::Certificate;
 
-use super::site::{Edge, KEY, Site, answer, calls, client, serve, world};
+use super::site::{Edge, KEY, Site, answer, calls, client, serve, until, world};
 
 #[tokio::test]
 async fn a_client_that_trusts_the_certificate_reads_a_call() {
@@ -69,4 +69,57 @@ fn a_certificate_file_without_a_certificate_is_refused_by_its_name() {
         }
         assert!(!ended.stderr.contains("PRIVATE KEY"));
     }
+}
+
+/// A certificate for this machine, from an authority that is trusted, until that day.
+fn certificate(expires: (i32, u8, u8)) -> (String, String) {
+    let mut made = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    made.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    made.not_after = rcgen::date_time_ymd(expires.0, expires.1, expires.2);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (made.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[tokio::test]
+async fn an_upstreams_certificate_that_has_expired_is_told_as_that() {
+    let simulator = serve(world(Flavour::Hosted, 10));
+    for (expires, kind) in [((2099, 1, 1), None), ((2020, 1, 1), Some("tls"))] {
+        let upstream = Site::of(&simulator);
+        let (cert, key) = certificate(expires);
+        upstream.write("cert.pem", &cert);
+        upstream.write("key.pem", &key);
+        upstream.write(
+            "config.toml",
+            "[server]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\n",
+        );
+        let mut there = Edge::of(upstream.start(&["serve"]), "https");
+        there.process.logs("phase=Live");
+
+        let mut site = Site::of(&simulator);
+        site.write("cert.pem", &cert);
+        site.set("SSL_CERT_FILE", "cert.pem");
+        site.set("BURKI_EDGE_UPSTREAM__BASE_URL", &there.url);
+        let edge = site.serve();
+        let mut status = serde_json::Value::Null;
+        until_told(&edge, kind, &mut status).await;
+        let error = &status["upstream"]["last_error"];
+        assert_eq!(error["kind"].as_str(), kind, "{status:#}");
+        if kind.is_some() {
+            let hint = error["hint"].as_str().unwrap();
+            assert!(hint.contains("has not expired"), "{hint}");
+        }
+        edge.stop();
+        there.stop();
+    }
+}
+
+async fn until_told(edge: &Edge, kind: Option<&str>, status: &mut serde_json::Value) {
+    until(async || {
+        *status = edge.status().await;
+        match kind {
+            Some(_) => !status["upstream"]["last_error"].is_null(),
+            None => status["upstream"]["state"] == "online",
+        }
+    })
+    .await;
 }

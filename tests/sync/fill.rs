@@ -227,6 +227,20 @@ async fn a_server_that_fails_to_say_whose_key_it_is_is_mirrored_all_the_same() {
     stage.assert_equal();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_whose_key_it_is_at_the_third_try_is_asked_so_often() {
+    let stage = Stage::new(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        ..WorldConfig::default()
+    });
+    let path = "/assistants/me/organization";
+    stage.faults().times_where(2, path, Fault::ServerError);
+    let running = stage.start();
+    running.until_live().await;
+    assert_eq!(running.now().organization_id, Some(7));
+    running.stop().await.unwrap();
+}
+
 /// `SEEDS=N` runs N worlds instead of a few.
 fn seeds() -> std::ops::Range<u64> {
     let told = std::env::var("SEEDS")
