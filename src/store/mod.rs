@@ -119,8 +119,13 @@ impl SharedWriter {
         F: FnOnce(&mut Writer) -> T + Send + 'static,
     {
         let shared = Arc::clone(&self.0);
-        // A panic in a transaction rolls it back; the connection stays good.
-        let piece = move || work(&mut shared.lock().unwrap_or_else(PoisonError::into_inner));
+        let piece = move || {
+            // A panic in a transaction rolls it back.
+            let mut writer = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            // If there is no other to be had, this one fails at the work itself, or does not.
+            let _ = writer.renew();
+            work(&mut writer)
+        };
         match tokio::task::spawn_blocking(piece).await {
             Ok(done) => done,
             Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),

@@ -56,9 +56,18 @@ impl Revisions {
     }
 }
 
-/// The calls that a connection has written in its transaction, by id.
+/// What a connection has written in its transaction.
+#[derive(Default)]
+struct Writes {
+    /// The calls among it, by id.
+    calls: Vec<i64>,
+    /// The transaction was begun, and not committed.
+    is_open: bool,
+}
+
+/// The same, shared with the connection.
 #[derive(Clone, Default)]
-pub struct Touched(Arc<Mutex<Vec<i64>>>);
+pub struct Touched(Arc<Mutex<Writes>>);
 
 impl Touched {
     /// Hears of every call that `connection` writes.
@@ -67,13 +76,18 @@ impl Touched {
         let heard = touched.clone();
         connection.update_hook(Some(move |_: Action, _: &str, table: &str, id: i64| {
             if table == "calls" {
-                heard.with(|ids| ids.push(id));
+                heard.with(|writes| writes.calls.push(id));
             }
         }))?;
         Ok(touched)
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Vec<i64>) -> T) -> T {
+    /// Whether the last transaction was given up in its middle.
+    pub fn was_given_up(&self) -> bool {
+        self.with(|writes| writes.is_open)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Writes) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -92,8 +106,11 @@ impl<'c> Writing<'c> {
         touched: &'c Touched,
     ) -> rusqlite::Result<Writing<'c>> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-        // Of one that was given up.
-        touched.with(Vec::clear);
+        touched.with(|writes| {
+            // Of one that was given up.
+            writes.calls.clear();
+            writes.is_open = true;
+        });
         Ok(Writing {
             transaction,
             revisions,
@@ -102,8 +119,13 @@ impl<'c> Writing<'c> {
     }
 
     pub fn commit(self) -> rusqlite::Result<()> {
-        let _committing = Committing::begin(self.revisions, self.touched.with(std::mem::take));
-        self.transaction.commit()
+        let calls = self
+            .touched
+            .with(|writes| std::mem::take(&mut writes.calls));
+        let _committing = Committing::begin(self.revisions, calls);
+        self.transaction.commit()?;
+        self.touched.with(|writes| writes.is_open = false);
+        Ok(())
     }
 }
 

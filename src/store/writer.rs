@@ -216,6 +216,17 @@ impl Writer {
         Ok(merged)
     }
 
+    /// Takes another connection after a transaction that was given up in its middle: FTS5 keeps what
+    /// it believes of its index in memory, which a failing disk can leave behind the file's.
+    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+        if self.touched.was_given_up() {
+            let connection = schema::open_writer(&self.path)?;
+            self.touched = Touched::by(&connection)?;
+            self.connection = connection;
+        }
+        Ok(())
+    }
+
     pub(super) fn begin(&self) -> rusqlite::Result<Writing<'_>> {
         Writing::begin(&self.connection, &self.revisions, &self.touched)
     }
