@@ -110,7 +110,7 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
         }
         if old.version > 2 {
             kept.extend([
-                "SELECT * FROM replica",
+                "SELECT base_url, organization_id, request_seq, feed_id, details FROM replica",
                 "SELECT * FROM details",
                 "SELECT * FROM details_due",
                 "SELECT * FROM writes",
