@@ -325,43 +325,84 @@ mod tests {
         }
     }
 
+    /// One poll of a list whose first two rows have no start, of which one can't be read.
+    fn poll_undated(newest: &mut Newest, bad: Option<usize>) -> usize {
+        for requests in 1..200 {
+            let first = if newest.is_ranged() { 2 } else { 0 } + newest.skip();
+            let page = first..first + newest.limit();
+            let more = match bad.is_some_and(|bad| page.contains(&bad)) {
+                true => newest.failed_by_rows() == Again::AtOnce,
+                false => {
+                    if page.end <= 2 {
+                        newest.range();
+                    }
+                    newest.succeeded()
+                }
+            };
+            if !more {
+                return requests;
+            }
+        }
+        panic!("it goes on for ever: {newest:?}");
+    }
+
     #[test]
     fn a_row_without_a_start_that_can_not_be_read_is_tried_again_every_ten_polls() {
-        let mut newest = Newest::new(1000);
-        // The first two rows have no start, and the second can't be read.
-        let poll = |newest: &mut Newest, mended: bool| {
-            for requests in 1..200 {
-                let first = if newest.is_ranged() { 2 } else { 0 } + newest.skip();
-                let fails = !mended && (first..first + newest.limit()).contains(&1);
-                let more = match fails {
-                    true => newest.failed_by_rows() == Again::AtOnce,
-                    false => {
-                        if first + newest.limit() <= 2 {
-                            newest.range();
-                        }
-                        newest.succeeded()
-                    }
-                };
-                if !more {
-                    return requests;
-                }
+        for bad in [0, 1] {
+            let mut newest = Newest::new(1000);
+            for _ in 0..3 {
+                poll_undated(&mut newest, Some(bad));
             }
-            panic!("it goes on for ever: {newest:?}");
-        };
-        for _ in 0..3 {
-            poll(&mut newest, false);
+            let mut requests = 0;
+            for _ in 0..100 {
+                requests += poll_undated(&mut newest, Some(bad));
+                assert!(newest.is_ranged() || newest.below == Below::Trying);
+                assert_eq!((newest.limit(), newest.skip()), (1000, 0));
+            }
+            assert!(requests <= 112, "{bad}: {requests} requests");
+            for _ in 0..=READ_BEFORE_WIDENING {
+                poll_undated(&mut newest, None);
+            }
+            assert_eq!((newest.below, newest.limit()), (Below::Nothing, 1000));
         }
-        let mut requests = 0;
-        for _ in 0..100 {
-            requests += poll(&mut newest, false);
-            assert!(newest.is_ranged() || newest.below == Below::Trying);
-            assert_eq!(newest.limit(), 1000);
+    }
+
+    #[test]
+    fn a_page_is_asked_for_once_more_and_then_a_quarter_as_long() {
+        let mut newest = Newest::new(1000);
+        let mut limits = Vec::new();
+        for _ in 0..6 {
+            newest.failed_by_rows();
+            limits.push(newest.limit());
         }
-        assert!(requests <= 112, "{requests} requests");
-        for _ in 0..=READ_BEFORE_WIDENING {
-            poll(&mut newest, true);
+        assert_eq!(limits, [1000, 250, 62, 15, 3, 1]);
+    }
+
+    #[test]
+    fn a_page_below_many_that_grew_short_is_not_read_from_the_top_for_that() {
+        let mut newest = Newest::new(1000);
+        newest.range();
+        newest.failed_by_length();
+        newest.range();
+        for _ in 0..30 {
+            while newest.succeeded() {}
+            assert!(newest.is_ranged(), "{newest:?}");
         }
-        assert_eq!((newest.below, newest.limit()), (Below::Nothing, 1000));
+        assert_eq!(newest.limit(), 1000);
+    }
+
+    #[test]
+    fn the_page_is_as_long_as_the_server_serves_and_a_shorter_one_stays() {
+        let mut newest = Newest::new(1000);
+        newest.set_longest(100);
+        assert_eq!(newest.limit(), 100);
+        newest.set_longest(1000);
+        assert_eq!(newest.limit(), 1000);
+        newest.failed_by_length();
+        newest.set_longest(900);
+        assert_eq!(newest.limit(), 250);
+        newest.set_longest(100);
+        assert_eq!(newest.limit(), 100);
     }
 
     #[test]
