@@ -134,10 +134,15 @@ impl PageSize {
     /// cut by a limit of the server's own; reading on below it tells, for one request.
     pub fn reach(&mut self, query: &ListQuery, page: &Page) -> Reach {
         let rows = page.rows;
+        let is_longest = rows > 0 && rows >= self.longest;
+        let told = |rows: usize| (query.skip + rows) as u64;
         let cut = rows >= query.limit
             || match page.total {
-                Some(total) => total > (query.skip + rows) as u64,
-                None => rows > 0 && rows >= self.longest,
+                Some(total) if total > told(rows) => true,
+                // Whether the total counts a row twice that came twice, nobody knows.
+                Some(total) if total > told(page.calls.len()) => is_longest,
+                Some(_) => false,
+                None => is_longest,
             };
         // One that came twice may be one row too many.
         self.longest = self.longest.max(page.calls.len());
@@ -230,6 +235,21 @@ mod tests {
         assert!(!matches!(size.reach(&query(10), &doubled), Reach::Whole));
         assert!(!is_whole(&mut size, 5, None), "it may be cut on");
         assert!(is_whole(&mut size, 4, None));
+        // Of so many there may be one that did not fit.
+        for (total, whole) in [(5, true), (6, false), (7, false)] {
+            let doubled = Page {
+                rows: 6,
+                ..page(5, Some(total))
+            };
+            let reach = size.reach(&query(10), &doubled);
+            assert_eq!(matches!(reach, Reach::Whole), whole, "{total}");
+        }
+        let doubled = Page {
+            rows: 4,
+            ..page(3, Some(4))
+        };
+        let reach = size.reach(&query(10), &doubled);
+        assert!(matches!(reach, Reach::Whole), "longer ones came");
     }
 
     #[test]

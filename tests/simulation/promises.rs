@@ -323,9 +323,11 @@ impl Life {
         let stage = self.shared.lock();
         let most = stage.world.config().page_cap.unwrap_or(usize::MAX);
         let served = usize::try_from(stage.world.config().most_rows).unwrap_or(usize::MAX);
-        let arrives = stage.breaks_above.unwrap_or(usize::MAX);
+        // What does not break is found by halves.
+        let arrives = stage.breaks_above.map_or(usize::MAX, |rows| rows / 2);
         let limit = self.story.settings.page_limit;
-        limit.min(most).min(served).min(arrives)
+        let doubled = usize::from(stage.world.config().doubled > 0.0);
+        limit.min(most).min(served).min(arrives) - doubled
     }
 
     /// The newest page tells how many calls there are. It does not where it is read below those
