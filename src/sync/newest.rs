@@ -109,7 +109,8 @@ impl Newest {
     pub fn range(&mut self) {
         self.below = match self.below {
             Below::Many => Below::Many,
-            _ if self.limit < self.longest => Below::Failing,
+            // Nor is the top row alone a page.
+            _ if self.limit() < self.longest => Below::Failing,
             _ => Below::Many,
         };
     }
@@ -376,6 +377,39 @@ mod tests {
             limits.push(newest.limit());
         }
         assert_eq!(limits, [1000, 250, 62, 15, 3, 1]);
+    }
+
+    #[test]
+    fn a_top_row_without_a_start_above_others_that_can_not_be_read_is_not_many() {
+        // The first has no start, the next two can't be read.
+        let mut newest = Newest::new(1000);
+        let poll = |newest: &mut Newest, mended: bool| {
+            for _ in 0..200 {
+                let first = usize::from(newest.is_ranged()) + newest.skip();
+                let page = first..first + newest.limit();
+                let fails = !mended && (page.contains(&1) || page.contains(&2));
+                let more = match (fails, page.end) {
+                    (true, _) => newest.failed_by_rows() == Again::AtOnce,
+                    (false, 1) => {
+                        newest.range();
+                        true
+                    }
+                    (false, _) => newest.succeeded(),
+                };
+                if !more {
+                    return;
+                }
+            }
+            panic!("it goes on for ever: {newest:?}");
+        };
+        for _ in 0..20 {
+            poll(&mut newest, false);
+            assert_ne!(newest.below, Below::Many);
+        }
+        for _ in 0..=READ_BEFORE_WIDENING {
+            poll(&mut newest, true);
+        }
+        assert_eq!((newest.below, newest.limit()), (Below::Nothing, 1000));
     }
 
     #[test]

@@ -71,7 +71,9 @@ impl PageSize {
     /// The server refuses pages of `asked` rows, and may have said how many it serves.
     pub fn refused(&mut self, asked: usize, serves: Option<usize>, now: Instant) {
         let limit = serves.unwrap_or(asked / 2).clamp(1, asked.max(2) - 1);
-        if limit < self.limit() {
+        // A moment's failures may have taught a shorter one than it serves.
+        let says_more = serves.is_some() && limit > self.limit();
+        if limit < self.limit() || says_more {
             self.learn(Some(limit), now);
         }
     }
@@ -222,6 +224,14 @@ mod tests {
         assert_eq!(size.limit(), 50, "it did not say");
         size.refused(50, Some(70), now);
         assert_eq!(size.limit(), 49, "what it says can't be");
+        size.refused(98, Some(75), now);
+        assert_eq!(size.limit(), 75, "it says that it serves more");
+        size.refused(150, None, now);
+        assert_eq!(
+            size.limit(),
+            75,
+            "that is half of what it refuses, and no news"
+        );
     }
 
     #[test]

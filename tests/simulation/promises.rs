@@ -268,6 +268,8 @@ impl Life {
             }
             Change::Hinted => Made::Noted(calls.choose(random)?.1),
             Change::Deep if random.random_bool(0.5) => Made::Late(now - ago),
+            // None of those that are left could vouch for its deletion.
+            Change::Deep if calls.len() < 3 => return None,
             Change::Deep => {
                 let sparse = calls
                     .iter()
