@@ -118,10 +118,11 @@ impl Life {
             naive_zone,
             ..config
         };
-        // Less is not taken for a length.
+        // Pages of less than four rows are not taken for what the server serves.
         let breaks_above = random
             .random_bool(0.07)
-            .then(|| random.random_range(4..=page_limit));
+            .then(|| random.random_range(4..=page_limit).max(8))
+            .filter(|_| !capped);
         let narrow = capped || config.most_rows < 1000 || breaks_above.is_some();
         let settings = Settings {
             poll_interval: Duration::from_secs(10),
