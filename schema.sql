@@ -1,4 +1,4 @@
--- burki-edge, schema 4: an organization's Burki calls, as the upstream last told them.
+-- burki-edge, schema 5: an organization's Burki calls, as the upstream last told them.
 --
 -- Instants (columns ending in _at) are microseconds since 1970-01-01T00:00:00Z:
 --     SELECT datetime(started_at / 1000000, 'unixepoch') FROM calls;
@@ -16,7 +16,7 @@ CREATE TABLE replica (
     feed_id         TEXT NOT NULL,     -- names this file's order of changes; another file has another
     details         TEXT NOT NULL DEFAULT '', -- what is kept of ended calls: kinds, with commas
     key_hash        TEXT               -- SHA-256 of the API key that was last seen to be theirs, in
-                                       -- hex; NULL: none was since schema 4
+                                       -- hex; NULL: none was since schema 5
 ) STRICT;
 
 -- One row a call. The text is the record; the columns beside it are read from it. A call that is

@@ -27,6 +27,13 @@ pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
         2 => FROM_2,
         _ => FROM_3,
     })?;
+    // What was learned of the upstream: schema 4 came with one of them, and then with both.
+    for table in ["limits", "assistants"] {
+        if tables.iter().any(|old| old == table) {
+            let keep = format!("INSERT INTO {table} SELECT * FROM old_{table}");
+            transaction.execute_batch(&keep)?;
+        }
+    }
     transaction.execute_batch(FROM_ANY)?;
     for table in &tables {
         transaction.execute_batch(&format!("DROP TABLE old_{table}"))?;

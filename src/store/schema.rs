@@ -10,7 +10,7 @@ use super::{StoreError, migrate};
 use crate::model::{Part, fold};
 
 pub const SCHEMA: &str = include_str!("../../schema.sql");
-pub const VERSION: i64 = 4;
+pub const VERSION: i64 = 5;
 
 /// Marks the file as ours (`PRAGMA application_id`): "BURK".
 const APPLICATION_ID: i64 = 0x4255_524B;

@@ -22,7 +22,21 @@ struct Old {
     changes: u64,
 }
 
-const OLD: [Old; 3] = [
+/// The files of the versions after it hold the same.
+const SCHEMA_3: Old = Old {
+    version: 3,
+    file: "",
+    census: Census {
+        calls: 22,
+        suspects: 2,
+        tombstones: 1,
+    },
+    request_seq: 8,
+    windows: 2,
+    changes: 24,
+};
+
+const OLD: [Old; 5] = [
     Old {
         version: 1,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema1.db"),
@@ -50,14 +64,21 @@ const OLD: [Old; 3] = [
     Old {
         version: 3,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema3.db"),
-        census: Census {
-            calls: 22,
-            suspects: 2,
-            tombstones: 1,
-        },
-        request_seq: 8,
-        windows: 2,
-        changes: 24,
+        ..SCHEMA_3
+    },
+    // As it was first, and as it was before the key was stamped.
+    Old {
+        version: 4,
+        file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema4.db"),
+        ..SCHEMA_3
+    },
+    Old {
+        version: 4,
+        file: concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/schema4-assistants.db"
+        ),
+        ..SCHEMA_3
     },
 ];
 
@@ -116,6 +137,18 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
                 "SELECT * FROM writes",
                 "SELECT * FROM written",
             ]);
+        }
+        let has = |table: &str| {
+            let named = format!("SELECT name FROM sqlite_schema WHERE name = '{table}'");
+            !rows(&path, &named).is_empty()
+        };
+        let learned = [
+            ("limits", "SELECT * FROM limits"),
+            ("assistants", "SELECT * FROM assistants"),
+        ];
+        for (_, select) in learned.into_iter().filter(|(table, _)| has(table)) {
+            assert_eq!(rows(&path, select).len(), 1, "{select}");
+            kept.push(select);
         }
         let look = || -> Vec<_> { kept.iter().map(|select| rows(&path, select)).collect() };
         let before = look();
