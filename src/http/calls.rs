@@ -29,7 +29,7 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 /// A client is told to come back after this long where the engine has no better word, in seconds.
 pub const RETRY_AFTER: u64 = 5;
 
-/// Nobody can say now.
+/// The replica does not hold the call, and the upstream gave no answer that can be passed on.
 const UNAVAILABLE: Failure = Failure::Unavailable {
     retry_after: RETRY_AFTER,
 };

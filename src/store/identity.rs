@@ -70,8 +70,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The id of some call that is held, another one for another `draw`. Suspects are the last to
-    /// be told.
+    /// The id of some call that is held, another one for another `draw`; of a suspect only where
+    /// all are.
     pub fn witness(&self, draw: u64) -> Result<Option<i64>, StoreError> {
         if let Some(id) = self.canary(draw)? {
             return Ok(Some(id));

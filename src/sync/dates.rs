@@ -121,7 +121,7 @@ impl Dates {
         refuted
     }
 
-    /// A probe got no answer: it begins anew with the next newest page.
+    /// A probe got no answer; the next head chooses another.
     pub fn put_off(&mut self) {
         self.probe = None;
     }

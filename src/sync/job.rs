@@ -21,7 +21,7 @@ pub enum Job {
     Feed,
     /// Are dates in this form read right? Asked for an instant at which a call is known to start.
     Dates(Timestamp, DateForm),
-    /// A call that is held. Is it told of to this key?
+    /// A held call by id, which only its own organization's key is answered.
     Vouch(i64),
     /// A page of the list of assistants, behind the first so many.
     Assistants(usize),

@@ -13,10 +13,11 @@
 //! anywhere. The head of the list is read every `poll_interval`.
 //!
 //! What decides is pure, each with a model or a property to be held against: `coverage` and `tiers`
-//! (what is known, and until when), `vouching` (whose key it is), `search` and `counting` (what moved), `proof` and `holds` (what
-//! may be deleted), `scope` and `denials` (whom a failure
-//! speaks of), `newest`, `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following`
-//! (an upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first). `docs/sync.md` says why.
+//! (what is known, and until when), `vouching` (whose key it is), `search` and `counting` (what
+//! moved), `proof` and `holds` (what may be deleted), `scope` and `denials` (whom a failure speaks
+//! of), `newest`, `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following` (an
+//! upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first).
+//! `docs/sync.md` says why.
 
 mod absorb;
 mod ask;

@@ -81,8 +81,10 @@ impl<S: CallSource> Engine<S> {
     pub(super) fn passes_go_before(&self, next: &Next) -> bool {
         let first = match next {
             Next::Sleep(_) => true,
-            Next::Send(Job::Identify | Job::Vouch(_) | Job::Head, _) => false,
-            Next::Send(Job::Feed | Job::Dates(..), _) => false,
+            Next::Send(
+                Job::Identify | Job::Vouch(_) | Job::Head | Job::Feed | Job::Dates(..),
+                _,
+            ) => false,
             Next::Send(..) => self.clients_in_a_row < CLIENTS_IN_A_ROW,
         };
         first && !self.permits.is_empty()

@@ -299,7 +299,7 @@ fn a_reader_of_version_1_is_told_what_to_start() {
         refusal,
         StoreError::Older {
             found: 1,
-            known: 4,
+            known: 5,
             ..
         }
     ));

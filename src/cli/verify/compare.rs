@@ -32,10 +32,9 @@ pub struct Compared {
     pub calls: u64,
     /// By ascending id.
     pub differences: Vec<Difference>,
-    /// Held calls that the upstream fails to tell of now.
+    /// Ids of calls that are held, and at which the upstream fails now.
     pub unreadable: Vec<i64>,
-    /// Where the upstream has calls that it fails to tell of and that are not held: they started
-    /// within.
+    /// Spans of starts in which the upstream fails at a call, and none of those is held.
     pub unread: Vec<RangeInclusive<Timestamp>>,
 }
 

@@ -1,7 +1,7 @@
 //! A second look at what seems to differ: the upstream lives on while it is read, and a running
 //! edge follows it one poll behind.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -17,7 +17,7 @@ use crate::sync::{Fetched, Handle, UpstreamState};
 /// How many calls a verification asks for one by one: over eight minutes' budget by default.
 const ASKED: usize = 1000;
 
-/// A call that the upstream fails at so often, while it answers for all else, is told as that.
+/// How often one call is asked for while the upstream fails at it and answers for all else.
 const ALONE: u32 = 2;
 
 /// How many polls of a running edge are waited for.
@@ -64,13 +64,9 @@ impl Asking {
                 // Said of details alone.
                 Fetched::NoSuchDetail => {}
                 Fetched::Unavailable { retry_after } => {
-                    let state = {
-                        let status = self.handle.status();
-                        let status = status.borrow();
-                        worth_waiting(&status)?;
-                        status.state
-                    };
-                    alone += u32::from(state == UpstreamState::Online);
+                    let status = self.handle.status().borrow().clone();
+                    worth_waiting(&status)?;
+                    alone += u32::from(status.state == UpstreamState::Online);
                     if alone >= ALONE {
                         return Ok(None);
                     }
@@ -85,8 +81,8 @@ impl Asking {
     }
 }
 
-/// Which of `found` still differ when they are looked at again, and which of them the upstream fails
-/// to tell. `followed`: by a running edge, with this poll interval.
+/// Which of `found` still differ when they are looked at again, and the calls that the upstream fails
+/// to answer for. `followed`: by a running edge, with this poll interval.
 ///
 /// # Errors
 /// A file can't be read, or the upstream can't be asked.
@@ -96,21 +92,21 @@ pub async fn again(
     there: &Reader,
     asking: &Asking,
     followed: Option<Duration>,
-) -> anyhow::Result<(Vec<Difference>, Vec<i64>)> {
-    let (mut left, mut unreadable) = (found, Vec::new());
+) -> anyhow::Result<(Vec<Difference>, HashSet<i64>)> {
+    let (mut left, mut failing) = (found, HashSet::new());
     let mut has = HashMap::new();
     let mut may_ask = ASKED;
     let polls = followed.map_or(0, |_| POLLS);
     for polls_left in (0..=polls).rev() {
         left = differing(left, here, there, &has)?;
-        let ids: Vec<i64> = left.iter().map(|difference| difference.id).collect();
+        let ids = left.iter().map(|difference| difference.id);
+        let ids: Vec<i64> = ids.filter(|id| !failing.contains(id)).collect();
         let ids = &ids[..ids.len().min(may_ask)];
         may_ask -= ids.len();
         let told = asking.each(ids).await?;
-        unreadable.extend(ids.iter().filter(|id| !told.contains_key(id)));
+        failing.extend(ids.iter().filter(|id| !told.contains_key(id)));
         has.extend(told);
         left = differing(left, here, there, &has)?;
-        left.retain(|difference| !unreadable.contains(&difference.id));
         match followed {
             Some(poll) if polls_left > 0 && !left.is_empty() => {
                 let waiting = bar(polls as u64, "waiting for the running edge");
@@ -121,7 +117,8 @@ pub async fn again(
             _ => break,
         }
     }
-    let unasked = left.iter().filter(|left| !has.contains_key(&left.id));
+    let asked = |id| has.contains_key(id) || failing.contains(id);
+    let unasked = left.iter().filter(|left| !asked(&left.id));
     match unasked.count() {
         0 => {}
         unasked => warn!(
@@ -129,7 +126,7 @@ pub async fn again(
              as the lists have them"
         ),
     }
-    Ok((left, unreadable))
+    Ok((left, failing))
 }
 
 /// Which of these differ between the two files as they are now. A call that the upstream denies

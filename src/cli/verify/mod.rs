@@ -149,14 +149,23 @@ async fn verify(
         let here = Reader::open(&config.store.path)?;
         let there = Reader::open(scratch.path())?;
         let found = compared.differences;
-        let (differences, unreadable) =
-            look::again(found, &here, &there, &asking, followed).await?;
-        let mut unread = asking.handle.coverage().holes().to_vec();
-        for id in &unreadable {
-            let start = here
-                .call(&CallKey::Id(*id))?
-                .and_then(|call| call.started_at);
-            unread.retain(|hole| !hole.contains(&start.unwrap_or(NEVER)));
+        let (found, failing) = look::again(found, &here, &there, &asking, followed).await?;
+        let coverage = asking.handle.coverage();
+        let (mut differences, mut unreadable) = (Vec::new(), Vec::new());
+        let mut unread = coverage.holes().to_vec();
+        for difference in found {
+            let held = here.call(&CallKey::Id(difference.id))?;
+            let start = held.and_then(|call| call.started_at).unwrap_or(NEVER);
+            // What the list leaves out elsewhere it leaves out for certain.
+            let is_unreadable = difference.kind == Kind::Extra
+                && failing.contains(&difference.id)
+                && coverage.is_in_a_hole(&(start..=start));
+            if is_unreadable {
+                unread.retain(|hole| !hole.contains(&start));
+                unreadable.push(difference.id);
+            } else {
+                differences.push(difference);
+            }
         }
         Ok(Compared {
             differences,
