@@ -8,7 +8,7 @@ use super::books::Books;
 use super::doubt::Suspicion;
 use super::due::DetailsBooks;
 use super::{StoreError, Writer, days};
-use crate::model::{NEVER, Timestamp, Window};
+use crate::model::{NEVER, Timestamp, Unit, Window};
 
 /// How many of each kind the file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +100,28 @@ pub fn last_change(connection: &Connection) -> rusqlite::Result<u64> {
     )
 }
 
+/// The finest unit that the start of any call is of.
+pub fn finest_start(connection: &Connection) -> rusqlite::Result<Unit> {
+    // The narrowest index with the starts in it: where none is of the finest unit, all are read.
+    let mut select = connection.prepare(
+        "SELECT started_at FROM calls INDEXED BY calls_by_duration WHERE started_at IS NOT NULL",
+    )?;
+    let mut starts = select.query([])?;
+    let mut finest = Unit::SECOND;
+    while finest != Unit::MICROSECOND
+        && let Some(row) = starts.next()?
+    {
+        finest = finest.min(Timestamp::from_micros(row.get(0)?).unit());
+    }
+    Ok(finest)
+}
+
 impl Writer {
+    /// The finest unit that the start of any call is of, as the file had it when it was opened.
+    pub fn finest_start(&self) -> Unit {
+        self.finest_start
+    }
+
     /// How many of each kind are held, as of the last commit.
     pub fn census(&self) -> Census {
         self.census

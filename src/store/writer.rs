@@ -20,7 +20,7 @@ use super::{
     Followed, Identity, StoreError, assistants, census, followed, identity, page_rows, schema,
     windows,
 };
-use crate::model::{Timestamp, Verified, Window};
+use crate::model::{Timestamp, Unit, Verified, Window};
 
 /// Open calls of one status, for following them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub struct Writer {
     request_seq: u64,
     /// What the assistants table holds.
     pub(super) assistants: Names,
+    pub(super) finest_start: Unit,
     /// What the limits table holds.
     pub(super) page_rows: Option<usize>,
     /// How many of each kind the file holds, as of the last commit.
@@ -95,6 +96,7 @@ impl Writer {
         let page_rows = page_rows::page_rows(&connection)?;
         let assistants = assistants::read(&connection)?;
         let census = census::read(&connection)?;
+        let finest_start = census::finest_start(&connection)?;
         let details = due::books(&connection)?;
         let change_seq = census::last_change(&connection)?;
         Ok(Writer {
@@ -107,6 +109,7 @@ impl Writer {
             followed,
             outbox,
             request_seq,
+            finest_start,
             assistants,
             page_rows,
             census,

@@ -22,6 +22,8 @@ impl<S: CallSource> Engine<S> {
             .as_ref()
             .map(|coverage| coverage.windows().to_vec());
         let mut learned = Learned { windows, ..learned };
+        let starts = learned.calls.iter().filter_map(|call| call.started_at);
+        let refuted = self.dates.heed(starts);
         if self.answer_is_kept {
             // It says nothing of calls that were read since it was true, whatever they are by now;
             // and what it tells of the others is not all there was.
@@ -33,6 +35,15 @@ impl<S: CallSource> Engine<S> {
             if learned.calls.len() < told {
                 (learned.complete, learned.windows, coverage) = (None, None, None);
             }
+        }
+        if refuted {
+            // What ranges left out before may be there, also after a restart.
+            let forgotten = self.forget_history();
+            let mut kept = coverage.unwrap_or_else(|| forgotten.clone());
+            kept.forget_below_head();
+            learned.windows = Some(kept.windows().to_vec());
+            coverage = Some(kept);
+            self.know(forgotten);
         }
         self.assistants.calls_read(&learned.calls);
         if self.health.store_rests(Instant::now()) {

@@ -38,13 +38,7 @@ pub struct Dates {
 
 impl Default for Dates {
     fn default() -> Dates {
-        Dates {
-            known: None,
-            probe: None,
-            former: None,
-            finest: Unit::SECOND,
-            newest: Unit::SECOND,
-        }
+        Dates::of_texts(Unit::SECOND)
     }
 }
 
@@ -62,6 +56,18 @@ pub enum Probed {
 }
 
 impl Dates {
+    /// `finest` is the finest unit of the texts that are held: the newest page may show none of
+    /// them, and bounds that are widened by a coarser one leave them out.
+    pub fn of_texts(finest: Unit) -> Dates {
+        Dates {
+            known: None,
+            probe: None,
+            former: None,
+            finest,
+            newest: Unit::SECOND,
+        }
+    }
+
     /// The form to ask ranges in.
     pub fn form(&self) -> Option<DateForm> {
         self.known
@@ -90,15 +96,21 @@ impl Dates {
         // One of another unit is found without it by chance, and nothing tells less of it.
         let telling = starts.iter().rev().find(|start| start.unit() == unit);
         let others = starts.iter().rev().filter(|start| Some(*start) != telling);
-        let (unit, proofs) = match self.known {
-            Some(_) => (unit, PROOFS),
-            None => (unit.min(self.finest), 1),
+        let finer = self.finest < unit;
+        let proofs = match self.known.is_some() || finer {
+            true => PROOFS,
+            false => 1,
         };
         let mut starts: Vec<_> = telling.into_iter().chain(others).copied().collect();
         starts.dedup();
         starts.truncate(proofs);
-        let spelled = [Spelling::Zoned, Spelling::Naive];
-        let mut others: Vec<_> = spelled.map(|spelling| DateForm { spelling, unit }).into();
+        let spelled =
+            |unit| [Spelling::Zoned, Spelling::Naive].map(|spelling| DateForm { spelling, unit });
+        let mut others = Vec::from(spelled(unit));
+        // The page may be of whole units by chance: first as the finest text that is known has it.
+        if finer && self.known.is_none() {
+            others.extend(spelled(self.finest));
+        }
         let form = self.known.take().or_else(|| others.pop());
         self.probe = form.map(|form| Probe {
             starts,
@@ -109,15 +121,21 @@ impl Dates {
         });
     }
 
-    /// A page was read. A start that is finer than the unit that bounds are widened by shows that
-    /// they are read otherwise, and nothing may be concluded from what the page leaves out.
-    pub fn is_refuted_by(&mut self, starts: impl IntoIterator<Item = Timestamp>) -> bool {
-        let finest = starts.into_iter().map(|start| start.unit()).min();
-        self.finest = finest.map_or(self.finest, |finest| finest.min(self.finest));
-        let refuted = self.known.is_some_and(|form| self.finest < form.unit);
+    /// A start that is finer than the unit that bounds are widened by shows that they are read
+    /// otherwise, and nothing may be concluded from what a range left out.
+    pub fn is_refuted_by(&self, mut starts: impl Iterator<Item = Timestamp>) -> bool {
+        let known = self.known.map(|form| form.unit);
+        known.is_some_and(|unit| starts.any(|start| start.unit() < unit))
+    }
+
+    /// Calls were read, in whatever way. Returns whether they refute the form that was known.
+    pub fn heed(&mut self, starts: impl Iterator<Item = Timestamp> + Clone) -> bool {
+        let refuted = self.is_refuted_by(starts.clone());
         if refuted {
             self.known = None;
         }
+        let finest = starts.map(Timestamp::unit).min();
+        self.finest = finest.map_or(self.finest, |finest| finest.min(self.finest));
         refuted
     }
 
@@ -214,8 +232,8 @@ mod tests {
         dates.head_read(&[at(5_000_000)]);
         assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Known));
         assert_eq!(dates.form().unwrap().unit, Unit::SECOND);
-        assert!(!dates.is_refuted_by([at(4_000_000)]));
-        assert!(dates.is_refuted_by([at(4_000_000), at(3_000_000 + MILLI)]));
+        assert!(!dates.heed([at(4_000_000)].into_iter()));
+        assert!(dates.heed([at(4_000_000), at(3_000_000 + MILLI)].into_iter()));
         assert!(!dates.is_known());
         // The newest page still shows whole seconds alone.
         dates.head_read(&[at(5_000_000)]);
@@ -245,7 +263,23 @@ mod tests {
         let reads = |start, form| start == at(MILLI) || to_the_millisecond(start, form);
         assert_eq!(settle(&mut dates, reads).1, Probed::Changed);
         assert_eq!(dates.form().unwrap().unit, at(MILLI).unit());
-        assert!(!dates.is_refuted_by([at(5 * MILLI)]));
+        assert!(!dates.heed([at(5 * MILLI)].into_iter()));
+    }
+
+    #[test]
+    fn a_newest_page_that_is_coarser_than_what_is_held_is_asked_for_as_that_is_first() {
+        let page = [at(5_000_000), at(4_000_000)];
+        let mut dates = Dates::of_texts(Unit::MICROSECOND);
+        dates.head_read(&page);
+        assert_eq!(settle(&mut dates, exact), (2, Probed::Known));
+        assert_eq!(dates.form().unwrap().unit, Unit::MICROSECOND);
+        // It was held when the server still wrote it to the microsecond.
+        let mut dates = Dates::of_texts(Unit::MICROSECOND);
+        dates.head_read(&page);
+        let (_, probed) = settle(&mut dates, |_, form| form.unit == Unit::SECOND);
+        assert_eq!(probed, Probed::Known);
+        assert_eq!(dates.form().unwrap().unit, Unit::SECOND);
+        assert!(!dates.heed(page.into_iter()));
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl<S: CallSource> Engine<S> {
             confirmed: None,
             identity_due: false,
             assistants: Assistants::default(),
-            dates: Dates::default(),
+            dates: Dates::of_texts(writer.finest_start()),
             page_size,
             head_at: None,
             newest: Newest::new(page_limit),

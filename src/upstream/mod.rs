@@ -159,6 +159,13 @@ pub struct Page {
     pub total: Option<u64>,
 }
 
+impl Page {
+    /// When its calls started, those that did.
+    pub fn starts(&self) -> impl Iterator<Item = Timestamp> {
+        self.calls.iter().filter_map(|call| call.started_at)
+    }
+}
+
 /// An answer, and how long the upstream wants to be left alone after it.
 #[derive(Debug)]
 pub struct Reply {

@@ -367,6 +367,11 @@ impl Life {
         }
     }
 
+    /// What time it is as the edge has it.
+    pub fn edge_clock(&self) -> Timestamp {
+        Timestamp::from_micros(self.shared.now().as_micros() + self.skew.load(Ordering::SeqCst))
+    }
+
     fn set_the_clock(&mut self) {
         if self.story.jumps {
             let days = self.random.random_range(-3..4) * 86_400_000_000_i64;

@@ -247,6 +247,8 @@ impl Life {
         let head = (page - without_start.min(page / 2)).min(calls.len());
         let cut = calls.get(head).map(|(start, _)| *start);
         let newest = &calls[..calls.partition_point(|(start, _)| Some(*start) > cut)];
+        // How old a call is, the edge has from its own clock.
+        let day_ago = now.max(self.edge_clock()) - DAY;
         let random = &mut self.random;
         let ago = Duration::from_secs(random.random_range(0..10_000_000));
         let note = format!(r#"{{"note":{}}}"#, random.random::<u32>());
@@ -258,7 +260,7 @@ impl Life {
             },
             Change::End => {
                 let stage = self.shared.lock();
-                let young = calls.iter().filter(|(start, _)| *start > now - DAY);
+                let young = calls.iter().filter(|(start, _)| *start > day_ago);
                 let open = young.filter(|(_, id)| {
                     let call = stage.world.get(*id);
                     call.is_some_and(|call| ["ongoing", "in-progress"].contains(&&*call.status))

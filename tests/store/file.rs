@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use burki_edge::model::{Call, Unit};
 use burki_edge::store::{Reader, StoreError, Writer};
 use tempfile::TempDir;
 
@@ -40,6 +41,29 @@ fn a_file_has_one_writer() {
     assert!(refusal.to_string().contains("store.path"), "{refusal}");
     drop(first);
     Writer::open(&path, URL).unwrap();
+}
+
+#[test]
+fn a_file_tells_the_finest_unit_of_its_starts() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let finest = || Writer::open(&path, URL).unwrap().finest_start();
+    assert_eq!(finest(), Unit::SECOND, "nothing is held");
+    let second = record(1, "failed", Some(1_700_000_000), None, "").body;
+    for (id, fraction, micros) in [(2, ".5", 100_000), (3, ".120", 10_000), (4, ".000009", 1)] {
+        let mut record: serde_json::Value = serde_json::from_str(&second).unwrap();
+        let start = record["started_at"].as_str().unwrap();
+        let start = start.split('.').next().unwrap().to_owned() + fraction;
+        (record["id"], record["started_at"]) = (id.into(), start.into());
+        let calls = vec![
+            Call::from_json(&record.to_string()).unwrap(),
+            super::support::record(9, "failed", None, None, ""),
+        ];
+        let mut writer = Writer::open(&path, URL).unwrap();
+        writer.merge(answer(id, calls)).unwrap();
+        drop(writer);
+        assert_eq!(finest().as_micros(), micros, "{fraction}");
+    }
 }
 
 #[test]

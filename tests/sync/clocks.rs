@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use burki_edge::model::Timestamp;
+use burki_edge::model::{CallKey, Timestamp};
 use burki_edge::simulator::{Fault, Flavour, Rates, WorldConfig};
 use burki_edge::store::Reader;
-use burki_edge::sync::Phase;
+use burki_edge::sync::{Hint, Phase};
 
 use super::stage::{Running, Stage};
 
@@ -212,6 +212,50 @@ async fn texts_that_are_cut_off_at_a_coarser_unit_than_filters_compare_are_mirro
                 stage.assert_equal();
             }
         }
+    }
+}
+
+/// The newest page is of tenths of a second by chance. A call to the microsecond, in whatever way
+/// it was read, shows that no bound may be widened, then and after every restart.
+#[tokio::test(start_paused = true)]
+async fn one_call_to_the_microsecond_ends_that_bounds_are_widened() {
+    // The newest of the bounds that were asked for since the last look.
+    let widened = |stage: &Stage, looked: usize| {
+        let asked = stage.asked("date_to=").split_off(looked);
+        assert!(!asked.is_empty(), "no range was asked for");
+        asked
+            .iter()
+            .any(|(_, target)| target.split('&').any(|part| part.ends_with("99999")))
+    };
+    for flavour in FLAVOURS {
+        let stage = at_rest(flavour);
+        let mut world = stage.world();
+        for id in world.newest(usize::MAX) {
+            let start = world.get(id).and_then(|call| call.started_at);
+            if start.is_some_and(|start| start.unit().as_micros() < 100_000) {
+                world.delete(id);
+            }
+        }
+        drop(world);
+        let running = stage.start();
+        running.until_live().await;
+        assert!(widened(&stage, 0), "it is asked in tenths until then");
+        let fine = stage.late_call(stage.now() - 40 * DAY - Duration::from_micros(7));
+        running.handle.hint(Hint::Call(CallKey::Id(fine)));
+        running
+            .pass_until(SECOND, 5 * SECOND, || stage.is_current(fine))
+            .await;
+        let looked = stage.asked("date_to=").len();
+        running.pass(600).await;
+        running.until_live().await;
+        assert!(!widened(&stage, looked), "{flavour:?}: after it was read");
+        running.stop().await.unwrap();
+        let looked = stage.asked("date_to=").len();
+        let running = stage.start();
+        running.pass(7 * 3600).await;
+        assert!(!widened(&stage, looked), "{flavour:?}: after a restart");
+        running.stop().await.unwrap();
+        stage.assert_equal();
     }
 }
 

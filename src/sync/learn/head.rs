@@ -61,11 +61,7 @@ impl<S: CallSource> Engine<S> {
         }
         let is_within =
             |start: &Timestamp| *start >= from && until.is_none_or(|until| *start <= until);
-        let starts: Vec<_> = page
-            .calls
-            .iter()
-            .filter_map(|call| call.started_at)
-            .collect();
+        let starts: Vec<_> = page.starts().collect();
         let without_start = page.calls.len() - starts.len();
         let head = HeadRead {
             from,

@@ -53,12 +53,14 @@ impl<S: CallSource> Engine<S> {
             self.ask_for_shorter_pages();
             // Which of two texts is right, the call itself says.
             self.ask_singly(page.doubled.iter().copied());
-            let starts = page.calls.iter().filter_map(|call| call.started_at);
-            if self.dates.is_refuted_by(starts) && job.depends_on_dates() {
-                return Ok(());
-            }
         }
         match (job, answer) {
+            // What it leaves out says nothing.
+            (job, Answer::Page(page))
+                if job.depends_on_dates() && self.dates.is_refuted_by(page.starts()) =>
+            {
+                self.learn_loose(request, page).await
+            }
             (Job::Identify, Answer::Identity(None))
                 if *asked == Request::Identity(Teller::User) =>
             {
