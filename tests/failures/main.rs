@@ -7,6 +7,8 @@
     reason = "how much was tried is shown with a test"
 )]
 
+#[path = "../sync/folder.rs"]
+mod folder;
 mod scene;
 #[path = "../sync/stage.rs"]
 #[expect(

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::folder::folder;
 use super::oracle::Rows;
 use super::upstream::{Shared, Source};
 
@@ -161,7 +162,7 @@ impl Life {
             shared,
             random,
             skew: Arc::default(),
-            folder: TempDir::new().expect("a folder"),
+            folder: folder(),
             edge: None,
             story,
         }

@@ -10,6 +10,8 @@
     reason = "a test may fail where it stands"
 )]
 
+#[path = "../sync/folder.rs"]
+mod folder;
 mod life;
 mod oracle;
 mod promises;

@@ -10,6 +10,7 @@ mod crowds;
 mod deletions;
 mod details;
 mod fill;
+mod folder;
 mod follow;
 mod hints;
 mod hostile;

@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::folder::folder;
+
 pub const URL: &str = "http://simulator";
 
 /// How long a request takes.
@@ -274,7 +276,7 @@ impl Stage {
             cache: Arc::default(),
             begin,
             ahead: Arc::default(),
-            folder: TempDir::new().expect("a folder"),
+            folder: folder(),
             key: "burki_first",
             settings: Settings {
                 poll_interval: Duration::from_secs(10),
