@@ -211,7 +211,9 @@ mod tests {
         let mut dates = Dates::default();
         dates.head_read(&[at(3_000_000), at(2_000_001), at(1_000_000)]);
         assert_eq!(dates.probe().unwrap().0, at(2_000_001));
+        assert!(!dates.is_known());
         assert_eq!(settle(&mut dates, exact), (1, Probed::Known));
+        assert!(dates.is_known());
         dates.head_read(&[at(3_000_007), at(2_000_001)]);
         assert_eq!(dates.probe(), None, "nothing more to be told");
     }
