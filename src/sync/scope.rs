@@ -176,6 +176,32 @@ mod tests {
     }
 
     #[test]
+    fn every_judgment_holds_of_the_classes_it_is_said_of_and_of_no_other() {
+        let of = |judgment: &dyn Fn(E) -> bool| {
+            let kinds = TABLE.iter().map(|(kind, _)| *kind);
+            kinds.filter(|kind| judgment(*kind)).collect::<Vec<_>>()
+        };
+        let lost = [E::Unreachable, E::Tls];
+        let denied = [E::Unauthorized, E::Throttled];
+        assert_eq!(of(&is_unconnected), lost);
+        assert_eq!(of(&is_denial), denied);
+        assert_eq!(of(&says_how_many), [E::PageTooLong]);
+        let not_at_all = [E::Unreachable, E::Tls, E::Refused];
+        assert_eq!(of(&|kind| !may_have_arrived(kind)), not_at_all);
+        assert_eq!(
+            of(&|kind| !may_be_of_the_page(kind)),
+            [lost, denied].concat()
+        );
+        let unknown = [E::ServerError, E::BadAnswer, E::Redirected, E::Refused];
+        assert_eq!(of(&may_not_be_known), unknown);
+        let unauthorized = [E::OtherOrganization, E::Unauthorized];
+        let is = |wanted: UpstreamState| move |kind| state(kind) == wanted;
+        assert_eq!(of(&is(UpstreamState::Unauthorized)), unauthorized);
+        assert_eq!(of(&is(UpstreamState::Throttled)), [E::Throttled]);
+        assert_eq!(of(&is(UpstreamState::Online)), []);
+    }
+
+    #[test]
     fn no_answer_about_one_call_speaks_of_the_others() {
         for (kind, _) in TABLE {
             for asked in [Call, Detail, Write, Count] {

@@ -59,6 +59,7 @@ mod tests {
         for id in 1..MOST {
             assert!(vouching.lacks_witness());
             vouching.choose(id as i64);
+            assert!(!vouching.lacks_witness() && vouching.witness() == Some(id as i64));
             assert!(!vouching.missing());
         }
         vouching.choose(99);

@@ -229,14 +229,13 @@ async fn one_call_to_the_microsecond_ends_that_bounds_are_widened() {
     };
     for flavour in FLAVOURS {
         let stage = at_rest(flavour);
-        let mut world = stage.world();
-        for id in world.newest(usize::MAX) {
-            let start = world.get(id).and_then(|call| call.started_at);
+        let ids = stage.world().newest(usize::MAX);
+        for id in ids {
+            let start = stage.world().get(id).and_then(|call| call.started_at);
             if start.is_some_and(|start| start.unit().as_micros() < 100_000) {
-                world.delete(id);
+                stage.world().delete(id);
             }
         }
-        drop(world);
         let running = stage.start();
         running.until_live().await;
         assert!(widened(&stage, 0), "it is asked in tenths until then");
