@@ -46,6 +46,7 @@ pub struct Writer {
     request_seq: u64,
     /// What the assistants table holds.
     pub(super) assistants: Names,
+    /// Of the calls that were held when the file was opened.
     pub(super) finest_start: Unit,
     /// What the limits table holds.
     pub(super) page_rows: Option<usize>,

@@ -38,12 +38,11 @@ impl<S: CallSource> Engine<S> {
         }
         if refuted {
             // What ranges left out before may be there, also after a restart.
-            let forgotten = self.forget_history();
-            let mut kept = coverage.unwrap_or_else(|| forgotten.clone());
+            let mut kept = coverage.unwrap_or_else(|| (*self.coverage).clone());
             kept.forget_below_head();
             learned.windows = Some(kept.windows().to_vec());
             coverage = Some(kept);
-            self.know(forgotten);
+            self.know(self.forget_history());
         }
         self.assistants.calls_read(&learned.calls);
         if self.health.store_rests(Instant::now()) {

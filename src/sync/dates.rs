@@ -36,12 +36,6 @@ pub struct Dates {
     newest: Unit,
 }
 
-impl Default for Dates {
-    fn default() -> Dates {
-        Dates::of_texts(Unit::SECOND)
-    }
-}
-
 /// What an answer to a probe means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probed {
@@ -187,6 +181,10 @@ mod tests {
         Timestamp::from_micros(micros)
     }
 
+    fn nothing_held() -> Dates {
+        Dates::of_texts(Unit::SECOND)
+    }
+
     /// Probes until there is nothing to probe; `reads` says whether a start is found in a form.
     fn settle(dates: &mut Dates, reads: impl Fn(Timestamp, DateForm) -> bool) -> (usize, Probed) {
         let mut probes = 0;
@@ -208,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_start_to_the_microsecond_is_proof_by_itself() {
-        let mut dates = Dates::default();
+        let mut dates = nothing_held();
         dates.head_read(&[at(3_000_000), at(2_000_001), at(1_000_000)]);
         assert_eq!(dates.probe().unwrap().0, at(2_000_001));
         assert!(!dates.is_known());
@@ -220,7 +218,7 @@ mod tests {
 
     #[test]
     fn bounds_are_widened_by_the_unit_of_the_texts() {
-        let mut dates = Dates::default();
+        let mut dates = nothing_held();
         dates.head_read(&[at(9 * MILLI), at(8 * MILLI)]);
         assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Known));
         let form = dates.form().unwrap();
@@ -230,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_finer_than_was_thought_is_heeded_from_then_on() {
-        let mut dates = Dates::default();
+        let mut dates = nothing_held();
         dates.head_read(&[at(5_000_000)]);
         assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Known));
         assert_eq!(dates.form().unwrap().unit, Unit::SECOND);
@@ -245,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_newest_page_that_is_coarser_by_chance_changes_nothing() {
-        let mut dates = Dates::default();
+        let mut dates = nothing_held();
         dates.head_read(&[at(1), at(0)]);
         settle(&mut dates, exact);
         let whole = [at(3 * MILLI), at(2 * MILLI), at(MILLI), at(0)];
@@ -257,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_server_that_comes_to_write_a_coarser_unit_is_asked_otherwise() {
-        let mut dates = Dates::default();
+        let mut dates = nothing_held();
         dates.head_read(&[at(1), at(0)]);
         settle(&mut dates, exact);
         dates.head_read(&[at(3 * MILLI), at(2 * MILLI), at(MILLI)]);
@@ -286,7 +284,7 @@ mod tests {
 
     #[test]
     fn where_no_form_finds_the_calls_every_newest_page_is_tried_and_nothing_is_known() {
-        let mut dates = Dates::default();
+        let mut dates = nothing_held();
         for _ in 0..3 {
             dates.head_read(&[at(2 * MILLI), at(MILLI)]);
             assert_eq!(settle(&mut dates, |_, _| false), (2, Probed::Nothing));

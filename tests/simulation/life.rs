@@ -369,8 +369,11 @@ impl Life {
     }
 
     /// What time it is as the edge has it.
-    pub fn edge_clock(&self) -> Timestamp {
-        Timestamp::from_micros(self.shared.now().as_micros() + self.skew.load(Ordering::SeqCst))
+    pub fn clock(&self) -> Clock {
+        let (shared, skew) = (self.shared.clone(), Arc::clone(&self.skew));
+        Arc::new(move || {
+            Timestamp::from_micros(shared.now().as_micros() + skew.load(Ordering::SeqCst))
+        })
     }
 
     fn set_the_clock(&mut self) {
@@ -381,12 +384,7 @@ impl Life {
     }
 
     pub fn start(&mut self) {
-        let clock: Clock = {
-            let (shared, skew) = (self.shared.clone(), Arc::clone(&self.skew));
-            Arc::new(move || {
-                Timestamp::from_micros(shared.now().as_micros() + skew.load(Ordering::SeqCst))
-            })
-        };
+        let clock = self.clock();
         let source = Source {
             shared: self.shared.clone(),
             clock: Arc::clone(&clock),

@@ -248,7 +248,7 @@ impl Life {
         let cut = calls.get(head).map(|(start, _)| *start);
         let newest = &calls[..calls.partition_point(|(start, _)| Some(*start) > cut)];
         // How old a call is, the edge has from its own clock.
-        let day_ago = now.max(self.edge_clock()) - DAY;
+        let day_ago = now.max((self.clock())()) - DAY;
         let random = &mut self.random;
         let ago = Duration::from_secs(random.random_range(0..10_000_000));
         let note = format!(r#"{{"note":{}}}"#, random.random::<u32>());

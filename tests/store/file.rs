@@ -49,18 +49,18 @@ fn a_file_tells_the_finest_unit_of_its_starts() {
     let path = folder.path().join("edge.db");
     let finest = || Writer::open(&path, URL).unwrap().finest_start();
     assert_eq!(finest(), Unit::SECOND, "nothing is held");
-    let second = record(1, "failed", Some(1_700_000_000), None, "").body;
+    let whole = record(1, "failed", Some(1_700_000_000), None, "").body;
+    let undated = record(9, "failed", None, None, "");
     for (id, fraction, micros) in [(2, ".5", 100_000), (3, ".120", 10_000), (4, ".000009", 1)] {
-        let mut record: serde_json::Value = serde_json::from_str(&second).unwrap();
-        let start = record["started_at"].as_str().unwrap();
+        let mut text: serde_json::Value = serde_json::from_str(&whole).unwrap();
+        let start = text["started_at"].as_str().unwrap();
         let start = start.split('.').next().unwrap().to_owned() + fraction;
-        (record["id"], record["started_at"]) = (id.into(), start.into());
-        let calls = vec![
-            Call::from_json(&record.to_string()).unwrap(),
-            super::support::record(9, "failed", None, None, ""),
-        ];
+        (text["id"], text["started_at"]) = (id.into(), start.into());
+        let call = Call::from_json(&text.to_string()).unwrap();
         let mut writer = Writer::open(&path, URL).unwrap();
-        writer.merge(answer(id, calls)).unwrap();
+        writer
+            .merge(answer(id, vec![call, undated.clone()]))
+            .unwrap();
         drop(writer);
         assert_eq!(finest().as_micros(), micros, "{fraction}");
     }
