@@ -275,6 +275,7 @@ mod tests {
     #[case(Some(299), None, PARTIAL, 30)]
     #[case(Some(120), Some(150), "complete", 500)]
     #[case(Some(100), Some(200), "complete", 500)]
+    #[case(Some(200), Some(200), "complete", 500)]
     #[case(Some(100), Some(201), PARTIAL, 500)]
     #[case(None, Some(350), PARTIAL, 500)]
     #[case(Some(220), Some(280), PARTIAL, UNKNOWN_AGE)]
@@ -287,6 +288,66 @@ mod tests {
     ) {
         let filter = filter(from, to);
         assert_eq!(told(&filter, &coverage()), (header.to_owned(), age));
+    }
+
+    const UNREADABLE: &str = "complete; unreadable";
+
+    /// Where rows are that the upstream can't tell, nothing more can be known than is.
+    #[rstest]
+    #[case::across_the_hole(Some(120), Some(350), UNREADABLE)]
+    #[case::to_somewhere_in_it(Some(120), Some(280), UNREADABLE)]
+    #[case::within_it(Some(220), Some(280), UNREADABLE)]
+    #[case::from_below_what_is_known(Some(50), Some(150), PARTIAL)]
+    #[case::above_it(Some(310), Some(350), "complete")]
+    #[case::below_it(Some(100), Some(200), "complete")]
+    #[case::all_of_time(None, None, PARTIAL)]
+    fn what_lies_in_a_hole_is_known_to_be_unreadable(
+        #[case] from: Option<i64>,
+        #[case] to: Option<i64>,
+        #[case] header: &str,
+    ) {
+        let mut coverage = coverage();
+        coverage.set_holes(vec![NEVER..=NEVER, next(at(200))..=before(300)]);
+        assert_eq!(told(&filter(from, to), &coverage).0, header);
+    }
+
+    #[test]
+    fn a_hole_above_or_below_all_windows_counts_as_one_between_them_does() {
+        let windows = vec![window(at(100), at(200), 500)];
+        let mut coverage = Coverage::from_windows(windows, at(1000));
+        coverage.set_holes(vec![at(50)..=before(100), next(at(200))..=at(500)]);
+        let told = |from, to| told(&filter(Some(from), Some(to)), &coverage).0;
+        assert_eq!(told(150, 400), UNREADABLE);
+        assert_eq!(told(60, 150), UNREADABLE);
+        assert_eq!(told(150, 501), "partial");
+        assert_eq!(told(40, 150), "partial");
+    }
+
+    #[test]
+    fn a_hole_alone_makes_nothing_known() {
+        let mut coverage = Coverage::default();
+        coverage.set_holes(vec![at(100)..=at(200)]);
+        assert_eq!(told(&filter(Some(120), Some(150)), &coverage).0, "partial");
+    }
+
+    #[test]
+    fn calls_without_a_start_may_be_the_unreadable_ones() {
+        let head = Window {
+            open_ended: true,
+            ..window(Timestamp::MIN, at(900), 990)
+        };
+        let mut coverage = Coverage::from_windows(vec![head], at(1000));
+        coverage.set_holes(vec![NEVER..=NEVER]);
+        assert_eq!(told(&filter(None, None), &coverage).0, UNREADABLE);
+        assert_eq!(told(&filter(Some(0), None), &coverage).0, "complete");
+    }
+
+    #[test]
+    fn a_page_of_more_is_cut_and_the_whole_is_not() {
+        let mut extent = Extent::whole(Reach::of(&filter(None, None)));
+        assert!(!extent.is_cut());
+        extent.shown.started = Some(at(400)..=at(900));
+        assert!(extent.is_cut());
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Coverage {
         }
     }
 
-    pub(super) fn set_holes(&mut self, holes: Vec<RangeInclusive<Timestamp>>) {
+    pub fn set_holes(&mut self, holes: Vec<RangeInclusive<Timestamp>>) {
         self.holes = holes;
     }
 
