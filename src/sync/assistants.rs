@@ -93,6 +93,20 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_or_is_not_there_is_asked_for_later_from_the_start() {
+        let (mut assistants, now) = (Assistants::default(), Instant::now());
+        assistants.calls_read(&[call(1, "")]);
+        let page: Vec<_> = (0..100).map(|id| (id, String::new())).collect();
+        assistants.listed(Some(&page), now);
+        assistants.failed(now);
+        assert_eq!(assistants.due(now + REST / 2), None);
+        assert_eq!(assistants.due(now + REST), Some(0));
+        assistants.listed(None, now);
+        assert_eq!(assistants.due(now + NEVER_SOON / 2), None);
+        assert_eq!(assistants.due(now + NEVER_SOON), Some(0));
+    }
+
+    #[test]
     fn a_full_page_is_gone_on_with_and_a_new_assistant_is_looked_for_soon() {
         let (mut assistants, now) = (Assistants::default(), Instant::now());
         assistants.calls_read(&[call(1, "")]);
@@ -104,6 +118,7 @@ mod tests {
         assistants.calls_read(&[call(7, "")]);
         assert_eq!(assistants.due(now + SOON), None, "it is known");
         assistants.calls_read(&[call(700, "")]);
+        assert_eq!(assistants.due(now + SOON / 2), None, "that soon");
         assert_eq!(assistants.due(now + SOON), Some(0));
         assistants.listed(Some(&[]), now + SOON);
         assistants.calls_read(&[call(700, "")]);

@@ -403,10 +403,113 @@ mod tests {
     }
 
     #[test]
+    fn a_search_that_left_its_difference_rests_for_a_minute_without_another_count() {
+        let now = Instant::now();
+        let mut counting = counting();
+        let two_heads = |counting: &mut Counting, difference, now| {
+            counting.head_counted(difference, true);
+            counting.head_counted(difference, true);
+            counting.is_due(true, now)
+        };
+        assert!(two_heads(&mut counting, 1, now));
+        assert_eq!(search(&mut counting, 1, now), 1);
+        assert!(two_heads(&mut counting, 2, now), "another difference");
+        assert!(!two_heads(&mut counting, 1, now), "the same");
+        assert!(!two_heads(&mut counting, 1, now + FIRST_REST - POLL));
+        assert!(two_heads(&mut counting, 1, now + FIRST_REST));
+    }
+
+    #[test]
+    fn three_settled_totals_in_a_row_that_agree_end_the_rest() {
+        let now = Instant::now();
+        let mut counting = counting();
+        for (agreeing, due) in [
+            ([true, true, false].as_slice(), false),
+            (&[true, true, true], true),
+        ] {
+            for difference in [1, 1] {
+                counting.head_counted(difference, true);
+            }
+            if counting.is_due(true, now) {
+                search(&mut counting, 1, now);
+                counting.head_counted(1, true);
+                counting.head_counted(1, true);
+                assert!(!counting.is_due(true, now));
+            }
+            for is_settled in agreeing {
+                counting.head_counted(0, *is_settled);
+            }
+            for difference in [1, 1] {
+                counting.head_counted(difference, true);
+            }
+            assert_eq!(counting.is_due(true, now), due, "{agreeing:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_count_that_agrees_ends_a_search_and_a_cut_does_not() {
+        let now = Instant::now();
+        for (is_whole, found) in [(true, 1), (false, 0)] {
+            let mut counting = counting();
+            assert_eq!(search(&mut counting, 1, now), 1);
+            match is_whole {
+                true => assert_eq!(search(&mut counting, 0, now), 0),
+                false => {
+                    counting.begin_cut(root(), 10, now);
+                    assert_eq!(counting.absorb(&root(), 4, 4, &[], now).len(), 0);
+                }
+            }
+            assert_eq!(search(&mut counting, 1, now), found);
+        }
+    }
+
+    #[test]
+    fn a_search_knows_its_first_count_and_whether_it_is_of_all_of_history() {
+        let now = Instant::now();
+        let mut counting = counting();
+        let part = Timestamp::from_micros(0)..=Timestamp::from_micros(4);
+        fn told(counting: &Counting, range: &RangeInclusive<Timestamp>) -> (bool, bool) {
+            (counting.is_root(range), counting.is_whole(range))
+        }
+        assert_eq!(told(&counting, &root()), (false, false));
+        counting.begin(root(), 10);
+        assert_eq!(told(&counting, &root()), (true, true));
+        assert_eq!(told(&counting, &part), (false, false));
+        counting.begin_cut(part.clone(), 10, now);
+        assert_eq!(told(&counting, &part), (true, false));
+        assert_eq!(told(&counting, &root()), (false, false));
+    }
+
+    #[test]
+    fn counts_that_cannot_be_had_are_left_alone_for_a_while() {
+        let now = Instant::now();
+        let mut counting = counting();
+        counting.begin(root(), 10);
+        counting.give_up(now);
+        assert!(!counting.is_root(&root()));
+        assert!(!counting.may_be_asked(now + FIRST_REST - POLL));
+        assert!(!counting.is_due(false, now + FIRST_REST - POLL));
+        assert!(counting.may_be_asked(now + FIRST_REST));
+        assert!(counting.is_due(false, now + FIRST_REST));
+
+        counting.begin(root(), 10);
+        counting.leave_alone(2 * REST, now);
+        assert!(!counting.is_root(&root()));
+        counting.leave_alone(REST, now);
+        assert!(!counting.may_be_asked(now + 2 * REST - POLL), "the longer");
+        assert!(counting.may_be_asked(now + 2 * REST));
+    }
+
+    #[test]
     fn equal_counts_are_compared_every_six_polls_but_once_a_minute_at_least() {
-        for (poll, per_minute, seconds) in
-            [(1, 6000, 6), (10, 6000, 60), (60, 6000, 60), (1, 60, 60)]
-        {
+        for (poll, per_minute, seconds) in [
+            (1, 6000, 6),
+            (10, 6000, 60),
+            (60, 6000, 60),
+            (1, 60, 60),
+            (2, 60, 12),
+            (2, 59, 60),
+        ] {
             let mut now = Instant::now();
             let mut counting = Counting::new(Duration::from_secs(poll), per_minute, REST);
             for _ in 0..10 {
@@ -424,6 +527,7 @@ mod tests {
         let mut counting = counting();
         let mut cuts = Vec::new();
         let begun = now;
+        assert_eq!(counting.cut_due(now), None, "not before the first interval");
         while cuts.len() < CUTS as usize {
             now += POLL;
             if let Some(cut) = counting.cut_due(now) {
