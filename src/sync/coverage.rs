@@ -444,6 +444,90 @@ mod tests {
     }
 
     #[test]
+    fn a_head_that_is_unread_at_its_top_leaves_what_is_below_and_ends_what_was_above() {
+        let mut coverage = Coverage::default();
+        coverage.insert_head(head(100, &[150, 120], 1));
+        coverage.insert(window(10, 99, 2));
+        coverage.insert_head(HeadRead {
+            until: Some(at(130)),
+            ..head(110, &[120], 3)
+        });
+        assert_eq!(
+            ranges(&coverage),
+            [(10, 99, 2), (100, 109, 1), (110, 120, 3), (121, 130, 1)]
+        );
+        assert!(!coverage.is_complete(at(10)), "what is above is unread");
+    }
+
+    #[test]
+    fn where_history_is_forgotten_the_head_and_calls_without_a_start_stay() {
+        let mut coverage = Coverage::default();
+        coverage.insert_head(HeadRead {
+            without_start: Some(0),
+            ..head(100, &[150], 1)
+        });
+        coverage.insert(window(10, 50, 2));
+        coverage.insert(window(51, 99, 3));
+        coverage.forget_below_head();
+        assert_eq!(ranges(&coverage), [(100, 150, 1)]);
+        assert_eq!(coverage.known(None), Some(verified(1)));
+    }
+
+    #[test]
+    fn the_oldest_word_is_of_what_started_since_or_is_open_or_has_no_start() {
+        let (bounded, head) = (window(10, 50, 4), window(60, 90, 7));
+        let oldest = |windows: Vec<Window>| {
+            let coverage = Coverage::from_windows(windows, at(2_000_000));
+            coverage.oldest(at(51)).map(|verified| verified.seq)
+        };
+        let open = Window {
+            open_ended: true,
+            ..window(20, 40, 2)
+        };
+        let never = Window {
+            from: NEVER,
+            to: NEVER,
+            ..window(0, 0, 3)
+        };
+        assert_eq!(oldest(vec![bounded]), None, "it ends before");
+        assert_eq!(oldest(vec![bounded, head]), Some(7));
+        assert_eq!(oldest(vec![window(10, 51, 5), head]), Some(5));
+        assert_eq!(oldest(vec![open]), Some(2));
+        assert_eq!(oldest(vec![never, head]), Some(3));
+    }
+
+    #[test]
+    fn a_cut_lies_behind_the_part_of_the_calls_that_was_asked_for() {
+        let rows = |rows, window| Window { rows, ..window };
+        let windows = vec![
+            rows(0, window(10, 19, 1)),
+            rows(2, window(20, 29, 1)),
+            rows(2, window(30, 39, 1)),
+            rows(4, window(40, 49, 1)),
+        ];
+        let coverage = Coverage::from_windows(windows, at(2_000_000));
+        let cut = |part| {
+            coverage
+                .cut(&(at(10)..=at(100)), part)
+                .map(Timestamp::as_micros)
+        };
+        assert_eq!(
+            [cut(0.25), cut(0.5), cut(0.75)],
+            [Some(29), Some(39), Some(49)]
+        );
+        assert_eq!(cut(0.0), None, "nothing lies before it");
+    }
+
+    #[test]
+    fn a_range_is_in_a_hole_only_if_all_of_it_is() {
+        let mut coverage = Coverage::default();
+        coverage.set_holes(vec![at(10)..=at(20), at(40)..=at(50)]);
+        let within = |from, to| coverage.is_in_a_hole(&(at(from)..=at(to)));
+        assert!(within(10, 20) && within(15, 15) && within(41, 50));
+        assert!(!within(9, 15) && !within(15, 21) && !within(9, 21) && !within(15, 45));
+    }
+
+    #[test]
     fn what_an_idle_head_leaves_behind_joins_its_neighbour() {
         let mut coverage = Coverage::default();
         coverage.insert_head(head(500, &[500, 700, 900], 1));

@@ -507,6 +507,100 @@ mod tests {
         panic!("still trying");
     }
 
+    fn limit(crowd: &Crowd) -> usize {
+        match crowd.request() {
+            Request::List(query) => query.limit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A crowd that was counted, and reads pages of that many rows.
+    fn counted(page_limit: usize) -> (Crowd, Verified) {
+        let mut crowd = Crowd::new(Timestamp::parse(START).unwrap(), page_limit);
+        let request = Verified {
+            at: Timestamp::from_micros(0),
+            seq: 1,
+        };
+        crowd.absorb(request, &Answer::Count(5000));
+        (crowd, request)
+    }
+
+    fn page(ids: std::ops::Range<i64>) -> Answer {
+        let calls: Vec<_> = ids.map(|id| call(id, Some(START))).collect();
+        Answer::Page(Page {
+            rows: calls.len(),
+            calls,
+            doubled: Vec::new(),
+            total: None,
+        })
+    }
+
+    #[test]
+    fn a_page_that_fails_again_is_a_quarter_as_long_until_what_failed_is_behind() {
+        let now = Instant::now();
+        let (mut crowd, request) = counted(100);
+        crowd.absorb(request, &page(0..100));
+        crowd.failed(now);
+        assert_eq!(limit(&crowd), 100, "it may have been the moment");
+        crowd.failed(now);
+        assert_eq!(limit(&crowd), 25);
+        for (ids, next) in [
+            (100..125, 25),
+            (125..150, 25),
+            (150..175, 25),
+            (175..200, 50),
+            (200..250, 100),
+            (250..350, 100),
+        ] {
+            crowd.absorb(request, &page(ids.clone()));
+            assert_eq!(limit(&crowd), next, "after {ids:?}");
+        }
+        crowd.set_page_limit(60);
+        assert_eq!(limit(&crowd), 60);
+        crowd.absorb(request, &page(350..410));
+        assert_eq!(limit(&crowd), 60);
+    }
+
+    #[test]
+    fn what_fails_on_and_on_rests_and_a_count_does_at_once() {
+        let now = Instant::now();
+        let (mut crowd, request) = counted(4);
+        for _ in 0..FAILURES_AT_ONCE {
+            crowd.failed(now);
+            assert!(!crowd.rests(now));
+        }
+        crowd.failed(now);
+        assert!(crowd.rests(now));
+        crowd.failed(now);
+        assert!(crowd.rests(now + REST - Duration::from_millis(1)));
+        assert!(!crowd.rests(now + REST));
+        crowd.absorb(request, &page(0..1));
+        assert!(!crowd.rests(now), "it was answered");
+
+        let mut crowd = Crowd::new(NEVER, 4);
+        crowd.failed(now);
+        assert!(crowd.rests(now) && !crowd.rests(now + REST));
+    }
+
+    #[test]
+    fn a_kept_answer_is_asked_for_by_other_lengths_down_to_half_and_then_rests() {
+        let now = Instant::now();
+        for (page_limit, lengths) in [(100, [88, 77, 68, 60, 53].as_slice()), (4, &[3, 2])] {
+            let (mut crowd, _) = counted(page_limit);
+            for length in lengths {
+                crowd.kept_answer(now);
+                assert_eq!(limit(&crowd), *length);
+                assert!(!crowd.rests(now));
+            }
+            crowd.kept_answer(now);
+            assert_eq!(limit(&crowd), page_limit);
+            assert!(crowd.rests(now) && !crowd.rests(now + REST));
+        }
+        let mut crowd = Crowd::new(NEVER, 100);
+        crowd.kept_answer(now);
+        assert!(crowd.rests(now), "a count has no other length");
+    }
+
     #[test]
     fn a_row_that_can_not_be_read_is_stepped_over_and_all_others_are_read() {
         for without_start in [false, true] {

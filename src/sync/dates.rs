@@ -282,6 +282,25 @@ mod tests {
         assert!(!dates.heed(page.into_iter()));
     }
 
+    /// The coarser unit that was proven is the first guess where the next proof broke off.
+    #[test]
+    fn a_proven_unit_is_tried_first_after_a_probe_that_got_no_answer() {
+        let mut dates = Dates::of_texts(Unit::MICROSECOND);
+        dates.head_read(&[at(2 * MILLI), at(MILLI)]);
+        let (_, probed) = settle(&mut dates, |_, form| form.unit == at(MILLI).unit());
+        assert_eq!(probed, Probed::Known);
+        dates.head_read(&[at(5_000_000), at(4_000_000)]);
+        assert_eq!(
+            dates.probe().unwrap().1.unit,
+            at(MILLI).unit(),
+            "it is known"
+        );
+        dates.put_off();
+        assert_eq!(dates.probe(), None);
+        dates.head_read(&[at(5_000_000), at(4_000_000)]);
+        assert_eq!(dates.probe().unwrap().1.unit, at(MILLI).unit());
+    }
+
     #[test]
     fn where_no_form_finds_the_calls_every_newest_page_is_tried_and_nothing_is_known() {
         let mut dates = nothing_held();

@@ -149,6 +149,56 @@ mod tests {
         assert!(denials.denied(&recording(2), None, now + 4 * REMEMBERED));
     }
 
+    /// Otherwise it would be told again at every denial that comes late.
+    #[test]
+    fn what_is_to_rest_for_long_stays_denied_for_as_long() {
+        let now = Instant::now();
+        let point = |id| Job::Point(CallKey::Id(id));
+        for (rest, is_news) in [(3 * REMEMBERED, false), (REMEMBERED, true)] {
+            let mut denials = Denials::default();
+            assert!(denials.denied(&point(1), Some(rest), now));
+            assert_eq!(denials.denied(&point(2), None, now + REMEMBERED), is_news);
+        }
+    }
+
+    #[test]
+    fn no_more_than_so_many_are_remembered_and_those_are_kept_up_to_date() {
+        let now = Instant::now();
+        let mut denials = Denials::default();
+        let point = |id| Job::Point(CallKey::Id(id));
+        for id in 0..=MOST as i64 {
+            denials.denied(&point(id), Some(MINUTE), now);
+        }
+        assert_eq!(denials.rest_until(&point(MOST as i64), now), None);
+        denials.denied(&point(0), Some(2 * MINUTE), now);
+        let rest = denials.rest_until(&point(0), now);
+        assert_eq!(rest, Some(now + 2 * MINUTE));
+    }
+
+    #[test]
+    fn each_part_has_a_name_of_its_own_in_the_log() {
+        let jobs = [
+            Job::Point(CallKey::Sid("CA1".to_owned())),
+            Job::Total,
+            Job::Detail(1, Detail::Recordings),
+            Job::Write(1),
+        ];
+        let names: Vec<_> = jobs.iter().filter_map(Part::of).map(Part::name).collect();
+        assert!(names.iter().all(|name| name.len() > 4), "{names:?}");
+        let distinct: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+    }
+
+    #[test]
+    fn a_call_that_is_asked_for_by_its_sid_is_one_of_its_own() {
+        let now = Instant::now();
+        let mut denials = Denials::default();
+        let sid = |sid: &str| Job::Point(CallKey::Sid(sid.to_owned()));
+        denials.denied(&sid("CA1"), Some(MINUTE), now);
+        assert_eq!(denials.rest_until(&sid("CA1"), now), Some(now + MINUTE));
+        assert_eq!(denials.rest_until(&sid("CA2"), now), None);
+    }
+
     #[test]
     fn what_is_to_rest_rests_by_itself() {
         let now = Instant::now();
