@@ -308,6 +308,53 @@ mod tests {
         }
     }
 
+    /// "HELD 0 calls" helps nobody.
+    #[test]
+    fn where_nothing_is_missing_nothing_is_held_however_many_were_removed() {
+        let mut holds = Holds::default();
+        holds.removed(400, at(0));
+        assert_eq!(holds.judge(census(600, 0), at(1)), None);
+        let change = holds.judge(census(600, 1), at(1));
+        assert_eq!(change, Some(Change::Held(1)), "what was removed counts");
+    }
+
+    #[test]
+    fn what_was_removed_lately_counts_among_the_calls_there_were() {
+        let mut holds = Holds::default();
+        holds.removed(50, at(0));
+        assert_eq!(holds.judge(census(1150, 10), at(1)), None, "60 of 1,200");
+        assert!(holds.judge(census(1150, 11), at(1)).is_some());
+    }
+
+    #[test]
+    fn what_was_removed_is_held_against_what_follows_for_ten_minutes() {
+        for (seconds, held) in [(599, true), (600, false)] {
+            let mut holds = Holds::default();
+            holds.removed(60, at(0));
+            let change = holds.judge(census(900, 1), at(seconds));
+            assert_eq!(change.is_some(), held, "{seconds} s");
+        }
+    }
+
+    #[test]
+    fn what_a_brake_let_through_is_not_held_against_what_follows() {
+        let mut holds = Holds::default();
+        assert!(holds.judge(census(1000, 100), at(0)).is_some());
+        holds.removed(100, at(1));
+        assert_eq!(holds.judge(census(900, 0), at(2)), Some(Change::Lifted));
+        assert_eq!(holds.judge(census(900, 1), at(3)), None);
+    }
+
+    #[test]
+    fn what_a_count_of_a_part_lacks_is_held_until_counts_are_not_believed() {
+        let mut holds = Holds::default();
+        holds.lacks(100);
+        holds.lacks(60);
+        assert_eq!(holds.judge(census(1000, 0), at(0)), Some(Change::Held(100)));
+        holds.forget_count();
+        assert_eq!(holds.judge(census(1000, 0), at(1)), Some(Change::Lifted));
+    }
+
     #[test]
     fn what_the_count_lacks_is_held_before_any_call_is_under_suspicion() {
         let mut holds = Holds::default();

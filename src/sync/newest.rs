@@ -457,6 +457,54 @@ mod tests {
     }
 
     #[test]
+    fn many_rows_at_the_top_are_stepped_over_in_ever_longer_steps() {
+        let mut newest = Newest::new(4);
+        let mut skips: Vec<usize> = Vec::new();
+        for _ in 0..40 {
+            newest.failed_by_rows();
+            skips.push(newest.skip());
+        }
+        skips.dedup();
+        let singly = 0..=SINGLE_STEPS;
+        let expected: Vec<_> = singly
+            .chain([24, 36, 54, 81, 121, 181, 271, 406, 609, 913, 0])
+            .collect();
+        assert!(skips.starts_with(&expected), "{skips:?}");
+    }
+
+    /// Also where a row further below keeps the page short.
+    #[test]
+    fn a_row_that_was_stepped_over_is_tried_at_each_poll_whatever_is_below() {
+        for polls in 10..40 {
+            let mut newest = Newest::new(1000);
+            let mut read = Vec::new();
+            for _ in 0..polls {
+                (read, _) = poll(&mut newest, &rows(&[0, 300]));
+            }
+            assert!((1..300).contains(&read.len()) && read[0] == 1, "{read:?}");
+            let found = (0..2).any(|_| poll(&mut newest, &rows(&[300])).0.first() == Some(&0));
+            assert!(found, "mended after {polls} polls: {newest:?}");
+        }
+    }
+
+    #[test]
+    fn the_longer_page_that_is_tried_is_twice_as_long() {
+        let mut newest = Newest::new(1000);
+        newest.failed_by_length();
+        newest.failed_by_length();
+        let shortest = newest.limit();
+        assert!(newest.succeeded());
+        assert_eq!(newest.limit(), 2 * shortest);
+        newest.failed_by_length();
+        assert_eq!(newest.limit(), shortest);
+        for _ in 0..READ_BEFORE_WIDENING {
+            assert_eq!(newest.limit(), shortest);
+            assert!(!newest.succeeded());
+        }
+        assert_eq!(newest.limit(), 2 * shortest);
+    }
+
+    #[test]
     fn a_longer_page_is_tried_now_and_then() {
         let mut newest = Newest::new(1000);
         poll(&mut newest, &rows(&[300]));

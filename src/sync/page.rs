@@ -270,8 +270,8 @@ mod tests {
         size.served(250, 250, now);
         assert_eq!(size.limit(), 1000, "one failure is the moment's");
         size.strained(1000);
-        size.served(250, 20, now);
-        assert_eq!(size.limit(), 1000, "a short page shows nothing");
+        size.served(250, 200, now);
+        assert_eq!(size.limit(), 1000, "a page that is not full shows nothing");
         size.served(500, 500, now);
         assert_eq!(size.limit(), 500);
         for _ in 0..3 {
@@ -291,6 +291,29 @@ mod tests {
         size.strained(900);
         size.served(1000, 950, now);
         assert_eq!(size.limit(), 950, "longer ones are served");
+    }
+
+    #[test]
+    fn a_page_as_long_as_the_limit_is_no_news_and_puts_no_longer_one_off() {
+        let now = Instant::now();
+        let mut size = PageSize::new(1000, None, now);
+        for _ in 0..2 {
+            size.strained(700);
+        }
+        size.refused(1000, Some(100), now);
+        assert_eq!(size.news(), Some(Some(100)));
+        assert_eq!(size.longer(now), None, "not at once");
+        size.served(100, 100, now + FIRST_PAUSE);
+        assert_eq!(size.news(), None);
+        assert_eq!(size.longer(now + FIRST_PAUSE), Some(200));
+    }
+
+    #[test]
+    fn a_total_above_the_rows_tells_a_cut_page_also_where_longer_ones_were_seen() {
+        let mut size = PageSize::new(1000, None, Instant::now());
+        assert!(is_whole(&mut size, 8, Some(8)));
+        assert!(!is_whole(&mut size, 5, Some(6)));
+        assert!(is_whole(&mut size, 5, Some(5)));
     }
 
     #[test]
