@@ -124,3 +124,103 @@ async fn a_key_that_is_refused_everywhere_is_the_upstreams_word() {
         .await;
     running.stop().await.unwrap();
 }
+
+/// How often something was asked for.
+fn times(stage: &Stage, part: &str) -> usize {
+    stage.asked(part).len()
+}
+
+/// What fails is tried again, at a pace of its own: counts once a minute, the names of assistants
+/// once in five.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_fails_is_asked_for_at_a_pace_of_its_own() {
+    for (part, rest) in [("/count", 60), ("/assistants?", 300)] {
+        for fault in [Fault::ServerError, Fault::Garbage, Fault::Reset] {
+            let mut stage = stage(Flavour::SelfHosted);
+            stage.settings.poll_interval = 10 * SECOND;
+            stage.settings.details.clear();
+            let running = stage.start();
+            running.until_live().await;
+            stage.faults().always_where(part, fault.clone());
+            running.pass(3600).await;
+            stage.forget_asked();
+            running.pass(12 * rest).await;
+            // What breaks on the way is tried once more at once.
+            let asked = times(&stage, part);
+            assert!(
+                (6..=26).contains(&asked),
+                "{part}, {fault:?}: {asked} times"
+            );
+            let error = running.now().last_error.expect("an error");
+            let named = ["count", "assistants"]
+                .iter()
+                .any(|name| error.message.contains(name));
+            assert!(named, "{part}, {fault:?}: {error:?}");
+            stage.faults().clear();
+            stage.forget_asked();
+            running.pass(2 * rest).await;
+            assert!(
+                times(&stage, part) > 0,
+                "{part}, {fault:?}: it can be had again"
+            );
+            running.stop().await.unwrap();
+        }
+    }
+}
+
+/// Polls once a minute.
+fn rarely_polled() -> Stage {
+    let mut stage = stage(Flavour::Hosted);
+    stage.settings.poll_interval = 60 * SECOND;
+    stage.settings.details.clear();
+    stage
+}
+
+/// One call that can't be had may be the whole upstream's failure: the newest page is asked for at
+/// once, not at the next poll.
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_may_be_the_upstreams_is_looked_into_at_once() {
+    for (fault, state) in [
+        (Fault::Reset, UpstreamState::Offline),
+        (Fault::Unauthorized, UpstreamState::Unauthorized),
+    ] {
+        let stage = rarely_polled();
+        let running = stage.start();
+        running.until_live().await;
+        running.pass(120).await;
+        let head = stage.asked("/calls/?").last().expect("a head").0;
+        running.pass(70 - head.elapsed().as_secs() % 60).await;
+        stage.faults().always(fault.clone());
+        let _ = running.handle.fetch(CallKey::Id(1)).await;
+        running
+            .pass_until(SECOND / 10, 2 * SECOND, || running.now().state == state)
+            .await;
+        running.stop().await.unwrap();
+    }
+}
+
+/// An answer of the server's own about one call says nothing of the others, and what nobody waits
+/// for can wait.
+#[tokio::test(start_paused = true)]
+async fn what_fails_by_itself_brings_no_poll_forward() {
+    let mut stage = rarely_polled();
+    stage.settings.details = [Detail::Transcripts].into();
+    let running = stage.start();
+    running.until_live().await;
+    stage.faults().always_where("/transcripts", Fault::Reset);
+    let new = stage.late_call(stage.now());
+    running
+        .handle
+        .hint(burki_edge::sync::Hint::Call(CallKey::Id(new)));
+    running.pass(120).await;
+    stage.forget_asked();
+    stage.faults().always_where("/calls/1", Fault::ServerError);
+    for _ in 0..10 {
+        let _ = running.handle.fetch(CallKey::Id(1)).await;
+        running.pass(60).await;
+    }
+    let (heads, others) = (times(&stage, "/calls/?"), times(&stage, "/transcripts"));
+    assert!(others > 0, "transcripts were asked for");
+    assert!((9..=12).contains(&heads), "{heads} polls in ten minutes");
+    running.stop().await.unwrap();
+}
