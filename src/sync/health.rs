@@ -355,6 +355,29 @@ mod tests {
     }
 
     #[test]
+    fn what_fails_apart_is_told_with_its_part_and_what_to_do() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        let error = UpstreamError::new(ErrorKind::ServerError);
+        health.failed_apart(Part::Counts, &error, moment(1, start));
+        let told = health.last_error().unwrap();
+        assert!(told.message.starts_with("counts: "), "{}", told.message);
+        assert!(told.hint.contains("all else is followed"), "{}", told.hint);
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_written_rests_until_then_or_until_it_was_written() {
+        let (start, mut health) = (Instant::now(), Health::new(1));
+        let full = StoreError::Locked("edge.db".into());
+        health.store_failed(&full, moment(0, start));
+        let until = health.store_rests_until().unwrap();
+        assert!(health.store_rests(start) && !health.store_rests(until));
+        assert!(health.store_rests(until - Duration::from_millis(1)));
+        health.stored();
+        assert_eq!(health.store_rests_until(), None);
+        assert!(!health.store_rests(start));
+    }
+
+    #[test]
     fn one_answer_ends_an_outage_but_not_a_failing_head() {
         let (start, mut health) = (Instant::now(), Health::new(1));
         health.failed(

@@ -395,6 +395,65 @@ mod tests {
         assert_eq!(troubles.failed(&range, TIER, now), Outcome::Narrowed);
     }
 
+    /// Its one page is as long as it gets: what fails is one of its rows, wherever that is.
+    #[test]
+    fn an_instant_that_fails_on_and_on_is_a_hole_that_is_tried_again_on_its_tier() {
+        let now = Instant::now();
+        let mut troubles = Troubles::new(1000);
+        let instant = at(5)..=at(5);
+        for _ in 1..FAILURES_OF_AN_INSTANT {
+            troubles.failed(&instant, TIER, now);
+            assert_eq!(troubles.narrowed(&instant).limit, 1000);
+            assert_eq!(troubles.unreadable(), 0);
+        }
+        troubles.failed(&instant, TIER, now);
+        assert_eq!(troubles.unreadable(), 1);
+        assert_eq!(troubles.holes()[0].next_try, now + TIER);
+    }
+
+    #[test]
+    fn what_is_read_narrowly_goes_on_twice_as_widely_below_and_no_wider_than_is_served() {
+        let now = Instant::now();
+        let mut troubles = Troubles::new(1000);
+        for _ in 0..3 {
+            troubles.failed(&(at(0)..=at(99)), TIER, now);
+        }
+        assert_eq!(troubles.narrowed(&(at(0)..=at(99))).limit, 62);
+        troubles.read(&(at(0)..=at(99)), Some(at(49)), now);
+        assert_eq!(troubles.narrowed(&(at(0)..=at(49))).limit, 124);
+        assert_eq!(
+            troubles.narrowed(&(at(0)..=at(99))).limit,
+            1000,
+            "that is read"
+        );
+        troubles.set_page_limit(100);
+        assert_eq!(troubles.narrowed(&(at(0)..=at(49))).limit, 100);
+        assert_eq!(troubles.narrowed(&(at(50)..=at(60))).limit, 100);
+    }
+
+    #[test]
+    fn the_newest_page_closes_the_holes_that_it_reaches_and_any_above_it() {
+        let now = Instant::now();
+        let mut troubles = Troubles::new(16);
+        for range in [at(10)..=at(20), at(30)..=at(40), at(50)..=at(60)] {
+            troubles.add_hole(range, 1, now + TIER);
+        }
+        troubles.add_hole_above_head(at(70)..=Timestamp::MAX, 1, now);
+        assert!(
+            troubles.holes()[3].next_try > now + 1000 * TIER,
+            "the head tries it"
+        );
+        troubles.head_read(at(50));
+        let left: Vec<_> = troubles
+            .holes()
+            .iter()
+            .map(|hole| *hole.range.start())
+            .collect();
+        assert_eq!(left, [at(10), at(30)]);
+        troubles.head_read(at(30));
+        assert_eq!(troubles.unreadable(), 1);
+    }
+
     #[test]
     fn a_doubted_page_rests_for_a_poll_but_not_for_a_rare_one() {
         let now = Instant::now();
