@@ -240,3 +240,84 @@ impl<S: CallSource> Requests<S> {
         self.fetches.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::model::KeyHash;
+
+    /// Nothing is asked for here.
+    struct Nobody;
+
+    impl CallSource for Nobody {
+        fn key_hash(&self) -> KeyHash {
+            KeyHash::of("")
+        }
+
+        async fn fetch(&self, _: &Request, _: DateForm) -> Result<Reply, UpstreamError> {
+            std::future::pending().await
+        }
+    }
+
+    fn requests() -> Requests<Nobody> {
+        let settings = Settings {
+            poll_interval: APART,
+            reconcile_interval: REMEMBERED,
+            history: None,
+            page_limit: 1000,
+            max_concurrency: 4,
+            max_requests_per_minute: 6000,
+            details: BTreeSet::new(),
+            seed: 1,
+        };
+        Requests::new(Nobody, &settings, 0)
+    }
+
+    /// Requests 1 and 2 overlap and end; 3 begins and ends alone.
+    #[test]
+    fn a_kept_answer_has_its_place_behind_what_had_ended_when_it_was_true() {
+        let begun = Instant::now();
+        let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
+        let mut requests = requests();
+        let permit = |requests: &mut Requests<Nobody>, seconds: f64| {
+            let start = Start {
+                now: at(seconds),
+                wall: Timestamp::from_micros(0),
+                put_back: Duration::ZERO,
+            };
+            requests.permit(start).expect("a permit")
+        };
+        let first = permit(&mut requests, 10.0);
+        let second = permit(&mut requests, 12.0);
+        drop(first);
+        drop(permit(&mut requests, 14.0));
+        drop(second);
+        drop(permit(&mut requests, 16.0));
+        drop(permit(&mut requests, 16.9));
+        drop(permit(&mut requests, 17.0));
+
+        let place = |requests: &Requests<Nobody>, seconds: f64| {
+            let place = requests.place_as_of(at(seconds))?;
+            Some((place.0.duration_since(begun).as_secs(), place.1))
+        };
+        assert_eq!(place(&requests, 9.0), None, "from before the process");
+        // The first was under way: what it told may be newer than ten seconds after the beginning.
+        assert_eq!(place(&requests, 11.0), Some((10, 0)));
+        assert_eq!(place(&requests, 13.0), Some((10, 0)));
+        assert_eq!(place(&requests, 14.0), Some((12, 1)), "the second was");
+        assert_eq!(place(&requests, 16.0), Some((16, 3)));
+        assert_eq!(
+            place(&requests, 16.95),
+            Some((16, 3)),
+            "no place within a second"
+        );
+        assert_eq!(place(&requests, 17.0), Some((17, 5)));
+
+        // Within an hour they are remembered.
+        drop(permit(&mut requests, 3616.0));
+        assert_eq!(place(&requests, 15.0), None);
+        assert_eq!(place(&requests, 16.0), Some((16, 3)));
+    }
+}
