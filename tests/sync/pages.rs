@@ -109,6 +109,47 @@ async fn unreadable_calls_at_the_top_leave_all_others_followed() {
     }
 }
 
+/// The row that was stepped over may start when the one below it does: nothing is known of that
+/// instant, nor above it, and what is held there is asked for by id once a minute.
+#[tokio::test(start_paused = true)]
+async fn what_is_held_above_the_newest_page_is_asked_for_once_a_minute_and_claimed_by_no_window() {
+    for flavour in FLAVOURS {
+        let stage = stage(world(flavour, 60));
+        let running = stage.start();
+        running.until_live().await;
+        // Those of last week would be asked for at their own pace.
+        for seconds in [3, 2, 1] {
+            stage.late_call(stage.now() - seconds * SECOND);
+        }
+        running.pass(3).await;
+        let ids = stage.ids();
+        let start = |place: usize| {
+            stage
+                .world()
+                .get(ids[place])
+                .and_then(|call| call.started_at)
+        };
+        let known = |place| running.handle.coverage().known(start(place)).is_some();
+        assert!(known(0) && known(1));
+        stage.faults().make_unreadable(ids[0]);
+        running.pass(60).await;
+        for _ in 0..60 {
+            running.pass(1).await;
+            assert!(!known(0) && !known(1) && known(2), "{flavour:?}");
+        }
+        stage.forget_asked();
+        running.pass(600).await;
+        let asked = stage.asked(&format!("/calls/{}", ids[1])).len();
+        assert!((9..=11).contains(&asked), "{asked} times in ten minutes");
+        stage.faults().clear();
+        running
+            .pass_until(SECOND, 60 * SECOND, || known(0) && known(1))
+            .await;
+        assert_eq!(running.now().unreadable, 0);
+        running.stop().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_unreadable_row_delays_a_first_fill_by_little() {
     for flavour in FLAVOURS {
