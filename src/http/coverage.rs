@@ -321,6 +321,7 @@ mod tests {
         assert_eq!(told(60, 150), UNREADABLE);
         assert_eq!(told(150, 501), "partial");
         assert_eq!(told(40, 150), "partial");
+        assert_eq!(told(60, 501), "partial");
     }
 
     #[test]

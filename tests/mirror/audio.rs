@@ -1,5 +1,6 @@
 //! Recordings: heard once, they are heard again without the upstream, and only whole ones are.
 
+use burki_edge::model::Timestamp;
 use futures_util::future::join_all;
 
 use super::site::{Answer, TOKEN};
@@ -226,6 +227,22 @@ async fn without_a_call_there_is_no_recording_and_wrong_ids_are_told_together() 
     assert_eq!([place(0), place(1)], ["call_id", "recording_id"]);
     let nul = site.get("/api/v1/calls/5/recording/7%00/play").await;
     assert_eq!(nul.status, 422);
+}
+
+/// The edge has read everything, and the call has begun since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_newer_than_the_last_poll_is_asked_for_with_its_recording() {
+    let stage = Stage::with(&[("BURKI_EDGE_SYNC__POLL_INTERVAL", "1h")]).await;
+    let site = &stage.site;
+    stage.studio.play(Play::Audio(audio()));
+    let new = site.simulator.world().start_call(Some(Timestamp::now()));
+    let path = format!("/api/v1/calls/{new}/recording/7/play");
+    let cached = [("cache-control", "only-if-cached, max-age=86400")];
+    let absent = site.ask("GET", &path, &cached, None).await;
+    assert_eq!(absent.status, 404, "as far as the edge knows");
+    let stale = [("cache-control", "only-if-cached, no-cache")];
+    assert_eq!(site.ask("GET", &path, &stale, None).await.status, 504);
+    assert_eq!(site.get(&path).await.body, audio());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

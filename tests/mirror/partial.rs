@@ -4,11 +4,12 @@ use burki_edge::model::Timestamp;
 use burki_edge::simulator::{Fault, Faults, Flavour, Rates, World, WorldConfig};
 use burki_edge::sync::Phase;
 
-use super::site::{Site, TOKEN};
+use super::site::{Answer, Site, TOKEN};
 
 /// An edge that reads no more than the newest page, for history is never answered.
-async fn begun() -> Site {
+async fn begun(flavour: Flavour) -> Site {
     let world = World::new(WorldConfig {
+        flavour,
         calls: 3000,
         now: Timestamp::now(),
         ..WorldConfig::default()
@@ -22,7 +23,7 @@ async fn begun() -> Site {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_covered_is_asked_of_the_upstream_and_what_comes_back_is_kept() {
-    let site = begun().await;
+    let site = begun(Flavour::Hosted).await;
     let path = "/api/v1/calls?skip=2500&limit=3";
     let answer = site.get(path).await;
     assert_eq!(answer.header("burki-edge-coverage"), Some("complete"));
@@ -61,9 +62,63 @@ async fn what_is_not_covered_is_asked_of_the_upstream_and_what_comes_back_is_kep
     );
 }
 
+/// A self-hosted server ignores some filters, and would answer with everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_self_hosted_server_is_asked_only_by_filters_that_it_applies() {
+    let site = begun(Flavour::SelfHosted).await;
+    let (failed, sid) = {
+        let world = site.simulator.world();
+        let mut failed: Vec<i64> = world
+            .records()
+            .filter(|call| &*call.status == "failed")
+            .map(|call| call.id)
+            .collect();
+        failed.sort_unstable();
+        let oldest = world.newest(usize::MAX).pop().expect("a call");
+        (
+            failed,
+            world.get(oldest).expect("a call").call_sid.to_string(),
+        )
+    };
+    let coverage = |answer: &Answer| answer.header("burki-edge-coverage").map(str::to_owned);
+    let is_partial = |answer: &Answer| {
+        assert_eq!(answer.status, 200);
+        coverage(answer).is_some_and(|told| told.starts_with("partial"))
+    };
+    let by_status = "/api/v1/calls/export?status=failed";
+    let export = site.get(by_status).await;
+    assert_eq!(coverage(&export), None, "the upstream's own");
+    assert_eq!(export.text().lines().count(), failed.len() + 1);
+    for query in [
+        format!("call_sid={sid}"),
+        "customer_phone=1".to_owned(),
+        "assistant_name=sales".to_owned(),
+    ] {
+        let path = format!("/api/v1/calls/export?{query}");
+        assert!(is_partial(&site.get(&path).await), "{path}");
+    }
+    let only = [("cache-control", "only-if-cached, max-age=86400")];
+    assert!(is_partial(&site.ask("GET", by_status, &only, None).await));
+    assert!(is_partial(&site.ask("HEAD", by_status, &[], None).await));
+
+    let list = site.get("/api/v1/calls?status=failed&limit=1000").await;
+    assert_eq!(coverage(&list).as_deref(), Some("complete"));
+    let items = list.json()["items"].as_array().expect("a list").clone();
+    let mut listed: Vec<i64> = items
+        .iter()
+        .map(|call| call["id"].as_i64().unwrap())
+        .collect();
+    listed.sort_unstable();
+    assert_eq!(listed, failed);
+    for query in [format!("call_sid={sid}"), "assistant_name=sales".to_owned()] {
+        let path = format!("/api/v1/calls?{query}&limit=1000");
+        assert!(is_partial(&site.get(&path).await), "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_key_of_the_upstreams_is_told_what_is_missing() {
-    let site = begun().await;
+    let site = begun(Flavour::Hosted).await;
     let asked = site.send(&site.edge, TOKEN, "GET", "/api/v1/calls/count", &[], None);
     let answer = asked.await;
     assert_eq!(answer.status, 200);
