@@ -151,6 +151,14 @@ mod tests {
         assert!(call.is_open());
     }
 
+    /// Sorted and compared by its bits, it would be another number than 0.
+    #[test]
+    fn a_duration_of_minus_nothing_is_nothing() {
+        let text = r#"{"id":1,"call_sid":"CA1","status":"x","duration":-0.0}"#;
+        let duration = Call::from_json(text).unwrap().duration;
+        assert_eq!(duration.map(f64::to_bits), Some(0));
+    }
+
     #[test]
     fn a_field_of_an_unexpected_type_stays_in_the_text_alone() {
         let call =

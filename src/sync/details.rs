@@ -283,3 +283,61 @@ impl Details {
         self.stale = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use Detail::{Recordings, Transcripts};
+
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(0) + Duration::from_secs(seconds)
+    }
+
+    /// The batch is done with, and the file's next calls are taken. Returns whether any of them is asked for recordings.
+    fn next_batch(details: &mut Details, now: Timestamp) -> bool {
+        let calls = (1..=100).map(|call_id| DueDetails {
+            call_id,
+            started_at: None,
+            again: false,
+            answered: BTreeSet::new(),
+            failures: 0,
+        });
+        details.were_put_off();
+        details.batch.clear();
+        details.take_batch(calls.collect(), None, now);
+        let asked = |kind| details.batch.iter().any(|due| due.left.contains(&kind));
+        assert!(asked(Transcripts), "the other kind is not left alone");
+        asked(Recordings)
+    }
+
+    #[test]
+    fn a_kind_that_is_denied_on_and_on_is_left_alone_ever_longer() {
+        let books = DetailsBooks {
+            due: 100,
+            kept: 0,
+            wanted: true,
+        };
+        let (begun, mut now) = (Instant::now(), 0);
+        let mut details = Details::new([Transcripts, Recordings].into(), 1, books);
+        for id in [1, 2] {
+            details.denied(id, Recordings, None, begun, at(now));
+            assert!(next_batch(&mut details, at(now)), "it may be that call");
+        }
+        for rest in [60, 120, 240] {
+            details.denied(3, Recordings, None, begun, at(now));
+            assert!(!next_batch(&mut details, at(now)));
+            assert!(!next_batch(&mut details, at(now + rest - 1)));
+            now += rest;
+            assert!(next_batch(&mut details, at(now)), "after {rest} s");
+        }
+        // The upstream's own word counts where it asks for longer.
+        let asked_for = Some(Duration::from_secs(7000));
+        details.denied(4, Recordings, asked_for, begun, at(now));
+        assert!(!next_batch(&mut details, at(now + 6999)));
+        assert!(next_batch(&mut details, at(now + 7000)));
+        details.answered(5, Recordings, false, at(now));
+        details.denied(6, Recordings, None, begun, at(now));
+        assert!(next_batch(&mut details, at(now)), "it begins anew");
+    }
+}

@@ -189,4 +189,7 @@ fn polls_that_take_the_whole_budget_are_told_at_the_start_with_the_remedy() {
     assert!(site.run(&["config", "check"]).stdout.contains(remedy));
     site.set("BURKI_EDGE_SYNC__POLL_INTERVAL", "2s");
     assert_eq!(site.run(&["sync"]).stderr, "");
+    site.set("BURKI_EDGE_UPSTREAM__MAX_REQUESTS_PER_MINUTE", "59");
+    let checked = site.run(&["config", "check"]).stdout;
+    assert!(checked.contains("allow 60 requests"), "{checked}");
 }

@@ -188,3 +188,19 @@ fn a_deleted_call_leaves_no_details_and_takes_none() {
     });
     assert_eq!(ids.unwrap(), "2");
 }
+
+/// It may have a status that nothing comes after.
+#[test]
+fn an_open_call_is_due_once_it_has_been_open_for_a_day() {
+    const DAY: i64 = 86_400;
+    const START: i64 = 1_790_000_000;
+    for (age, due) in [(60, false), (DAY - 1, false), (DAY, true)] {
+        let (_folder, path) = file();
+        let mut writer = keeping(&path, &[Transcripts]);
+        let open = record(1, "ongoing", Some(START), None, "");
+        let mut learned = answer(1, vec![open]);
+        learned.request.at = Timestamp::from_micros((START + age) * 1_000_000);
+        writer.merge(learned).unwrap();
+        assert_eq!(writer.details_books().due, u64::from(due), "{age} s");
+    }
+}

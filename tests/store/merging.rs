@@ -1,6 +1,6 @@
 //! What an answer does to the rows.
 
-use burki_edge::model::Call;
+use burki_edge::model::{Call, Timestamp};
 use burki_edge::store::{Learned, Merged, Reader, StoreError, Writer};
 use tempfile::TempDir;
 
@@ -191,4 +191,57 @@ fn an_answer_without_news_writes_nothing() {
         19,
         "the next run's requests are later than what the windows know"
     );
+}
+
+/// A text of which one thing changes is written in place unless what is indexed or counted changes.
+#[test]
+fn a_call_of_which_one_thing_changes_is_found_and_counted_by_it() {
+    let base = r#"{"id":1,"call_sid":"CA1","status":"failed","assistant_id":4,"duration":7.5,"started_at":"2026-01-01T00:00:00","customer_phone_number":"+491","assistant_name":"Sales"}"#;
+    for (text, other) in [
+        (r#""status":"failed""#, r#""status":"completed""#),
+        (r#""assistant_id":4"#, r#""assistant_id":5"#),
+        (r#""duration":7.5"#, r#""duration":8.5"#),
+        (r#""duration":7.5"#, r#""duration":null"#),
+        (r#""duration":7.5"#, r#""duration":0"#),
+        ("2026-01-01", "2026-01-02"),
+        ("+491", "+492"),
+        ("Sales", "Support"),
+        ("CA1", "CA2"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("edge.db");
+        let mut writer = Writer::open(&path, URL).unwrap();
+        let changed = base.replace(text, other);
+        assert_ne!(changed, base);
+        for (place, text) in [base, &changed, base, &changed].iter().enumerate() {
+            let call = Call::from_json(text).unwrap();
+            let seq = place as u64 + 1;
+            writer.merge(answer(seq, vec![call.clone()])).unwrap();
+            let connection = rusqlite::Connection::open(&path).unwrap();
+            assert_eq!(wrong_rollups(&connection), 0, "{other}, {place}");
+            assert_eq!(wrong_books(&connection), 0, "{other}, {place}");
+            let row = connection.query_row(
+                "SELECT call_sid, status, assistant_id, duration, started_at FROM calls",
+                [],
+                |row| {
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        row.get::<_, Option<i64>>(2)?,
+                        row.get::<_, Option<f64>>(3)?,
+                        row.get::<_, Option<i64>>(4)?,
+                    ))
+                },
+            );
+            let start = call.started_at.map(Timestamp::as_micros);
+            let told = (
+                call.call_sid,
+                call.status,
+                call.assistant_id,
+                call.duration,
+                start,
+            );
+            assert_eq!(row.unwrap(), told);
+        }
+    }
 }
