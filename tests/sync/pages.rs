@@ -285,3 +285,28 @@ async fn a_list_without_a_total_or_with_a_false_one_is_mirrored_all_the_same() {
         stage.assert_equal();
     }
 }
+
+/// While history is read, and after a day, when the total is looked at again.
+#[tokio::test(start_paused = true)]
+async fn a_total_that_is_capped_far_below_what_the_list_holds_delays_no_deletion() {
+    let mut stage = stage(WorldConfig {
+        total: Total::Capped(500),
+        ..world(Flavour::Hosted, 2000)
+    });
+    stage.settings.page_limit = 100;
+    stage.settings.poll_interval = 60 * SECOND;
+    let running = stage.start();
+    running.until_live().await;
+    for hours in [1, 26] {
+        running.pass(hours * 3600).await;
+        let gone = stage.call_of_age(50 * DAY);
+        stage.world().delete(gone);
+        running
+            .pass_until(SECOND, 900 * SECOND, || stage.is_buried(gone))
+            .await;
+        let status = running.now();
+        assert_eq!(status.state, UpstreamState::Online, "{status:?}");
+    }
+    running.stop().await.unwrap();
+    stage.assert_equal();
+}

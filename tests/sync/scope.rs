@@ -224,3 +224,31 @@ async fn what_fails_by_itself_brings_no_poll_forward() {
     assert!((9..=12).contains(&heads), "{heads} polls in ten minutes");
     running.stop().await.unwrap();
 }
+
+/// What is asked for is kept by that part, whatever the status it is asked for with.
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_a_part_asks_for_is_kept() {
+    let throttled = Fault::Throttled {
+        retry_after: "600".to_owned(),
+    };
+    for (part, flavour) in [("/count", Flavour::SelfHosted), ("date_", Flavour::Hosted)] {
+        let mut stage = stage(flavour);
+        stage.settings.details.clear();
+        stage.settings.poll_interval = 10 * SECOND;
+        stage.settings.reconcile_interval = 200 * SECOND;
+        let running = stage.start();
+        running.until_live().await;
+        stage.forget_asked();
+        running.pass(1200).await;
+        let usual = times(&stage, part);
+        assert!(usual >= 10, "{part}: {usual} times");
+        stage.faults().always_where(part, throttled.clone());
+        running.pass(600).await;
+        stage.forget_asked();
+        running.pass(1200).await;
+        let asked = times(&stage, part);
+        assert!((1..=6).contains(&asked), "{part}: {asked} times");
+        assert_eq!(running.now().state, UpstreamState::Online);
+        running.stop().await.unwrap();
+    }
+}
