@@ -1,8 +1,9 @@
 //! Answers out of an intermediary's store, which are as old as their `Age`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use burki_edge::model::CallKey;
+use burki_edge::model::{CallKey, Timestamp};
 use burki_edge::simulator::{Flavour, WorldConfig};
 use burki_edge::sync::Fetched;
 
@@ -75,4 +76,53 @@ async fn behind_a_cache_the_mirror_is_as_late_as_what_is_kept() {
         .await;
     running.stop().await.unwrap();
     stage.assert_equal();
+}
+
+/// A call that says every second what time it is tells of which moment a page is. What the windows
+/// say of that page is never younger, and not much older.
+#[tokio::test(start_paused = true)]
+async fn what_a_kept_page_tells_is_as_old_as_it_was_true() {
+    for put_back in [0, 7200] {
+        let stage = stage(Flavour::Hosted);
+        stage.cache_lists(Duration::from_secs(60));
+        let running = stage.start();
+        running.until_live().await;
+        stage.set_clock_ahead(put_back);
+        running.pass(100).await;
+        stage.set_clock_ahead(0);
+        running.pass(100).await;
+        let ids = stage.ids();
+        let (newest, other) = (ids[0], ids[40]);
+        let start = stage.world().get(newest).and_then(|call| call.started_at);
+        let begun = stage.now();
+        let elapsed = |at: Timestamp| (at.as_micros() - begun.as_micros()) / 1_000_000;
+        let mut pages = BTreeSet::new();
+        for _ in 0..300 {
+            let second = elapsed(stage.now());
+            let text = format!(r#"{{"second":{second}}}"#);
+            assert!(stage.world().set_metadata(newest, Some(&text)));
+            // Many places between which the page's is found.
+            let answer = running.handle.fetch(CallKey::Id(other)).await;
+            assert_eq!(answer, Fetched::Found);
+            running.pass(1).await;
+            let held = stage.held(newest).expect("a text");
+            let Some(told) = held.split(r#"{"second":"#).nth(1) else {
+                continue;
+            };
+            let told: i64 = told
+                .split('}')
+                .next()
+                .and_then(|told| told.parse().ok())
+                .unwrap();
+            let known = running.handle.coverage().known(start).expect("it was read");
+            let known = elapsed(known.at);
+            assert!(
+                (told - 2..=told + 1).contains(&known),
+                "after {second} s: of {told} s, and told to be of {known} s"
+            );
+            pages.insert(told);
+        }
+        assert!((5..10).contains(&pages.len()), "{pages:?}");
+        running.stop().await.unwrap();
+    }
 }
