@@ -217,6 +217,7 @@ mod tests {
     use std::thread::{self, JoinHandle};
 
     use crate::model::CallKey;
+    use crate::upstream::Answer;
 
     /// Far more than anything here takes; an answer without end that is read on shows by it.
     const DEADLINE: Duration = Duration::from_secs(20);
@@ -345,6 +346,102 @@ mod tests {
         let (status, read) = source(&url, 1).get("/").await.unwrap();
         assert_eq!((status, read.len()), (200, 1 << 20));
         sent(serving).await;
+    }
+
+    /// Gives each connection the next of these answers. Returns the requests that came.
+    fn answer_each(listener: TcpListener, answers: Vec<String>) -> JoinHandle<Vec<String>> {
+        thread::spawn(move || {
+            let answered = answers.into_iter().map(|answer| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4096];
+                let read = stream.read(&mut request).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+                String::from_utf8_lossy(&request[..read]).to_lowercase()
+            });
+            answered.collect()
+        })
+    }
+
+    fn listen() -> (TcpListener, Url) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        (listener, Url::parse(&url).unwrap())
+    }
+
+    fn answer(status: &str, headers: &str, body: &str) -> String {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        )
+    }
+
+    fn redirect(to: &str) -> String {
+        answer("307 Temporary Redirect", &format!("location: {to}\r\n"), "")
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_followed_with_the_key_where_it_stays_with_the_server() {
+        let (listener, url) = listen();
+        let found = answer("200 OK", "", r#"{"count":7}"#);
+        let serving = answer_each(listener, vec![redirect("/api/v1/calls/count"), found]);
+        let request = Request::Count {
+            from: None,
+            to: None,
+        };
+        let fetched = source(&url, 1).fetch(&request, DateForm::default()).await;
+        assert!(matches!(fetched.unwrap().answer, Answer::Count(7)));
+        let requests = serving.join().unwrap();
+        assert_eq!(requests.len(), 2);
+        let with_key = |request: &String| request.contains("authorization: bearer burki_k");
+        assert!(requests.iter().all(with_key), "{requests:?}");
+    }
+
+    #[tokio::test]
+    async fn no_redirect_takes_the_key_to_another_server() {
+        let (listener, url) = listen();
+        let (other, other_url) = listen();
+        other.set_nonblocking(true).unwrap();
+        let serving = answer_each(listener, vec![redirect(other_url.as_str())]);
+        let error = fetch(&source(&url, 1)).await;
+        assert_eq!(
+            (error.kind, error.status),
+            (ErrorKind::Redirected, Some(307))
+        );
+        serving.join().unwrap();
+        assert!(other.accept().is_err(), "nobody came");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_redirects_to_itself_is_left_after_three() {
+        let (listener, url) = listen();
+        let serving = answer_each(listener, vec![redirect("/api/v1/calls/1"); 4]);
+        let error = fetch(&source(&url, 1)).await;
+        assert_eq!(error.kind, ErrorKind::Redirected);
+        assert_eq!(serving.join().unwrap().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_date_to_try_again_at_is_by_the_servers_own_clock() {
+        let (listener, url) = listen();
+        let dates = "date: Tue, 01 Jan 2030 00:00:00 GMT\r\n\
+                     retry-after: Tue, 01 Jan 2030 00:02:00 GMT\r\n";
+        let serving = answer_each(listener, vec![answer("503 Unavailable", dates, "")]);
+        let error = fetch(&source(&url, 1)).await;
+        assert_eq!(error.retry_after, Some(Duration::from_secs(120)));
+        serving.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_ends_early_is_told_from_none() {
+        let (listener, url) = listen();
+        let whole = answer("200 OK", "", &" ".repeat(100));
+        let serving = answer_each(listener, vec![whole[..whole.len() - 50].to_owned()]);
+        let error = fetch(&source(&url, 1)).await;
+        assert_eq!(
+            (error.kind, error.status),
+            (ErrorKind::BrokenOff, Some(200))
+        );
+        serving.join().unwrap();
     }
 
     #[test]

@@ -75,6 +75,7 @@ mod tests {
         ] {
             let error = of_page(status, body);
             assert_eq!((error.kind, error.most_rows), (kind, most), "{error}");
+            assert_eq!(error.status, Some(status));
         }
     }
 }

@@ -817,6 +817,31 @@ mod tests {
     }
 
     #[test]
+    fn a_server_without_a_list_of_assistants_says_so_in_its_own_words() {
+        let request = Request::Assistants { skip: 0 };
+        let none = br#"{"detail":"Not Found"}"#;
+        for status in [404, 405, 422] {
+            let answer = read(&request, status, none);
+            assert!(matches!(answer, Ok(Answer::Assistants(None))), "{status}");
+            assert!(read(&request, status, b"<html>").is_err(), "{status}");
+        }
+    }
+
+    #[test]
+    fn only_a_list_can_be_too_long_and_only_a_change_be_taken_over() {
+        let count = Request::Count {
+            from: None,
+            to: None,
+        };
+        let made = call(7, "null");
+        let one = Request::Call(CallKey::Id(7));
+        assert_eq!(kind(read(&list(9), 413, b"")), ErrorKind::PageTooLong);
+        assert_eq!(kind(read(&count, 413, b"")), ErrorKind::Refused);
+        let taken = read(&one, 202, made.as_bytes());
+        assert_eq!(kind(taken), ErrorKind::BadAnswer);
+    }
+
+    #[test]
     fn identity_is_the_organization_or_a_server_without_the_endpoint() {
         let me = br#"{"id":1,"organization_id":42,"email":"x"}"#;
         assert!(matches!(
