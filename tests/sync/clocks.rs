@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use burki_edge::model::{CallKey, Timestamp};
+use burki_edge::model::{CallKey, KeyHash, Timestamp};
 use burki_edge::simulator::{Fault, Flavour, Rates, WorldConfig};
 use burki_edge::store::Reader;
 use burki_edge::sync::{Hint, Phase};
+use burki_edge::upstream::{
+    CallSource, DateForm, ErrorKind, Reply, Request, Spelling, UpstreamError, wire,
+};
 
-use super::stage::{Running, Stage};
+use super::stage::{Running, Source, Stage};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
 const SECOND: Duration = Duration::from_secs(1);
@@ -253,6 +256,38 @@ async fn one_call_to_the_microsecond_ends_that_bounds_are_widened() {
         let running = stage.start();
         running.pass(7 * 3600).await;
         assert!(!widened(&stage, looked), "{flavour:?}: after a restart");
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
+/// An upstream that fails wherever dates have no zone.
+struct ZonesAlone(Source);
+
+impl CallSource for ZonesAlone {
+    fn key_hash(&self) -> KeyHash {
+        self.0.key_hash()
+    }
+
+    async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
+        let is_dated = wire::path_and_query(request, dates).contains("date_");
+        match is_dated && dates.spelling == Spelling::Naive {
+            true => Err(UpstreamError {
+                status: Some(500),
+                ..UpstreamError::new(ErrorKind::ServerError)
+            }),
+            false => self.0.fetch(request, dates).await,
+        }
+    }
+}
+
+/// It is asked in the other form, as one that misreads them is.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_at_dates_of_one_form_is_mirrored_by_the_other() {
+    for flavour in FLAVOURS {
+        let stage = at_rest(flavour);
+        let running = stage.start_watched(ZonesAlone);
+        running.until_live().await;
         running.stop().await.unwrap();
         stage.assert_equal();
     }

@@ -157,3 +157,20 @@ fn forget_key(stage: &Stage) {
     let forget = "UPDATE replica SET key_hash = NULL";
     file.execute(forget, []).expect("a write");
 }
+
+/// That a server does not say whose key it is says nothing of what else fails.
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_a_server_that_tells_no_organization_is_told_as_that() {
+    let stage = filled(false).await;
+    let running = stage.start();
+    running
+        .pass_until(MINUTE, 10 * MINUTE, || online(&running))
+        .await;
+    stage.faults().always(Fault::ServerError);
+    for _ in 0..20 {
+        running.pass(30).await;
+        let error = running.now().last_error.expect("an error");
+        assert_eq!(error.kind, "server_error", "{error:?}");
+    }
+    running.stop().await.expect("a good end");
+}
