@@ -77,6 +77,39 @@ async fn an_open_call_far_below_the_head_is_followed_until_it_ends() {
     }
 }
 
+/// The list of the open ones fails for it: they are asked for one by one.
+#[tokio::test(start_paused = true)]
+async fn an_open_call_beside_one_that_can_not_be_read_is_followed_until_it_ends() {
+    let mut stage = Stage::at_rest(WorldConfig {
+        calls: 600,
+        span: Duration::from_secs(20 * 3600),
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 100;
+    let oldest = stage.ids().split_off(590);
+    for id in &oldest {
+        stage
+            .world()
+            .update(*id, |call| call.status = "in-progress".into());
+    }
+    let running = stage.start();
+    running.until_live().await;
+    running.pass(30).await;
+    stage.assert_equal();
+    stage.faults().make_unreadable(oldest[3]);
+    running.pass(60).await;
+    for id in oldest.iter().filter(|id| **id != oldest[3]) {
+        let at = stage.now();
+        stage.world().end_call(*id, at, "completed");
+        running
+            .pass_until(Duration::from_secs(1), Duration::from_secs(30), || {
+                stage.is_current(*id)
+            })
+            .await;
+    }
+    running.stop().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn more_new_calls_than_a_page_between_two_heads_are_all_read() {
     let stage = Stage::new(WorldConfig::default());
