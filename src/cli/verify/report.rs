@@ -193,6 +193,54 @@ mod tests {
     }
 
     #[test]
+    fn what_the_upstream_fails_to_tell_is_named_and_not_counted_as_compared() {
+        let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+        let mut report = Report {
+            compared: Compared {
+                calls: 100,
+                unreadable: vec![7, 9],
+                unread: vec![
+                    NEVER..=NEVER,
+                    Timestamp::MIN..=at(0),
+                    at(60)..=at(120),
+                    at(180)..=Timestamp::MAX,
+                ],
+                ..Compared::default()
+            },
+            remaining: None,
+        };
+        assert_eq!(
+            text(&report),
+            "unreadable 7\nunreadable 9\n\
+             unreadable, without a start\n\
+             unreadable, started at 1970-01-01T00:00:00Z or before\n\
+             unreadable, started from 1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z\n\
+             unreadable, started at 1970-01-01T00:03:00Z or after\n\
+             98 calls compared, no difference\n\
+             not compared: 2 calls that are held and 4 places where the upstream fails to tell \
+             what it has\n"
+        );
+        let mut out = Vec::new();
+        report.write_json(&mut out).unwrap();
+        let json: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(
+            (&json["compared"], &json["unreadable"]),
+            (&json!(98), &json!([7, 9]))
+        );
+        let spans = [
+            json!({"from": null, "to": null}),
+            json!({"from": null, "to": "1970-01-01T00:00:00Z"}),
+            json!({"from": "1970-01-01T00:01:00Z", "to": "1970-01-01T00:02:00Z"}),
+        ];
+        assert_eq!(json["unread"].as_array().unwrap()[..3], spans);
+        // Nor is it passed over where it is of one kind alone.
+        report.compared.unread.clear();
+        assert!(text(&report).contains("not compared: 2 calls that are held and 0 places"));
+        report.compared.unreadable.clear();
+        assert_eq!(text(&report), "100 calls compared, no difference\n");
+    }
+
+    #[test]
     fn a_repair_tells_what_it_could_not_mend() {
         let extra = Difference {
             id: 7,
