@@ -65,3 +65,67 @@ async fn one_that_joins_a_crowd_does_not_stand_in_for_one_that_was_not_read() {
         running.stop().await.unwrap();
     }
 }
+
+/// What can't be read was not left out: it is served on, told as unreadable, and looked at again.
+#[tokio::test(start_paused = true)]
+async fn one_of_a_crowd_that_can_no_longer_be_read_is_served_on() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        for has_start in [true, false] {
+            let context = format!("{flavour:?}, {has_start}");
+            let (same_instant, without_start) = if has_start { (70, 0) } else { (0, 70) };
+            let mut stage = Stage::at_rest(WorldConfig {
+                flavour,
+                calls: 150,
+                same_instant,
+                without_start,
+                ..WorldConfig::default()
+            });
+            stage.settings.page_limit = 20;
+            stage.settings.poll_interval = Duration::from_secs(60);
+            stage.settings.reconcile_interval = 2 * HOUR;
+            let start = busiest(&stage).filter(|_| has_start);
+            let running = stage.start();
+            running.until_live().await;
+            let ids = crowd(&stage, start);
+            assert_eq!(ids.len(), 70);
+            stage.faults().make_unreadable(ids[30]);
+            running
+                .pass_until(Duration::from_secs(60), 6 * HOUR, || {
+                    running.now().unreadable == 1
+                })
+                .await;
+            stage.forget_asked();
+            for _ in 0..48 {
+                running.pass(300).await;
+                for id in &ids {
+                    assert!(stage.held(*id).is_some(), "{context}: {id}");
+                }
+                // It is looked at again now and then, and never passed off as mirrored.
+                assert_eq!(running.now().freshness_bound, None, "{context}");
+            }
+            running
+                .pass_until(Duration::from_secs(1), HOUR, || {
+                    running.now().unreadable == 1
+                })
+                .await;
+            let asked = stage.asked("").len();
+            assert!(asked < 3000, "{context}: {asked} requests in four hours");
+            let changed = ids[10];
+            stage.annotate(changed);
+            running
+                .pass_until(Duration::from_secs(60), 4 * HOUR, || {
+                    stage.is_current(changed)
+                })
+                .await;
+            stage.faults().clear();
+            running
+                .pass_until(Duration::from_secs(60), 4 * HOUR, || {
+                    running.now().unreadable == 0
+                })
+                .await;
+            running.stop().await.unwrap();
+            stage.assert_equal();
+        }
+    }
+}
