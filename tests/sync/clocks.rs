@@ -293,6 +293,23 @@ async fn a_server_that_fails_at_dates_of_one_form_is_mirrored_by_the_other() {
     }
 }
 
+/// What broke on the way says nothing of how dates are read: the form is not given up for it.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_breaks_off_changes_no_form() {
+    for flavour in FLAVOURS {
+        let stage = at_rest(flavour);
+        // It is sent once more at once.
+        stage.faults().times_where(2, "date_", Fault::Reset);
+        let running = stage.start();
+        running.until_live().await;
+        let zoned = stage.asked("date_").into_iter();
+        let zoned: Vec<_> = zoned.filter(|(_, target)| target.contains('Z')).collect();
+        assert!(zoned.is_empty(), "{flavour:?}: {zoned:?}");
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
 /// A call whose start is not found in any form is no proof that ranges are read right.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_finds_no_call_by_its_start_is_told_as_one_that_makes_no_progress() {
