@@ -236,6 +236,13 @@ mod tests {
         replay.seen(1, now);
         assert_eq!(replay.next(now, &[]), Some(Job::Write(1)));
         assert_eq!(replay.next(now + SEEN, &[]), Some(Job::Review(1)));
+        replay.interrupted();
+        assert_eq!(
+            replay.next(now, &[]),
+            Some(Job::Review(1)),
+            "it may have arrived"
+        );
+        replay.seen(1, now);
         assert!(replay.broke(&Job::Write(1)), "once");
         assert_eq!(replay.next(now, &[]), Some(Job::Review(1)));
         assert!(!replay.broke(&Job::Write(1)));
