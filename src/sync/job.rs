@@ -76,3 +76,38 @@ impl Job {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_may_be_asked_again_and_what_is_bounded_by_dates_depends_on_them() {
+        let range = Timestamp::MIN..=Timestamp::MAX;
+        let group = OpenCalls {
+            status: "ongoing".to_owned(),
+            oldest: Timestamp::MIN,
+            newest: Timestamp::MAX,
+        };
+        for (job, is_read, is_dated) in [
+            (Job::Identify, false, false),
+            (Job::Assistants(0), false, false),
+            (Job::Feed, false, false),
+            (Job::Review(1), false, false),
+            (Job::Write(1), false, false),
+            (Job::Head, true, false),
+            (Job::Point(CallKey::Id(1)), true, false),
+            (Job::Detail(1, Detail::Messages), true, false),
+            (Job::Canary(1), true, false),
+            (Job::Total, true, false),
+            (Job::Crowd(NEVER), true, false),
+            (Job::Crowd(Timestamp::MIN), true, true),
+            (Job::Count(range.clone()), true, true),
+            (Job::Follow(group), true, true),
+            (Job::Range(range), true, true),
+        ] {
+            let told = (job.is_read(), job.depends_on_dates());
+            assert_eq!(told, (is_read, is_dated), "{job:?}");
+        }
+    }
+}

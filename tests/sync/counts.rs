@@ -248,6 +248,22 @@ async fn changes_deep_in_history_are_each_found_in_time_however_closely_they_fol
     }
 }
 
+/// The same difference each time, and each time it is explained.
+#[tokio::test(start_paused = true)]
+async fn calls_that_turn_up_one_after_the_other_are_each_found_in_time() {
+    for flavour in FLAVOURS {
+        let (stage, running) = hundreds_of_windows(flavour).await;
+        for days in [900, 700, 899, 300, 500] {
+            let id = stage.late_call(stage.now() - days * DAY);
+            running
+                .pass_until(SECOND, bound(flavour), || stage.is_current(id))
+                .await;
+        }
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_short_poll_counts_sooner() {
     let mut stage = Stage::at_rest(WorldConfig {
