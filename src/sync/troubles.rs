@@ -204,7 +204,7 @@ impl Troubles {
             // The narrow read that wanted the instant goes on under it.
             if let Some(above) = self.ranges.remove(&(*range.end(), false)) {
                 let end = *range.end() - INSTANT;
-                self.ranges.insert((end, false), above);
+                self.ranges.entry((end, false)).or_insert(above);
             }
         }
     }
@@ -226,19 +226,25 @@ impl Troubles {
         self.instants.insert(instant);
     }
 
-    /// The page after the skipped rows was read; its newest call starts at `below`, if it has any.
-    pub fn stepped_over(&mut self, range: &Range, below: Option<Timestamp>, until: Instant) {
-        let Some(trouble) = self.ranges.remove(&key(range)) else {
+    /// The page after so many `skipped` rows was read; its newest call starts at `below`, if it has
+    /// any. By now the range may be asked for otherwise: what the answer left out counts.
+    pub fn stepped_over(
+        &mut self,
+        range: &Range,
+        skipped: usize,
+        below: Option<Timestamp>,
+        until: Instant,
+    ) {
+        if self.ranges.remove(&key(range)).is_none() {
             return;
-        };
+        }
         let from = match below {
             Some(below) if below < *range.end() => below + INSTANT,
             // It shares its instant with the ones that can't be read.
             Some(below) => below,
             None => *range.start(),
         };
-        let rows = trouble.narrowed.skip as u64;
-        self.add_hole(from..=*range.end(), rows, until);
+        self.add_hole(from..=*range.end(), skipped as u64, until);
     }
 
     /// A page of the range left out so many held calls that it is not believed. It is read again
@@ -321,7 +327,7 @@ mod tests {
             if page.iter().any(|row| unreadable.contains(row)) {
                 troubles.failed(&range, TIER, now);
             } else if skip > 0 {
-                troubles.stepped_over(&range, page.first().copied().map(at), now + TIER);
+                troubles.stepped_over(&range, skip, page.first().copied().map(at), now + TIER);
             } else if page.len() < limit {
                 troubles.read(&range, None, now);
                 unread.retain(|row| !range.contains(&at(*row)));
@@ -429,6 +435,20 @@ mod tests {
         troubles.set_page_limit(100);
         assert_eq!(troubles.narrowed(&(at(0)..=at(49))).limit, 100);
         assert_eq!(troubles.narrowed(&(at(50)..=at(60))).limit, 100);
+    }
+
+    /// Two narrow reads of a range may be under way: the one that had stepped over a row says so,
+    /// however the range is asked for when its answer comes.
+    #[test]
+    fn an_answer_that_left_rows_out_leaves_a_hole_of_as_many() {
+        let now = Instant::now();
+        let mut troubles = Troubles::new(16);
+        for _ in 0..2 {
+            troubles.failed(&(at(0)..=at(9)), TIER, now);
+        }
+        troubles.stepped_over(&(at(0)..=at(9)), 1, Some(at(4)), now + TIER);
+        assert_eq!(troubles.unreadable(), 1);
+        assert_eq!(troubles.holes()[0].range, at(5)..=at(9));
     }
 
     #[test]

@@ -36,7 +36,8 @@ impl<S: CallSource> Engine<S> {
         if query.skip > 0 {
             let tier = self.hole_rest(end);
             let below = page.calls.first().and_then(|call| call.started_at);
-            self.troubles.stepped_over(range, below, now.instant + tier);
+            self.troubles
+                .stepped_over(range, query.skip, below, now.instant + tier);
             return self.learn_loose(request, page).await;
         }
         let rows = page.calls.len();
