@@ -149,7 +149,7 @@ mod tests {
         assert!(denials.denied(&recording(2), None, now + 4 * REMEMBERED));
     }
 
-    /// Otherwise it would be told again at every denial that comes late.
+    /// A part is logged as denied once, however far apart its denials are.
     #[test]
     fn what_is_to_rest_for_long_stays_denied_for_as_long() {
         let now = Instant::now();

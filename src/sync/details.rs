@@ -294,7 +294,8 @@ mod tests {
         Timestamp::from_micros(0) + Duration::from_secs(seconds)
     }
 
-    /// The batch is done with, and the file's next calls are taken. Returns whether any of them is asked for recordings.
+    /// The next hundred calls are taken from the file. Returns whether any of them is asked for
+    /// recordings.
     fn next_batch(details: &mut Details, now: Timestamp) -> bool {
         let calls = (1..=100).map(|call_id| DueDetails {
             call_id,

@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    /// "HELD 0 calls" helps nobody.
+    /// There would be nothing that the operator could look at or release.
     #[test]
     fn where_nothing_is_missing_nothing_is_held_however_many_were_removed() {
         let mut holds = Holds::default();

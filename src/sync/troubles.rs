@@ -226,8 +226,9 @@ impl Troubles {
         self.instants.insert(instant);
     }
 
-    /// The page after so many `skipped` rows was read; its newest call starts at `below`, if it has
-    /// any. By now the range may be asked for otherwise: what the answer left out counts.
+    /// A page was read that leaves out the `skipped` newest rows of the range; its own newest call
+    /// starts at `below`, if it has any. How many were left out is taken from the request: another
+    /// answer may have changed how the range is asked for since.
     pub fn stepped_over(
         &mut self,
         range: &Range,
@@ -449,6 +450,20 @@ mod tests {
         troubles.stepped_over(&(at(0)..=at(9)), 1, Some(at(4)), now + TIER);
         assert_eq!(troubles.unreadable(), 1);
         assert_eq!(troubles.holes()[0].range, at(5)..=at(9));
+    }
+
+    /// It has been narrowed further than the one that goes on under the instant.
+    #[test]
+    fn a_range_that_is_narrowed_already_stays_so_when_the_instant_above_it_was_read() {
+        let now = Instant::now();
+        let mut troubles = Troubles::new(16);
+        for _ in 0..2 {
+            troubles.failed(&(at(0)..=at(9)), TIER, now);
+        }
+        troubles.failed(&(at(0)..=at(10)), TIER, now);
+        troubles.read(&(at(10)..=at(10)), None, now);
+        assert_eq!(troubles.narrowed(&(at(0)..=at(9))).limit, 4);
+        assert_eq!(troubles.narrowed(&(at(0)..=at(10))).limit, 16);
     }
 
     #[test]

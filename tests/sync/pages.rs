@@ -302,7 +302,7 @@ async fn a_total_that_is_capped_far_below_what_the_list_holds_delays_no_deletion
         let gone = stage.call_of_age(50 * DAY);
         stage.world().delete(gone);
         running
-            .pass_until(SECOND, 900 * SECOND, || stage.is_buried(gone))
+            .pass_until(SECOND, 240 * SECOND, || stage.is_buried(gone))
             .await;
         let status = running.now();
         assert_eq!(status.state, UpstreamState::Online, "{status:?}");
