@@ -23,6 +23,8 @@ pub struct PageSize {
     most: usize,
     /// The most rows ever seen on one that was not cut by what was asked for.
     longest: usize,
+    /// Rows on a page that the server cut shorter than it was asked for.
+    cut_at: Option<usize>,
     /// The longest page that the server serves, where longer ones fail.
     limit: Option<usize>,
     /// The shortest page that took too long or broke off since one as long was served, and how
@@ -31,6 +33,8 @@ pub struct PageSize {
     /// When a longer page is tried, and how long to wait after that.
     try_longer_at: Option<Instant>,
     pause: Duration,
+    /// How long a page was last tried.
+    tried: usize,
     /// The limit is not what the file knows.
     is_news: bool,
 }
@@ -55,10 +59,12 @@ impl PageSize {
         PageSize {
             most,
             longest: 0,
+            cut_at: None,
             limit,
             strained: None,
             try_longer_at: limit.map(|_| now + FIRST_PAUSE),
             pause: FIRST_PAUSE,
+            tried: 0,
             is_news: false,
         }
     }
@@ -66,6 +72,11 @@ impl PageSize {
     /// Rows to ask for.
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(self.most)
+    }
+
+    /// Rows that a page has room for: a server may cut it shorter than it is asked for.
+    pub fn room(&self) -> usize {
+        self.cut_at.unwrap_or(usize::MAX).min(self.limit())
     }
 
     /// The server refuses pages of `asked` rows, and may have said how many it serves.
@@ -93,8 +104,11 @@ impl PageSize {
         if self.strained.is_some_and(|(least, _)| rows >= least) {
             self.strained = None;
         }
-        if rows > self.limit() {
-            let limit = Some(rows).filter(|rows| *rows < self.most);
+        // Where the list has fewer rows than were tried, none of its pages is too long, and once
+        // it grows past the limit, what is newest must not wait for the next try.
+        let served = if asked == self.tried { asked } else { rows };
+        if served > self.limit() {
+            let limit = Some(served).filter(|rows| *rows < self.most);
             self.learn(limit, now);
         }
         let is_full = rows == asked && rows > 0;
@@ -116,7 +130,8 @@ impl PageSize {
         self.try_longer_at.filter(|at| *at <= now)?;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.try_longer_at = Some(now + self.pause);
-        Some((limit * 2).min(self.most))
+        self.tried = (limit * 2).min(self.most);
+        Some(self.tried)
     }
 
     /// The limit, if the file is to be told of it: `Some(None)` where there is none any more.
@@ -125,6 +140,7 @@ impl PageSize {
     }
 
     fn learn(&mut self, limit: Option<usize>, now: Instant) {
+        self.tried = 0;
         self.pause = FIRST_PAUSE;
         self.try_longer_at = limit.map(|_| now + self.pause);
         self.limit = limit;
@@ -146,6 +162,11 @@ impl PageSize {
                 Some(_) => false,
                 None => is_longest,
             };
+        if cut && rows < query.limit {
+            self.cut_at = Some(rows);
+        } else if self.cut_at.is_some_and(|cut_at| rows >= cut_at) {
+            self.cut_at = None;
+        }
         // One that came twice may be one row too many.
         self.longest = self.longest.max(page.calls.len());
         match (cut, page.calls.last().and_then(|call| call.started_at)) {
@@ -306,6 +327,33 @@ mod tests {
         size.served(100, 100, now + FIRST_PAUSE);
         assert_eq!(size.news(), None);
         assert_eq!(size.longer(now + FIRST_PAUSE), Some(200));
+    }
+
+    /// Else the newest page of a list that grows would be short until the next try, a day later.
+    #[test]
+    fn a_longer_page_that_is_served_is_the_limit_though_the_list_is_shorter() {
+        let now = Instant::now();
+        let mut size = PageSize::new(1000, Some(300), now);
+        size.served(600, 50, now);
+        assert_eq!(size.limit(), 300, "one that was under way may break off");
+        let now = now + FIRST_PAUSE;
+        assert_eq!(size.longer(now), Some(600));
+        size.served(600, 50, now);
+        assert_eq!(size.limit(), 600);
+        let now = now + FIRST_PAUSE;
+        assert_eq!(size.longer(now), Some(1000));
+        size.served(1000, 50, now);
+        assert_eq!((size.limit(), size.news()), (1000, Some(None)));
+    }
+
+    #[test]
+    fn a_page_has_room_for_as_many_rows_as_the_server_lets_it_have() {
+        let mut size = PageSize::new(10, None, Instant::now());
+        assert_eq!(size.room(), 10);
+        for (rows, total, room) in [(4, 9, 4), (3, 3, 4), (5, 9, 5), (5, 5, 10), (10, 20, 10)] {
+            is_whole(&mut size, rows, Some(total));
+            assert_eq!(size.room(), room, "{rows} of {total}");
+        }
     }
 
     #[test]

@@ -242,18 +242,20 @@ async fn calls_without_a_start_are_compared_once_a_reconcile_interval_however_lo
 
 #[tokio::test(start_paused = true)]
 async fn calls_without_a_start_do_not_shorten_the_head() {
-    let stage = Stage::new(WorldConfig {
-        calls: 4000,
-        without_start: 995,
-        ..WorldConfig::default()
-    });
-    let running = stage.start();
-    running.until_live().await;
-    let id = stage.world().newest(1300)[1299];
-    stage
-        .world()
-        .set_metadata(id, Some(r#"{"note":"changed below 300 others"}"#));
-    running.pass(25).await;
-    assert_eq!(stage.held(id), stage.world().text(id));
-    running.stop().await.unwrap();
+    // Also where the server cuts its pages shorter than it is asked for.
+    for (page_cap, without_start, place) in [(None, 995, 1300), (Some(100), 60, 120)] {
+        let stage = Stage::new(WorldConfig {
+            calls: 4000,
+            without_start,
+            page_cap,
+            ..WorldConfig::default()
+        });
+        let running = stage.start();
+        running.until_live().await;
+        let id = stage.world().newest(place)[place - 1];
+        stage.annotate(id);
+        running.pass(25).await;
+        assert_eq!(stage.held(id), stage.world().text(id), "{page_cap:?}");
+        running.stop().await.unwrap();
+    }
 }

@@ -76,7 +76,7 @@ impl<S: CallSource> Engine<S> {
                     // What was read before the operator gave his word is read again at once.
                     let again = self.holds.read_below_list(window.verified.seq);
                     self.without_start_due = (!again).then(|| Instant::now() + rest);
-                    if window.rows * 2 <= self.page_size.limit() {
+                    if window.rows * 2 <= self.page_size.room() {
                         self.newest.unrange();
                     }
                 }

@@ -124,7 +124,7 @@ impl<S: CallSource> Engine<S> {
         self.dates.head_read(&starts);
         self.compare_total(total).await;
         // They leave too little of the page to the newest: the next head is read below them.
-        if from > Timestamp::MIN && without_start > self.page_size.limit() / 2 {
+        if from > Timestamp::MIN && without_start > self.page_size.room() / 2 {
             self.newest.range();
         }
         self.follow = match from {
