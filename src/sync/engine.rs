@@ -90,7 +90,6 @@ pub struct Engine<S> {
     /// The head tells how many calls there are.
     pub(super) head_has_total: bool,
     pub(super) total: Option<u64>,
-    pub(super) total_disbelieved_until: Option<Instant>,
     pub(super) holds: Holds,
     pub(super) counting: Counting,
     pub(super) wanted: Vec<Found>,
@@ -208,7 +207,6 @@ impl<S: CallSource> Engine<S> {
             without_start_due: None,
             head_has_total: false,
             total: None,
-            total_disbelieved_until: None,
             holds: Holds::default(),
             counting: Counting::new(
                 settings.poll_interval,

@@ -157,11 +157,6 @@ impl Holds {
         self.explained = self.explained.min(self.lost);
     }
 
-    /// The counts so far are not believed.
-    pub fn forget_count(&mut self) {
-        self.lost = 0;
-    }
-
     /// A count of part of history lacks so many of the held calls.
     pub fn lacks(&mut self, missing: u64) {
         self.lost = self.lost.max(missing);
@@ -346,12 +341,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_count_of_a_part_lacks_is_held_until_counts_are_not_believed() {
+    fn what_a_count_of_a_part_lacks_is_held_until_the_whole_is_counted() {
         let mut holds = Holds::default();
         holds.lacks(100);
         holds.lacks(60);
         assert_eq!(holds.judge(census(1000, 0), at(0)), Some(Change::Held(100)));
-        holds.forget_count();
+        holds.counted(1000, 1000);
         assert_eq!(holds.judge(census(1000, 0), at(1)), Some(Change::Lifted));
     }
 

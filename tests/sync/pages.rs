@@ -286,7 +286,7 @@ async fn a_list_without_a_total_or_with_a_false_one_is_mirrored_all_the_same() {
     }
 }
 
-/// While history is read, and after a day, when the total is looked at again.
+/// Soon after history was read, and a day later.
 #[tokio::test(start_paused = true)]
 async fn a_total_that_is_capped_far_below_what_the_list_holds_delays_no_deletion() {
     let mut stage = stage(WorldConfig {

@@ -178,8 +178,6 @@ impl<S: CallSource> Engine<S> {
 
     /// The total is of the moment of the page, and the page is merged.
     async fn compare_total(&mut self, total: Option<u64>) {
-        let disbelieved = self.total_disbelieved_until;
-        let total = total.filter(|_| disbelieved.is_none_or(|until| until <= Instant::now()));
         self.head_has_total = total.is_some();
         // One of a while ago is not held against what is held now.
         let total = total.filter(|_| self.answer_age.is_zero());

@@ -1,10 +1,8 @@
 //! One page of a range: never read before, due again, or known to differ.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::{INSTANT, bad_answer};
 use crate::model::{Timestamp, Verified, Window};
@@ -88,7 +86,6 @@ impl<S: CallSource> Engine<S> {
             },
         };
         let has_total = page.total.is_some();
-        self.hold_total_against_list(range, query, page.total);
         let oldest = page.calls.last().and_then(|call| call.started_at);
         let mut coverage = (*self.coverage).clone();
         coverage.insert(window);
@@ -136,39 +133,6 @@ impl<S: CallSource> Engine<S> {
         }
         self.judge();
         Ok(())
-    }
-
-    /// A total that is less than what was read above a page and what that page counts below is
-    /// capped, or made up: it is not believed for a while.
-    fn hold_total_against_list(
-        &mut self,
-        range: &RangeInclusive<Timestamp>,
-        query: &ListQuery,
-        below: Option<u64>,
-    ) {
-        const WHILE: Duration = Duration::from_secs(86_400);
-        // Once all was read, calls that were counted then may be gone by now.
-        if self.has_read_all() {
-            return;
-        }
-        let (Some(below), Some(total), None) = (below, self.total, query.from) else {
-            return;
-        };
-        let windows = self.coverage.windows().iter();
-        let above: usize = windows
-            .filter(|window| window.from > *range.end())
-            .map(|window| window.rows)
-            .sum();
-        // New calls come, and what is left of a window that another cut counts too many.
-        let slack = 2 * self.page_size.limit() as u64;
-        if below + above as u64 > total + slack {
-            warn!(
-                total,
-                "the upstream's total is less than what its list holds, and is not believed"
-            );
-            self.total_disbelieved_until = Some(Instant::now() + WHILE);
-            self.holds.forget_count();
-        }
     }
 
     /// Calls of a page that is not known to be complete.
