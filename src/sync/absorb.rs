@@ -295,9 +295,14 @@ impl<S: CallSource> Engine<S> {
                     return None;
                 }
                 let tier = self.hole_rest(*range.end());
-                match self.troubles.failed(range, tier, now) {
+                let by_length = scope == Scope::Length;
+                match self.troubles.failed(range, by_length, tier, now) {
                     Outcome::Failing => Some(Scope::History),
                     Outcome::Narrowed | Outcome::StillAHole => None,
+                    Outcome::TooLong => {
+                        self.read_as_crowd(*range.end(), now);
+                        None
+                    }
                 }
             }
             Job::Crowd(instant) => {

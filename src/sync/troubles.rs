@@ -59,6 +59,8 @@ pub enum Outcome {
     Failing,
     /// A hole that is still one.
     StillAHole,
+    /// A page of one instant is too long, and no bound parts it: it is read as a crowd.
+    TooLong,
 }
 
 #[derive(Debug)]
@@ -148,10 +150,20 @@ impl Troubles {
     }
 
     /// The request for a range failed. `tier` is how long a hole there waits for its next try.
-    pub fn failed(&mut self, range: &Range, tier: Duration, now: Instant) -> Outcome {
+    pub fn failed(
+        &mut self,
+        range: &Range,
+        by_length: bool,
+        tier: Duration,
+        now: Instant,
+    ) -> Outcome {
+        let is_instant = range.start() == range.end();
         if let Some(hole) = self.holes.iter_mut().find(|hole| hole.range == *range) {
             hole.next_try = now + tier;
-            return Outcome::StillAHole;
+            return match is_instant && by_length {
+                true => Outcome::TooLong,
+                false => Outcome::StillAHole,
+            };
         }
         self.in_a_row += 1;
         let too_many = self.in_a_row.saturating_sub(AT_ONCE);
@@ -161,8 +173,10 @@ impl Troubles {
             let rest = Duration::from_secs(1 << too_many.min(5)).min(LONGEST_REST);
             trouble.rest_until = now + rest;
         }
-        let is_instant = range.start() == range.end();
         let alone = is_instant && trouble.failures >= FAILURES_OF_AN_INSTANT;
+        if alone && by_length {
+            return Outcome::TooLong;
+        }
         if alone || trouble.narrowed.skip >= MOST_SKIPPED {
             let rows = trouble.narrowed.skip.max(1) as u64;
             self.add_hole(range.clone(), rows, now + tier);
@@ -326,7 +340,7 @@ mod tests {
             let Narrowed { limit, skip } = troubles.narrowed(&range);
             let page: Vec<i64> = rows.iter().copied().skip(skip).take(limit).collect();
             if page.iter().any(|row| unreadable.contains(row)) {
-                troubles.failed(&range, TIER, now);
+                troubles.failed(&range, false, TIER, now);
             } else if skip > 0 {
                 troubles.stepped_over(&range, skip, page.first().copied().map(at), now + TIER);
             } else if page.len() < limit {
@@ -375,7 +389,7 @@ mod tests {
         let (_, mut troubles, _) = read_all(&[50]);
         let hole = troubles.holes()[0].clone();
         let later = hole.next_try + Duration::from_secs(1);
-        let outcome = troubles.failed(&hole.range, TIER, later);
+        let outcome = troubles.failed(&hole.range, false, TIER, later);
         assert_eq!(outcome, Outcome::StillAHole);
         assert_eq!(troubles.holes()[0].next_try, later + TIER);
         troubles.read(&hole.range, None, later);
@@ -388,18 +402,18 @@ mod tests {
         let mut troubles = Troubles::new(1000);
         let range = at(0)..=at(9);
         for limit in [1000, 250, 62, 15, 3, 1, 1] {
-            assert_eq!(troubles.failed(&range, TIER, now), Outcome::Narrowed);
+            assert_eq!(troubles.failed(&range, false, TIER, now), Outcome::Narrowed);
             assert!(!troubles.rests(&range, now));
             assert_eq!(troubles.narrowed(&range).limit, limit);
         }
-        while troubles.failed(&range, TIER, now) == Outcome::Narrowed {}
+        while troubles.failed(&range, false, TIER, now) == Outcome::Narrowed {}
         assert!(troubles.rests(&range, now) && !troubles.rests(&(at(0)..=at(8)), now));
         assert!(!troubles.rests(&range, now + LONGEST_REST));
         let rested = troubles.rested_at(now).unwrap();
         assert!(troubles.rests(&range, rested - INSTANT) && !troubles.rests(&range, rested));
         assert_eq!(troubles.rested_at(rested), None);
         troubles.answered(&(at(20)..=at(30)));
-        assert_eq!(troubles.failed(&range, TIER, now), Outcome::Narrowed);
+        assert_eq!(troubles.failed(&range, false, TIER, now), Outcome::Narrowed);
     }
 
     /// Its one page is as long as it gets: what fails is one of its rows, wherever that is.
@@ -409,13 +423,32 @@ mod tests {
         let mut troubles = Troubles::new(1000);
         let instant = at(5)..=at(5);
         for _ in 1..FAILURES_OF_AN_INSTANT {
-            troubles.failed(&instant, TIER, now);
+            troubles.failed(&instant, false, TIER, now);
             assert_eq!(troubles.narrowed(&instant).limit, 1000);
             assert_eq!(troubles.unreadable(), 0);
         }
-        troubles.failed(&instant, TIER, now);
+        troubles.failed(&instant, false, TIER, now);
         assert_eq!(troubles.unreadable(), 1);
         assert_eq!(troubles.holes()[0].next_try, now + TIER);
+    }
+
+    /// Its rows may all be read, by shorter pages.
+    #[test]
+    fn an_instant_whose_page_breaks_off_is_a_crowd_and_no_hole() {
+        let now = Instant::now();
+        let mut troubles = Troubles::new(1000);
+        let instant = at(5)..=at(5);
+        for _ in 1..FAILURES_OF_AN_INSTANT {
+            let outcome = troubles.failed(&instant, true, TIER, now);
+            assert_eq!(outcome, Outcome::Narrowed, "it may be the moment's");
+        }
+        let outcome = troubles.failed(&instant, true, TIER, now);
+        assert_eq!((outcome, troubles.unreadable()), (Outcome::TooLong, 0));
+        troubles.add_hole(instant.clone(), 1, now);
+        let outcome = troubles.failed(&instant, true, TIER, now);
+        assert_eq!((outcome, troubles.unreadable()), (Outcome::TooLong, 1));
+        let outcome = troubles.failed(&instant, false, TIER, now);
+        assert_eq!(outcome, Outcome::StillAHole);
     }
 
     #[test]
@@ -423,7 +456,7 @@ mod tests {
         let now = Instant::now();
         let mut troubles = Troubles::new(1000);
         for _ in 0..3 {
-            troubles.failed(&(at(0)..=at(99)), TIER, now);
+            troubles.failed(&(at(0)..=at(99)), false, TIER, now);
         }
         assert_eq!(troubles.narrowed(&(at(0)..=at(99))).limit, 62);
         troubles.read(&(at(0)..=at(99)), Some(at(49)), now);
@@ -445,7 +478,7 @@ mod tests {
         let now = Instant::now();
         let mut troubles = Troubles::new(16);
         for _ in 0..2 {
-            troubles.failed(&(at(0)..=at(9)), TIER, now);
+            troubles.failed(&(at(0)..=at(9)), false, TIER, now);
         }
         troubles.stepped_over(&(at(0)..=at(9)), 1, Some(at(4)), now + TIER);
         assert_eq!(troubles.unreadable(), 1);
@@ -458,9 +491,9 @@ mod tests {
         let now = Instant::now();
         let mut troubles = Troubles::new(16);
         for _ in 0..2 {
-            troubles.failed(&(at(0)..=at(9)), TIER, now);
+            troubles.failed(&(at(0)..=at(9)), false, TIER, now);
         }
-        troubles.failed(&(at(0)..=at(10)), TIER, now);
+        troubles.failed(&(at(0)..=at(10)), false, TIER, now);
         troubles.read(&(at(10)..=at(10)), None, now);
         assert_eq!(troubles.narrowed(&(at(0)..=at(9))).limit, 4);
         assert_eq!(troubles.narrowed(&(at(0)..=at(10))).limit, 16);

@@ -55,11 +55,7 @@ impl<S: CallSource> Engine<S> {
             }
             // No bound can part calls that start at the same instant.
             Reach::Above(_) => {
-                let page_limit = self.page_size.limit();
-                self.crowds
-                    .entry(end)
-                    .or_insert_with(|| Crowd::new(end, page_limit));
-                self.troubles.read(&(end..=end), None, now.instant);
+                self.read_as_crowd(end, now.instant);
                 return self.learn_loose(request, page).await;
             }
             Reach::Nowhere => return Err(bad_answer("an empty page of a range that is not empty")),
@@ -133,6 +129,15 @@ impl<S: CallSource> Engine<S> {
         }
         self.judge();
         Ok(())
+    }
+
+    /// The calls that start at this instant are read page by page, until they agree with a count.
+    pub(in crate::sync) fn read_as_crowd(&mut self, instant: Timestamp, now: Instant) {
+        let page_limit = self.page_size.limit();
+        self.crowds
+            .entry(instant)
+            .or_insert_with(|| Crowd::new(instant, page_limit));
+        self.troubles.read(&(instant..=instant), None, now);
     }
 
     /// Calls of a page that is not known to be complete.
