@@ -150,6 +150,37 @@ async fn what_is_held_above_the_newest_page_is_asked_for_once_a_minute_and_claim
     }
 }
 
+/// The page is read below it, and says nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_call_without_a_start_that_can_not_be_read_is_told_for_as_long_as_it_can_not() {
+    for flavour in FLAVOURS {
+        let stage = stage(WorldConfig {
+            without_start: 5,
+            ..world(flavour, 300)
+        });
+        let undated = stage.world().newest(1)[0];
+        let start = stage.world().get(undated).and_then(|call| call.started_at);
+        assert_eq!(start, None, "those come first");
+        stage.faults().make_unreadable(undated);
+        let running = stage.start();
+        let within = 120 * SECOND;
+        running
+            .pass_until(SECOND, within, || running.now().unreadable == 1)
+            .await;
+        for second in 0..60 {
+            running.pass(1).await;
+            assert_eq!(running.now().unreadable, 1, "{flavour:?}, after {second} s");
+        }
+        stage.faults().clear();
+        running
+            .pass_until(SECOND, 1200 * SECOND, || running.now().unreadable == 0)
+            .await;
+        assert!(stage.is_current(undated), "{flavour:?}");
+        running.stop().await.unwrap();
+        stage.assert_equal();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_unreadable_row_delays_a_first_fill_by_little() {
     for flavour in FLAVOURS {
