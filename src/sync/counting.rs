@@ -103,14 +103,21 @@ impl Counting {
         self.latest = difference;
         if difference == 0 {
             self.differing = 0;
-            self.agreeing += u32::from(is_settled);
-            if self.agreeing >= AGREEING_IN_A_ROW {
-                self.unexplained = Unexplained::default();
-                self.searched = None;
+            if is_settled {
+                self.agreed();
             }
         } else {
             self.differing += 1;
             self.agreeing = 0;
+        }
+    }
+
+    /// All that is there is held: a difference is news again, however great it was before.
+    fn agreed(&mut self) {
+        self.agreeing += 1;
+        if self.agreeing >= AGREEING_IN_A_ROW {
+            self.unexplained = Unexplained::default();
+            self.searched = None;
         }
     }
 
@@ -210,9 +217,11 @@ impl Counting {
             if difference == 0 {
                 if running.is_whole && self.latest == 0 {
                     self.searched = None;
+                    self.agreed();
                 }
                 return Vec::new();
             }
+            self.agreeing = 0;
             if let Some(searched) = self.searched.filter(|[_, root]| *root == difference) {
                 self.rest(searched, now);
             }

@@ -152,6 +152,18 @@ async fn an_upstream_that_counts_what_it_does_not_list_is_not_searched_for_ever(
         running
             .pass_until(MINUTE, 25 * 60 * MINUTE, || stage.is_current(late))
             .await;
+        // Once the counts have agreed for a while, a difference is news again, however great.
+        running.pass(86_400).await;
+        stage.world().delete(id);
+        running.pass(600).await;
+        let late = stage.late_call(stage.now() - 50 * DAY);
+        let polls = match flavour {
+            Flavour::Hosted => 3,
+            Flavour::SelfHosted => 4,
+        };
+        running
+            .pass_until(SECOND, polls * MINUTE + SECOND, || stage.is_current(late))
+            .await;
         running.stop().await.unwrap();
     }
 }
