@@ -58,6 +58,23 @@ fn a_text_is_kept_byte_for_byte_and_counted_by_what_it_says() {
     }
 }
 
+/// Else a claim that was taken back would be there again after a restart.
+#[test]
+fn windows_of_another_shape_are_written_though_no_call_changed() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("edge.db");
+    let mut writer = Writer::open(&path, URL).unwrap();
+    let both = vec![window(0, 9, 1), window(10, 19, 1)];
+    for windows in [both.clone(), vec![window(10, 19, 1)], Vec::new(), both] {
+        let learned = Learned {
+            windows: Some(windows.clone()),
+            ..answer(1, Vec::new())
+        };
+        writer.merge(learned).unwrap();
+        assert_eq!(Reader::open(&path).unwrap().windows().unwrap(), windows);
+    }
+}
+
 #[test]
 fn an_answer_never_replaces_what_a_later_request_said() {
     let folder = TempDir::new().unwrap();
