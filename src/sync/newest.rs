@@ -125,10 +125,6 @@ impl Newest {
 
     /// The upstream serves pages of this length.
     pub fn set_longest(&mut self, longest: usize) {
-        if longest == self.longest {
-            // Told with each page of history; a longer one may wait to be tried.
-            return;
-        }
         let was_longest = self.limit == self.longest;
         self.longest = longest;
         self.limit = match was_longest {
@@ -421,17 +417,6 @@ mod tests {
         newest.set_longest(900);
         assert_eq!(newest.limit(), 250);
         newest.set_longest(100);
-        assert_eq!(newest.limit(), 100);
-    }
-
-    #[test]
-    fn a_longer_page_that_waits_to_be_tried_is_not_given_up_for_a_page_of_history() {
-        let mut newest = Newest::new(1000);
-        newest.set_longest(100);
-        newest.try_longer(200);
-        newest.set_longest(100);
-        assert_eq!(newest.limit(), 200);
-        assert_eq!(newest.failed_by_length(), Again::AtOnce);
         assert_eq!(newest.limit(), 100);
     }
 

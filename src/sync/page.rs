@@ -99,8 +99,10 @@ impl PageSize {
         self.strained = Some((least.min(asked), strains + 1));
     }
 
-    /// A page that was asked for with `asked` rows came, with `rows`.
-    pub fn served(&mut self, asked: usize, rows: usize, now: Instant) {
+    /// A page that was asked for with `asked` rows came, with `rows`. Returns whether another length
+    /// was learned of it: else a longer page that waits to be tried is left to wait.
+    pub fn served(&mut self, asked: usize, rows: usize, now: Instant) -> bool {
+        let before = self.limit;
         if self.strained.is_some_and(|(least, _)| rows >= least) {
             self.strained = None;
         }
@@ -122,6 +124,7 @@ impl PageSize {
             self.strained = None;
             self.learn(Some(rows), now);
         }
+        self.limit != before
     }
 
     /// A longer page than is served was due to be tried: how long it is to be.
@@ -334,11 +337,12 @@ mod tests {
     fn a_longer_page_that_is_served_is_the_limit_though_the_list_is_shorter() {
         let now = Instant::now();
         let mut size = PageSize::new(1000, Some(300), now);
-        size.served(600, 50, now);
-        assert_eq!(size.limit(), 300, "one that was under way may break off");
+        let learned = size.served(600, 50, now);
+        assert!(!learned, "one that was under way may break off");
+        assert_eq!(size.limit(), 300);
         let now = now + FIRST_PAUSE;
         assert_eq!(size.longer(now), Some(600));
-        size.served(600, 50, now);
+        assert!(size.served(600, 50, now));
         assert_eq!(size.limit(), 600);
         let now = now + FIRST_PAUSE;
         assert_eq!(size.longer(now), Some(1000));

@@ -49,8 +49,9 @@ impl<S: CallSource> Engine<S> {
                 true => self.now().wall.since(request.at),
                 false => self.answer_age,
             };
-            self.page_size.served(query.limit, page.rows, now);
-            self.ask_for_shorter_pages();
+            if self.page_size.served(query.limit, page.rows, now) {
+                self.ask_for_shorter_pages();
+            }
             // Which of two texts is right, the call itself says.
             self.ask_singly(page.doubled.iter().copied());
         }
