@@ -84,7 +84,7 @@ impl Life {
         };
         let capped = random.random_bool(0.15);
         let hours = Duration::from_secs(3600);
-        let config = WorldConfig {
+        let mut config = WorldConfig {
             flavour,
             seed,
             calls,
@@ -107,6 +107,12 @@ impl Life {
             zone: hours * u32::from(random.random_bool(0.1)),
             ..WorldConfig::default()
         };
+        if let (Total::Capped(total), Some(rows)) = (config.total, config.page_cap)
+            && total == rows
+        {
+            // By all that it tells, such a page is the whole list.
+            config.page_cap = None;
+        }
         let millisecond = Timestamp::from_micros(1000).unit();
         let unit = match random.random_range(0..10) {
             0 => millisecond,
