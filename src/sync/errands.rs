@@ -290,11 +290,7 @@ impl<S: CallSource> Engine<S> {
                 let job = Job::Point(key.clone());
                 !self.vanished.contains(&key)
                     && !self.requests.again().contains(&job)
-                    && !self
-                        .requests
-                        .under_way()
-                        .iter()
-                        .any(|(_, other)| *other == job)
+                    && !self.requests.is_under_way(&job)
             })
             .collect();
         for id in lost {

@@ -418,6 +418,10 @@ mod tests {
         assert_eq!(newest.limit(), 250);
         newest.set_longest(100);
         assert_eq!(newest.limit(), 100);
+        // A longer one was tried, and refused: it must not stay where no shorter page may be read.
+        newest.try_longer(200);
+        newest.set_longest(100);
+        assert_eq!(newest.limit(), 100);
     }
 
     #[test]

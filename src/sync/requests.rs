@@ -92,6 +92,10 @@ impl<S: CallSource> Requests<S> {
         &self.under_way
     }
 
+    pub fn is_under_way(&self, job: &Job) -> bool {
+        self.under_way.iter().any(|(_, under_way)| under_way == job)
+    }
+
     pub fn again(&self) -> &[Job] {
         &self.again
     }

@@ -139,12 +139,9 @@ impl<S: CallSource> Engine<S> {
         // up, and again when it is due.
         let due = self.without_start_due.is_none_or(|due| due <= now);
         // One that is under way was asked for with the length that is known to be served.
-        let head_is_idle = self
-            .requests
-            .under_way()
-            .iter()
-            .all(|(_, job)| *job != Job::Head);
-        if head_is_idle && let Some(limit) = self.page_size.longer(now) {
+        if !self.requests.is_under_way(&Job::Head)
+            && let Some(limit) = self.page_size.longer(now)
+        {
             self.newest.try_longer(limit);
         }
         if !self.newest.is_ranged() {
