@@ -234,18 +234,20 @@ impl<S: CallSource> Engine<S> {
     async fn carry_on_proof(&mut self) -> Result<bool, StoreError> {
         let now = self.now();
         self.forget_unasked();
-        if self.proof.is_idle(now.instant) && self.census.suspects > 0 {
-            let sample = self.holds.is_braked();
-            if !sample || self.holds.may_be_proven() {
-                let draw = self.random.random();
-                let chosen = self
-                    .writer
-                    .run(move |writer| writer.sample_suspects(proof::AT_ONCE, draw))
-                    .await?;
-                self.vanished
-                    .extend(chosen.iter().copied().map(CallKey::Id));
-                self.proof.begin(chosen, sample);
-            }
+        let is_braked = self.holds.is_braked();
+        if self.proof.is_idle(now.instant)
+            && self.census.suspects > 0
+            && (!is_braked || self.holds.may_be_proven())
+        {
+            let sample = is_braked && self.census.suspects > proof::EACH;
+            let draw = self.random.random();
+            let chosen = self
+                .writer
+                .run(move |writer| writer.sample_suspects(proof::AT_ONCE, draw))
+                .await?;
+            self.vanished
+                .extend(chosen.iter().copied().map(CallKey::Id));
+            self.proof.begin(chosen, sample);
         }
         let witness = self.holds.lacks_witness() && self.proof.is_rested(now.instant);
         if self.proof.lacks_canary() || (witness && self.proof.canary().is_none()) {

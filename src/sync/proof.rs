@@ -14,6 +14,10 @@ use crate::model::Verified;
 /// How many suspects a round asks for.
 pub const AT_ONCE: usize = 20;
 
+/// Of no more held suspects than these each is asked for, and of more a sample: lists that leave out
+/// a call that is not deleted may do so twice, and a sample can miss it.
+pub const EACH: u64 = 200;
+
 /// A round that came to nothing is followed by the next after this long.
 const REST: Duration = Duration::from_secs(30);
 

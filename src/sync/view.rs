@@ -155,10 +155,11 @@ impl<S: CallSource> Engine<S> {
         self.clients.forget_gone();
         let range = |found: &Found| found.range.clone();
         let (detail, detail_at) = self.next_detail(now);
+        // What an intermediary keeps is not younger for being read at once again.
+        let wall = (self.clock)() - self.list_age;
         View {
             now,
-            // What an intermediary keeps is not younger for being read at once again.
-            wall: (self.clock)() - self.list_age,
+            wall,
             since: self.since(),
             pace: self.pace(),
             page_limit: self.page_size.limit(),
@@ -186,7 +187,8 @@ impl<S: CallSource> Engine<S> {
             wanted: self.wanted.iter().map(range).collect(),
             crowds: &self.crowds,
             troubles: &self.troubles,
-            reread_before: self.holds.reread_before(),
+            // What is read before then would have to be read once more.
+            reread_before: self.holds.reread_before().filter(|at| *at <= wall),
             list_doubted: self.holds.is_list_doubted(),
             detail,
             detail_at,

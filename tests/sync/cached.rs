@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, Timestamp};
 use burki_edge::simulator::{Flavour, WorldConfig};
-use burki_edge::sync::Fetched;
+use burki_edge::sync::{Fetched, Phase};
 
 use super::stage::Stage;
 
@@ -123,6 +123,35 @@ async fn what_a_kept_page_tells_is_as_old_as_it_was_true() {
             pages.insert(told);
         }
         assert!((5..10).contains(&pages.len()), "{pages:?}");
+        running.stop().await.unwrap();
+    }
+}
+
+/// What is kept counts for the second pass no sooner for being asked for again and again.
+#[tokio::test(start_paused = true)]
+async fn many_deletions_behind_a_cache_are_waited_for_and_not_asked_for_all_the_while() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let stage = stage(flavour);
+        let running = stage.start();
+        running.until_live().await;
+        stage.cache_lists(KEPT);
+        running.pass(600).await;
+        for id in stage.ids().into_iter().take(80) {
+            stage.world().delete(id);
+        }
+        running
+            .pass_until(SECOND, Duration::from_secs(1800), || {
+                running.now().phase == Phase::Held
+            })
+            .await;
+        stage.forget_asked();
+        running
+            .pass_until(SECOND, Duration::from_secs(1800), || {
+                stage.totals().tombstones == 80
+            })
+            .await;
+        let ranges = stage.asked("date_from=").len();
+        assert!(ranges < 25, "{ranges} ranges for two passes over six pages");
         running.stop().await.unwrap();
     }
 }
