@@ -48,10 +48,7 @@ impl<S: CallSource> Engine<S> {
             // tells is in its own order.
             self.answer_age = reply.age.unwrap_or_default();
             request.at = request.at - self.answer_age;
-            // Some intermediaries write `Age: 0` on every answer, and a crowd needs its moments.
-            let is_told_apart = self.answer_age.is_zero() && matches!(job, Job::Crowd(_));
-            self.answer_is_kept =
-                reply.age.is_some() && self.following.edge().is_none() && !is_told_apart;
+            self.answer_is_kept = reply.age.is_some() && self.following.edge().is_none();
             if self.answer_is_kept {
                 let true_at = start.now.checked_sub(self.answer_age + SECOND);
                 let place = true_at.and_then(|at| self.requests.place_as_of(at));

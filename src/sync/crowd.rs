@@ -31,6 +31,9 @@ const SETTLED: u32 = 5;
 const FAILURES_AT_ONCE: u32 = 24;
 const REST: Duration = Duration::from_secs(30);
 
+/// What an intermediary calls no age at all may be so old.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// The reading of one instant.
 #[derive(Debug)]
 pub struct Crowd {
@@ -57,7 +60,7 @@ pub struct Crowd {
     failures: u32,
     rest_until: Option<Instant>,
     /// By id, the numbers of the first and of the last request that told of the call.
-    seen: HashMap<i64, (u64, u64)>,
+    seen: HashMap<i64, (u32, u32)>,
     marks: Vec<Mark>,
     /// No more are there, by the last count: a pass ends there.
     expected: Option<u64>,
@@ -68,12 +71,18 @@ pub struct Crowd {
     news: bool,
     passes: u32,
     requests: u32,
+    /// When the latest answer came.
+    answered: Option<Instant>,
+    /// The moment at which all were there that were read, as an answer's number.
+    read_at: u32,
 }
 
 /// A moment at which it is known how many calls are there.
 #[derive(Debug)]
 struct Mark {
     request: Verified,
+    /// The number of the answer that told of it.
+    moment: u32,
     /// No more than these.
     there: u64,
     /// So many were seen before and after.
@@ -116,6 +125,8 @@ impl Crowd {
             news: false,
             passes: 0,
             requests: 0,
+            answered: None,
+            read_at: 0,
         }
     }
 
@@ -137,10 +148,10 @@ impl Crowd {
         self.requests
     }
 
-    /// The ids of all calls that this request or a later one told of.
-    pub fn into_seen_since(self, request: Verified) -> HashSet<i64> {
+    /// The ids of all calls that were told of at the moment at which it was read, or later.
+    pub fn into_seen(self) -> HashSet<i64> {
         let seen = self.seen.into_iter();
-        seen.filter(|(_, (_, last))| *last >= request.seq)
+        seen.filter(|(_, (_, last))| *last >= self.read_at)
             .map(|(id, _)| id)
             .collect()
     }
@@ -176,7 +187,12 @@ impl Crowd {
     }
 
     pub fn rests(&self, now: Instant) -> bool {
-        self.rest_until.is_some_and(|until| until > now)
+        self.rested_at(now).is_some()
+    }
+
+    /// When it has rested; `None` where it does not rest.
+    pub fn rested_at(&self, now: Instant) -> Option<Instant> {
+        self.rest_until.filter(|until| *until > now)
     }
 
     /// The upstream serves pages of this length.
@@ -209,6 +225,16 @@ impl Crowd {
         }
     }
 
+    /// An intermediary gave the answer, less than a second old, to a request of `begun`. Returns
+    /// whether it may be of a moment before the answer before it, so that it says nothing of their
+    /// order; it is asked for again once it can't be. Some intermediaries answer everything so.
+    pub fn is_too_soon(&mut self, begun: Instant) -> bool {
+        let apart = self.answered.map(|answered| answered + SECOND);
+        let until = apart.filter(|apart| begun < *apart);
+        self.rest_until = until.or(self.rest_until);
+        until.is_some()
+    }
+
     /// An intermediary gave the answer, and it is of no moment that can be compared: a page of
     /// another length is another question. Where those are used up, or it was a count, the instant
     /// rests.
@@ -223,9 +249,10 @@ impl Crowd {
         }
     }
 
-    /// Takes in the answer to [`Crowd::request`], which started as `request`.
-    pub fn absorb(&mut self, request: Verified, answer: &Answer) -> Progress {
+    /// Takes in the answer to [`Crowd::request`], which is of `request` or later, and came `now`.
+    pub fn absorb(&mut self, request: Verified, answer: &Answer, now: Instant) -> Progress {
         self.requests += 1;
+        self.answered = Some(now);
         self.failures = 0;
         self.rest_until = None;
         match answer {
@@ -246,9 +273,9 @@ impl Crowd {
             let seen = self.seen.entry(call.id);
             let (_, last) = seen.or_insert_with(|| {
                 self.news = true;
-                (request.seq, request.seq)
+                (self.requests, self.requests)
             });
-            *last = request.seq;
+            *last = self.requests;
         }
         self.skip += found;
         if self.skip >= self.fails_until {
@@ -282,10 +309,9 @@ impl Crowd {
         let news = std::mem::take(&mut self.news);
         let seen = &self.seen;
         for mark in &mut self.marks {
-            let moment = mark.request.seq;
             let both = seen
                 .values()
-                .filter(|(first, last)| (*first..=*last).contains(&moment));
+                .filter(|(first, last)| (*first..=*last).contains(&mark.moment));
             let certain = both.count() as u64;
             mark.stalled = mark.certain == certain;
             mark.certain = certain;
@@ -302,6 +328,7 @@ impl Crowd {
             .rev()
             .find(|mark| mark.certain == mark.there);
         if let Some(mark) = whole.or(most.filter(|mark| settled && mark.stalled)) {
+            self.read_at = mark.moment;
             self.is_whole = mark.certain == mark.there;
             self.unreadable = match self.is_whole {
                 true => 0,
@@ -347,6 +374,7 @@ impl Crowd {
         if may_be_all || self.seen.len() as u64 >= there {
             self.marks.push(Mark {
                 request,
+                moment: self.requests,
                 there,
                 certain: 0,
                 stalled: false,
@@ -409,9 +437,9 @@ mod tests {
                 at: Timestamp::from_micros(0),
                 seq,
             };
-            if let Progress::Read(window) = crowd.absorb(request, &answer) {
+            if let Progress::Read(window) = crowd.absorb(request, &answer, Instant::now()) {
                 assert!(window.verified.seq <= seq);
-                assert_eq!(crowd.into_seen_since(window.verified).len(), calls.len());
+                assert_eq!(crowd.into_seen().len(), calls.len());
                 return (window, seq);
             }
         }
@@ -463,9 +491,11 @@ mod tests {
             there.push(calls.iter().map(|call| call.id).collect());
             let answer = ask(&crowd.request(), &mut calls, others, &mut rng);
             let at = Timestamp::from_micros(0);
-            if let Progress::Read(window) = crowd.absorb(Verified { at, seq }, &answer) {
+            if let Progress::Read(window) =
+                crowd.absorb(Verified { at, seq }, &answer, Instant::now())
+            {
                 let then = &there[window.verified.seq as usize - 1];
-                let seen = crowd.into_seen_since(window.verified);
+                let seen = crowd.into_seen();
                 assert_eq!(window.rows, then.len(), "seed {seed}");
                 assert!(seen.is_superset(then), "seed {seed}");
                 return;
@@ -500,7 +530,7 @@ mod tests {
                     total: None,
                 }),
             };
-            if crowd.absorb(request, &answer) == Progress::GivenUp {
+            if crowd.absorb(request, &answer, Instant::now()) == Progress::GivenUp {
                 return;
             }
         }
@@ -521,7 +551,7 @@ mod tests {
             at: Timestamp::from_micros(0),
             seq: 1,
         };
-        crowd.absorb(request, &Answer::Count(5000));
+        crowd.absorb(request, &Answer::Count(5000), Instant::now());
         (crowd, request)
     }
 
@@ -539,7 +569,7 @@ mod tests {
     fn a_page_that_fails_again_is_a_quarter_as_long_until_what_failed_is_behind() {
         let now = Instant::now();
         let (mut crowd, request) = counted(100);
-        crowd.absorb(request, &page(0..100));
+        crowd.absorb(request, &page(0..100), Instant::now());
         crowd.failed(now);
         assert_eq!(limit(&crowd), 100, "it may have been the moment");
         crowd.failed(now);
@@ -552,12 +582,12 @@ mod tests {
             (200..250, 100),
             (250..350, 100),
         ] {
-            crowd.absorb(request, &page(ids.clone()));
+            crowd.absorb(request, &page(ids.clone()), Instant::now());
             assert_eq!(limit(&crowd), next, "after {ids:?}");
         }
         crowd.set_page_limit(60);
         assert_eq!(limit(&crowd), 60);
-        crowd.absorb(request, &page(350..410));
+        crowd.absorb(request, &page(350..410), Instant::now());
         assert_eq!(limit(&crowd), 60);
     }
 
@@ -574,12 +604,28 @@ mod tests {
         crowd.failed(now);
         assert!(crowd.rests(now + REST - Duration::from_millis(1)));
         assert!(!crowd.rests(now + REST));
-        crowd.absorb(request, &page(0..1));
+        crowd.absorb(request, &page(0..1), Instant::now());
         assert!(!crowd.rests(now), "it was answered");
 
         let mut crowd = Crowd::new(NEVER, 4);
         crowd.failed(now);
         assert!(crowd.rests(now) && !crowd.rests(now + REST));
+    }
+
+    #[test]
+    fn an_answer_that_may_be_of_before_the_last_one_is_asked_for_a_second_after_it() {
+        let now = Instant::now();
+        let mut crowd = Crowd::new(NEVER, 100);
+        assert!(!crowd.is_too_soon(now), "it is the first");
+        let request = Verified {
+            at: Timestamp::from_micros(0),
+            seq: 1,
+        };
+        crowd.absorb(request, &Answer::Count(7), now);
+        assert!(!crowd.rests(now), "its order is known");
+        assert!(crowd.is_too_soon(now + SECOND / 2));
+        assert_eq!(crowd.rested_at(now), Some(now + SECOND));
+        assert!(!crowd.is_too_soon(now + SECOND) && !crowd.rests(now + SECOND));
     }
 
     #[test]
@@ -649,7 +695,7 @@ mod tests {
                     }
                     _ => Answer::Count(if without_start { 150 } else { 50 }),
                 };
-                match crowd.absorb(request, &answer) {
+                match crowd.absorb(request, &answer, Instant::now()) {
                     Progress::More => {}
                     Progress::Read(window) => break window,
                     Progress::GivenUp => panic!("given up: {crowd:?}"),
@@ -687,7 +733,7 @@ mod tests {
                 }),
                 _ => Answer::Count(20),
             };
-            match crowd.absorb(request, &answer) {
+            match crowd.absorb(request, &answer, Instant::now()) {
                 Progress::Read(_) => Some(()),
                 _ => None,
             }

@@ -102,7 +102,9 @@ pub fn next(view: &View<'_>) -> Next {
         false => history().or_else(client),
     };
     let rested = view.troubles.rested_at(view.now);
-    let wakes = paused.into_iter().chain(rested);
+    let crowds = view.crowds.values();
+    let crowds = crowds.filter_map(|crowd| crowd.rested_at(view.now));
+    let wakes = paused.into_iter().chain(rested).chain(crowds);
     let until = wakes.fold(head_due, Instant::min);
     match job.or(after) {
         Some(job) => send(view, job),
@@ -653,7 +655,7 @@ mod tests {
         state.reread_before = Some(at(1));
         let mut crowd = Crowd::new(at(100), PAGE_LIMIT);
         let counted = Verified { at: at(1), seq: 2 };
-        crowd.absorb(counted, &crate::upstream::Answer::Count(2000));
+        crowd.absorb(counted, &crate::upstream::Answer::Count(2000), state.now);
         state.crowds.insert(at(100), crowd);
         state.under_way.push((1, Job::Crowd(at(100))));
         let expected = [Job::Range(at(0)..=at(99)), Job::Range(at(101)..=at(999))];

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use burki_edge::model::{CallKey, Timestamp};
+use burki_edge::model::{CallKey, KeyHash, Timestamp};
 use burki_edge::simulator::{Flavour, WorldConfig};
 use burki_edge::sync::{Fetched, Phase};
+use burki_edge::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 
-use super::stage::Stage;
+use super::stage::{Source, Stage};
 
 const SECOND: Duration = Duration::from_secs(1);
 const KEPT: Duration = Duration::from_secs(300);
@@ -153,5 +154,91 @@ async fn many_deletions_behind_a_cache_are_waited_for_and_not_asked_for_all_the_
         let ranges = stage.asked("date_from=").len();
         assert!(ranges < 25, "{ranges} ranges for two passes over six pages");
         running.stop().await.unwrap();
+    }
+}
+
+/// A crowd is read although every answer says `Age: 0`, which an answer of a moment ago says too:
+/// the newest page, when the calls without a start are read by themselves.
+#[tokio::test(start_paused = true)]
+async fn what_a_crowd_tells_is_no_younger_than_a_page_that_was_kept_for_less_than_a_second() {
+    let mut stage = Stage::at_rest(WorldConfig {
+        calls: 50,
+        without_start: 50,
+        flavour: Flavour::SelfHosted,
+        ..WorldConfig::default()
+    });
+    stage.settings.page_limit = 50;
+    stage.cache_lists(Duration::from_millis(950));
+    let running = stage.start();
+    let changed = stage.world().newest(1)[0];
+    let step = Duration::from_millis(20);
+    let mut claims = BTreeSet::new();
+    for second in 0..500 {
+        let until = stage.now();
+        let text = format!(r#"{{"step":{second}}}"#);
+        assert!(stage.world().set_metadata(changed, Some(&text)));
+        tokio::time::sleep(step).await;
+        let Some(known) = running.handle.coverage().known(None) else {
+            continue;
+        };
+        let held = stage.held(changed).expect("a text");
+        let told = held.split(r#"{"step":"#).nth(1);
+        let told: u32 = told
+            .and_then(|told| told.split('}').next()?.parse().ok())
+            .unwrap();
+        let until = until - step * (second - told) + step;
+        assert!(
+            known.at <= until,
+            "true until {until:?}, and told to be of {:?}",
+            known.at
+        );
+        claims.insert(known.at);
+    }
+    assert!(!claims.is_empty());
+    running.stop().await.unwrap();
+}
+
+/// The upstream behind an intermediary that says of every answer that it is less than a second old.
+struct Ageless(Source);
+
+impl CallSource for Ageless {
+    fn key_hash(&self) -> KeyHash {
+        self.0.key_hash()
+    }
+
+    async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
+        let reply = self.0.fetch(request, dates).await?;
+        let age = Some(Duration::ZERO);
+        Ok(Reply { age, ..reply })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_is_read_and_followed_although_every_answer_has_an_age() {
+    for without_start in [0, 120] {
+        let mut stage = Stage::at_rest(WorldConfig {
+            calls: 200,
+            same_instant: 120 - without_start,
+            without_start,
+            ..WorldConfig::default()
+        });
+        stage.settings.page_limit = 50;
+        let running = stage.start_watched(Ageless);
+        running.until_live().await;
+        running.pass(120).await;
+        stage.assert_equal();
+        let one = {
+            let world = stage.world();
+            let start = |id: &i64| world.get(*id).and_then(|call| call.started_at);
+            let ids = world.newest(usize::MAX);
+            let ties = |one: &i64| ids.iter().filter(|id| start(id) == start(one)).count();
+            *ids.iter().find(|id| ties(id) == 120).expect("a crowd")
+        };
+        stage.world().delete(one);
+        running
+            .pass_until(SECOND, Duration::from_secs(600), || stage.is_buried(one))
+            .await;
+        running.stop().await.unwrap();
+        stage.assert_equal();
     }
 }

@@ -21,21 +21,24 @@ impl<S: CallSource> Engine<S> {
         &mut self,
         instant: Timestamp,
         request: Verified,
+        begun: Instant,
         answer: Answer,
     ) -> Result<(), Failure> {
-        if !self.answer_age.is_zero() {
-            if let Some(crowd) = self.crowds.get_mut(&instant) {
-                crowd.kept_answer(Instant::now());
-            }
+        let Some(mut crowd) = self.crowds.remove(&instant) else {
+            return Ok(());
+        };
+        let has_age = !self.answer_age.is_zero();
+        if has_age {
+            crowd.kept_answer(Instant::now());
+        }
+        if has_age || (self.answer_is_kept && crowd.is_too_soon(begun)) {
+            self.crowds.insert(instant, crowd);
             return match answer {
                 Answer::Page(page) => self.learn_loose(request, page).await,
                 _ => Ok(()),
             };
         }
-        let Some(mut crowd) = self.crowds.remove(&instant) else {
-            return Ok(());
-        };
-        let progress = crowd.absorb(request, &answer);
+        let progress = crowd.absorb(request, &answer, Instant::now());
         let calls = match answer {
             Answer::Page(page) => page.calls,
             _ => Vec::new(),
@@ -83,7 +86,7 @@ impl<S: CallSource> Engine<S> {
                 let complete = Complete {
                     started: (instant != NEVER).then_some(instant..=instant),
                     without_start: instant == NEVER,
-                    listed: crowd.into_seen_since(window.verified),
+                    listed: crowd.into_seen(),
                     // Passes before and after agreed with the count.
                     belief: Belief::Whole,
                 };

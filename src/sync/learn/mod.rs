@@ -93,7 +93,9 @@ impl<S: CallSource> Engine<S> {
             (Job::Follow(group), Answer::Page(page)) => {
                 self.learn_open(group, query, request, page).await
             }
-            (Job::Crowd(instant), answer) => self.learn_crowd(*instant, request, answer).await,
+            (Job::Crowd(instant), answer) => {
+                self.learn_crowd(*instant, request, begun, answer).await
+            }
             (Job::Assistants(_), Answer::Assistants(page)) => {
                 self.learn_assistants(page).await;
                 Ok(())
