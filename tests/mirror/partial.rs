@@ -143,6 +143,31 @@ async fn who_wants_it_fresh_gets_the_upstreams_own_word() {
     assert!(answer.header("cache-status").unwrap().contains("offline"));
 }
 
+/// A self-hosted server ignores these two filters, and its whole list is no answer to them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_wants_a_list_fresh_gets_none_whose_filter_the_upstream_does_not_apply() {
+    let site = Site::of(WorldConfig {
+        flavour: Flavour::SelfHosted,
+        calls: 40,
+        ..WorldConfig::default()
+    })
+    .await;
+    let fresh = [("cache-control", "no-cache")];
+    let answer = site
+        .ask("GET", "/api/v1/calls?limit=50", &fresh, None)
+        .await;
+    assert_eq!(
+        answer.header("cache-status"),
+        Some("burki-edge; fwd=request; stored")
+    );
+    for filter in ["call_sid=nope", "assistant_name=nobody"] {
+        let path = format!("/api/v1/calls?limit=50&{filter}");
+        let answer = site.ask("GET", &path, &fresh, None).await;
+        assert_eq!(answer.json()["total"], 0, "{filter}");
+        assert_eq!(answer.header("cache-status"), Some("burki-edge; hit"));
+    }
+}
+
 /// A self-hosted server that lists no assistants either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_by_names_that_nobody_tells_says_what_it_lacks() {

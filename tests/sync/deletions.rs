@@ -246,6 +246,26 @@ async fn of_deletions_that_are_not_too_many_to_ask_for_each_is_proven() {
     }
 }
 
+/// What lies beyond `sync.history` is read no more, and deletions do not wait until it is.
+#[tokio::test(start_paused = true)]
+async fn many_deletions_are_followed_where_the_file_reaches_further_back_than_it_is_to() {
+    for flavour in FLAVOURS {
+        let (mut stage, running) = mirrored(flavour, 600).await;
+        running.stop().await.unwrap();
+        stage.settings.history = Some(30 * DAY);
+        let running = stage.start();
+        running.until_live().await;
+        for id in stage.ids().into_iter().take(120) {
+            stage.world().delete(id);
+        }
+        running.until(|status| status.phase == Phase::Held).await;
+        running
+            .pass_until(SECOND, 10 * MINUTE, || stage.totals().tombstones == 120)
+            .await;
+        running.stop().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_backup_that_is_put_right_in_time_has_removed_nothing() {
     for flavour in FLAVOURS {

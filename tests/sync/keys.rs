@@ -108,6 +108,30 @@ async fn a_new_key_of_the_same_organization_goes_on_with_the_file() {
     }
 }
 
+/// The calls that are asked for may be gone by now: a few of them say nothing of the key.
+#[tokio::test(start_paused = true)]
+async fn a_new_key_is_not_refused_for_a_few_calls_that_are_gone() {
+    let mut stage = filled(false).await;
+    for id in stage.ids().into_iter().skip(1).step_by(2) {
+        stage.world().delete(id);
+    }
+    stage.key = "burki_second";
+    for _ in 0..10 {
+        let running = stage.start();
+        running
+            .until(|status| {
+                assert_ne!(status.state, UpstreamState::Unauthorized);
+                status.last_success_at.is_some()
+            })
+            .await;
+        running.stop().await.expect("a good end");
+        // A file that only the first key has opened.
+        let connection = Connection::open(stage.path()).expect("a connection");
+        let forget = "UPDATE replica SET key_hash = 'another'";
+        connection.execute(forget, ()).expect("a write");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_the_line_is_down_only_the_key_that_filled_the_file_opens_it() {
     for tells in [false, true] {
