@@ -262,9 +262,8 @@ impl<S: CallSource> Engine<S> {
         }
         match job {
             Job::Head => {
-                // A shorter page leaves out fewer calls, and would be believed whatever they are;
-                // and who asks for a pause is not asked at once.
-                let may_narrow = !self.holds.is_list_doubted() && error.retry_after.is_none();
+                // Who asks for a pause is not asked at once.
+                let may_narrow = error.retry_after.is_none();
                 let is_as_asked = rows == Some(self.newest.limit());
                 let again = match scope {
                     _ if !may_narrow => Again::Later,

@@ -28,6 +28,8 @@ struct Doubt {
     since: Instant,
     /// No request with a lower number can vouch for the upstream.
     seq: u64,
+    /// Rows that it was asked for.
+    limit: usize,
     vouched: bool,
 }
 
@@ -117,15 +119,25 @@ impl Holds {
         self.released || self.doubt.as_ref().is_some_and(outlasted)
     }
 
-    /// A list, asked for by this request, was not believed. Returns whether that is news.
-    pub fn doubt_list(&mut self, begun: Instant, seq: u64) -> bool {
+    /// A list of up to `limit` rows, asked for by this request, was not believed. Returns whether
+    /// that is news.
+    pub fn doubt_list(&mut self, begun: Instant, seq: u64, limit: usize) -> bool {
         let news = self.doubt.is_none();
-        self.doubt.get_or_insert(Doubt {
+        let doubt = self.doubt.get_or_insert(Doubt {
             since: begun,
             seq,
+            limit,
             vouched: false,
         });
+        doubt.limit = doubt.limit.max(limit);
         news
+    }
+
+    /// Whether a list of up to `limit` rows says nothing for or against the one that is not
+    /// believed: a shorter one leaves out less, whatever the upstream has.
+    pub fn is_too_short(&self, limit: usize, now: Instant) -> bool {
+        let is_longer = |doubt: &Doubt| limit < doubt.limit;
+        self.doubt.as_ref().is_some_and(is_longer) && !self.believes_list(now)
     }
 
     pub fn list_believed(&mut self) {
@@ -431,7 +443,7 @@ mod tests {
         let mut holds = Holds::default();
         holds.vouch_below_list(3);
         assert!(!holds.read_below_list(2), "nothing was released");
-        holds.doubt_list(Instant::now(), 7);
+        holds.doubt_list(Instant::now(), 7, 1000);
         assert!(holds.release());
         holds.vouch_below_list(8);
         holds.list_believed();
@@ -448,7 +460,8 @@ mod tests {
     fn a_doubted_list_needs_a_minute_and_a_witness() {
         let start = Instant::now();
         let mut holds = Holds::default();
-        assert!(holds.doubt_list(start, 7) && !holds.doubt_list(start, 8));
+        assert!(holds.doubt_list(start, 7, 500) && !holds.doubt_list(start, 8, 1000));
+        assert!(holds.is_too_short(999, start) && !holds.is_too_short(1000, start));
         assert!(holds.lacks_witness());
         holds.witness(7);
         assert!(holds.lacks_witness(), "it was found before the doubt");

@@ -364,6 +364,35 @@ async fn a_few_deletions_are_not_held() {
     }
 }
 
+/// A list that is not believed comes back, and can't be read as it was asked for.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_believed_is_asked_for_by_shorter_pages_where_longer_ones_fail() {
+    for flavour in FLAVOURS {
+        for is_row in [false, true] {
+            let (stage, running) = mirrored(flavour, 600).await;
+            stage.faults().always(Fault::EmptyList);
+            running.until(|status| status.phase == Phase::Held).await;
+            stage.faults().clear();
+            match is_row {
+                true => stage.faults().make_unreadable(stage.ids()[5]),
+                false => stage.faults().break_above(20),
+            }
+            running.pass(45).await;
+            assert_eq!(running.now().state, UpstreamState::Online);
+            assert_eq!(
+                running.now().phase,
+                Phase::Held,
+                "a shorter page is no proof"
+            );
+            running
+                .pass_until(SECOND, 5 * MINUTE, || running.now().phase == Phase::Live)
+                .await;
+            running.stop().await.unwrap();
+            assert_eq!(stage.totals().tombstones, 0);
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_is_empty_is_held_until_it_is_released() {
     for flavour in FLAVOURS {

@@ -43,6 +43,15 @@ impl<S: CallSource> Engine<S> {
                 return Ok(());
             }
         };
+        if self.holds.is_too_short(query.limit, self.now().instant) {
+            let learned = Learned {
+                calls: page.calls,
+                ..self.learned(request)
+            };
+            self.commit(learned, None).await;
+            self.go_on_with_head(begun);
+            return Ok(());
+        }
         let ranged = query.from.is_some();
         // Rows were stepped over: the page says nothing of what starts as late as they may.
         let until = match query.skip {
@@ -100,7 +109,7 @@ impl<S: CallSource> Engine<S> {
                 // It is the right upstream, and has more than it lists: it cuts its pages now.
                 self.page_size.was_cut_at(rows);
             }
-            self.doubt(merged.unbelieved, begun, request.seq);
+            self.doubt(merged.unbelieved, begun, request.seq, query.limit);
             let error = UpstreamError::new(ErrorKind::ShortList);
             let missing = format!("{} that are held", merged.unbelieved);
             return Err(Failure::Upstream(error.caused_by(missing)));
@@ -165,9 +174,9 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    fn doubt(&mut self, missing: usize, begun: Instant, seq: u64) {
+    fn doubt(&mut self, missing: usize, begun: Instant, seq: u64, limit: usize) {
         self.identity_due |= self.organization_id.is_some();
-        if self.holds.doubt_list(begun, seq) {
+        if self.holds.doubt_list(begun, seq, limit) {
             warn!(
                 missing,
                 "the list leaves out so many held calls that it is not believed until it does so \
