@@ -48,8 +48,8 @@ pub struct Crowd {
     fails_until: usize,
     /// Rows that were stepped over since the last that was read.
     trailing: usize,
-    /// Rows that are there and can't be read, but for those that may be another's.
-    unreadable: u64,
+    /// Rows that are there, by the count, and could not be read.
+    unseen: u64,
     /// Rows that were stepped over, and may have a start.
     doubtful: u64,
     /// What was read is all there was.
@@ -111,7 +111,7 @@ impl Crowd {
             has_failed: false,
             fails_until: 0,
             trailing: 0,
-            unreadable: 0,
+            unseen: 0,
             doubtful: 0,
             is_whole: false,
             quiet_passes: 0,
@@ -175,10 +175,12 @@ impl Crowd {
         })
     }
 
-    /// Rows that are there, by the count, and could not be read. Those that may be calls with a
-    /// start are told where those are read.
-    pub fn unreadable(&self) -> u64 {
-        self.unreadable
+    /// Rows that are there, by the count, and could not be read. Some may be calls with a start, of
+    /// which `elsewhere` can't be read and are told where those are.
+    pub fn unreadable(&self, elsewhere: u64) -> u64 {
+        let elsewhere = elsewhere.min(self.doubtful);
+        let least = u64::from(elsewhere == 0);
+        self.unseen.saturating_sub(elsewhere).max(least)
     }
 
     /// Whether what was read is all there was.
@@ -330,14 +332,7 @@ impl Crowd {
         if let Some(mark) = whole.or(most.filter(|mark| settled && mark.stalled)) {
             self.read_at = mark.moment;
             self.is_whole = mark.certain == mark.there;
-            self.unreadable = match self.is_whole {
-                true => 0,
-                false => {
-                    let unseen = mark.there.saturating_sub(self.seen.len() as u64);
-                    let least = u64::from(self.doubtful == 0);
-                    unseen.saturating_sub(self.doubtful).max(least)
-                }
-            };
+            self.unseen = mark.there.saturating_sub(self.seen.len() as u64);
             return Progress::Read(Window {
                 from: self.instant,
                 to: self.instant,
@@ -702,7 +697,7 @@ mod tests {
                 }
             };
             assert_eq!(
-                (window.rows, crowd.unreadable()),
+                (window.rows, crowd.unreadable(u64::MAX)),
                 (50, 1),
                 "{without_start}"
             );
@@ -740,6 +735,7 @@ mod tests {
         });
         assert!(absorbed.is_some(), "it ends");
         assert!(!crowd.is_whole());
-        assert_eq!(crowd.unreadable(), 0, "they may be told elsewhere");
+        assert_eq!(crowd.unreadable(u64::MAX), 0, "they are told elsewhere");
+        assert!(crowd.unreadable(0) > 0, "they are not");
     }
 }

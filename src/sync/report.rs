@@ -40,7 +40,8 @@ impl<S: CallSource> Engine<S> {
             && oldest.is_some_and(|oldest| {
                 now.wall.since(oldest) + self.settings.poll_interval <= bound
             })
-            && self.troubles.unreadable() == 0
+            // A hole may be of rows that are counted with another's.
+            && self.troubles.holes().is_empty()
             && self.census.suspects == 0;
         let bound = match self.following.edge() {
             // Its own, and what it takes to hear of it.

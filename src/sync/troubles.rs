@@ -149,6 +149,15 @@ impl Troubles {
         self.holes.iter().map(|hole| hole.rows).sum()
     }
 
+    /// Those that the newest page was read below.
+    pub fn unreadable_above_head(&self) -> u64 {
+        let above = self
+            .holes
+            .iter()
+            .filter(|hole| hole.range.end() == &Timestamp::MAX);
+        above.map(|hole| hole.rows).sum()
+    }
+
     /// The request for a range failed. `tier` is how long a hole there waits for its next try.
     pub fn failed(
         &mut self,

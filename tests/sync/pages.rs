@@ -181,6 +181,40 @@ async fn a_call_without_a_start_that_can_not_be_read_is_told_for_as_long_as_it_c
     }
 }
 
+/// None of them can be read, and nobody can tell them from a row with a start that can't either.
+#[tokio::test(start_paused = true)]
+async fn no_bound_is_told_before_the_calls_without_a_start_that_could_not_be_read_are() {
+    for flavour in FLAVOURS {
+        let stage = stage(WorldConfig {
+            without_start: 5,
+            ..world(flavour, 300)
+        });
+        let undated = stage.world().newest(5);
+        for id in &undated {
+            stage.faults().make_unreadable(*id);
+        }
+        let running = stage.start();
+        running
+            .pass_until(SECOND, 120 * SECOND, || running.now().unreadable == 5)
+            .await;
+        for _ in 0..60 {
+            running.pass(1).await;
+            let told = running.now();
+            assert_eq!((told.unreadable, told.freshness_bound), (5, None));
+        }
+        stage.faults().clear();
+        running
+            .pass_until(SECOND / 5, 1200 * SECOND, || {
+                let are_held = undated.iter().all(|id| stage.is_current(*id));
+                let is_bounded = running.now().freshness_bound.is_some();
+                assert!(are_held || !is_bounded, "{flavour:?}");
+                is_bounded
+            })
+            .await;
+        running.stop().await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_unreadable_row_delays_a_first_fill_by_little() {
     for flavour in FLAVOURS {

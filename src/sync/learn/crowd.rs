@@ -61,8 +61,8 @@ impl<S: CallSource> Engine<S> {
                 let now = Instant::now();
                 let tier = self.hole_rest(instant);
                 let range = instant..=instant;
-                self.troubles
-                    .add_hole(range.clone(), crowd.unreadable(), now + tier);
+                let rows = crowd.unreadable(self.troubles.unreadable_above_head());
+                self.troubles.add_hole(range.clone(), rows, now + tier);
                 self.forget_wanted(range, 0);
                 if instant == NEVER {
                     // The newest page is read below them, and tells no total, until they are.
