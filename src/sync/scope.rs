@@ -84,7 +84,7 @@ const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 14] = {
         (E::PageTooLong,        [Upstream, Length,   Length,   Counts,   One,      One,      One     ]),
         (E::ServerError,        [Upstream, Rows,     Rows,     Counts,   One,      One,      One     ]),
         (E::BadAnswer,          [Upstream, Rows,     Rows,     Counts,   One,      One,      One     ]),
-        (E::ShortList,          [Upstream, Rows,     Rows,     Counts,   One,      One,      One     ]),
+        (E::ShortList,          [Upstream, Head,     Rows,     Counts,   One,      One,      One     ]),
         (E::Redirected,         [Upstream, Head,     History,  Counts,   One,      One,      One     ]),
         (E::Refused,            [Upstream, Head,     Rows,     Counts,   One,      One,      One     ]),
     ]

@@ -364,6 +364,27 @@ async fn a_few_deletions_are_not_held() {
     }
 }
 
+/// It was read: nothing is wrong with its length or its rows, and a shorter one tells less.
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_believed_is_asked_for_as_it_was() {
+    for flavour in FLAVOURS {
+        let (stage, running) = mirrored(flavour, 600).await;
+        stage.faults().always(Fault::EmptyList);
+        running.until(|status| status.phase == Phase::Held).await;
+        stage.forget_asked();
+        running.pass(45).await;
+        let lists = stage.asked("limit=");
+        assert!(lists.len() >= 3, "{lists:?}");
+        for (_, target) in lists {
+            assert!(
+                target.contains("limit=50") && !target.contains("skip"),
+                "{target}"
+            );
+        }
+        running.stop().await.unwrap();
+    }
+}
+
 /// A list that is not believed comes back, and can't be read as it was asked for.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_is_not_believed_is_asked_for_by_shorter_pages_where_longer_ones_fail() {
