@@ -236,11 +236,21 @@ impl Holds {
         let Some(brake) = &mut self.brake else {
             return;
         };
+        if brake.passed && suspects == 0 {
+            // What was let through is gone, and the count still lacks as many.
+            (brake.passed, brake.second) = (false, false);
+            brake.pass_from = now.wall;
+        }
         if brake.passed || oldest < brake.pass_from {
             return;
         }
-        // Where nothing is missing there is nothing to hold.
-        if brake.second || suspects == 0 {
+        if suspects == 0 {
+            // Every call was seen: it is the count that is wrong. If it lacks more by the time
+            // anybody looks, that takes a pass of its own.
+            self.explained = self.lost;
+            brake.second = false;
+            brake.pass_from = now.wall + LONG_ENOUGH;
+        } else if brake.second {
             brake.passed = true;
             // All others were seen: where the count lacks more, it is the one that is wrong.
             self.explained = self.lost.saturating_sub(suspects);
@@ -395,14 +405,40 @@ mod tests {
         holds.counted(800, 1000);
         holds.judge(census(1000, 0), at(0));
         holds.verified_since(at(0), 0, moment(1));
+        holds.counted(700, 1000);
+        assert_eq!(holds.judge(census(1000, 0), at(2)), None, "it lacks more");
+        assert_eq!(holds.reread_before(), Some(at(61)));
+        holds.verified_since(at(61), 0, moment(62));
         assert_eq!(holds.judge(census(1000, 0), at(62)), Some(Change::Lifted));
-        holds.counted(800, 1000);
+        holds.counted(700, 1000);
         assert_eq!(holds.judge(census(1000, 0), at(63)), None);
         holds.counted(600, 1000);
         assert_eq!(
             holds.judge(census(1000, 0), at(64)),
-            Some(Change::Held(200))
+            Some(Change::Held(100))
         );
+    }
+
+    /// It lacked what is gone by now, and lacks as much again.
+    #[test]
+    fn a_count_that_stays_wrong_after_the_deletions_takes_one_more_pass() {
+        let mut holds = Holds::default();
+        holds.counted(700, 1000);
+        holds.judge(census(1000, 300), at(0));
+        holds.verified_since(at(0), 300, moment(1));
+        holds.verified_since(at(60), 300, moment(61));
+        assert!(holds.may_be_proven());
+        holds.removed(300, at(62));
+        holds.counted(500, 700);
+        assert_eq!(holds.judge(census(700, 0), at(63)), None);
+        holds.verified_since(at(60), 0, moment(64));
+        assert_eq!(
+            holds.judge(census(700, 0), at(64)),
+            None,
+            "nobody looked since"
+        );
+        holds.verified_since(at(64), 0, moment(70));
+        assert_eq!(holds.judge(census(700, 0), at(70)), Some(Change::Lifted));
     }
 
     #[test]
