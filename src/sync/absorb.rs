@@ -17,7 +17,7 @@ use super::stuck::Task;
 use super::troubles::Outcome;
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::upstream::{
-    Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
+    AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
 };
 
 /// Of an answer that an intermediary had before this process asked for anything.
@@ -25,9 +25,6 @@ const NOBODY_KNOWS: Verified = Verified {
     at: Timestamp::MIN,
     seq: 0,
 };
-
-/// An age is in whole seconds.
-const SECOND: Duration = Duration::from_secs(1);
 
 impl<S: CallSource> Engine<S> {
     pub(super) async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
@@ -50,7 +47,7 @@ impl<S: CallSource> Engine<S> {
             request.at = request.at - self.answer_age;
             self.answer_is_kept = reply.age.is_some() && self.following.edge().is_none();
             if self.answer_is_kept {
-                let true_at = start.now.checked_sub(self.answer_age + SECOND);
+                let true_at = start.now.checked_sub(self.answer_age + AGE_UNIT);
                 let place = true_at.and_then(|at| self.requests.place_as_of(at));
                 request = place.map_or(NOBODY_KNOWS, |(at, seq)| Verified {
                     at: start.wall

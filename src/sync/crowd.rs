@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::coverage::NEVER;
 use crate::model::{Call, Timestamp, Verified, Window};
-use crate::upstream::{Answer, ListQuery, Request};
+use crate::upstream::{AGE_UNIT, Answer, ListQuery, Request};
 
 /// Passes after which the seen set is given up; the odds that so many miss a call are those of a
 /// server that counts what it does not list.
@@ -30,9 +30,6 @@ const SETTLED: u32 = 5;
 /// Failures in a row after which the instant rests: it is not the rows, it is the list.
 const FAILURES_AT_ONCE: u32 = 24;
 const REST: Duration = Duration::from_secs(30);
-
-/// What an intermediary calls no age at all may be so old.
-const SECOND: Duration = Duration::from_secs(1);
 
 /// The reading of one instant.
 #[derive(Debug)]
@@ -59,7 +56,8 @@ pub struct Crowd {
     /// Failures in a row, and until when the instant is left alone after too many.
     failures: u32,
     rest_until: Option<Instant>,
-    /// By id, the numbers of the first and of the last request that told of the call.
+    /// By id, the numbers of the first and of the last answer that told of the call; answers are
+    /// numbered as they come.
     seen: HashMap<i64, (u32, u32)>,
     marks: Vec<Mark>,
     /// No more are there, by the last count: a pass ends there.
@@ -73,7 +71,7 @@ pub struct Crowd {
     requests: u32,
     /// When the latest answer came.
     answered: Option<Instant>,
-    /// The moment at which all were there that were read, as an answer's number.
+    /// The answer, by its number, as of which everything was read.
     read_at: u32,
 }
 
@@ -81,7 +79,7 @@ pub struct Crowd {
 #[derive(Debug)]
 struct Mark {
     request: Verified,
-    /// The number of the answer that told of it.
+    /// The number of the answer that gave the count.
     moment: u32,
     /// No more than these.
     there: u64,
@@ -148,7 +146,7 @@ impl Crowd {
         self.requests
     }
 
-    /// The ids of all calls that were told of at the moment at which it was read, or later.
+    /// The ids of all calls that were listed since the moment as of which everything was read.
     pub fn into_seen(self) -> HashSet<i64> {
         let seen = self.seen.into_iter();
         seen.filter(|(_, (_, last))| *last >= self.read_at)
@@ -175,8 +173,8 @@ impl Crowd {
         })
     }
 
-    /// Rows that are there, by the count, and could not be read. Some may be calls with a start, of
-    /// which `elsewhere` can't be read and are told where those are.
+    /// Rows that are there, by the count, and could not be read. Some of them may be calls with a
+    /// start; of those, `elsewhere` are counted as unreadable already.
     pub fn unreadable(&self, elsewhere: u64) -> u64 {
         let elsewhere = elsewhere.min(self.doubtful);
         let least = u64::from(elsewhere == 0);
@@ -231,7 +229,7 @@ impl Crowd {
     /// whether it may be of a moment before the answer before it, so that it says nothing of their
     /// order; it is asked for again once it can't be. Some intermediaries answer everything so.
     pub fn is_too_soon(&mut self, begun: Instant) -> bool {
-        let apart = self.answered.map(|answered| answered + SECOND);
+        let apart = self.answered.map(|answered| answered + AGE_UNIT);
         let until = apart.filter(|apart| begun < *apart);
         self.rest_until = until.or(self.rest_until);
         until.is_some()
@@ -618,9 +616,9 @@ mod tests {
         };
         crowd.absorb(request, &Answer::Count(7), now);
         assert!(!crowd.rests(now), "its order is known");
-        assert!(crowd.is_too_soon(now + SECOND / 2));
-        assert_eq!(crowd.rested_at(now), Some(now + SECOND));
-        assert!(!crowd.is_too_soon(now + SECOND) && !crowd.rests(now + SECOND));
+        assert!(crowd.is_too_soon(now + AGE_UNIT / 2));
+        assert_eq!(crowd.rested_at(now), Some(now + AGE_UNIT));
+        assert!(!crowd.is_too_soon(now + AGE_UNIT) && !crowd.rests(now + AGE_UNIT));
     }
 
     #[test]

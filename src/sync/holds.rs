@@ -53,7 +53,7 @@ pub struct Holds {
     lost: u64,
     /// Calls that were removed lately while nothing was held, by the time of their removal.
     lately: VecDeque<(Timestamp, u64)>,
-    /// So many the count lacks, and passes found.
+    /// Held calls that the upstream's count lacks although complete readings listed them.
     explained: u64,
     released: bool,
     /// The list ends above the calls without a start. The operator's word, given when this was the

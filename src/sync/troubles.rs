@@ -149,7 +149,7 @@ impl Troubles {
         self.holes.iter().map(|hole| hole.rows).sum()
     }
 
-    /// Those that the newest page was read below.
+    /// Those above the newest page, which begins below rows that fail.
     pub fn unreadable_above_head(&self) -> u64 {
         let above = self
             .holes

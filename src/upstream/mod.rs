@@ -166,6 +166,9 @@ impl Page {
     }
 }
 
+/// The unit of an `Age`: what has an age of so many was true up to one more ago.
+pub const AGE_UNIT: Duration = Duration::from_secs(1);
+
 /// An answer, and how long the upstream wants to be left alone after it.
 #[derive(Debug)]
 pub struct Reply {

@@ -35,20 +35,11 @@ impl<S: CallSource> Engine<S> {
             Reach::Nowhere => {
                 // They are read by count, as a crowd; the head goes on below them.
                 self.newest.range();
-                let learned = Learned {
-                    calls: page.calls,
-                    ..self.learned(request)
-                };
-                self.commit(learned, None).await;
-                return Ok(());
+                return self.learn_loose(request, page).await;
             }
         };
         if self.holds.is_too_short(query.limit, self.now().instant) {
-            let learned = Learned {
-                calls: page.calls,
-                ..self.learned(request)
-            };
-            self.commit(learned, None).await;
+            self.learn_loose(request, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
@@ -60,11 +51,7 @@ impl<S: CallSource> Engine<S> {
         };
         let until = until.map(|newest| newest.map_or(Timestamp::MIN, |newest| newest - INSTANT));
         if until.is_some_and(|until| until < from || page.calls.is_empty()) {
-            let learned = Learned {
-                calls: page.calls,
-                ..self.learned(request)
-            };
-            self.commit(learned, None).await;
+            self.learn_loose(request, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
