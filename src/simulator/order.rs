@@ -110,6 +110,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cut_off_of_a_start_is_nothing_for_one_call_in_ten() {
+        for id in 1..200 {
+            let (micros, _) = place(at(5_000_000), id, Unit::SECOND);
+            assert!((5_000_000..6_000_000).contains(&micros), "{id}: {micros}");
+            assert_eq!(micros == 5_000_000, id % 10 == 0, "{id}");
+        }
+    }
+
+    #[test]
     fn an_edge_through_a_tie_serves_any_of_its_rows() {
         let places: Vec<Place> = (0..50).map(|id| (7, id)).collect();
         let mut rng = StdRng::seed_from_u64(1);

@@ -285,6 +285,12 @@ fn audio_can_be_played_once_the_call_has_ended() {
                 );
                 continue;
             }
+            let (call, audio) = (world.get(id).unwrap().duration, recording.duration);
+            let longer = audio.zip(call).map(|(audio, call)| audio - call);
+            assert!(
+                longer.is_none_or(|longer| (0.0..1.0).contains(&longer)),
+                "{longer:?}"
+            );
             assert_eq!(world.audio(id, recording.id).as_ref(), Some(&answer.body));
             let kind = answer.header("content-type").unwrap().to_owned();
             let length = |at: usize| {

@@ -180,6 +180,22 @@ fn a_list_in_the_other_order_is_refused() {
 }
 
 #[test]
+fn a_list_may_tell_a_row_twice_and_otherwise() {
+    for flavour in BOTH {
+        let mut world = world(flavour);
+        let newest = world.newest(1)[0];
+        let told = served(&mut world, &Fault::OtherDouble, &list(0, 10));
+        assert_eq!(told.text().matches(&format!("\"id\":{newest},")).count(), 2);
+        assert_eq!(told.text().matches("\"status\":\"doubled\"").count(), 1);
+        let plain = world.text(newest).unwrap();
+        assert_eq!(told.text().matches(&plain).count(), 1);
+        let call = Request::Call(CallKey::Id(newest));
+        let one = served(&mut world, &Fault::OtherDouble, &call);
+        assert_eq!(Some(one.text()), world.text(newest).as_deref());
+    }
+}
+
+#[test]
 fn two_calls_of_one_sid_are_two_calls() {
     for flavour in BOTH {
         let mut world = world(flavour);

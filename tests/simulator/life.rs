@@ -123,6 +123,19 @@ fn a_self_hosted_world_is_never_billed() {
 }
 
 #[test]
+fn every_duration_has_the_fraction_that_is_asked_for() {
+    let mut world = World::new(WorldConfig {
+        fraction: 0.25,
+        ..WorldConfig::default()
+    });
+    let id = world.start_call(Some(world.now()));
+    world.end_call(id, world.now() + HOUR, "completed");
+    assert_eq!(world.get(id).unwrap().duration, Some(3600.25));
+    let mut durations = world.records().filter_map(|record| record.duration);
+    assert!(durations.all(|duration| duration.fract() == 0.25 && duration > 0.0));
+}
+
+#[test]
 fn explicit_changes_move_a_call_in_every_index() {
     let mut world = World::new(WorldConfig::default());
     let (total, now, key) = (world.len(), world.now(), world.api_key().to_owned());

@@ -1,13 +1,16 @@
 //! The upstream refuses, throttles, fails, and comes back.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use burki_edge::model::{KeyHash, Timestamp};
 use burki_edge::simulator::{Fault, Flavour, WorldConfig};
 use burki_edge::store::Reader;
 use burki_edge::sync::{Phase, UpstreamState};
+use burki_edge::upstream::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, wire};
 use tokio::time::Instant;
 
-use super::stage::Stage;
+use super::stage::{Source, Stage};
 
 #[tokio::test(start_paused = true)]
 async fn the_status_says_what_is_wrong_and_when_it_was_last_right() {
@@ -106,6 +109,72 @@ async fn an_outage_of_a_day_costs_few_requests_and_ends_within_half_a_minute() {
     running.stop().await.unwrap();
 }
 
+/// An edge that the upstream is, as long as it answers.
+struct EdgeUpstream {
+    source: Source,
+    failure: Arc<Mutex<Option<ErrorKind>>>,
+}
+
+impl CallSource for EdgeUpstream {
+    fn key_hash(&self) -> KeyHash {
+        self.source.key_hash()
+    }
+
+    async fn fetch(&self, request: &Request, dates: DateForm) -> Result<Reply, UpstreamError> {
+        const FEED: &str = r#"{"items":[],"next":0,"more":false,"feed":"ab","organization_id":7,
+            "complete":false,"freshness_bound_s":null,"coverage":[]}"#;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let failure = *self.failure.lock().unwrap();
+        match (request, failure) {
+            (Request::Changes { .. }, Some(kind)) => Err(UpstreamError {
+                status: Some(500),
+                ..UpstreamError::new(kind)
+            }),
+            (Request::Changes { .. }, None) => {
+                let now = Timestamp::from_micros(0);
+                wire::reply(request, dates, 200, None, FEED.as_bytes(), now)
+            }
+            _ => self.source.fetch(request, dates).await,
+        }
+    }
+}
+
+/// Its feed is all that it is followed by, whatever befalls it there.
+#[tokio::test(start_paused = true)]
+async fn an_edge_whose_feed_fails_is_offline_until_it_is_read_again() {
+    let stage = Stage::at_rest(WorldConfig::default());
+    let failure = Arc::new(Mutex::new(None));
+    let shared = Arc::clone(&failure);
+    let running = stage.start_watched(move |source| EdgeUpstream {
+        source,
+        failure: Arc::clone(&shared),
+    });
+    running
+        .until(|status| status.state == UpstreamState::Online)
+        .await;
+    for (kind, name) in [
+        (ErrorKind::ServerError, "server_error"),
+        (ErrorKind::BadAnswer, "bad_answer"),
+        (ErrorKind::BrokenOff, "broken_off"),
+        (ErrorKind::Timeout, "timeout"),
+        (ErrorKind::Redirected, "redirected"),
+    ] {
+        *failure.lock().unwrap() = Some(kind);
+        running
+            .until(|status| {
+                let error = status.last_error.as_ref();
+                status.state == UpstreamState::Offline
+                    && error.is_some_and(|error| error.kind == name)
+            })
+            .await;
+        *failure.lock().unwrap() = None;
+        running
+            .until(|status| status.state == UpstreamState::Online && status.consecutive_errors == 0)
+            .await;
+    }
+    running.stop().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_row_in_history_leaves_the_newest_followed() {
     let stage = Stage::new(WorldConfig {
@@ -121,6 +190,11 @@ async fn an_unreadable_row_in_history_leaves_the_newest_followed() {
     let id = stage.world().start_call(Some(stage.now()));
     running.pass(25).await;
     assert_eq!(stage.held(id), stage.world().text(id));
+    running.until_live().await;
+    stage.forget_asked();
+    running.pass(600).await;
+    let asked = stage.asked("limit=1&").len();
+    assert_eq!(asked, 0, "the row rests as long as what is beside it");
     running.stop().await.unwrap();
     let held = stage.held_texts().len();
     assert_eq!(

@@ -261,6 +261,38 @@ async fn what_can_never_be_made_is_kept_with_its_reason_and_stops_nothing() {
     running.stop().await.expect("a good end");
 }
 
+/// Whoever denied it may have been another organization: the key may have changed hands in between.
+#[tokio::test(start_paused = true)]
+async fn a_change_is_denied_by_the_organization_and_by_nobody_else() {
+    let stage = stage();
+    let id = stage.ids()[7];
+    let running = stage.start();
+    running.until_live().await;
+    stage.cut(&running).await;
+    stage.queue(&running, id, r#"{"a":1}"#).await;
+    let record = stage.world().delete(id).expect("a call");
+    stage.faults().restore();
+    stage.faults().always_where("users/me", Fault::ServerError);
+    stage.forget_asked();
+    let path = format!("/calls/{id}");
+    let denied = || {
+        let asked = stage.asked("").into_iter().map(|(_, target)| target);
+        let mut later = asked.skip_while(|target| !target.contains(&path));
+        later.any(|target| target.contains("users/me"))
+    };
+    running
+        .pass_until(STEP, Duration::from_secs(120), denied)
+        .await;
+    running.pass(2).await;
+    stage.world().insert(record).expect("a free id");
+    stage.faults().clear();
+    stage.until_taken(&running).await;
+    assert_eq!(stage.upstreams(id, "a").as_deref(), Some("1"));
+    assert_eq!(running.handle.pending().failed(), 0);
+    running.stop().await.expect("a good end");
+    stage.assert_equal();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_the_upstream_fails_to_change_holds_up_no_other() {
     let stage = stage();
