@@ -112,16 +112,20 @@ async fn a_new_key_of_the_same_organization_goes_on_with_the_file() {
 #[tokio::test(start_paused = true)]
 async fn a_new_key_is_not_refused_for_a_few_calls_that_are_gone() {
     let mut stage = filled(false).await;
-    for id in stage.ids().into_iter().skip(1).step_by(2) {
+    for id in stage.ids().into_iter().skip(1).step_by(3) {
         stage.world().delete(id);
     }
     stage.key = "burki_second";
-    for _ in 0..10 {
+    for seed in 1..=12 {
+        // Others are asked for.
+        stage.settings.seed = seed;
         let running = stage.start();
+        assert!(!running.handle.lets_key_in(), "{seed}");
+        let step = Duration::from_millis(10);
         running
-            .until(|status| {
-                assert_ne!(status.state, UpstreamState::Unauthorized);
-                status.last_success_at.is_some()
+            .pass_until(step, MINUTE, || {
+                assert_ne!(running.now().state, UpstreamState::Unauthorized, "{seed}");
+                running.handle.lets_key_in()
             })
             .await;
         running.stop().await.expect("a good end");
