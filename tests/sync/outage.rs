@@ -124,7 +124,7 @@ impl CallSource for EdgeUpstream {
         const FEED: &str = r#"{"items":[],"next":0,"more":false,"feed":"ab","organization_id":7,
             "complete":false,"freshness_bound_s":null,"coverage":[]}"#;
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let failure = *self.failure.lock().unwrap();
+        let failure = *self.failure.lock().expect("a lock");
         match (request, failure) {
             (Request::Changes { .. }, Some(kind)) => Err(UpstreamError {
                 status: Some(500),
