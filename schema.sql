@@ -1,4 +1,4 @@
--- burki-edge, schema 5: an organization's Burki calls, as the upstream last told them.
+-- burki-edge, schema 6: an organization's Burki calls, as the upstream last told them.
 --
 -- Instants (columns ending in _at) are microseconds since 1970-01-01T00:00:00Z:
 --     SELECT datetime(started_at / 1000000, 'unixepoch') FROM calls;
@@ -15,8 +15,9 @@ CREATE TABLE replica (
     request_seq     INTEGER NOT NULL,  -- no request has had a higher number when this was written
     feed_id         TEXT NOT NULL,     -- names this file's order of changes; another file has another
     details         TEXT NOT NULL DEFAULT '', -- what is kept of ended calls: kinds, with commas
-    key_hash        TEXT               -- SHA-256 of the API key that was last seen to be theirs, in
+    key_hash        TEXT,              -- SHA-256 of the API key that was last seen to be theirs, in
                                        -- hex; NULL: none was since schema 5
+    traces          INTEGER NOT NULL DEFAULT 0 -- 1: the trigrams may hold traces of what is gone
 ) STRICT;
 
 -- One row a call. The text is the record; the columns beside it are read from it. A call that is
@@ -63,16 +64,16 @@ CREATE TABLE assistants (
 ) STRICT;
 
 -- Calls that were held, and are proven to be deleted at the upstream. One that is seen again is a
--- row of `calls` again, and none of these.
+-- row of `calls` again, and none of these. No text of them is kept.
 CREATE TABLE tombstones (
     id          INTEGER PRIMARY KEY,  -- the upstream's
-    call_sid    TEXT NOT NULL,
+    sid_hash    INTEGER NOT NULL,     -- first 64 bits of the SHA-256 of its SID
     deleted_at  INTEGER NOT NULL,     -- it was known to be gone then
     request_seq INTEGER NOT NULL,     -- the request that proved it
     change_seq  INTEGER NOT NULL      -- its place in the order of changes, one for both tables
 ) STRICT;
 
-CREATE INDEX tombstones_by_sid ON tombstones (call_sid);
+CREATE INDEX tombstones_by_sid ON tombstones (sid_hash);
 CREATE UNIQUE INDEX tombstones_by_change ON tombstones (change_seq);
 
 -- How far this file follows the order of changes of another edge. No row where the upstream is none.
@@ -146,14 +147,16 @@ CREATE TABLE names (
 ) STRICT, WITHOUT ROWID;
 
 -- Where any three characters in a row occur, in lower case: rowid is phones.phone_id or calls.id.
--- They hold no text, so only MATCH reads them; what a longer search finds by its trigrams is
--- compared with the text itself:
+-- They hold no text: a column shows what the table beside has. What a longer search finds by its
+-- trigrams is compared with the text itself:
 --     SELECT rowid FROM phone_trigrams WHERE phone_trigrams MATCH '"415" AND "155"';
 CREATE VIRTUAL TABLE phone_trigrams USING fts5 (
-    phone, content = '', columnsize = 0, detail = none, tokenize = 'trigram case_sensitive 1');
+    phone, content = 'phones', content_rowid = 'phone_id', columnsize = 0, detail = none,
+    tokenize = 'trigram case_sensitive 1');
 
 CREATE VIRTUAL TABLE sid_trigrams USING fts5 (
-    call_sid, content = '', columnsize = 0, detail = none, tokenize = 'trigram case_sensitive 1');
+    call_sid, content = 'calls', content_rowid = 'id', columnsize = 0, detail = none,
+    tokenize = 'trigram case_sensitive 1');
 
 -- What the upstream tells of a call beside its record.
 CREATE TABLE details (

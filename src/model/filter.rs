@@ -75,9 +75,12 @@ impl Part {
     }
 }
 
-/// Lower case, of all of Unicode.
+/// Lower case, of all of Unicode: a character for a character, as PostgreSQL's `lower` has it. So
+/// a part of a text stays one (a sigma is no other at the end of a word), and a dotted capital I is
+/// an i.
 pub fn fold(text: &str) -> String {
-    text.to_lowercase()
+    let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
+    text.chars().map(lower).collect()
 }
 
 #[cfg(test)]
@@ -88,6 +91,10 @@ mod tests {
     fn a_part_is_found_in_any_case_and_has_no_wildcards() {
         assert!(Part::new("köln").is_in("Empfang KÖLN"));
         assert!(Part::new("ЭСК").is_in("Эскалация"));
+        assert!(Part::new("ΚΩΣ").is_in("ΚΩΣΤΑΣ Αθήνα"));
+        assert!(Part::new("istanbul").is_in("İstanbul"));
+        assert!(Part::new("İSTANBUL").is_in("istanbul"));
+        assert!(Part::new("straße").is_in("STRAẞE"));
         assert!(Part::new("0% o").is_in("50% Off_campaign"));
         assert!(!Part::new("5_%").is_in("50% off"));
         assert!(!Part::new("f_c").is_in("off campaign"));

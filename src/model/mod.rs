@@ -7,6 +7,7 @@ mod filter;
 mod key_hash;
 pub mod metadata;
 mod piece;
+mod scopes;
 mod timestamp;
 mod window;
 
@@ -16,5 +17,6 @@ pub use detail::Detail;
 pub use filter::{CallFilter, Part, fold};
 pub use key_hash::KeyHash;
 pub use piece::Piece;
+pub use scopes::{Scope, Scopes};
 pub use timestamp::{InvalidTimestamp, Timestamp, Unit};
 pub use window::{NEVER, Verified, Window};

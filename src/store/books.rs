@@ -77,7 +77,8 @@ impl Books {
         self.words.rename(former, name, calls);
     }
 
-    pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    /// Returns whether something is gone, of which the trigrams keep traces for now.
+    pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         self.rollups.write(transaction)?;
         self.words.write(transaction)
     }

@@ -30,6 +30,8 @@ pub struct Ledger {
     pub verified: Arc<Vec<Window>>,
     /// Calls that became suspects.
     pub suspicions: Vec<(i64, Suspicion)>,
+    /// Something is gone, of which the search indexes keep traces for now.
+    pub left_traces: bool,
 }
 
 impl Ledger {
@@ -46,6 +48,7 @@ impl Ledger {
             books: Books::default(),
             verified,
             suspicions: Vec::new(),
+            left_traces: false,
         }
     }
 
@@ -68,7 +71,8 @@ impl Ledger {
     }
 
     pub fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-        std::mem::take(&mut self.books).write(transaction)
+        self.left_traces |= std::mem::take(&mut self.books).write(transaction)?;
+        Ok(())
     }
 }
 

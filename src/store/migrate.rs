@@ -22,11 +22,15 @@ pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
         transaction.execute_batch(&format!("ALTER TABLE {table} RENAME TO old_{table}"))?;
     }
     transaction.execute_batch(SCHEMA)?;
-    transaction.execute_batch(match version {
-        1 => FROM_1,
-        2 => FROM_2,
-        _ => FROM_3,
-    })?;
+    let kept: &[&str] = match version {
+        1 => &[FROM_1],
+        2 => &[FROM_2],
+        3 | 4 => &[REPLICA_3, FROM_3],
+        _ => &[REPLICA_5, FROM_3],
+    };
+    for kept in kept {
+        transaction.execute_batch(kept)?;
+    }
     // What was learned of the upstream: schema 4 came with one of them, and then with both.
     for table in ["limits", "assistants"] {
         if tables.iter().any(|old| old == table) {
@@ -76,13 +80,19 @@ const FROM_2: &str = "
         status, duration, started_at, open, suspect_at, seen_at, request_seq, change_seq,
         body_hash, body
     FROM old_calls ORDER BY id;
-    INSERT INTO tombstones SELECT * FROM old_tombstones;
+    INSERT INTO tombstones
+    SELECT id, text_hash(call_sid), deleted_at, request_seq, change_seq FROM old_tombstones;
     INSERT INTO followed SELECT * FROM old_followed;";
 
+/// Whose calls they are: version 5 came with the key's hash.
+const REPLICA_3: &str = "INSERT INTO replica SELECT *, NULL, 0 FROM old_replica;";
+const REPLICA_5: &str = "INSERT INTO replica SELECT *, 0 FROM old_replica;";
+
+/// What is the same from version 3 on.
 const FROM_3: &str = "
-    INSERT INTO replica SELECT *, NULL FROM old_replica;
     INSERT INTO calls SELECT * FROM old_calls ORDER BY id;
-    INSERT INTO tombstones SELECT * FROM old_tombstones;
+    INSERT INTO tombstones
+    SELECT id, text_hash(call_sid), deleted_at, request_seq, change_seq FROM old_tombstones;
     INSERT INTO followed SELECT * FROM old_followed;
     INSERT INTO details SELECT * FROM old_details;
     INSERT INTO details_due SELECT * FROM old_details_due;

@@ -13,6 +13,7 @@ mod days;
 mod details;
 mod doubt;
 mod due;
+mod erasure;
 mod followed;
 mod identity;
 mod learned;
@@ -21,6 +22,7 @@ mod lists;
 mod lock;
 mod merge;
 mod migrate;
+mod opened_file;
 mod page_rows;
 mod reader;
 mod removal;
@@ -48,6 +50,7 @@ pub use identity::Identity;
 pub use learned::{Belief, Complete, Learned, Merged};
 pub use lists::{Listed, Place};
 pub use lock::is_written;
+pub use opened_file::{LogFile, OpenedFile};
 pub use reader::{Held, Reader, Totals};
 pub use revisions::{Revision, Revisions};
 pub use scan::{Scan, Text};
@@ -97,6 +100,8 @@ pub enum StoreError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("{}: was removed or replaced while it was open; put it back, or start burki-edge again", .0.display())]
+    Moved(PathBuf),
     #[error("a read was broken off, since it took too long")]
     TooLong,
     #[error("SQLite failed")]

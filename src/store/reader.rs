@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{StoreError, census, schema, windows};
-use crate::model::{CallKey, Timestamp, Window};
+use crate::model::{CallKey, Timestamp, Window, text_hash};
 
 /// A read-only view of the file. Not shared between threads: each has its own.
 pub struct Reader {
@@ -98,10 +98,10 @@ impl Reader {
             CallKey::Sid(sid) => self
                 .connection
                 .prepare_cached(
-                    "SELECT deleted_at FROM tombstones WHERE call_sid = ?1
+                    "SELECT deleted_at FROM tombstones WHERE sid_hash = ?1
                      ORDER BY change_seq DESC LIMIT 1",
                 )?
-                .query_row([sid], deleted_at),
+                .query_row([text_hash(sid)], deleted_at),
         };
         Ok(found.optional()?)
     }

@@ -3,10 +3,10 @@
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::census::Ledger;
-use super::due;
+use super::erasure::take_out;
 use super::writer::raise_request_seq;
 use super::{StoreError, Writer};
-use crate::model::Verified;
+use crate::model::{Verified, text_hash};
 
 /// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of
 /// it.
@@ -36,25 +36,19 @@ fn bury(
     proof: Verified,
     ledger: &mut Ledger,
 ) -> Result<(), StoreError> {
-    ledger.books.subtract(transaction, id)?;
-    transaction
-        .prepare_cached("DELETE FROM calls WHERE id = ?1")?
-        .execute([id])?;
+    take_out(transaction, id, true, ledger)?;
     transaction
         .prepare_cached(
-            "INSERT INTO tombstones (id, call_sid, deleted_at, request_seq, change_seq)
+            "INSERT INTO tombstones (id, sid_hash, deleted_at, request_seq, change_seq)
              VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute((
             id,
-            sid,
+            text_hash(&sid),
             proof.at.as_micros(),
             proof.seq,
             ledger.next_change(),
         ))?;
-    due::forget(transaction, id, ledger)?;
-    ledger.census.calls -= 1;
-    ledger.census.suspects -= 1;
     ledger.census.tombstones += 1;
     Ok(())
 }

@@ -7,10 +7,14 @@ use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
 use super::{StoreError, migrate};
-use crate::model::{Part, fold};
+use crate::model::{Part, fold, text_hash};
 
 pub const SCHEMA: &str = include_str!("../../schema.sql");
-pub const VERSION: i64 = 5;
+pub const VERSION: i64 = 6;
+
+/// How long the writer waits for another program's lock. Whoever waits for a call waits along: it is
+/// handed over unstored sooner than this.
+pub const BUSY: Duration = Duration::from_secs(1);
 
 /// Marks the file as ours (`PRAGMA application_id`): "BURK".
 const APPLICATION_ID: i64 = 0x4255_524B;
@@ -27,6 +31,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let version = version(&connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is deleted is overwritten: a call that is gone leaves nothing in the file.
+    connection.pragma_update(None, "secure_delete", true)?;
     // A fill touches the same pages of the indexes again and again: the less often the log is
     // copied into the file, the fewer times each is written. 16,384 pages are 64 MiB.
     connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
@@ -34,12 +40,14 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     // In KiB, by the sign: room for the index by SID, whose order is no order at all.
     connection.pragma_update(None, "cache_size", -16_384)?;
-    // Whoever waits for a call waits along: it is handed over unstored sooner than this.
-    connection.busy_timeout(Duration::from_secs(1))?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
     // The trigrams are of texts in lower case, and SQLite knows that of ASCII only.
     define(&connection, "fold", 1, |context| {
         Ok(context.get_raw(0).as_str_or_null()?.map(fold))
+    })?;
+    define(&connection, "text_hash", 1, |context| {
+        Ok(text_hash(context.get_raw(0).as_str()?))
     })?;
     // SQLite's own sum becomes a fraction where it does not fit, which no column here takes.
     define(&connection, "wrap", 2, |context| {
@@ -54,6 +62,8 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         create.pragma_update(None, "application_id", APPLICATION_ID)?;
         create.pragma_update(None, "user_version", VERSION)?;
         create.commit()?;
+        // A copy of the file alone is one with tables, from its first moment on.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     }
     Ok(connection)
 }

@@ -38,6 +38,14 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Removes what a run that was killed left beside the file. One that runs is left alone.
+    pub fn clear(file: &Path) {
+        let path = with_end(file, ".verify");
+        if ENDS.iter().any(|end| with_end(&path, end).exists()) {
+            drop(Scratch { path });
+        }
+    }
 }
 
 impl Drop for Scratch {
@@ -105,6 +113,25 @@ mod tests {
         drop(writer);
         drop(scratch);
         assert_eq!(names(&folder), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_run_that_was_killed_left_is_removed_and_a_run_is_not_disturbed() {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("edge.db");
+        Scratch::clear(&file);
+        assert_eq!(names(&folder), [""; 0]);
+        for left in ["edge.db.verify", "edge.db.verify-wal"] {
+            std::fs::write(folder.path().join(left), "of a run that was killed").unwrap();
+        }
+        Scratch::clear(&file);
+        assert_eq!(names(&folder), [""; 0]);
+        let scratch = Scratch::beside(&file).unwrap();
+        let writer = Writer::open(scratch.path(), URL).unwrap();
+        let before = names(&folder);
+        Scratch::clear(&file);
+        assert_eq!(names(&folder), before);
+        drop(writer);
     }
 
     #[test]

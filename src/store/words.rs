@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use rusqlite::Transaction;
 
 use super::books::Facts;
+use super::erasure;
 use crate::model::fold;
 
 /// What a transaction adds and takes away, summed before it is written.
@@ -57,10 +58,16 @@ impl Deltas {
         }
     }
 
-    pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    /// Returns whether something is gone, of which the trigrams keep traces for now.
+    pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         write_names(transaction, self.names)?;
-        write_phones(transaction, self.phones)?;
-        write_sids(transaction, self.sids)
+        let phones_went = write_phones(transaction, self.phones)?;
+        let sids_went = write_sids(transaction, self.sids)?;
+        let went = phones_went || sids_went;
+        if went {
+            erasure::leave(transaction)?;
+        }
+        Ok(went)
     }
 }
 
@@ -85,7 +92,7 @@ fn write_names(transaction: &Transaction<'_>, names: HashMap<String, i64>) -> ru
 fn write_phones(
     transaction: &Transaction<'_>,
     phones: HashMap<String, i64>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let mut add = transaction.prepare_cached(
         "INSERT INTO phones (phone, calls) VALUES (?1, ?2)
          ON CONFLICT (phone) DO UPDATE SET calls = calls + excluded.calls
@@ -111,6 +118,7 @@ fn write_phones(
     // By ascending rowid: a smaller one makes FTS5 write out what it has gathered. A new number may
     // have no id of one that is gone, for those are in the table until here.
     gone.sort_unstable();
+    let some_went = !gone.is_empty();
     for (id, phone) in gone {
         transaction
             .prepare_cached("DELETE FROM phones WHERE phone_id = ?1")?
@@ -127,10 +135,10 @@ fn write_phones(
     for (id, phone) in new {
         index.execute((id, fold(&phone)))?;
     }
-    Ok(())
+    Ok(some_went)
 }
 
-fn write_sids(transaction: &Transaction<'_>, sids: HashMap<i64, Sid>) -> rusqlite::Result<()> {
+fn write_sids(transaction: &Transaction<'_>, sids: HashMap<i64, Sid>) -> rusqlite::Result<bool> {
     let mut moved: Vec<_> = sids
         .into_iter()
         .filter(|(_, sid)| sid.before != sid.after)
@@ -139,8 +147,10 @@ fn write_sids(transaction: &Transaction<'_>, sids: HashMap<i64, Sid>) -> rusqlit
     moved.sort_unstable_by_key(|(id, _)| *id);
     let mut add =
         transaction.prepare_cached("INSERT INTO sid_trigrams (rowid, call_sid) VALUES (?1, ?2)")?;
+    let mut some_went = false;
     for (id, sid) in moved {
         if let Some(before) = sid.before {
+            some_went = true;
             transaction
                 .prepare_cached(
                     "INSERT INTO sid_trigrams (sid_trigrams, rowid, call_sid)
@@ -152,5 +162,5 @@ fn write_sids(transaction: &Transaction<'_>, sids: HashMap<i64, Sid>) -> rusqlit
             add.execute((id, fold(&after)))?;
         }
     }
-    Ok(())
+    Ok(some_went)
 }

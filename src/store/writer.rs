@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
@@ -10,9 +11,11 @@ use super::assistants::Names;
 use super::census::{Census, Ledger};
 use super::doubt::{self, Suspicion, suspect};
 use super::due::{self, DetailsBooks};
+use super::erasure::Traces;
 use super::learned::{Learned, Merged};
 use super::lock::{FileLock, open_private};
 use super::merge::merge_call;
+use super::opened_file::OpenedFile;
 use super::removal::remove;
 use super::revisions::{Revisions, Touched, Writing};
 use super::writes::{self, Outbox};
@@ -34,6 +37,7 @@ pub struct OpenCalls {
 pub struct Writer {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    pub(super) file: OpenedFile,
     pub(super) identity: Identity,
     feed_id: String,
     /// What the coverage table holds.
@@ -61,6 +65,7 @@ pub struct Writer {
     /// Calls that a request did not find while an older one was under way, whose answer may tell
     /// of them all the same.
     pub(super) suspicions: HashMap<i64, Suspicion>,
+    pub(super) traces: Traces,
     revisions: Arc<Revisions>,
     touched: Touched,
     _lock: FileLock,
@@ -72,6 +77,7 @@ impl Writer {
     pub fn open(path: &Path, base_url: &str) -> Result<Writer, StoreError> {
         let lock = FileLock::acquire(path)?;
         drop(open_private(path)?);
+        let file = OpenedFile::of(path)?;
         let connection = schema::open_writer(path)?;
         let touched = Touched::by(&connection)?;
         connection.execute(
@@ -80,10 +86,12 @@ impl Writer {
             [base_url],
         )?;
         let identity = identity::read(&connection)?;
-        let (request_seq, feed_id) =
-            connection.query_row("SELECT request_seq, feed_id FROM replica", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let (request_seq, feed_id, traces) = connection.query_row(
+            "SELECT request_seq, feed_id, traces FROM replica",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let traces = Traces::new(traces);
         if identity.base_url != base_url {
             return Err(StoreError::OtherBaseUrl {
                 path: path.to_owned(),
@@ -103,6 +111,7 @@ impl Writer {
         Ok(Writer {
             connection,
             path: path.to_owned(),
+            file,
             identity,
             feed_id,
             verified: Arc::clone(&windows),
@@ -118,10 +127,16 @@ impl Writer {
             change_seq,
             confirmed: HashMap::new(),
             suspicions: HashMap::new(),
+            traces,
             revisions: Arc::default(),
             touched,
             _lock: lock,
         })
+    }
+
+    /// The file that is open.
+    pub fn file(&self) -> &OpenedFile {
+        &self.file
     }
 
     /// From now on it counts there what it writes.
@@ -224,6 +239,8 @@ impl Writer {
     /// it believes of its index in memory, which a failing disk can leave behind the file's.
     pub(super) fn renew(&mut self) -> Result<(), StoreError> {
         if self.touched.was_given_up() {
+            // Else another file would be opened, or a new one made.
+            self.file.check()?;
             let connection = schema::open_writer(&self.path)?;
             self.touched = Touched::by(&connection)?;
             self.connection = connection;
@@ -245,6 +262,8 @@ impl Writer {
         self.census = ledger.census;
         self.details = ledger.details;
         self.change_seq = ledger.change_seq;
+        self.traces.exist |= ledger.left_traces;
+        self.traces.came |= ledger.left_traces;
         self.suspicions.extend(ledger.suspicions);
     }
 
@@ -280,17 +299,18 @@ impl Writer {
         self.empty_log()
     }
 
-    /// Checkpoints the write-ahead log and truncates it, unless a reader still needs it. An empty
-    /// log is left alone: a checkpoint counts as a write for those who watch the file.
+    /// Checkpoints the write-ahead log and truncates it, as far as no reader needs it: none is
+    /// waited for. An empty log is left alone: a checkpoint counts as a write for those who watch
+    /// the file.
     pub fn empty_log(&self) -> Result<(), StoreError> {
-        let mut log = self.path.clone().into_os_string();
-        log.push("-wal");
-        if std::fs::metadata(log).is_ok_and(|log| log.len() == 0) {
+        if self.file.log().size == 0 {
             return Ok(());
         }
+        self.connection.busy_timeout(Duration::ZERO)?;
         let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
-        self.connection.query_row(truncate, [], |_| Ok(()))?;
-        Ok(())
+        let truncated = self.connection.query_row(truncate, [], |_| Ok(()));
+        self.connection.busy_timeout(schema::BUSY)?;
+        Ok(truncated?)
     }
 
     /// Open calls that started between `since` and `until`, by status; an empty one can't be asked

@@ -167,6 +167,8 @@ impl Writer {
 
     /// Keeps a change. Once this returns, it outlives the process and the machine's power.
     pub fn queue_write(&mut self, new: NewWrite) -> Result<Queued, StoreError> {
+        // It would be acknowledged, and lost.
+        self.file.check()?;
         let transaction = self.begin()?;
         let held = transaction
             .prepare_cached("SELECT body, call_sid FROM calls WHERE id = ?1")?

@@ -248,6 +248,22 @@ impl Coverage {
         }
     }
 
+    /// Claims nothing of what started before `before`. Returns whether it did.
+    pub fn forget_before(&mut self, before: Timestamp) -> bool {
+        let known = self.windows.len();
+        self.windows
+            .retain(|window| window.to >= before || window.from == NEVER || window.open_ended);
+        let mut changed = self.windows.len() < known;
+        for window in &mut self.windows {
+            if window.from != NEVER && window.from < before {
+                window.from = before;
+                window.to = window.to.max(before);
+                changed = true;
+            }
+        }
+        changed
+    }
+
     /// Keeps the head, and what is known of calls without a start.
     pub fn forget_below_head(&mut self) {
         let head = self.head().map(|head| head.from);

@@ -27,6 +27,7 @@ use super::following::Following;
 use super::handle::{Clock, Handle, Post};
 use super::health::{Health, Moment};
 use super::holds::Holds;
+use super::housekeeping::Housekeeping;
 use super::newest::Newest;
 use super::page::PageSize;
 use super::passes::Leave;
@@ -107,8 +108,7 @@ pub struct Engine<S> {
     pub(super) clients: Clients,
     pub(super) details: Details,
     pub(super) replay: Replay,
-    /// When the file's log is emptied next.
-    pub(super) log_due: Option<Instant>,
+    pub(super) housekeeping: Housekeeping,
     /// How old the answer is that is taken in.
     pub(super) answer_age: Duration,
     /// An intermediary had it, which is no edge.
@@ -170,6 +170,8 @@ impl<S: CallSource> Engine<S> {
         let before = post.status.borrow().clone();
         let page_size = PageSize::new(settings.page_limit, writer.page_rows(), looked.instant);
         let page_limit = page_size.limit();
+        let file = writer.file().clone();
+        let housekeeping = Housekeeping::new(file, settings.poll_interval, looked.instant);
         post.published.store(Arc::clone(&coverage));
         writer.announce_to(Arc::clone(&post.revisions));
         post.pending.store(Pending::of(writer.outbox()).into());
@@ -229,7 +231,7 @@ impl<S: CallSource> Engine<S> {
                 writer.details_books(),
             ),
             replay: Replay::of(writer.outbox()),
-            log_due: None,
+            housekeeping,
             answer_age: Duration::ZERO,
             answer_is_kept: false,
             list_age: Duration::ZERO,

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand::RngExt;
-use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::coverage::Coverage;
@@ -31,9 +30,6 @@ const MOST_SINGLY: usize = 20;
 
 /// So many deletions of a mass deletion are one transaction.
 const REMOVED_AT_ONCE: usize = 1000;
-
-/// How long what was written may be in the log alone, once the history was read.
-const LOG_INTERVAL: Duration = Duration::from_secs(600);
 
 impl<S: CallSource> Engine<S> {
     /// Our clock may be put back while we run. What was verified a minute ago stays verified a
@@ -61,6 +57,9 @@ impl<S: CallSource> Engine<S> {
     /// Returns whether there is more to do at once.
     pub(super) async fn run_errands(&mut self) -> bool {
         let now = self.now();
+        if let Err(error) = self.mind_the_file().await {
+            self.health.store_failed(&error, now);
+        }
         if self.health.store_rests(now.instant) {
             return false;
         }
@@ -78,7 +77,6 @@ impl<S: CallSource> Engine<S> {
             self.keep_page_rows().await,
             self.follow_singly().await,
             self.mind_the_details().await,
-            self.mind_the_log().await,
         ];
         for error in kept.into_iter().filter_map(Result::err) {
             self.health.store_failed(&error, now);
@@ -91,16 +89,6 @@ impl<S: CallSource> Engine<S> {
                 false
             }
         }
-    }
-
-    /// A fill leaves a long log behind, and a copy of the file alone lacks what is in it.
-    async fn mind_the_log(&mut self) -> Result<(), StoreError> {
-        let now = Instant::now();
-        if self.log_due.is_some_and(|due| due > now) || !self.has_read_all() {
-            return Ok(());
-        }
-        self.log_due = Some(now + LOG_INTERVAL);
-        self.writer.run(|writer| writer.empty_log()).await
     }
 
     /// Puts the brake on or lifts it, by what the last answer changed.

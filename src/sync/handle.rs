@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::clients::Wanted;
@@ -112,6 +112,8 @@ pub struct Post {
     pub(super) beat: watch::Sender<Instant>,
     /// What makes no progress, told anew at each failure.
     pub(super) stalls: watch::Sender<Option<Stall>>,
+    /// The engine is to make room for another.
+    pub(super) renewed: Arc<Notify>,
 }
 
 impl Post {
@@ -122,6 +124,7 @@ impl Post {
         let pending = Arc::new(ArcSwap::default());
         let revisions = Arc::default();
         let lets_key_in = Arc::new(AtomicBool::new(true));
+        let renewed: Arc<Notify> = Arc::default();
         let handle = Handle {
             commands: commands_in,
             status: status_out,
@@ -129,6 +132,7 @@ impl Post {
             pending: Arc::clone(&pending),
             revisions: Arc::clone(&revisions),
             lets_key_in: Arc::clone(&lets_key_in),
+            renewed: Arc::clone(&renewed),
             line: None,
         };
         let post = Post {
@@ -140,6 +144,7 @@ impl Post {
             lets_key_in,
             beat: watch::Sender::new(Instant::now()),
             stalls: watch::Sender::new(None),
+            renewed,
         };
         (post, handle)
     }
@@ -154,6 +159,7 @@ pub struct Handle {
     pending: Arc<ArcSwap<Pending>>,
     revisions: Arc<Revisions>,
     lets_key_in: Arc<AtomicBool>,
+    renewed: Arc<Notify>,
     line: Option<Arc<dyn Line>>,
 }
 
@@ -202,6 +208,11 @@ impl Handle {
     pub fn hint(&self, hint: Hint) {
         // Full or closed: the next poll and the next tier find it as well.
         let _ = self.commands.try_send(Command::Hint(hint));
+    }
+
+    /// Has another engine take the place of this one: the upstream is to be asked with another key.
+    pub fn renew(&self) {
+        self.renewed.notify_one();
     }
 
     /// Lets through the deletions that are held because they are so many. Where none are held

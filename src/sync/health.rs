@@ -177,7 +177,7 @@ impl Health {
                 "the replica's file could not be written"
             );
         }
-        self.last_error = Some(LastError::store(now.wall));
+        self.last_error = Some(LastError::store(cause, now.wall));
         self.store_rests_until = Some(now.instant + self.store.failed());
     }
 

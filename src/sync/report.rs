@@ -42,6 +42,7 @@ impl<S: CallSource> Engine<S> {
             })
             // A hole may be of rows that are counted with another's.
             && self.troubles.holes().is_empty()
+            && !self.housekeeping.is_moved()
             && self.census.suspects == 0;
         let bound = match self.following.edge() {
             // Its own, and what it takes to hear of it.
@@ -62,6 +63,7 @@ impl<S: CallSource> Engine<S> {
             details: self.details.status(),
             organization_id: self.organization_id,
             is_hosted: self.head_has_total,
+            file_is_moved: self.housekeeping.is_moved(),
         });
     }
 }

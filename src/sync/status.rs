@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::denials::Part;
 use super::stuck::Stall;
 use crate::model::Timestamp;
+use crate::store::StoreError;
 use crate::upstream::UpstreamError;
 
 /// What is known of the upstream's health. Last *success*, never last attempt.
@@ -100,12 +101,21 @@ impl LastError {
     }
 
     /// The file could not be written; the cause is in the log.
-    pub fn store(at: Timestamp) -> LastError {
+    pub fn store(cause: &StoreError, at: Timestamp) -> LastError {
+        let (message, hint) = match cause {
+            StoreError::Moved(_) => (
+                "the replica's file was removed or replaced",
+                "put it back, or restart the edge with the file that it is to serve",
+            ),
+            _ => (
+                "the replica's file could not be written",
+                "see the log; check the disk's free space; the answer is asked for again",
+            ),
+        };
         LastError {
             kind: "store".to_owned(),
-            message: "the replica's file could not be written".to_owned(),
-            hint: "see the log; check the disk's free space; the answer is asked for again"
-                .to_owned(),
+            message: message.to_owned(),
+            hint: hint.to_owned(),
             at,
         }
     }
@@ -144,6 +154,8 @@ pub struct SyncStatus {
     pub organization_id: Option<i64>,
     /// The upstream's list tells its total, as a hosted one does: it knows every filter.
     pub is_hosted: bool,
+    /// The replica's file was removed or replaced: nothing is written, and what is served grows old.
+    pub file_is_moved: bool,
 }
 
 impl SyncStatus {
@@ -163,6 +175,7 @@ impl SyncStatus {
             details: DetailsStatus::default(),
             organization_id,
             is_hosted: false,
+            file_is_moved: false,
         }
     }
 }

@@ -65,6 +65,8 @@ enum Cause {
     Panicked,
     StoodStill,
     NoProgress,
+    /// It was asked for, for another key.
+    Renewed,
 }
 
 enum End {
@@ -139,6 +141,7 @@ impl Watchdog {
         let stop = cancel.child_token();
         let begun = Instant::now();
         let mut stalls = self.post.stalls.subscribe();
+        let renewed = Arc::clone(&self.post.renewed);
         self.post.beat.send_replace(begun);
         let mut beat = begun;
         let mut still = Duration::ZERO;
@@ -156,6 +159,13 @@ impl Watchdog {
                             End::Own(Ok(()))
                         }
                     };
+                }
+                () = renewed.notified() => {
+                    stop.cancel();
+                    if timeout(LAST_WRITE, &mut task).await.is_err() {
+                        abort(task).await;
+                    }
+                    return End::Restart(Cause::Renewed);
                 }
                 Ok(()) = stalls.changed() => {
                     let stall = stalls.borrow_and_update().clone();
@@ -234,10 +244,11 @@ impl Watchdog {
                     "the sync stood still, and is restarted"
                 ),
                 Cause::NoProgress => info!(restarts, "the sync is restarted"),
+                Cause::Renewed => info!("the sync begins anew with another key"),
             }
             self.told = Some(cause);
         }
-        if cause == Cause::NoProgress {
+        if matches!(cause, Cause::NoProgress | Cause::Renewed) {
             return;
         }
         let at = (self.clock)();

@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::edge::{Beginning, Edge, Received, Upstream};
 
-/// Gone since an hour before the edges here start.
+/// Gone since an hour before the edges here start. The number is what is kept of the SID CA9.
 const GONE: Beginning = Beginning {
     details: BTreeSet::new(),
     history: None,
-    sql: "INSERT INTO tombstones (id, call_sid, deleted_at, request_seq, change_seq)
-          VALUES (9, 'CA9', unixepoch('2026-11-22T09:00:00') * 1000000, 1, 1)",
+    sql: "INSERT INTO tombstones (id, sid_hash, deleted_at, request_seq, change_seq)
+          VALUES (9, -4936843625434598994, unixepoch('2026-11-22T09:00:00') * 1000000, 1, 1)",
 };
 
 fn provenance(answer: &Received) -> (u16, &str, Option<u64>) {

@@ -12,6 +12,7 @@ mod counts;
 mod deletion;
 mod details;
 mod doubt;
+mod erasure;
 mod file;
 mod lists;
 mod merging;

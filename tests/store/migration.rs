@@ -36,7 +36,7 @@ const SCHEMA_3: Old = Old {
     changes: 24,
 };
 
-const OLD: [Old; 5] = [
+const OLD: [Old; 6] = [
     Old {
         version: 1,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema1.db"),
@@ -78,6 +78,11 @@ const OLD: [Old; 5] = [
             env!("CARGO_MANIFEST_DIR"),
             "/tests/fixtures/schema4-assistants.db"
         ),
+        ..SCHEMA_3
+    },
+    Old {
+        version: 5,
+        file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema5.db"),
         ..SCHEMA_3
     },
 ];
@@ -125,9 +130,12 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
             kept.extend([
                 "SELECT feed_id FROM replica",
                 "SELECT id, change_seq FROM calls ORDER BY id",
-                "SELECT * FROM tombstones",
+                "SELECT id, deleted_at, request_seq, change_seq FROM tombstones",
                 "SELECT * FROM followed",
             ]);
+        }
+        if old.version > 4 {
+            kept.push("SELECT key_hash FROM replica");
         }
         if old.version > 2 {
             kept.extend([
@@ -153,6 +161,10 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
         let look = || -> Vec<_> { kept.iter().map(|select| rows(&path, select)).collect() };
         let before = look();
         assert_eq!(before[0].len() as u64, old.census.calls);
+        let buried = match old.version {
+            1 => Vec::new(),
+            _ => rows(&path, "SELECT call_sid FROM tombstones"),
+        };
 
         let writer = Writer::open(&path, URL).unwrap();
         assert_eq!(writer.identity().organization_id, Some(7));
@@ -161,6 +173,15 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
         assert_eq!(writer.feed_id().len(), 16);
         assert_eq!(writer.census(), old.census);
         assert_eq!(look(), before);
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(buried.len() as u64, old.census.tombstones);
+        for sid in buried {
+            let [Value::Text(sid)] = &*sid else {
+                panic!("a SID");
+            };
+            let buried = reader.tombstone(&CallKey::Sid(sid.clone())).unwrap();
+            assert!(buried.is_some(), "{sid}");
+        }
         assert_eq!(rows(&path, SCHEMA), rows(&fresh, SCHEMA));
         for pragma in ["PRAGMA user_version", "PRAGMA application_id"] {
             assert_eq!(rows(&path, pragma), rows(&fresh, pragma));
@@ -299,7 +320,7 @@ fn a_reader_of_version_1_is_told_what_to_start() {
         refusal,
         StoreError::Older {
             found: 1,
-            known: 5,
+            known: 6,
             ..
         }
     ));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use burki_edge::model::Timestamp;
+use burki_edge::model::{CallKey, Timestamp};
 use burki_edge::simulator::{Fault, Flavour, Rates, WorldConfig};
 use burki_edge::store::{Reader, StoreError};
 use burki_edge::sync::{NEVER, Phase, SyncError, UpstreamState};
@@ -132,6 +132,56 @@ async fn history_ends_where_it_is_told_to() {
     assert!(older > 1000, "the world reaches further back");
     let held = Reader::open(&stage.path()).unwrap().totals().unwrap().calls as usize;
     assert!(held >= stage.world().len() - older && held <= stage.world().len() - older + 1000);
+}
+
+/// What was within the history once is dropped as time goes by, and claimed no more before it is.
+#[tokio::test(start_paused = true)]
+async fn what_the_history_no_longer_covers_is_dropped_from_day_to_day() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let mut stage = Stage::at_rest(WorldConfig {
+        calls: 3000,
+        span: 40 * DAY,
+        ..WorldConfig::default()
+    });
+    stage.settings.history = Some(30 * DAY);
+    stage.settings.poll_interval = Duration::from_secs(600);
+    let running = stage.start();
+    running.until_live().await;
+    let oldest = || {
+        let file = rusqlite::Connection::open(stage.path()).unwrap();
+        let micros = file.query_row("SELECT min(started_at) FROM calls", [], |row| row.get(0));
+        Timestamp::from_micros(micros.unwrap())
+    };
+    let before = stage.totals().calls;
+    for day in 1..=10_u64 {
+        running.pass(86_400).await;
+        let end = stage.now() - 30 * DAY;
+        assert!(running.handle.coverage().is_complete(end), "day {day}");
+        // A day's grace, to the day; and what a page brought along is a day longer here.
+        let (least, held) = (end - 3 * DAY, oldest());
+        assert!(
+            day < 2 || least <= held,
+            "day {day}: {held:?}, not {least:?}"
+        );
+        let coverage = std::sync::Arc::clone(&running.handle.coverage());
+        let starts = coverage.windows().iter().map(|window| window.from);
+        let first = starts.filter(|from| *from >= Timestamp::MIN).min();
+        let world = stage.world();
+        let claimed = world.records().filter(|call| call.started_at >= first);
+        let lost = claimed.filter(|call| stage.held(call.id).is_none()).count();
+        assert_eq!(lost, 0, "day {day}: nothing is claimed that was dropped");
+    }
+    let totals = stage.totals();
+    assert!(
+        totals.calls < before * 4 / 5,
+        "{} of {before}",
+        totals.calls
+    );
+    assert_eq!((totals.tombstones, totals.suspects), (0, 0));
+    running.stop().await.unwrap();
+    let reader = Reader::open(&stage.path()).unwrap();
+    let recent = stage.ids()[0];
+    assert!(reader.call(&CallKey::Id(recent)).unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use burki_edge::model::Call;
 use burki_edge::simulator::WorldConfig;
-use burki_edge::sync::{Chunks, Incoming, Outgoing};
+use burki_edge::sync::{Chunks, Incoming, Key, Outgoing};
 use burki_edge::upstream::{Line, Passing};
 use tokio::sync::Notify;
 
@@ -39,6 +39,7 @@ fn patch(id: i64) -> Outgoing {
         method: "PATCH".to_owned(),
         path_and_query: format!("/api/v1/calls/{id}/metadata"),
         headers: Vec::new(),
+        key: Key::Callers,
         body: nothing(),
     }
 }

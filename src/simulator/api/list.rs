@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 use super::error;
 use super::params::{Query, Reader};
 use super::{ApiResponse, Flavour};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, fold};
 use crate::simulator::config::Total;
 use crate::simulator::order::{self, Place};
 use crate::simulator::record::Record;
@@ -57,7 +57,7 @@ impl Filter {
     /// Whether the record passes what has no index.
     fn passes(&self, record: &Record) -> bool {
         let has = |part: &Option<String>, text: &str| match part {
-            Some(part) => text.to_lowercase().contains(part.as_str()),
+            Some(part) => fold(text).contains(part.as_str()),
             None => true,
         };
         let bound = |seconds: Option<i64>| seconds.map(|seconds| seconds as f64);

@@ -2,7 +2,7 @@
 
 use super::date;
 use super::error::Invalid;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, fold};
 use crate::simulator::config::WorldConfig;
 
 /// An integer of any size.
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
 
     /// A part to look for in any case.
     pub(super) fn part(&self, name: &str) -> Option<String> {
-        self.text(name).map(str::to_lowercase)
+        self.text(name).map(fold)
     }
 
     pub(super) fn date(&mut self, name: &str) -> Option<Timestamp> {

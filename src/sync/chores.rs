@@ -1,0 +1,88 @@
+//! What the engine does for the replica's file, when [`Housekeeping`](super::housekeeping) says so.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::engine::Engine;
+use super::housekeeping::News;
+use crate::model::Timestamp;
+use crate::store::StoreError;
+use crate::upstream::CallSource;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// So many calls from before the history are dropped in one transaction.
+const DROPPED_AT_ONCE: usize = 200;
+
+impl<S: CallSource> Engine<S> {
+    /// The file may go away under us, and its log grow. A fill leaves a long one behind, and a copy
+    /// of the file alone lacks what is in it.
+    pub(super) async fn mind_the_file(&mut self) -> Result<(), StoreError> {
+        let is_read = self.has_read_all();
+        let now = self.now();
+        let Some(chores) = self.housekeeping.look(is_read, now.instant)? else {
+            return Ok(());
+        };
+        match chores.news {
+            Some(News::Long(bytes)) => warn!(
+                mib = bytes >> 20,
+                "the write-ahead log grows, since some program has been reading the file without \
+                 end: an export to a slow client, a backup, or an analyst's open transaction; it \
+                 shrinks when that one ends"
+            ),
+            Some(News::ShortAgain) => info!("the write-ahead log is short again"),
+            None => {}
+        }
+        if chores.copy_log {
+            self.writer.run(|writer| writer.empty_log()).await?;
+        }
+        if self.health.store_rests(now.instant) {
+            return Ok(());
+        }
+        if is_read {
+            self.drop_what_is_too_old(now.wall).await?;
+        }
+        self.erase_traces(now.instant).await
+    }
+
+    /// A full-text index keeps traces of what is gone until its parts are merged, a step at a time.
+    async fn erase_traces(&mut self, now: Instant) -> Result<(), StoreError> {
+        let has_traces = self.writer.run(|writer| writer.has_traces()).await;
+        if self.housekeeping.merges(has_traces, now)
+            && self.writer.run(|writer| writer.erase_traces()).await?
+        {
+            self.housekeeping.merged(now);
+        }
+        Ok(())
+    }
+
+    /// What started before `sync.history` reaches is claimed no more, from day to day, and dropped at
+    /// a pace; what a client asked for stays for a day.
+    async fn drop_what_is_too_old(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.settings.history.is_none() {
+            return Ok(());
+        }
+        let since = self.since() - DAY;
+        let into_the_day = since.as_micros().rem_euclid(DAY.as_micros() as i64);
+        let before = Timestamp::from_micros(since.as_micros() - into_the_day);
+        let mut coverage = (*self.coverage).clone();
+        if coverage.forget_before(before) {
+            let windows = coverage.windows().to_vec();
+            self.writer
+                .run(move |writer| writer.forget_windows_before(windows))
+                .await?;
+            self.know(coverage);
+        }
+        let unheard_since = now - DAY;
+        let dropped = self
+            .writer
+            .run(move |writer| writer.drop_before(before, unheard_since, DROPPED_AT_ONCE))
+            .await?;
+        if dropped > 0 {
+            self.census = self.writer.run(|writer| writer.census()).await;
+        }
+        Ok(())
+    }
+}
