@@ -17,7 +17,7 @@ use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, IF_NONE_MATCH};
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, Error, HttpResponse, web};
-use burki_edge::http::{Audio, Auth, Connections, Scans, Shared, Webhooks, routes};
+use burki_edge::http::{Audio, Auth, Gate, Places, Proxies, Scans, Shared, Webhooks, routes};
 use burki_edge::model::{Call, CallKey, Timestamp, Verified, Window};
 use burki_edge::store::{Learned, Reader, Writer};
 use burki_edge::sync::{Clock, Engine, Settings};
@@ -79,11 +79,15 @@ impl Replica {
             webhooks: Webhooks::new(None),
             scans: Scans::of(&file),
             audio: Audio::none(),
-            connections: Connections::of_process(),
+            places: Places::of_process(),
             store_path: file,
             handle: self.handle.clone(),
             clock: Arc::new(Timestamp::now),
-            auth: Auth::new(Some(KEY), [], false),
+            gate: Gate::new(
+                Auth::new(Some(KEY), [], false),
+                Vec::new(),
+                Proxies::default(),
+            ),
             base_url: String::new(),
             history: None,
             queue: None,

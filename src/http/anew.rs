@@ -3,20 +3,19 @@
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::auth::Caller;
-use super::coverage;
 use super::forward;
 use super::freshness::{Freshness, Origin};
 use super::lists::{self, Page};
 use super::many::{Lack, Resource};
 use super::worker::Worker;
-use crate::model::Call;
+use crate::model::{Call, text_hash};
 
 /// A client waits this long for the upstream; then it gets what the replica has.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -26,6 +25,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct Hosted<'a> {
     #[serde(borrow)]
     items: Vec<&'a RawValue>,
+    total: Option<u64>,
+}
+
+/// The upstream's answer, and what it is known by: the same is the replica's where it says the same.
+pub struct Fresh {
+    pub body: Bytes,
+    pub hash: i64,
+    pub freshness: Freshness,
 }
 
 /// The upstream's answer; `None` where there is none, or none that can be given for it. What the
@@ -36,7 +43,7 @@ pub async fn ask(
     request: &HttpRequest,
     resource: Resource,
     lack: Lack,
-) -> Option<HttpResponse> {
+) -> Option<Fresh> {
     if caller != Caller::Upstream {
         return None;
     }
@@ -48,7 +55,7 @@ pub async fn ask(
     }
     let age = answer.age();
     let text = String::from_utf8(answer.body).ok()?;
-    let (text, calls) = match resource {
+    let (text, hash, calls) = match resource {
         Resource::List => {
             let query = request.uri().query().unwrap_or_default();
             if !text.trim_start().starts_with('{') && !lists::is_understood(query) {
@@ -56,14 +63,14 @@ pub async fn ask(
             }
             hosted(text, &Page::of(query))?
         }
-        Resource::Count | Resource::Stats | Resource::Analytics => (text, Vec::new()),
+        Resource::Count | Resource::Stats | Resource::Analytics => {
+            let hash = text_hash(&text);
+            (text, hash, Vec::new())
+        }
     };
     let any = !calls.is_empty();
     // What a copy knew some time ago is not news: its own sequence would say that it is.
     let stored = any && age == 0 && worker.shared().handle.learn(permit, calls).await;
-    let mut response = super::json_response(StatusCode::OK, text);
-    let headers = response.headers_mut();
-    headers.insert(coverage::COVERAGE, coverage::whole());
     let freshness = Freshness {
         origin: match lack {
             Lack::Partial => Origin::Miss,
@@ -72,29 +79,50 @@ pub async fn ask(
         age,
         stored,
     };
-    freshness.write(headers);
-    Some(response)
+    Some(Fresh {
+        body: text.into(),
+        hash,
+        freshness,
+    })
 }
 
-/// A page in the hosted shape, and its calls. A self-hosted server tells no total: it is known
-/// only where the page is the last one. Records that can't be read are passed on and not learned.
-fn hosted(text: String, page: &Page) -> Option<(String, Vec<Call>)> {
+/// A page in the hosted shape, what it is known by, and its calls. A self-hosted server tells no
+/// total: it is known only where the page is the last one. Records that can't be read are passed on
+/// and not learned.
+fn hosted(text: String, page: &Page) -> Option<(String, i64, Vec<Call>)> {
     let is_hosted = text.trim_start().starts_with('{');
-    let items: Vec<&RawValue> = match is_hosted {
-        true => serde_json::from_str::<Hosted<'_>>(&text).ok()?.items,
-        false => serde_json::from_str(&text).ok()?,
+    let (items, total): (Vec<&RawValue>, _) = match is_hosted {
+        true => {
+            let Hosted { items, total } = serde_json::from_str(&text).ok()?;
+            (items, total)
+        }
+        false => {
+            let items: Vec<&RawValue> = serde_json::from_str(&text).ok()?;
+            let is_last = items.len() < page.limit && (!items.is_empty() || page.skip == 0);
+            let total = is_last.then_some(page.skip + items.len() as u64)?;
+            (items, Some(total))
+        }
     };
-    let calls = items
-        .iter()
-        .filter_map(|item| Call::from_json(item.get()).ok())
-        .collect();
-    if is_hosted {
-        return Some((text, calls));
-    }
-    let is_last = items.len() < page.limit && (!items.is_empty() || page.skip == 0);
-    let total = is_last.then_some(page.skip + items.len() as u64)?;
     let texts: Vec<&str> = items.iter().map(|item| item.get()).collect();
-    Some((page.body(&texts, total), calls))
+    let calls = texts
+        .iter()
+        .filter_map(|item| Call::from_json(item).ok())
+        .collect();
+    let (own, hash) = match total {
+        Some(total) => {
+            let hashes = texts.iter().map(|text| text_hash(text));
+            (page.body(&texts, total), page.hash(hashes, total))
+        }
+        None => (String::new(), 0),
+    };
+    match is_hosted && own != text {
+        // As the upstream wrote it: the same in other words has another tag.
+        true => {
+            let hash = text_hash(&text);
+            Some((text, hash, calls))
+        }
+        false => Some((own, hash, calls)),
+    }
 }
 
 #[cfg(test)]
@@ -106,14 +134,15 @@ mod tests {
     #[test]
     fn a_hosted_page_is_passed_on_as_it_is() {
         let text = format!(r#"{{"items":[{ONE}, {{"odd":1}}],"total":9,"skip":0,"limit":2}}"#);
-        let (passed, calls) = hosted(text.clone(), &Page::of("limit=2")).unwrap();
+        let (passed, hash, calls) = hosted(text.clone(), &Page::of("limit=2")).unwrap();
+        assert_eq!(hash, text_hash(&text), "the replica writes no space there");
         assert_eq!((passed, calls.len()), (text, 1));
     }
 
     #[test]
     fn a_bare_list_is_given_its_total_where_that_is_known() {
         let list = |text: &str, query| hosted(text.to_owned(), &Page::of(query));
-        let (text, _) = list(&format!("[{ONE}]"), "limit=2&skip=3").unwrap();
+        let (text, ..) = list(&format!("[{ONE}]"), "limit=2&skip=3").unwrap();
         assert_eq!(
             text,
             format!(r#"{{"items":[{ONE}],"total":4,"skip":3,"limit":2}}"#)

@@ -1,36 +1,58 @@
-//! Who may read: a bearer token that is the upstream key or one of the named tokens.
+//! Who may do what: a bearer token that is the upstream key, which opens everything, or one of the
+//! named tokens, each with scopes of its own.
 
 use std::net::IpAddr;
 
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap};
 use actix_web::http::uri::Authority;
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
+
+use crate::model::{Scope, Scopes, Timestamp};
 
 /// The accepted tokens, as digests: no token is kept. It has no `Debug`, so that a log can't
 /// offer a digest to guess against.
 pub struct Auth {
     /// The upstream's key, where it opens the edge too.
     upstream: Option<[u8; 32]>,
-    named: Vec<[u8; 32]>,
+    named: Vec<Grant>,
     anonymous: bool,
+}
+
+/// A token of the edge's own.
+#[derive(Clone, Copy)]
+pub struct Grant {
+    /// SHA-256 of the token's text.
+    pub sha256: [u8; 32],
+    pub scopes: Scopes,
+    /// It opens nothing from then on.
+    pub expires: Option<Timestamp>,
 }
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody with the upstream's key, whose requests can be passed on.
+    /// Somebody with the upstream's key, who may do everything, and whose requests can be passed on.
     Upstream,
     /// Somebody whom the edge alone knows.
-    Edge,
+    Edge(Scopes),
+}
+
+impl Caller {
+    pub fn may(self, scope: Scope) -> bool {
+        match self {
+            Caller::Upstream => true,
+            Caller::Edge(scopes) => scopes.has(scope),
+        }
+    }
 }
 
 impl Auth {
-    /// `tokens` are SHA-256 digests of the tokens' text. `anonymous` lets in whoever reaches the
-    /// server; that it then listens on loopback addresses only is the caller's to make sure.
+    /// `anonymous` lets whoever reaches the server read; that it then listens on loopback addresses
+    /// only is the caller's to make sure.
     pub fn new(
         upstream_key: Option<&str>,
-        tokens: impl IntoIterator<Item = [u8; 32]>,
+        tokens: impl IntoIterator<Item = Grant>,
         anonymous: bool,
     ) -> Auth {
         Auth {
@@ -42,22 +64,37 @@ impl Auth {
 
     /// Whose token the request carries; `None` where it is not valid. Every digest is compared,
     /// whatever the others said, so that the time taken tells nothing of which was nearly right.
-    pub(super) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+    pub(super) fn caller(
+        &self,
+        headers: &HeaderMap,
+        now: impl Fn() -> Timestamp,
+    ) -> Option<Caller> {
         let presented = bearer(headers).map(digest);
-        let matches = |known: &[u8; 32]| match &presented {
-            Some(presented) => known.as_slice().ct_eq(presented.as_slice()),
-            None => Choice::from(0),
+        let is = |known: &[u8; 32]| {
+            let presented = presented.as_ref();
+            presented.is_some_and(|presented| known.as_slice().ct_eq(presented.as_slice()).into())
         };
-        let any = |known: &[[u8; 32]]| {
-            let none = Choice::from(0);
-            bool::from(known.iter().fold(none, |any, known| any | matches(known)))
-        };
-        let (upstream, named) = (any(self.upstream.as_slice()), any(&self.named));
+        let holds = |grant: &Grant| grant.expires.is_none_or(|expires| now() < expires);
+        let upstream = self.upstream.as_ref().is_some_and(is);
+        let named = self
+            .named
+            .iter()
+            .fold(None, |found, grant| match is(&grant.sha256) {
+                true => Some(*grant),
+                false => found,
+            });
+        let named = named.filter(holds).map(|grant| Caller::Edge(grant.scopes));
         match self.anonymous {
             _ if upstream => Some(Caller::Upstream),
-            false => named.then_some(Caller::Edge),
-            true => names_loopback(headers).then_some(Caller::Edge),
+            true if named.is_none() && names_loopback(headers) => Some(Caller::Edge(Scopes::USUAL)),
+            _ => named,
         }
+    }
+
+    /// Whether the request carries a token at all: one that opens nothing is a guess, or an error
+    /// that somebody is to notice.
+    pub(super) fn is_tried(headers: &HeaderMap) -> bool {
+        headers.contains_key(AUTHORIZATION)
     }
 }
 
@@ -105,12 +142,27 @@ mod tests {
         headers
     }
 
+    const NOW: Timestamp = Timestamp::from_micros(1_000_000);
+
+    fn grant(token: &str, scopes: &[Scope], expires: Option<i64>) -> Grant {
+        Grant {
+            sha256: digest(token.as_bytes()),
+            scopes: scopes.iter().copied().collect(),
+            expires: expires.map(Timestamp::from_micros),
+        }
+    }
+
     fn auth() -> Auth {
-        Auth::new(
-            Some("burki_key"),
-            [digest(b"first"), digest(b"second")],
-            false,
-        )
+        let grants = [
+            grant("first", &[Scope::Read], None),
+            grant("second", &[Scope::Read, Scope::Operate], Some(1_000_001)),
+            grant("expired", &[Scope::Read], Some(1_000_000)),
+        ];
+        Auth::new(Some("burki_key"), grants, false)
+    }
+
+    fn caller(auth: &Auth, value: &str) -> Option<Caller> {
+        auth.caller(&with(value), || NOW)
     }
 
     #[rstest]
@@ -118,22 +170,20 @@ mod tests {
     #[case("bEARER first")]
     #[case("Bearer  second ")]
     fn every_configured_token_opens_whatever_the_case_of_the_scheme(#[case] value: &str) {
-        assert!(auth().caller(&with(value)).is_some());
+        assert!(caller(&auth(), value).is_some());
     }
 
     #[test]
     fn only_the_upstreams_own_key_is_one_to_pass_requests_on_with() {
-        assert_eq!(
-            auth().caller(&with("Bearer burki_key")),
-            Some(Caller::Upstream)
-        );
-        assert_eq!(auth().caller(&with("Bearer second")), Some(Caller::Edge));
-        let open = Auth::new(Some("burki_key"), [], true);
-        assert_eq!(
-            open.caller(&with("Bearer burki_key")),
-            Some(Caller::Upstream)
-        );
-        assert_eq!(open.caller(&with("Bearer other")), Some(Caller::Edge));
+        assert_eq!(caller(&auth(), "Bearer burki_key"), Some(Caller::Upstream));
+        let second = caller(&auth(), "Bearer second").unwrap();
+        assert!(second.may(Scope::Operate) && !second.may(Scope::Write));
+        assert_ne!(second, Caller::Upstream);
+        let open = Auth::new(Some("burki_key"), [grant("w", &[Scope::Write], None)], true);
+        assert_eq!(caller(&open, "Bearer burki_key"), Some(Caller::Upstream));
+        let anybody = Some(Caller::Edge(Scopes::USUAL));
+        assert_eq!(caller(&open, "Bearer other"), anybody);
+        assert!(caller(&open, "Bearer w").unwrap().may(Scope::Write));
     }
 
     #[rstest]
@@ -144,10 +194,11 @@ mod tests {
     #[case("Bearer")]
     #[case("Basic burki_key")]
     #[case("burki_key")]
+    #[case("Bearer expired")]
     #[case("")]
     fn anything_else_stays_shut(#[case] value: &str) {
-        assert_eq!(auth().caller(&with(value)), None);
-        assert_eq!(Auth::new(None, [], false).caller(&with(value)), None);
+        assert_eq!(caller(&auth(), value), None);
+        assert_eq!(caller(&Auth::new(None, [], false), value), None);
     }
 
     #[rstest]
@@ -162,14 +213,14 @@ mod tests {
     fn the_anonymous_mode_answers_only_to_loopback_names(#[case] host: &str, #[case] open: bool) {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_str(host).unwrap());
-        let caller = Auth::new(None, [], true).caller(&headers);
+        let caller = Auth::new(None, [], true).caller(&headers, || NOW);
         assert_eq!(caller.is_some(), open, "{host}");
     }
 
     #[test]
     fn a_request_without_the_header_opens_only_the_anonymous_mode() {
-        assert_eq!(auth().caller(&HeaderMap::new()), None);
-        let caller = Auth::new(None, [], true).caller(&HeaderMap::new());
-        assert_eq!(caller, Some(Caller::Edge));
+        assert_eq!(auth().caller(&HeaderMap::new(), || NOW), None);
+        let caller = Auth::new(None, [], true).caller(&HeaderMap::new(), || NOW);
+        assert_eq!(caller, Some(Caller::Edge(Scopes::USUAL)));
     }
 }

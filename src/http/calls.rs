@@ -14,8 +14,9 @@ use actix_web::web::Bytes;
 
 use super::directives::Directives;
 use super::entries::Entry;
-use super::error::{Failure, Invalid};
+use super::error::Failure;
 use super::freshness::{EntityTag, Freshness, Origin};
+use super::invalid::Invalid;
 use super::params::{self, CallId};
 use super::target::Name;
 use super::worker::{Known, Worker};

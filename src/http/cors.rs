@@ -1,24 +1,130 @@
 //! Pages from elsewhere (the Fetch standard's CORS protocol): which may read, and what.
 
-use actix_cors::Cors;
+use std::cell::RefCell;
+use std::future::{Ready, ready};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_cors::{Cors, CorsMiddleware};
+use actix_web::Error;
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, HeaderName,
-    IF_NONE_MATCH, RETRY_AFTER,
+    ACCEPT_RANGES, AGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE,
+    CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
 };
-use actix_web::middleware::Condition;
+use futures_util::FutureExt;
+use futures_util::future::{Either, LocalBoxFuture};
 
+use super::connection::Connection;
 use super::freshness::CACHE_STATUS;
-use super::request_id::X_REQUEST_ID;
+use super::request_id::{self, RequestId, X_REQUEST_ID};
+use super::{Shared, framing};
 
 /// A browser asks again after this long, in seconds; some never wait longer than this.
 const MAX_AGE: usize = 2 * 3600;
 
-/// Lets pages of these origins read, `*` being every one. Where there is none, it does nothing.
+/// Of a trace that a page is part of (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Lets pages of the [`Gate`](super::Gate)'s origins read, `*` being every one. Where there is none, it does nothing.
 ///
 /// No cookies are spoken of: a token is in the `Authorization` header or nowhere, so that a page
 /// can do no more than who holds a token.
-pub fn cors(origins: &[String]) -> Condition<Cors> {
+pub struct CrossOrigin(pub Arc<Shared>);
+
+/// The service behind it, and what stands before it for pages.
+pub struct Guarded<S> {
+    service: Rc<S>,
+    shared: Arc<Shared>,
+    /// For these origins; made anew for others.
+    cors: RefCell<Option<Built<S>>>,
+}
+
+/// What stands before a service for these origins.
+struct Built<S> {
+    origins: Arc<Vec<String>>,
+    cors: Rc<CorsMiddleware<Rc<S>>>,
+}
+
+/// Of a service that answers everything.
+type Answered = Result<ServiceResponse, Error>;
+
+impl<S> Transform<S, ServiceRequest> for CrossOrigin
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Transform = Guarded<S>;
+    type InitError = ();
+    type Future = Ready<Result<Guarded<S>, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Guarded {
+            service: Rc::new(service),
+            shared: Arc::clone(&self.0),
+            cors: RefCell::default(),
+        }))
+    }
+}
+
+impl<S> Guarded<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
+{
+    fn cors(&self, origins: &Arc<Vec<String>>) -> Option<Rc<CorsMiddleware<Rc<S>>>> {
+        let mut built = self.cors.borrow_mut();
+        if let Some(built) = &*built
+            && Arc::ptr_eq(&built.origins, origins)
+        {
+            return Some(Rc::clone(&built.cors));
+        }
+        let cors = cors(origins).new_transform(Rc::clone(&self.service));
+        let cors = Rc::new(cors.now_or_never()?.ok()?);
+        *built = Some(Built {
+            origins: Arc::clone(origins),
+            cors: Rc::clone(&cors),
+        });
+        Some(cors)
+    }
+}
+
+impl<S> Service<ServiceRequest> for Guarded<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error> + 'static,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Future = Either<S::Future, LocalBoxFuture<'static, Answered>>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let origins = self.shared.gate.origins();
+        match origins.and_then(|origins| self.cors(&origins)) {
+            None => Either::Left(self.service.call(request)),
+            Some(cors) => {
+                let id = RequestId::sent(request.headers());
+                let answer = cors.call(request);
+                Either::Right(Box::pin(async move {
+                    let answered = answer.await?.map_into_boxed_body();
+                    let (request, mut response) = answered.into_parts();
+                    request_id::stamp(response.headers_mut(), id);
+                    // A preflight's has seen no worker.
+                    let connection = Connection::of(&request);
+                    let response = framing::finish(connection, &request, response);
+                    Ok(ServiceResponse::new(request, response))
+                }))
+            }
+        }
+    }
+}
+
+fn cors(origins: &[String]) -> Cors {
     let cors = Cors::default()
         .allowed_methods([
             Method::GET,
@@ -33,9 +139,14 @@ pub fn cors(origins: &[String]) -> Condition<Cors> {
             CONTENT_TYPE,
             CACHE_CONTROL,
             IF_NONE_MATCH,
+            IF_RANGE,
+            RANGE,
+            TRACEPARENT,
             X_REQUEST_ID,
         ])
         .expose_headers([
+            ACCEPT_RANGES,
+            CONTENT_RANGE,
             ETAG,
             AGE,
             CACHE_STATUS,
@@ -46,11 +157,10 @@ pub fn cors(origins: &[String]) -> Condition<Cors> {
             CONTENT_DISPOSITION,
         ])
         .max_age(MAX_AGE);
-    let cors = match origins.iter().any(|origin| origin == "*") {
+    match origins.iter().any(|origin| origin == "*") {
         true => cors.allow_any_origin().send_wildcard(),
         false => origins
             .iter()
             .fold(cors, |cors, origin| cors.allowed_origin(origin)),
-    };
-    Condition::new(!origins.is_empty(), cors)
+    }
 }

@@ -2,7 +2,6 @@
 //!
 //! What went wrong inside the edge goes to the log; the client learns that it is a 500, no more.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 
@@ -14,9 +13,10 @@ use actix_web::http::header::{
 use serde::Serialize;
 
 use super::freshness::Freshness;
+use super::invalid::Invalid;
 use super::json;
-use super::params::{InvalidDate, InvalidInteger};
 use super::request_id::RequestId;
+use crate::model::Scope;
 use crate::store::StoreError;
 
 /// A client whose read took too long is told to come back after this long, in seconds.
@@ -27,6 +27,16 @@ const RETRY_LONG_AFTER: u64 = 30;
 pub enum Failure {
     #[error("Authentication required. Provide a valid API key or login session.")]
     Unauthorized,
+    #[error("Too many requests came from your address without a valid token; wait before the next")]
+    TooManyGuesses {
+        /// In seconds.
+        retry_after: u64,
+    },
+    #[error(
+        "The token does not let you do that: it needs the scope \"{}\" in auth.tokens; the Burki \
+         API key may do everything", scope.as_str()
+    )]
+    OutOfScope { scope: Scope },
     #[error("Not Found")]
     UnknownPath,
     #[error("Method Not Allowed")]
@@ -50,6 +60,8 @@ pub enum Failure {
     BodyTooLarge { most: usize },
     #[error("The body broke off or came too slowly; send it again")]
     BrokenBody,
+    #[error("The header {header} is there more than once; send it once")]
+    Repeated { header: &'static str },
     #[error("The path is longer than {most} bytes; no resource has such a path")]
     PathTooLong { most: usize },
     #[error("The query is longer than {most} bytes; ask for less at once")]
@@ -69,8 +81,6 @@ pub enum Failure {
         /// In seconds.
         retry_after: u64,
     },
-    #[error("Only who sends the Burki API key can drop a change")]
-    NotAWriter,
     #[error("No such change is kept")]
     NoSuchWrite,
     #[error("The change is being sent; look again in a moment")]
@@ -154,78 +164,9 @@ pub enum Failure {
     Panicked,
 }
 
-/// A parameter that can't be read.
-#[derive(Debug)]
-pub struct Invalid {
-    /// `["path", "call_id"]`
-    pub place: [&'static str; 2],
-    pub problem: Problem,
-    pub input: String,
-}
-
-/// What is wrong with a parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    Integer(InvalidInteger),
-    Date(InvalidDate),
-    /// The text is none of those that this expression matches.
-    Pattern(&'static str),
-}
-
-impl From<InvalidInteger> for Problem {
-    fn from(invalid: InvalidInteger) -> Problem {
-        Problem::Integer(invalid)
-    }
-}
-
-impl From<InvalidDate> for Problem {
-    fn from(invalid: InvalidDate) -> Problem {
-        Problem::Date(invalid)
-    }
-}
-
-/// An entry of the upstream's 422, as the hosted version writes it (without `url`).
-#[derive(Serialize)]
-struct Entry<'a> {
-    r#type: &'static str,
-    loc: [&'static str; 2],
-    msg: Cow<'static, str>,
-    input: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ctx: Option<Context>,
-}
-
-/// The figure or the words that the message was made with.
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Context {
-    Ge(i64),
-    Le(i64),
-    Error(&'static str),
-    Pattern(&'static str),
-}
-
 #[derive(Serialize)]
 struct Detail<T> {
     detail: T,
-}
-
-impl Invalid {
-    /// As JSON.
-    pub fn text(&self) -> String {
-        json(&self.entry())
-    }
-
-    fn entry(&self) -> Entry<'_> {
-        let (kind, msg, ctx) = self.problem.told();
-        Entry {
-            r#type: kind,
-            loc: self.place,
-            msg,
-            input: &self.input,
-            ctx,
-        }
-    }
 }
 
 impl From<StoreError> for Failure {
@@ -239,49 +180,6 @@ impl From<StoreError> for Failure {
     }
 }
 
-impl Problem {
-    /// Its type, its message and its context, as pydantic words them.
-    fn told(self) -> (&'static str, Cow<'static, str>, Option<Context>) {
-        match self {
-            Problem::Integer(InvalidInteger::Malformed) => (
-                "int_parsing",
-                "Input should be a valid integer, unable to parse string as an integer".into(),
-                None,
-            ),
-            Problem::Integer(InvalidInteger::TooLong) => (
-                "int_parsing_size",
-                "Unable to parse input string as an integer, exceeded maximum size".into(),
-                None,
-            ),
-            Problem::Integer(InvalidInteger::Below(least)) => (
-                "greater_than_equal",
-                format!("Input should be greater than or equal to {least}").into(),
-                Some(Context::Ge(least)),
-            ),
-            Problem::Integer(InvalidInteger::Above(most)) => (
-                "less_than_equal",
-                format!("Input should be less than or equal to {most}").into(),
-                Some(Context::Le(most)),
-            ),
-            Problem::Date(InvalidDate::Form(why)) => (
-                "datetime_from_date_parsing",
-                format!("Input should be a valid datetime or date, {why}").into(),
-                Some(Context::Error(why)),
-            ),
-            Problem::Date(InvalidDate::Year(why)) => (
-                "datetime_parsing",
-                format!("Input should be a valid datetime, {why}").into(),
-                Some(Context::Error(why)),
-            ),
-            Problem::Pattern(pattern) => (
-                "string_pattern_mismatch",
-                format!("String should match pattern '{pattern}'").into(),
-                Some(Context::Pattern(pattern)),
-            ),
-        }
-    }
-}
-
 impl Failure {
     fn status(&self) -> StatusCode {
         match self {
@@ -290,10 +188,12 @@ impl Failure {
                 StatusCode::NOT_FOUND
             }
             Failure::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Failure::NotYours | Failure::NotAWriter => StatusCode::FORBIDDEN,
+            Failure::NotYours | Failure::OutOfScope { .. } => StatusCode::FORBIDDEN,
+            Failure::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
             Failure::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::BrokenBody => StatusCode::REQUEST_TIMEOUT,
             Failure::BeingSent => StatusCode::CONFLICT,
+            Failure::Repeated { .. } => StatusCode::BAD_REQUEST,
             Failure::PathTooLong { .. } | Failure::QueryTooLong { .. } => StatusCode::URI_TOO_LONG,
             Failure::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Failure::Invalid(_) | Failure::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -319,6 +219,15 @@ impl Failure {
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Failure::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            // RFC 6750, section 3.1.
+            Failure::OutOfScope { scope } => {
+                let told = match scope {
+                    Scope::Read => "Bearer error=\"insufficient_scope\", scope=\"read\"",
+                    Scope::Write => "Bearer error=\"insufficient_scope\", scope=\"write\"",
+                    Scope::Operate => "Bearer error=\"insufficient_scope\", scope=\"operate\"",
+                };
+                Some((WWW_AUTHENTICATE, HeaderValue::from_static(told)))
+            }
             Failure::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
             Failure::Unavailable { retry_after }
             | Failure::StrangeKey { retry_after }
@@ -330,6 +239,7 @@ impl Failure {
             | Failure::NotPassed { retry_after }
             | Failure::QueueFull { retry_after }
             | Failure::NotKept { retry_after }
+            | Failure::TooManyGuesses { retry_after }
             | Failure::TooLong { retry_after } => {
                 Some((RETRY_AFTER, HeaderValue::from(*retry_after)))
             }
@@ -391,6 +301,7 @@ mod tests {
     use actix_web::http::header::CONTENT_TYPE;
 
     use super::*;
+    use crate::http::params::InvalidInteger;
 
     fn body(failure: Failure) -> String {
         let body = failure.into_response().into_body().try_into_bytes();

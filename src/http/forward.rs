@@ -1,7 +1,8 @@
 //! What the edge does not answer itself: passed on to the upstream with the caller's own key, and
 //! its answer passed back as it comes.
 //!
-//! The edge's key is never used for it: what a caller may do there is the upstream's to say.
+//! What a caller may do there is the upstream's to say, so the edge's key is used for nothing but
+//! what `auth.tokens` lets the holder of a token do: to change a call's metadata.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,10 +24,14 @@ use super::auth::Caller;
 use super::error::Failure;
 use super::freshness::CACHE_STATUS;
 use super::worker::Worker;
-use crate::sync::{Chunks, Incoming, NotPassed, Outgoing, Permit};
+use super::{calls, target};
+use crate::sync::{Chunks, Incoming, Key, NotPassed, Outgoing, Permit};
 
 /// The largest answer that is read whole: a full page of records of 64 KiB each.
 const LARGEST_ANSWER: usize = 64 << 20;
+
+/// The methods that are passed on, among others of the upstream's own.
+const PASSED_ON: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Pieces of a client's body that wait to be sent.
 const PIECES: usize = 8;
@@ -62,9 +67,12 @@ pub async fn stream(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
+    if caller != Caller::Upstream {
+        return Err(Failure::NotYours);
+    }
     let broken = Arc::new(AtomicBool::new(false));
     let body = pieces(payload, Arc::clone(&broken));
-    let passed = pass(worker, caller, outgoing(request, body)).await;
+    let passed = pass(worker, outgoing(request, Key::Callers, body)).await;
     let (permit, incoming) = passed.map_err(|failure| match broken.load(Ordering::Relaxed) {
         true => Failure::BrokenBody,
         false => failure,
@@ -91,6 +99,26 @@ const CLIENTS_OWN: [HeaderName; 5] = [
     RANGE,
 ];
 
+/// Passes a change of metadata on, with the edge's key where the caller has a token that lets him
+/// change some, and reads the whole answer.
+pub async fn change(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    body: Bytes,
+) -> Result<(Permit, Answer), Failure> {
+    let key = match caller {
+        Caller::Upstream => Key::Callers,
+        Caller::Edge(_) if !worker.shared().handle.lets_key_in() => {
+            return Err(Failure::StrangeKey {
+                retry_after: calls::RETRY_AFTER,
+            });
+        }
+        Caller::Edge(_) => Key::Own,
+    };
+    ask(worker, key, request, body).await
+}
+
 /// Passes a request on with this body, and reads the whole answer.
 pub async fn whole(
     worker: &Worker,
@@ -98,15 +126,27 @@ pub async fn whole(
     request: &HttpRequest,
     body: Bytes,
 ) -> Result<(Permit, Answer), Failure> {
+    if caller != Caller::Upstream {
+        return Err(Failure::NotYours);
+    }
+    ask(worker, Key::Callers, request, body).await
+}
+
+async fn ask(
+    worker: &Worker,
+    key: Key,
+    request: &HttpRequest,
+    body: Bytes,
+) -> Result<(Permit, Answer), Failure> {
     let once = stream::once(std::future::ready(Ok(body))).boxed();
-    let mut outgoing = outgoing(request, once);
+    let mut outgoing = outgoing(request, key, once);
     let own = |name: &String| CLIENTS_OWN.iter().any(|own| own == name.as_str());
     outgoing.headers.retain(|(name, _)| !own(name));
     if request.method() == Method::HEAD {
         // The upstream knows none.
         outgoing.method = Method::GET.as_str().to_owned();
     }
-    let (permit, incoming) = pass(worker, caller, outgoing).await?;
+    let (permit, incoming) = pass(worker, outgoing).await?;
     Ok((permit, read(incoming).await?))
 }
 
@@ -127,7 +167,7 @@ pub async fn read(incoming: Incoming) -> Result<Answer, Failure> {
 }
 
 /// The request as the client sent it.
-fn outgoing(request: &HttpRequest, body: Chunks) -> Outgoing {
+fn outgoing(request: &HttpRequest, key: Key, body: Chunks) -> Outgoing {
     let headers = request.headers().iter();
     Outgoing {
         method: request.method().as_str().to_owned(),
@@ -135,17 +175,15 @@ fn outgoing(request: &HttpRequest, body: Chunks) -> Outgoing {
         headers: headers
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
             .collect(),
+        key,
         body,
     }
 }
 
-async fn pass(
-    worker: &Worker,
-    caller: Caller,
-    outgoing: Outgoing,
-) -> Result<(Permit, Incoming), Failure> {
-    if caller != Caller::Upstream {
-        return Err(Failure::NotYours);
+async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming), Failure> {
+    // Neither is for a server that stands in for another (RFC 9110, sections 9.3.6 and 9.3.8).
+    if matches!(outgoing.method.as_str(), "CONNECT" | "TRACE") {
+        return Err(Failure::MethodNotAllowed { allow: PASSED_ON });
     }
     let passed = worker.shared().handle.pass(outgoing).await;
     passed.map_err(|NotPassed { retry_after, sent }| match sent {
@@ -157,11 +195,12 @@ async fn pass(
 /// As the client wrote it, but for slashes at the end of the calls API's paths, which make no
 /// difference here and may make a redirect there: the list alone has one.
 fn path_and_query(uri: &Uri) -> String {
-    let trimmed = uri.path().trim_end_matches('/');
+    let path = target::encode(uri.path());
+    let trimmed = path.trim_end_matches('/');
     let path = match trimmed {
         "/api/v1/calls" => "/api/v1/calls/",
         _ if trimmed.starts_with("/api/v1/calls/") => trimmed,
-        _ => uri.path(),
+        _ => &path,
     };
     match uri.query() {
         Some(query) => format!("{path}?{query}"),

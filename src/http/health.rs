@@ -33,6 +33,9 @@ pub fn ready(worker: &Worker) -> HttpResponse {
             );
             Some("the replica's file can't be read; the log says why")
         }
+        Ok(_) if worker.status().file_is_moved => {
+            Some("the replica's file was removed or replaced; put it back, or restart the edge")
+        }
         Ok(_) if !worker.has_read_all() => {
             Some("not all calls within sync.history were read from the upstream yet")
         }

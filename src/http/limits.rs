@@ -2,6 +2,7 @@
 //! checked before anything else is.
 
 use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, CONNECTION};
 
 use super::error::Failure;
 
@@ -16,7 +17,8 @@ const MOST_HEADERS: usize = 64;
 /// Bytes of names and values, with the four between and behind them.
 const MOST_HEADER_BYTES: usize = 32 << 10;
 
-pub fn check(request: &HttpRequest) -> Result<(), Failure> {
+/// Returns whether there is a `Connection` among the headers, since all of them are looked at.
+pub fn check(request: &HttpRequest) -> Result<bool, Failure> {
     let uri = request.uri();
     if uri.path().len() > LONGEST_PATH {
         return Err(Failure::PathTooLong { most: LONGEST_PATH });
@@ -26,14 +28,23 @@ pub fn check(request: &HttpRequest) -> Result<(), Failure> {
         return Err(Failure::QueryTooLong { most });
     }
     let headers = request.headers();
-    let bytes = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4);
-    if headers.len() > MOST_HEADERS || bytes.sum::<usize>() > MOST_HEADER_BYTES {
+    let (mut bytes, mut tokens, mut names_connection) = (0, 0, false);
+    for (name, value) in headers {
+        bytes += name.as_str().len() + value.len() + 4;
+        tokens += usize::from(name == AUTHORIZATION);
+        names_connection |= name == CONNECTION;
+    }
+    // Whose it is would be one's to say here, and another's where it is passed on to.
+    if tokens > 1 {
+        return Err(Failure::Repeated {
+            header: "Authorization",
+        });
+    }
+    if headers.len() > MOST_HEADERS || bytes > MOST_HEADER_BYTES {
         return Err(Failure::HeadersTooLarge {
             most: MOST_HEADERS,
             bytes: MOST_HEADER_BYTES,
         });
     }
-    Ok(())
+    Ok(names_connection)
 }

@@ -11,7 +11,7 @@ use super::kept::Finished;
 use super::many::Question;
 use super::params::Query;
 use crate::model::{CallFilter, Timestamp, text_hash};
-use crate::store::{Held, Listed};
+use crate::store::Held;
 use crate::sync::Pending;
 
 const USUAL_LIMIT: i64 = 100;
@@ -49,9 +49,10 @@ pub fn understand(query: &str, pending: Arc<Pending>) -> Result<Question, Failur
         let mut extent = extent(&asked, &listed.rows);
         extent.suspect(&unverified);
         extent.is_nameless = asked.filter.assistant_name.is_some() && !reader.knows_names()?;
+        let hashes = listed.rows.iter().map(|row| row.body_hash);
         Ok(Finished::new(
             asked.page.body(&listed.rows, listed.total).into(),
-            hash(&asked, &listed),
+            asked.page.hash(hashes, listed.total),
             extent,
         ))
     }))
@@ -112,6 +113,20 @@ impl Page {
     }
 }
 
+impl Page {
+    /// Of all that its body is made of: the texts have hashes already.
+    pub fn hash(&self, texts: impl Iterator<Item = i64>, total: u64) -> i64 {
+        let mut hasher = Sha256::new();
+        for text in texts {
+            hasher.update(text.to_be_bytes());
+        }
+        for figure in [total, self.skip, self.limit as u64] {
+            hasher.update(figure.to_be_bytes());
+        }
+        first(&hasher.finalize())
+    }
+}
+
 /// The filters that lists and exports share, from `status` to `date_to`.
 pub fn narrowed(query: &mut Query<'_>) -> CallFilter {
     CallFilter {
@@ -136,18 +151,6 @@ pub fn is_understood(query: &str) -> bool {
 /// 0 is as good as none.
 pub fn assistant(query: &mut Query<'_>) -> Option<i64> {
     query.integer("assistant_id").filter(|id| *id != 0)
-}
-
-/// Of all that the body is made of: the texts have hashes already.
-fn hash(asked: &Asked, listed: &Listed) -> i64 {
-    let mut hasher = Sha256::new();
-    for row in &listed.rows {
-        hasher.update(row.body_hash.to_be_bytes());
-    }
-    for figure in [listed.total, asked.page.skip, asked.page.limit as u64] {
-        hasher.update(figure.to_be_bytes());
-    }
-    first(&hasher.finalize())
 }
 
 /// The first 64 bits of a hash.
@@ -192,6 +195,7 @@ fn range((from, to): (Timestamp, Timestamp)) -> std::ops::RangeInclusive<Timesta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Listed;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
@@ -245,7 +249,11 @@ mod tests {
             total: 6,
             rows: vec![row(None), row(Some(5))],
         };
-        assert_ne!(hash(&asked, &listed), hash(&asked, &other));
+        let hash = |listed: &Listed| {
+            let hashes = listed.rows.iter().map(|row| row.body_hash);
+            asked.page.hash(hashes, listed.total)
+        };
+        assert_ne!(hash(&listed), hash(&other));
     }
 
     #[test]

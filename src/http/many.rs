@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use actix_web::web::Bytes;
@@ -17,10 +18,15 @@ use super::error::Failure;
 use super::freshness::{EntityTag, Freshness};
 use super::kept::Finished;
 use super::scans::Turn;
+use super::unread::Full;
 use super::worker::Worker;
 use super::{aggregates, anew, lists};
 use crate::store::{Reader, StoreError};
-use crate::sync::{Coverage, Phase};
+use crate::sync::Phase;
+
+/// Where clients read too slowly what was answered before, the next is to come back after this long,
+/// in seconds.
+const RETRY_UNREAD_AFTER: u64 = 5;
 
 /// What can be asked of many calls and is answered at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,25 +116,37 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
         && !directives.only_if_cached
         && worker.is_online()
         && may_help(worker, asked.resource, query, &answer.extent)
-        && let Some(response) =
+        && let Some(fresh) =
             anew::ask(worker, asked.caller, asked.request, asked.resource, lack).await
     {
-        return Ok(response);
+        let told = Told {
+            coverage: coverage::whole(),
+            freshness: fresh.freshness,
+        };
+        let extent = answer.extent.clone();
+        let answer = Rc::new(Finished::new(fresh.body, fresh.hash, extent));
+        return respond(worker, asked.request.headers(), None, &answer, told, None).await;
     }
     if directives.only_if_cached && lack == Some(Lack::Old) {
         return Err(Failure::OnlyIfCached);
     }
     worker.has_read_anything(&coverage)?;
-    respond(
-        worker,
-        asked.request.headers(),
-        key.as_deref(),
-        &answer,
-        &coverage,
-        age,
-        turn,
-    )
-    .await
+    let told = Told {
+        coverage: coverage::header(&answer.extent, &coverage),
+        freshness: Freshness {
+            origin: worker.origin(),
+            age,
+            stored: true,
+        },
+    };
+    let (headers, key) = (asked.request.headers(), key.as_deref());
+    respond(worker, headers, key, &answer, told, turn).await
+}
+
+/// What is said of an answer's truth.
+struct Told {
+    coverage: HeaderValue,
+    freshness: Freshness,
 }
 
 /// Whether an answer of the upstream's could be given for this one: a self-hosted server's list does
@@ -148,8 +166,7 @@ async fn respond(
     headers: &HeaderMap,
     key: Option<&str>,
     answer: &Rc<Finished>,
-    coverage: &Coverage,
-    age: u64,
+    told: Told,
     turn: Option<Turn>,
 ) -> Result<HttpResponse, Failure> {
     let wanted = Coding::wanted_of(headers, answer.body.len());
@@ -161,7 +178,16 @@ async fn respond(
         Some(_) => HttpResponse::new(StatusCode::NOT_MODIFIED),
         None => {
             let body = coded(worker, key, answer, wanted, turn).await?;
-            json(body, wanted)
+            let unread = worker.shared().scans.unread();
+            match unread.count(body) {
+                Ok(Ok(body)) => json(body, wanted),
+                Ok(Err(counted)) => json(counted, wanted),
+                Err(Full) => {
+                    return Err(Failure::Busy {
+                        retry_after: RETRY_UNREAD_AFTER,
+                    });
+                }
+            }
         }
     };
     let headers = response.headers_mut();
@@ -169,13 +195,8 @@ async fn respond(
     if answer.body.len() >= WORTH_IT || wanted != Coding::Identity {
         headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     }
-    headers.insert(COVERAGE, coverage::header(&answer.extent, coverage));
-    let freshness = Freshness {
-        origin: worker.origin(),
-        age,
-        stored: true,
-    };
-    freshness.write(headers);
+    headers.insert(COVERAGE, told.coverage);
+    told.freshness.write(headers);
     Ok(response)
 }
 
@@ -183,7 +204,7 @@ fn tag(answer: &Finished, coding: Coding) -> EntityTag {
     EntityTag::coded(answer.hash, coding.suffix())
 }
 
-fn json(body: Bytes, coding: Coding) -> HttpResponse {
+fn json(body: impl MessageBody + 'static, coding: Coding) -> HttpResponse {
     let mut response = HttpResponse::with_body(StatusCode::OK, body).map_into_boxed_body();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

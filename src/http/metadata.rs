@@ -13,9 +13,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use super::auth::Caller;
-use super::error::{Failure, Invalid};
+use super::error::Failure;
 use super::forward::Answer;
 use super::freshness::{EntityTag, Freshness, Origin};
+use super::invalid::Invalid;
 use super::worker::Worker;
 use super::writes::PENDING;
 use super::{calls, change, forward};
@@ -49,16 +50,13 @@ pub async fn patch(
         call_id,
         body: body.clone(),
     };
-    if caller != Caller::Upstream {
-        return Err(Failure::NotYours);
-    }
     // What is left here for the call comes before what comes in later.
     let waits = worker.shared().handle.pending().write_ids(call_id).next();
     if waits.is_some() || (worker.shared().queue.is_some() && is_offline(worker)) {
         let no_line = Failure::NotPassed { retry_after: 5 };
         return change.keep(worker, false, no_line).await;
     }
-    match forward::whole(worker, caller, request, body).await {
+    match forward::change(worker, caller, request, body).await {
         Ok((permit, answer)) => Ok(learn(worker, permit, answer).await),
         Err(failure @ Failure::NotPassed { .. }) => change.keep(worker, false, failure).await,
         Err(failure @ Failure::Unanswered) => change.keep(worker, true, failure).await,

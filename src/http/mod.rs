@@ -20,7 +20,7 @@ mod auth;
 mod calls;
 mod change;
 mod changes;
-mod connections;
+mod connection;
 mod cors;
 mod coverage;
 mod details;
@@ -30,8 +30,12 @@ mod entries;
 mod error;
 mod export;
 mod forward;
+mod framing;
 mod freshness;
+mod gate;
+mod guesses;
 mod health;
+mod invalid;
 mod kept;
 mod limits;
 mod lists;
@@ -39,6 +43,7 @@ mod many;
 mod metadata;
 mod openapi;
 mod params;
+mod peer;
 mod python;
 mod request_id;
 mod scans;
@@ -48,6 +53,7 @@ mod status;
 mod target;
 mod transcript;
 mod turns;
+mod unread;
 mod webhooks;
 mod worker;
 mod writes;
@@ -67,21 +73,27 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 use serde::Serialize;
 
+use crate::model::Scopes;
 use crate::sync::{Clock, Handle};
 
 pub use audio::Audio;
-pub use auth::Auth;
 use auth::Caller;
-pub use connections::Connections;
-pub use cors::cors;
+pub use auth::{Auth, Grant};
+use connection::Connection;
+pub use connection::Places;
+pub use cors::CrossOrigin;
 use error::Failure;
+pub use gate::Gate;
 use many::{Asked, Resource};
-pub use request_id::stamp;
+pub use peer::Proxies;
 pub use scans::{Bounds, Scans};
-pub use server::start;
+pub use server::{Certificate, bind, start};
 use target::Target;
 pub use webhooks::Webhooks;
 use worker::Worker;
+
+/// A client that found no place is told to come back after this long, in seconds.
+const RETRY_FULL_AFTER: u64 = 1;
 
 /// What all workers of a server share.
 pub struct Shared {
@@ -89,11 +101,11 @@ pub struct Shared {
     pub store_path: PathBuf,
     pub handle: Handle,
     pub clock: Clock,
-    pub auth: Auth,
+    pub gate: Gate,
     pub webhooks: Webhooks,
     /// Of the same file.
     pub scans: Scans,
-    pub connections: Connections,
+    pub places: Places,
     pub audio: Audio,
     /// Of the upstream, as the status shows it.
     pub base_url: String,
@@ -123,33 +135,34 @@ pub fn routes(shared: Arc<Shared>) -> impl FnOnce(&mut ServiceConfig) {
 async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceResponse, Error> {
     let (request, payload) = request.into_parts();
     let id = worker.request_ids().of(request.headers());
+    let connection = Connection::of(&request);
     // A panic unwinds past reads only: nothing is left half done.
-    let answer = AssertUnwindSafe(answer(&worker, &request, payload)).catch_unwind();
+    let answer = AssertUnwindSafe(answer(&worker, connection, &request, payload)).catch_unwind();
     let answered = answer.await.unwrap_or(Err(Failure::Panicked));
     let mut response = answered.unwrap_or_else(|failure| {
         failure.log(&id);
-        failure.into_response()
+        let is_full = matches!(failure, Failure::Full { .. });
+        let mut response = failure.into_response();
+        if is_full {
+            let head = response.head_mut();
+            head.set_connection_type(ConnectionType::Close);
+        }
+        response
     });
     id.write(response.headers_mut());
-    if connections::is_beyond(&request) {
-        response
-            .head_mut()
-            .set_connection_type(ConnectionType::Close);
-    }
+    let response = framing::finish(connection, &request, response);
     Ok(ServiceResponse::new(request, response))
 }
 
 async fn answer(
     worker: &Worker,
+    connection: Option<&Rc<Connection>>,
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
-    limits::check(request)?;
+    let names_connection = limits::check(request)?;
     let path = target::decode(request.uri().path());
     let target = Target::of(&path);
-    if connections::is_beyond(request) && !target.tells_how_the_edge_is() {
-        return Err(connections::refusal());
-    }
     let headers = request.headers();
     if let Target::Webhook(secret) = target
         && !worker.shared().webhooks.open_to(secret)
@@ -158,13 +171,29 @@ async fn answer(
         return Err(Failure::UnknownPath);
     }
     let caller = match target.is_public() {
-        true => Caller::Edge,
-        false => worker
-            .shared()
-            .auth
-            .caller(headers)
-            .ok_or(Failure::Unauthorized)?,
+        true => Caller::Edge(Scopes::default()),
+        false => {
+            let gate = &worker.shared().gate;
+            match gate.caller(request, || worker.now()) {
+                Some(caller) => caller,
+                None => return Err(Box::pin(gate.refuse(request)).await),
+            }
+        }
     };
+    let is_strangers = target.is_public() && !matches!(target, Target::Webhook(_));
+    if let Some(connection) = connection.filter(|_| !is_strangers) {
+        if !connection.known() && !target.tells_how_the_edge_is() {
+            return Err(Failure::Full {
+                retry_after: RETRY_FULL_AFTER,
+            });
+        }
+        connection.names_itself(names_connection);
+        if !matches!(payload, Payload::None)
+            && let Some(body) = framing::body(headers)
+        {
+            connection.allow_body(body);
+        }
+    }
     // How the edge is, the operator has to be told also where the key is the wrong one.
     let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
     if strange && !target.tells_how_the_edge_is() {
@@ -176,6 +205,9 @@ async fn answer(
         return Ok(options(allow));
     }
     check_method(target, request.method())?;
+    if let Some(scope) = target.scope().filter(|scope| !caller.may(*scope)) {
+        return Err(Failure::OutOfScope { scope });
+    }
     match target {
         Target::Call(name) => calls::get(worker, headers, &calls::key(name)?).await,
         Target::Status => status::get(worker),
@@ -217,7 +249,7 @@ async fn answer(
             Box::pin(metadata::patch(worker, caller, request, payload, id)).await
         }
         Target::Writes => writes::list(worker),
-        Target::Write(id) => Box::pin(writes::forget(worker, caller, id)).await,
+        Target::Write(id) => Box::pin(writes::forget(worker, id)).await,
         Target::Elsewhere => Box::pin(forward::stream(worker, caller, request, payload)).await,
         Target::Unknown => Err(Failure::UnknownPath),
     }

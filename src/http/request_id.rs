@@ -4,11 +4,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::middleware::Next;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -51,7 +47,7 @@ impl RequestId {
     }
 
     /// What could write to a log or a terminal what it likes is not repeated.
-    fn sent(headers: &HeaderMap) -> Option<RequestId> {
+    pub fn sent(headers: &HeaderMap) -> Option<RequestId> {
         let value = headers.get(X_REQUEST_ID)?;
         let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~-".contains(byte);
         let bytes = value.as_bytes();
@@ -70,18 +66,12 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Names the answers that are given before a worker sees the request: a browser's preflights.
-pub async fn stamp<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let sent = RequestId::sent(request.headers());
-    let mut response = next.call(request).await?;
-    if !response.headers().contains_key(X_REQUEST_ID) {
+/// Names an answer that was given before a worker saw the request: a browser's preflight.
+pub fn stamp(headers: &mut HeaderMap, sent: Option<RequestId>) {
+    if !headers.contains_key(X_REQUEST_ID) {
         let id = sent.unwrap_or_else(|| RequestId::new(rand::random(), 0));
-        id.write(response.headers_mut());
+        id.write(headers);
     }
-    Ok(response)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Failure;
 use super::turns::Turns;
+use super::unread::Unread;
 use crate::store::{Reader, StoreError};
 
 /// How much of what reads many rows goes on.
@@ -59,6 +60,8 @@ struct Inner {
     limit: Duration,
     /// Opened when first needed, and kept.
     idle: Mutex<Vec<Reader>>,
+    /// What came of them and was not read yet.
+    unread: Unread,
 }
 
 /// A turn, until it and all that was begun in it are dropped. Cheap to clone.
@@ -94,7 +97,13 @@ impl Scans {
             export_turns: Turns::new(at_once, bounds.export_line, patience),
             limit: bounds.limit,
             idle: Mutex::default(),
+            unread: Unread::default(),
         }))
+    }
+
+    /// Of answers that are on their way.
+    pub(super) fn unread(&self) -> &Unread {
+        &self.0.unread
     }
 
     /// Lists and counts that wait for their turn.

@@ -1,31 +1,85 @@
-//! The server: how long a connection may say nothing, how many there are, and what answers them.
+//! The server: sockets, their places and TLS, and what answers.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App, HttpServer};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::AppConfig;
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::either::Either;
 
-use super::{Shared, cors, routes, stamp};
+use super::connection::{Connection, Place, Stream};
+use super::{CrossOrigin, Shared, routes};
 
 /// How long requests that are under way at the end may take, in seconds.
-const LAST_REQUESTS: u64 = 10;
+const LAST_REQUESTS: u64 = 6;
 
-/// A client that takes longer to send its request's head is answered 408: a connection that says
-/// nothing costs a descriptor, of which there are few.
-const REQUEST_HEAD: Duration = Duration::from_secs(5);
+/// How long a client may take for the handshake of TLS.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// The same for a connection that waits for its next request. Longer than between a page's
-/// requests, and short of [`LAST_REQUESTS`], since an end in good order waits for it.
-const IDLE: Duration = Duration::from_secs(5);
-
-/// The same for a client that is told that its connection ends, and keeps it open.
+/// How long a client that is told that its connection ends may keep it open.
 const DISCONNECT: Duration = Duration::from_secs(3);
+
+/// Bytes that the system takes of an answer before it could send those that it has.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 256 << 10;
+
+/// Connections that wait to be taken in, at most.
+const BACKLOG: i32 = 1024;
+
+/// What the server shows of itself under TLS; another one from one connection to the next, where it
+/// was changed. Cheap to clone.
+#[derive(Clone)]
+pub struct Certificate(Arc<ArcSwap<ServerConfig>>);
+
+impl Certificate {
+    pub fn new(config: ServerConfig) -> Certificate {
+        Certificate(Arc::new(ArcSwap::from_pointee(config)))
+    }
+
+    pub fn change(&self, config: ServerConfig) {
+        self.0.store(Arc::new(config));
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.0.load_full())
+    }
+}
+
+/// A socket on this address. One of IPv6 takes the same port of IPv4 along, where the system does
+/// so, unless an address of IPv4 with that port is among `all`.
+///
+/// # Errors
+/// The address is in use, or none of this machine's, or its port may not be used.
+pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    let is_apart = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+    if address.is_ipv6() && all.iter().any(is_apart) {
+        socket.set_only_v6(true)?;
+    }
+    // The port of a server that has just ended is free.
+    socket.set_reuse_address(true)?;
+    // Of each connection: so that a client that reads slowly is seen to read, and holds little.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
 
 /// A server on these sockets, with TLS where it is given; `None` is one worker per core.
 ///
@@ -37,35 +91,70 @@ const DISCONNECT: Duration = Duration::from_secs(3);
 pub fn start(
     shared: Arc<Shared>,
     workers: Option<NonZero<usize>>,
-    origins: &[String],
-    tls: Option<ServerConfig>,
+    tls: Option<Certificate>,
     listeners: Vec<TcpListener>,
 ) -> io::Result<Server> {
     let workers = match workers {
         Some(workers) => workers,
         None => std::thread::available_parallelism()?,
     };
-    let (connections, origins) = (shared.connections.clone(), origins.to_owned());
-    let mut server = HttpServer::new(move || {
-        App::new()
-            .configure(routes(Arc::clone(&shared)))
-            .wrap(cors(&origins))
-            .wrap(Condition::new(!origins.is_empty(), from_fn(stamp)))
-    })
-    .workers(workers.get())
-    .max_connections(connections.of_worker(workers.get()))
-    .on_connect(move |_, connection| connections.welcome(connection))
-    .h1_allow_half_closed(false)
-    .client_request_timeout(REQUEST_HEAD)
-    .keep_alive(IDLE)
-    .client_disconnect_timeout(DISCONNECT)
-    .disable_signals()
-    .shutdown_timeout(LAST_REQUESTS);
+    let mut server = Server::build()
+        .workers(workers.get())
+        .max_concurrent_connections(shared.places.of_worker(workers.get()))
+        .disable_signals()
+        .shutdown_timeout(LAST_REQUESTS);
+    let ending = server.graceful_shutdown_signal();
     for listener in listeners {
-        server = match &tls {
-            Some(tls) => server.listen_rustls_0_23(listener, tls.clone())?,
-            None => server.listen(listener)?,
-        };
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
+        let ending = ending.clone();
+        server = server.listen("burki-edge", listener, move || {
+            let (places, tls, ending) = (shared.places.clone(), tls.clone(), ending.clone());
+            let app = App::new()
+                .configure(routes(Arc::clone(&shared)))
+                .wrap(CrossOrigin(Arc::clone(&shared)));
+            let app = app.into_factory();
+            // What takes how long is the stream's to say.
+            let http = HttpService::build()
+                .keep_alive(KeepAlive::Os)
+                .client_request_timeout(Duration::ZERO)
+                .client_disconnect_timeout(DISCONNECT)
+                .h1_allow_half_closed(false)
+                .graceful_shutdown_signal(move || {
+                    let ending = ending.clone();
+                    async move { ending.notified().await }
+                })
+                .on_connect_ext(|stream: &Stream<_>, data| {
+                    data.insert(Rc::clone(stream.connection()));
+                })
+                .h1(map_config(app, |()| AppConfig::default()));
+            let proxies = shared.gate.proxies.clone();
+            let accept = move |socket: TcpStream| {
+                let address = socket.peer_addr().ok();
+                let alone = address.map(|address| address.ip());
+                let place = places.take(alone.filter(|address| !proxies.trusts(*address)));
+                accept(socket, address, place, tls.clone())
+            };
+            fn_service(accept).and_then(http)
+        })?;
     }
     Ok(server.run())
+}
+
+type Io = Either<TcpStream, Box<tokio_rustls::server::TlsStream<TcpStream>>>;
+
+async fn accept(
+    socket: TcpStream,
+    address: Option<SocketAddr>,
+    place: Place,
+    tls: Option<Certificate>,
+) -> Result<(Stream<Io>, Option<SocketAddr>), DispatchError> {
+    let io = match tls {
+        None => Either::Left(socket),
+        Some(tls) => {
+            let greeted = timeout(HANDSHAKE, tls.acceptor().accept(socket)).await;
+            let greeted = greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            Either::Right(Box::new(greeted.map_err(DispatchError::Io)?))
+        }
+    };
+    Ok((Stream::new(io, Rc::new(Connection::new(place))), address))
 }

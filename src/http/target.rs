@@ -4,9 +4,10 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
+use memchr::memchr;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::model::Detail;
+use crate::model::{Detail, Scope};
 
 /// How a path names a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +71,63 @@ pub enum Target<'p> {
     Unknown,
 }
 
-/// The path as text, percent-decoded; what is no UTF-8 becomes U+FFFD.
+/// The path as text, percent-decoded; what is no UTF-8 becomes U+FFFD. Its dot segments are
+/// resolved (RFC 3986, section 5.2.4), so that none leads out of where it is looked for.
 pub fn decode(path: &str) -> Cow<'_, str> {
-    percent_decode_str(path).decode_utf8_lossy()
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    match has_dots(&decoded) {
+        true => Cow::Owned(without_dots(&decoded)),
+        false => decoded,
+    }
+}
+
+/// Few paths have any dot at all.
+fn has_dots(path: &str) -> bool {
+    memchr(b'.', path.as_bytes()).is_some()
+        && path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+/// The path as it is passed on: as it was written, unless some server on the way could read dot
+/// segments in it.
+pub fn encode(path: &str) -> Cow<'_, str> {
+    match percent_decode_str(path).decode_utf8_lossy() {
+        decoded
+            if decoded
+                .split(['/', '\\'])
+                .any(|part| matches!(part, "." | "..")) =>
+        {
+            let resolved = without_dots(&decoded);
+            Cow::Owned(utf8_percent_encode(&resolved, NOT_IN_PATHS).to_string())
+        }
+        _ => Cow::Borrowed(path),
+    }
+}
+
+/// What a path has percent-encoded where it is written anew.
+const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'@');
+
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_dots = matches!(segment, "." | "..");
+        if segment == ".." {
+            kept.pop();
+        }
+        match (is_dots, segments.peek()) {
+            (false, _) => kept.push(segment),
+            (true, None) => kept.push(""),
+            (true, Some(_)) => {}
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 impl<'p> Target<'p> {
@@ -153,6 +208,16 @@ impl<'p> Target<'p> {
             Target::Write(_) => Some("DELETE"),
             Target::Details(Name::Id(_), Detail::Metrics) => Some("GET, HEAD, PATCH"),
             _ => Some("GET, HEAD"),
+        }
+    }
+
+    /// What a token of the edge's own has to let its holder do; how the edge is, each may ask.
+    pub fn scope(self) -> Option<Scope> {
+        match self {
+            Target::Sync | Target::ReleaseHolds => Some(Scope::Operate),
+            Target::Metadata(_) | Target::Write(_) => Some(Scope::Write),
+            _ if self.tells_how_the_edge_is() || self.is_public() => None,
+            _ => Some(Scope::Read),
         }
     }
 
@@ -242,6 +307,33 @@ mod tests {
     fn what_belongs_to_calls_is_told_apart(#[case] below: &str, #[case] target: Target<'_>) {
         let path = format!("/api/v1/calls{below}");
         assert_eq!(Target::of(&decode(&path)), target, "{path}");
+    }
+
+    #[rstest]
+    #[case("/x/../../admin", "/admin")]
+    #[case("/x/%2e%2e/%2E./admin/", "/admin/")]
+    #[case("/x/..%2f..%2fadmin", "/admin")]
+    #[case("/a/./b/..", "/a/")]
+    #[case("/..", "/")]
+    #[case("/a/..\\..\\b", "/a/..%5C..%5Cb")]
+    #[case("/a/..b/c..", "/a/..b/c..")]
+    #[case("/a%2Fb/\u{e9}", "/a%2Fb/\u{e9}")]
+    fn no_path_leads_out_of_where_it_is_passed_on_to(#[case] path: &str, #[case] passed: &str) {
+        assert_eq!(encode(path), passed);
+        let base = url::Url::parse("https://burki.example/base/").unwrap();
+        let whole = format!("{}{}", base.as_str().trim_end_matches('/'), encode(path));
+        let read = url::Url::parse(&whole).unwrap();
+        assert!(read.path().starts_with("/base/"), "{read}");
+    }
+
+    #[test]
+    fn dot_segments_hide_no_resource() {
+        for path in [
+            "/api/v1/calls/5/./metadata",
+            "/api/v1/calls/x/%2e%2e/5/metadata",
+        ] {
+            assert_eq!(Target::of(&decode(path)), Target::Metadata("5"), "{path}");
+        }
     }
 
     #[rstest]

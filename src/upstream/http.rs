@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -9,8 +10,8 @@ use reqwest::header::{
     ACCEPT, AGE, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, InvalidHeaderValue,
     RETRY_AFTER,
 };
-use reqwest::{Client, Method, Response, redirect};
-use url::Url;
+use reqwest::{Client, ClientBuilder, Method, Response, redirect};
+use url::{Host, Url};
 
 use super::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, feed, wire};
 use crate::model::{KeyHash, Timestamp};
@@ -41,18 +42,61 @@ pub enum SetUpError {
     Client(#[from] reqwest::Error),
 }
 
+/// What every client of a server begins with. The proxies of the environment stand between this
+/// machine and others: one on this machine is asked without.
+pub fn client(base: &Url) -> ClientBuilder {
+    match is_this_machine(base) {
+        true => Client::builder().no_proxy(),
+        false => Client::builder(),
+    }
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
+        Some(Host::Ipv6(address)) => {
+            let address = IpAddr::V6(address).to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        }
+        None => false,
+    }
+}
+
+/// The value of `Authorization`, which no log shows.
+pub fn bearer(key: &str) -> Result<HeaderValue, SetUpError> {
+    let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))?;
+    authorization.set_sensitive(true);
+    Ok(authorization)
+}
+
 impl HttpSource {
     /// `timeout` bounds each request from its start to the end of its body.
     pub fn new(base: &Url, key: &str, timeout: Duration) -> Result<HttpSource, SetUpError> {
+        HttpSource::by(client(base), base, key, timeout)
+    }
+
+    /// The same past every proxy: what a command asks goes where it was told, and nowhere else.
+    pub fn direct(base: &Url, key: &str, timeout: Duration) -> Result<HttpSource, SetUpError> {
+        HttpSource::by(Client::builder().no_proxy(), base, key, timeout)
+    }
+
+    fn by(
+        client: ClientBuilder,
+        base: &Url,
+        key: &str,
+        timeout: Duration,
+    ) -> Result<HttpSource, SetUpError> {
         // An error means that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))?;
-        authorization.set_sensitive(true);
         let headers = HeaderMap::from_iter([
-            (AUTHORIZATION, authorization),
+            (AUTHORIZATION, bearer(key)?),
             (ACCEPT, HeaderValue::from_static("application/json")),
         ]);
-        let client = Client::builder()
+        let client = client
             .user_agent(concat!("burki-edge/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .timeout(timeout)
@@ -442,6 +486,27 @@ mod tests {
             (ErrorKind::BrokenOff, Some(200))
         );
         serving.join().unwrap();
+    }
+
+    #[test]
+    fn no_proxy_is_asked_for_what_is_on_this_machine() {
+        for url in [
+            "http://localhost:1/",
+            "http://api.localhost/",
+            "http://127.3.2.1",
+            "http://[::1]:8080",
+            "http://[::ffff:127.0.0.1]",
+            "http://0.0.0.0:80",
+        ] {
+            assert!(is_this_machine(&url.parse().unwrap()), "{url}");
+        }
+        for url in [
+            "https://api.burki.dev",
+            "http://10.0.0.1",
+            "http://localhost.example",
+        ] {
+            assert!(!is_this_machine(&url.parse().unwrap()), "{url}");
+        }
     }
 
     #[test]

@@ -2,15 +2,19 @@
 //! answered as it comes.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use reqwest::header::{
+    AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use reqwest::{Body, Client, Method, Version, redirect};
 use url::Url;
 
-use super::http::classify;
+use super::http::{bearer, classify, client};
 use super::{ErrorKind, SetUpError, UpstreamError};
 
 /// A body as it comes in.
@@ -23,7 +27,17 @@ pub struct Outgoing {
     pub path_and_query: String,
     /// Without those that speak of the connection to the client.
     pub headers: Vec<(String, Vec<u8>)>,
+    pub key: Key,
     pub body: Chunks,
+}
+
+/// With which key a request is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// What the client sent.
+    Callers,
+    /// The edge's, in place of what the client sent.
+    Own,
 }
 
 /// The upstream's answer, whatever it says.
@@ -51,32 +65,60 @@ pub type Passing<'a> = Pin<Box<dyn Future<Output = Result<Incoming, UpstreamErro
 /// A Burki server over HTTP.
 pub struct HttpLine {
     client: Client,
+    /// `Authorization` with the edge's own key; another one after that was changed.
+    own_key: ArcSwap<HeaderValue>,
     /// Without the trailing slash.
     base: String,
 }
 
 /// What speaks of one connection alone (RFC 9110, section 7.6.1), and what the client library
 /// writes itself.
-const NOT_PASSED: [&str; 11] = [
+const NOT_PASSED: [&str; 13] = [
     "connection",
     "content-length",
     "expect",
     "host",
+    "http2-settings",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
 ];
 
+/// Who passed a message on (RFC 9110, section 7.6.3).
+const VIA: HeaderValue = HeaderValue::from_static("1.1 burki-edge");
+
+/// The headers that are passed on: neither those that speak of the connection nor those that its
+/// sender says do, and who passed them on.
+fn passed(headers: &HeaderMap) -> HeaderMap {
+    let listed = headers.get_all(CONNECTION).iter();
+    let listed: Vec<String> = listed
+        .filter_map(|names| names.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    let mut passed = HeaderMap::with_capacity(headers.len() + 1);
+    for (name, value) in headers {
+        let is_own = |own: &String| own == name.as_str();
+        if !NOT_PASSED.contains(&name.as_str()) && !listed.iter().any(is_own) {
+            passed.append(name.clone(), value.clone());
+        }
+    }
+    passed.append(reqwest::header::VIA, VIA);
+    passed
+}
+
 impl HttpLine {
-    /// `timeout` bounds the wait for the answer's head, and for each piece of its body.
-    pub fn new(base: &Url, timeout: Duration) -> Result<HttpLine, SetUpError> {
+    /// `own_key` is the edge's. `timeout` bounds the wait for the answer's head, and for each piece
+    /// of its body.
+    pub fn new(base: &Url, own_key: &str, timeout: Duration) -> Result<HttpLine, SetUpError> {
         // An error means that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
+        let client = client(base)
             .read_timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(5)))
             // Nobody would notice that an idle connection was closed, and a request that is not
@@ -88,8 +130,15 @@ impl HttpLine {
             .build()?;
         Ok(HttpLine {
             client,
+            own_key: ArcSwap::from_pointee(bearer(own_key)?),
             base: base.as_str().trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// The edge has another key from now on.
+    pub fn set_key(&self, own_key: &str) -> Result<(), SetUpError> {
+        self.own_key.store(Arc::new(bearer(own_key)?));
+        Ok(())
     }
 
     async fn send(&self, outgoing: Outgoing) -> Result<Incoming, UpstreamError> {
@@ -97,30 +146,30 @@ impl HttpLine {
         let method = Method::from_bytes(outgoing.method.as_bytes()).map_err(refused)?;
         let mut headers = HeaderMap::new();
         for (name, value) in outgoing.headers {
-            let name = name.to_ascii_lowercase();
-            let named = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(named), Ok(value)) = (named, HeaderValue::from_bytes(&value))
-                && !NOT_PASSED.contains(&name.as_str())
-            {
-                headers.append(named, value);
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&value)) {
+                headers.append(name, value);
             }
+        }
+        if outgoing.key == Key::Own {
+            headers.insert(AUTHORIZATION, (**self.own_key.load()).clone());
         }
         let url = format!("{}{}", self.base, outgoing.path_and_query);
         let bodyless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let mut request = self.client.request(method, url).headers(headers);
+        let mut request = self.client.request(method, url).headers(passed(&headers));
         if !bodyless {
             request = request.body(Body::wrap_stream(outgoing.body));
         }
         let response = request.send().await.map_err(classify)?;
-        let headers = response.headers().iter();
-        let passed = headers.filter(|(name, _)| !NOT_PASSED.contains(&name.as_str()));
+        let headers = passed(response.headers());
         let length = response.content_length();
         let chunked = response.headers().contains_key(TRANSFER_ENCODING);
         Ok(Incoming {
             length,
             delimited: length.is_some() || chunked || response.version() >= Version::HTTP_2,
             status: response.status().as_u16(),
-            headers: passed
+            headers: headers
+                .iter()
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
                 .collect(),
             body: response

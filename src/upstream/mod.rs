@@ -20,7 +20,7 @@ use crate::model::{Call, CallKey, Detail, KeyHash, Timestamp, Unit};
 pub use error::{ErrorKind, Retry, UpstreamError};
 pub use feed::{Feed, FeedItem, Told};
 pub use http::{HttpSource, SetUpError};
-pub use line::{Chunks, HttpLine, Incoming, Line, Outgoing, Passing};
+pub use line::{Chunks, HttpLine, Incoming, Key, Line, Outgoing, Passing};
 
 /// The most rows the upstream puts on one page (documented maximum of `limit`).
 pub const PAGE_LIMIT: usize = 1000;

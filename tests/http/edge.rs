@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use burki_edge::http::{self, Audio, Auth, Connections, Scans, Shared, Webhooks};
-use burki_edge::model::{Call, CallKey, Detail, KeyHash, Timestamp};
+use burki_edge::http::{self, Audio, Auth, Gate, Grant, Places, Proxies, Scans, Shared, Webhooks};
+use burki_edge::model::{Call, CallKey, Detail, KeyHash, Scope, Timestamp};
 use burki_edge::store::Writer;
 use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncStatus};
 use burki_edge::upstream::{
@@ -27,6 +27,20 @@ pub const KEY: &str = "burki_0123456789abcdefghijklmnopqrstuv";
 pub const TOKEN: &str = "a named token";
 pub const SECRET: &str = "0123456789abcdef~hook";
 pub const BASE_URL: &str = "https://upstream.test";
+
+/// No pages, and no proxies.
+pub fn gate(auth: Auth) -> Gate {
+    Gate::new(auth, Vec::new(), Proxies::default())
+}
+
+/// A token of the edge's own.
+pub fn grant(token: &str, scopes: &[Scope]) -> Grant {
+    Grant {
+        sha256: Sha256::digest(token).into(),
+        scopes: scopes.iter().copied().collect(),
+        expires: None,
+    }
+}
 
 /// Far more than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -274,12 +288,12 @@ impl Edge {
         let mut shared = Shared {
             webhooks: Webhooks::new(Some(SECRET)),
             scans: Scans::of(&path),
-            connections: Connections::at_most(100),
+            places: Places::at_most(100),
             audio: Audio::none(),
             store_path: path,
             handle: handle.clone(),
             clock,
-            auth: Auth::new(Some(KEY), [Sha256::digest(TOKEN).into()], false),
+            gate: gate(Auth::new(Some(KEY), [grant(TOKEN, &[Scope::Read])], false)),
             base_url: BASE_URL.to_owned(),
             history: None,
             queue: None,
@@ -289,7 +303,7 @@ impl Edge {
         let shared = Arc::new(shared);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let server = http::start(shared, NonZero::new(1), &[], None, vec![listener]).unwrap();
+        let server = http::start(shared, NonZero::new(1), None, vec![listener]).unwrap();
         let stop = server.handle();
         tokio::spawn(server);
         Edge {

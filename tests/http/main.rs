@@ -14,10 +14,14 @@ mod deleted;
 mod details;
 mod edge;
 mod encoding;
+
 mod export;
+mod framing;
+mod gate;
 mod lists;
 mod pressure;
 mod serving;
+mod strangers;
 mod surface;
 mod tree;
 mod webhooks;

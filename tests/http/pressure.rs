@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use burki_edge::http::{Bounds, Connections, Scans};
+use burki_edge::http::{Bounds, Places, Scans};
 use burki_edge::sync::Phase;
 
 use super::edge::{Edge, KEY, Received, Upstream};
@@ -165,7 +165,7 @@ async fn a_connection_beyond_the_served_is_refused_and_closed_until_one_ends() {
     let upstream = Upstream::default();
     upstream.put(r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":null}"#);
     let edge = Edge::start(upstream, |shared| {
-        shared.connections = Connections::at_most(3);
+        shared.places = Places::at_most(3);
     });
     edge.until(|status| status.phase == Phase::Live).await;
     // Those that waited for it to be live may not all be gone yet.
@@ -188,4 +188,42 @@ async fn a_connection_beyond_the_served_is_refused_and_closed_until_one_ends() {
     }
     drop(served);
     until(|| edge.get(BY_ID).status == 200).await;
+}
+
+/// Pages of 60 MB that nobody reads: four of them are held, no more, and small answers go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_pages_that_nobody_reads_take_no_more_memory_than_there_is_for_them() {
+    let upstream = Upstream::default();
+    let text = "x".repeat(60_000);
+    for id in 1..=1000 {
+        upstream.put(&format!(
+            r#"{{"id":{id},"call_sid":"CA{id}","status":"completed","started_at":null,"text":"{text}"}}"#
+        ));
+    }
+    let edge = Edge::start(upstream, |_| {});
+    edge.until(|status| status.phase == Phase::Live).await;
+    let request = format!(
+        "GET /api/v1/calls?limit=1000 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+    );
+    let mut unread = Vec::new();
+    let mut told = Vec::new();
+    for _ in 0..7 {
+        let mut stream = TcpStream::connect(edge.address()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        told.push(String::from_utf8(head.to_vec()).unwrap());
+        unread.push(stream);
+    }
+    assert_eq!(told[..4], ["HTTP/1.1 200"; 4], "{told:?}");
+    assert_eq!(told[4..], ["HTTP/1.1 503"; 3], "{told:?}");
+    assert_eq!(edge.get("/api/v1/calls?limit=2").status, 200);
+    // Who goes away gives it back.
+    drop(unread);
+    let mut tries = 0;
+    while edge.get("/api/v1/calls?limit=1000").status != 200 {
+        tries += 1;
+        assert!(tries < 100, "it is not given back");
+        edge.sync_after(1).await;
+    }
 }

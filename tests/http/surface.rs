@@ -10,7 +10,7 @@ use burki_edge::upstream::ErrorKind;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::edge::{Beginning, Edge, KEY, TOKEN, Upstream};
+use super::edge::{Beginning, Edge, KEY, TOKEN, Upstream, gate};
 
 const CAPTURES: &str = include_str!("../fixtures/captures.jsonl");
 
@@ -234,7 +234,9 @@ async fn nothing_but_health_is_told_without_a_valid_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_anonymous_mode_asks_nobody_for_a_token() {
     let upstream = Upstream::holding(&[CALL]);
-    let edge = Edge::start(upstream, |shared| shared.auth = Auth::new(None, [], true));
+    let edge = Edge::start(upstream, |shared| {
+        shared.gate = gate(Auth::new(None, [], true))
+    });
     assert_eq!(edge.send("GET", "/edge/status", None, &[]).status, 200);
 }
 

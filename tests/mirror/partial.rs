@@ -314,3 +314,53 @@ async fn a_self_hosted_upstream_is_not_asked_for_what_could_only_be_thrown_away(
     }
     assert_eq!(site.simulator.count_requests("skip=77"), 0);
 }
+
+/// Browsers send both: whoever wants it fresh and has it already is told that he has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_for_afresh_has_the_tag_of_the_replicas_and_is_coded_as_that_is() {
+    for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
+        let world = WorldConfig {
+            flavour,
+            calls: 40,
+            // Whose order is another each time.
+            same_instant: 0,
+            without_start: 0,
+            now: Timestamp::now(),
+            ..WorldConfig::default()
+        };
+        let site = Site::of(world).await;
+        for path in ["/api/v1/calls?limit=50", "/api/v1/calls/count"] {
+            let gzip = ("accept-encoding", "gzip");
+            let held = site.ask("GET", path, &[gzip], None).await;
+            let afresh = [("cache-control", "no-cache"), gzip];
+            let fresh = site.ask("GET", path, &afresh, None).await;
+            let context = format!("{flavour:?} {path}");
+            assert_eq!(fresh.status, 200, "{context}");
+            assert!(
+                fresh
+                    .header("cache-status")
+                    .unwrap()
+                    .contains("fwd=request"),
+                "{context}"
+            );
+            for name in ["etag", "content-encoding", "vary"] {
+                assert_eq!(fresh.header(name), held.header(name), "{context}: {name}");
+            }
+            let tag = fresh.header("etag").unwrap().to_owned();
+            let known = [
+                ("cache-control", "no-cache"),
+                gzip,
+                ("if-none-match", &*tag),
+            ];
+            let same = site.ask("GET", path, &known, None).await;
+            assert_eq!((same.status, same.text()), (304, ""), "{context}");
+            assert_eq!(same.header("etag"), Some(&*tag), "{context}");
+            let other = [
+                ("cache-control", "no-cache"),
+                ("if-none-match", "\"other\""),
+            ];
+            let other = site.ask("GET", path, &other, None).await;
+            assert_eq!(other.status, 200, "{context}");
+        }
+    }
+}

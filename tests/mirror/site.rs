@@ -134,6 +134,8 @@ impl Site {
         config.auth.tokens.push(burki_edge::config::Token {
             name: "test".to_owned(),
             sha256: burki_edge::config::token_digest(TOKEN),
+            scopes: burki_edge::model::Scopes::USUAL,
+            expires: None,
         });
         let app = App::build(&config).unwrap();
         let (edge, handle) = (format!("http://{}", app.addresses()[0]), app.handle());

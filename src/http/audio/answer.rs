@@ -8,9 +8,9 @@ use std::time::SystemTime;
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
-    ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, EntityTag, HttpDate, IF_MATCH, IF_NONE_MATCH,
-    IF_RANGE, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince, LAST_MODIFIED,
-    RANGE,
+    ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, ETAG, EntityTag, HeaderValue, HttpDate, IF_MATCH,
+    IF_NONE_MATCH, IF_RANGE, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince,
+    LAST_MODIFIED, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -21,6 +21,9 @@ use super::download::blocking;
 use super::kept::{Kept, system_time};
 use crate::http::freshness::Freshness;
 use crate::model::Timestamp;
+
+/// What says what it is, is that (the Fetch standard's `nosniff`).
+pub const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// So many bytes are read at once.
 const PIECE: u64 = 256 << 10;
@@ -63,7 +66,8 @@ pub fn answer(
     response
         .insert_header((ETAG, tag.to_string()))
         .insert_header((LAST_MODIFIED, modified.to_string()))
-        .insert_header((ACCEPT_RANGES, "bytes"));
+        .insert_header((ACCEPT_RANGES, "bytes"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, NO_SNIFFING));
     let length = kept.length;
     let mut response = match (status, wanted) {
         (Some(_), _) => response.finish(),

@@ -26,7 +26,7 @@ const FEED: &str = "feed";
 /// How the names of files begin that are not whole yet.
 const DRAFT: &str = "draft-";
 
-/// Room is taken by so much at a time where nobody said how long a recording is.
+/// Room is taken by so much at a time.
 const STEP: u64 = 1 << 20;
 
 pub struct Cache {
@@ -158,8 +158,14 @@ impl Cache {
     }
 
     /// Begins to keep a recording; `None` where there can be no room for so long a one.
+    ///
+    /// Room is made as it comes, and not for what is claimed: one that breaks off costs no more of
+    /// the others than it had.
     pub fn draft(self: &Arc<Cache>, length: Option<u64>) -> io::Result<Option<Draft>> {
-        let reserved = length.unwrap_or(STEP.min(self.most));
+        if length.is_some_and(|length| length > self.most) {
+            return Ok(None);
+        }
+        let reserved = length.unwrap_or(STEP).min(STEP).min(self.most);
         let number = {
             let mut index = self.lock();
             if !index.make_room(&self.folder, self.most, reserved) {
@@ -275,9 +281,12 @@ impl Draft {
         let written = self.written + piece.len() as u64;
         if written > self.reserved {
             let cache = &self.cache;
-            let more = (written - self.reserved).max(STEP);
+            let needed = written - self.reserved;
+            let more = needed
+                .max(STEP)
+                .min(cache.most.saturating_sub(self.reserved));
             let mut index = cache.lock();
-            if !index.make_room(&cache.folder, cache.most, more) {
+            if more < needed || !index.make_room(&cache.folder, cache.most, more) {
                 return Ok(false);
             }
             index.reserved += more;

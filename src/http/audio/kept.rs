@@ -63,12 +63,18 @@ impl Kept {
     }
 }
 
-/// Whether audio of this type is kept: `audio/…`, or bytes of which nothing is said.
+/// Whether audio of this type is kept: `audio/…`, or bytes of which nothing is said. It is one type
+/// (RFC 9110, section 8.3.1), of which no browser can take the second of two.
 pub fn is_kept(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
-    let is_audio = essence.starts_with("audio/") || essence == "application/octet-stream";
-    is_audio && encoded(content_type).len() <= LONGEST_TYPE
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte);
+    let is_audio = match essence.strip_prefix("audio/") {
+        Some(subtype) => !subtype.is_empty() && subtype.bytes().all(is_token),
+        None => essence == "application/octet-stream",
+    };
+    let is_one = !content_type.contains(',') && content_type.bytes().all(|byte| byte >= b' ');
+    is_audio && is_one && encoded(content_type).len() <= LONGEST_TYPE
 }
 
 fn encoded(content_type: &str) -> String {

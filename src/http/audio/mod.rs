@@ -16,19 +16,20 @@ use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT, X_CONTENT_TYPE_OPTIONS};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt, stream};
 
 use super::auth::Caller;
 use super::directives::Directives;
-use super::error::{Failure, Invalid, Problem};
+use super::error::Failure;
 use super::freshness::{CACHE_STATUS, Freshness, Origin};
+use super::invalid::{Invalid, Problem};
 use super::params::{self, CallId};
 use super::worker::{Known, Worker};
 use super::{calls, forward};
 use crate::model::{CallKey, age};
-use crate::sync::{Fetched, Outgoing, UpstreamState};
+use crate::sync::{self, Fetched, Outgoing, UpstreamState};
 
 use cache::Cache;
 use download::{Downloads, Fetch, Outcome, blocking};
@@ -185,7 +186,7 @@ impl Play<'_> {
         let asked = match kept {
             // A token of the edge's own is nothing to ask the upstream with.
             Some((kept, file))
-                if directives.accept(self.age(&kept)) || offline || caller == Caller::Edge =>
+                if directives.accept(self.age(&kept)) || offline || caller != Caller::Upstream =>
             {
                 if directives.only_if_cached && !directives.accept(self.age(&kept)) {
                     return Err(Failure::OnlyIfCached);
@@ -266,6 +267,7 @@ impl Play<'_> {
             method: "GET".to_owned(),
             path_and_query: format!("/api/v1/calls/{call}/recording/{recording}/play"),
             headers: passed.collect(),
+            key: sync::Key::Callers,
             body: stream::empty().boxed(),
         }
     }
@@ -279,10 +281,13 @@ async fn pass_on(
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     let passed = forward::stream(worker, caller, request, payload).await;
-    passed.map_err(|failure| match failure {
+    let mut response = passed.map_err(|failure| match failure {
         Failure::NotPassed { retry_after } => Failure::RecordingUnavailable { retry_after },
         other => other,
-    })
+    })?;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, answer::NO_SNIFFING);
+    Ok(response)
 }
 
 /// Says nothing of the recording.

@@ -1,0 +1,177 @@
+//! How an answer is put on its connection: whether it has a body, how its end is told, and whether
+//! another request may follow (RFC 9110, sections 6.4.1, 8.6 and 9.3.2; RFC 9112, sections 6 and 9).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody, None as NoBody};
+use actix_web::http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::connection::{Body, Connection};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// The body that a request with these headers has.
+pub fn body(headers: &HeaderMap) -> Option<Body> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Some(Body::Chunked);
+    }
+    let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
+    length.trim().parse().ok().map(Body::Sized)
+}
+
+/// The last look at an answer, whoever gave it. `connection` is the request's.
+pub fn finish(
+    connection: Option<&Rc<Connection>>,
+    request: &HttpRequest,
+    response: HttpResponse,
+) -> HttpResponse {
+    let is_bodiless = is_bodiless(response.status());
+    let is_head = request.method() == Method::HEAD;
+    let response = match is_bodiless || is_head {
+        false => response,
+        true => response.map_body(|head, body| match is_bodiless {
+            true => BoxBody::new(NoBody::new()),
+            false => unsent(body, head.headers()),
+        }),
+    };
+    match connection {
+        Some(connection) if !connection.frame() => hand_over(request, response, connection),
+        _ => response,
+    }
+}
+
+/// Whether an answer of this status has no body, whatever is asked (RFC 9112, section 6.3).
+fn is_bodiless(status: StatusCode) -> bool {
+    status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Says of the body what it said, and sends none.
+fn unsent(body: impl MessageBody, headers: &HeaderMap) -> BoxBody {
+    let told = || match self::body(headers) {
+        Some(Body::Sized(length)) => Some(length),
+        _ => None,
+    };
+    let length = match body.size() {
+        BodySize::Sized(length) => Some(length),
+        BodySize::Stream => told(),
+        BodySize::None => None,
+    };
+    match length {
+        Some(length) => BoxBody::new(Unsent(length)),
+        None => BoxBody::new(NoBody::new()),
+    }
+}
+
+/// Tells the connection when the next request may be read, and the client whether there may be one.
+fn hand_over(
+    request: &HttpRequest,
+    mut response: HttpResponse,
+    connection: &Rc<Connection>,
+) -> HttpResponse {
+    // A stranger's body is not read, and of many strangers each has one request.
+    let is_left =
+        !connection.is_known() && (connection.is_crowded() || body(request.headers()).is_some());
+    // Without chunks, a body in pieces ends with its connection.
+    let is_open_ended =
+        response.body().size() == BodySize::Stream && request.version() < Version::HTTP_11;
+    let is_last = is_asked_to_be_last(request, connection)
+        || response.head().connection_type() == ConnectionType::Close
+        || is_left
+        || is_open_ended;
+    let head = response.head_mut();
+    if is_last {
+        head.set_connection_type(ConnectionType::Close);
+    } else {
+        let told = HeaderValue::from_static(connection.keeps_alive().1);
+        head.headers_mut().insert(KEEP_ALIVE, told);
+    }
+    if is_open_ended {
+        head.no_chunking(true);
+    }
+    response.map_body(|_, body| match body.try_into_bytes() {
+        Ok(bytes) => {
+            connection.answered(is_last);
+            BoxBody::new(bytes)
+        }
+        Err(body) => BoxBody::new(Watched {
+            body,
+            connection: Rc::clone(connection),
+            is_last,
+        }),
+    })
+}
+
+/// Whether the client sends no further request on the connection (RFC 9112, section 9.3). What
+/// follows a request for a WebSocket is read as none.
+fn is_asked_to_be_last(request: &HttpRequest, connection: &Connection) -> bool {
+    let headers = request.headers();
+    let has = |name: HeaderName, token: &str| {
+        let values = headers.get_all(name);
+        let tokens = values.flat_map(|value| value.to_str().unwrap_or_default().split(','));
+        tokens
+            .into_iter()
+            .any(|other| other.trim().eq_ignore_ascii_case(token))
+    };
+    match request.version() {
+        Version::HTTP_11 => {
+            request.head().connection_type() != ConnectionType::KeepAlive
+                || (connection.may_name_itself() && has(CONNECTION, "close"))
+                || (connection.may_upgrade() && has(UPGRADE, "websocket"))
+        }
+        _ => !has(CONNECTION, "keep-alive"),
+    }
+}
+
+/// A body of so many bytes that is not sent.
+struct Unsent(u64);
+
+impl MessageBody for Unsent {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+/// A body that comes in pieces; its end is the answer's.
+struct Watched {
+    body: BoxBody,
+    connection: Rc<Connection>,
+    is_last: bool,
+}
+
+impl MessageBody for Watched {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(cx)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.connection.answered(self.is_last);
+    }
+}

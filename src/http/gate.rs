@@ -1,0 +1,90 @@
+//! Who may come in, from where, and who tried. All of it may change while the server runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpRequest;
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::auth::{Auth, Caller};
+use super::error::Failure;
+use super::guesses::{Guesses, Verdict};
+use super::peer::Proxies;
+use crate::model::Timestamp;
+
+/// One that sends many wrong tokens is to wait so long, in seconds.
+const RETRY_AFTER: u64 = 60;
+
+pub struct Gate {
+    auth: ArcSwap<Auth>,
+    origins: ArcSwap<Vec<String>>,
+    /// Looked at for every request, which is sooner done than to look at all of them.
+    has_origins: AtomicBool,
+    /// Whose `X-Forwarded-For` counts.
+    pub proxies: Proxies,
+    guesses: Guesses,
+    refused: Notify,
+}
+
+impl Gate {
+    /// `origins` are those whose pages may read: as browsers write them, or `*` alone.
+    pub fn new(auth: Auth, origins: Vec<String>, proxies: Proxies) -> Gate {
+        Gate {
+            auth: ArcSwap::from_pointee(auth),
+            has_origins: AtomicBool::new(!origins.is_empty()),
+            origins: ArcSwap::from_pointee(origins),
+            proxies,
+            guesses: Guesses::new(Instant::now()),
+            refused: Notify::new(),
+        }
+    }
+
+    /// From the next request on.
+    pub fn change(&self, auth: Auth, origins: Vec<String>) {
+        self.auth.store(Arc::new(auth));
+        self.has_origins
+            .store(!origins.is_empty(), Ordering::Relaxed);
+        self.origins.store(Arc::new(origins));
+    }
+
+    /// Waits until somebody comes with a token that opens nothing: it may be the upstream's new key.
+    pub async fn refused(&self) {
+        self.refused.notified().await;
+    }
+
+    /// None where no page may read.
+    pub(super) fn origins(&self) -> Option<Guard<Arc<Vec<String>>>> {
+        let has_origins = self.has_origins.load(Ordering::Relaxed);
+        has_origins.then(|| self.origins.load())
+    }
+
+    /// Whose token the request carries; `None` where it is not valid.
+    pub(super) fn caller(
+        &self,
+        request: &HttpRequest,
+        now: impl Fn() -> Timestamp,
+    ) -> Option<Caller> {
+        self.auth.load().caller(request.headers(), now)
+    }
+
+    /// What is said to whoever sends no valid token: the later, the more came before.
+    pub(super) async fn refuse(&self, request: &HttpRequest) -> Failure {
+        let tried = Auth::is_tried(request.headers());
+        let Some(address) = self.proxies.client(request).filter(|_| tried) else {
+            return Failure::Unauthorized;
+        };
+        self.refused.notify_one();
+        match self.guesses.wrong(address, Instant::now()) {
+            Verdict::AtOnce => {}
+            Verdict::Late(held_back) => held_back.wait().await,
+            Verdict::TooMany => {
+                return Failure::TooManyGuesses {
+                    retry_after: RETRY_AFTER,
+                };
+            }
+        }
+        Failure::Unauthorized
+    }
+}
