@@ -1,33 +1,38 @@
 //! The composition root: opens the file, binds the sockets, starts everything in one order and
 //! stops it in the other.
 
+mod access;
+
 use std::fs::File;
 use std::io::BufReader;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
+use url::{Host, Url};
 
+pub use self::access::Access;
+use self::access::Keys;
 use crate::config::{Config, History, Secret, Tls};
-use crate::http::{self, Audio, Auth, Connections, Scans, Shared, Webhooks};
+use crate::http::{self, Audio, Certificate, Gate, Places, Proxies, Scans, Shared, Webhooks};
 use crate::model::Timestamp;
-use crate::store::Writer;
+use crate::store::{OpenedFile, Scratch, Writer};
 use crate::sync::{Clock, Engine, Handle, Post, Settings, Watchdog};
 use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
 
-/// Between two looks for recordings whose call is gone.
-const AUDIO_SWEEP: Duration = Duration::from_secs(3600);
+/// Between two looks for what is left over beside the file.
+const SWEEP: Duration = Duration::from_secs(3600);
 
 /// An edge, ready to run: the file is open and locked, the sockets are bound.
 pub struct App {
@@ -37,6 +42,7 @@ pub struct App {
     audio: Audio,
     server: Server,
     addresses: Vec<SocketAddr>,
+    access: Access,
 }
 
 /// Opens the file and sets up the sync, without a server: all that `sync` needs.
@@ -50,7 +56,8 @@ pub fn engine_at(
     path: &Path,
 ) -> anyhow::Result<(Engine<HttpSource>, Handle, Clock)> {
     let (post, handle) = Post::new();
-    let plant = Plant::new(config, path, post);
+    let keys = Keys::new(config.api_key()?.clone(), handle.clone());
+    let plant = Plant::new(config, path, keys, post);
     Ok((plant.engine()?, handle, plant.clock))
 }
 
@@ -58,20 +65,22 @@ pub fn engine_at(
 struct Plant {
     config: Config,
     path: PathBuf,
+    keys: Keys,
     clock: Clock,
     post: Post,
+    /// The file of the first engine: no other is opened in its place.
+    file: OnceLock<OpenedFile>,
 }
 
 impl Plant {
-    fn new(config: &Config, path: &Path, post: Post) -> Plant {
-        if let Some(crowded) = config.crowded_budget() {
-            warn!("{crowded}");
-        }
+    fn new(config: &Config, path: &Path, keys: Keys, post: Post) -> Plant {
         Plant {
             config: config.clone(),
             path: path.to_owned(),
+            keys,
             clock: Arc::new(Timestamp::now),
             post,
+            file: OnceLock::new(),
         }
     }
 
@@ -91,9 +100,13 @@ impl Plant {
 
     fn engine(&self) -> anyhow::Result<Engine<HttpSource>> {
         let upstream = &self.config.upstream;
-        let key = self.config.api_key()?.expose();
-        let source = HttpSource::new(&upstream.base_url, key, upstream.timeout)?;
+        let key = self.keys.key();
+        let source = HttpSource::new(&upstream.base_url, key.expose(), upstream.timeout)?;
+        if let Some(file) = self.file.get() {
+            file.check()?;
+        }
         let writer = Writer::open(&self.path, upstream.base())?;
+        self.file.get_or_init(|| writer.file().clone());
         let (clock, post) = (Arc::clone(&self.clock), self.post.clone());
         Ok(Engine::resume(source, writer, self.settings(), clock, post))
     }
@@ -111,16 +124,31 @@ impl App {
     /// No API key; the file is refused (see [`crate::store::StoreError`]); a certificate can't be
     /// read; an address can't be bound.
     pub fn build(config: &Config) -> anyhow::Result<App> {
-        let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
+        let certificate = config.server.tls.as_ref().map(server_tls).transpose()?;
+        let certificate = certificate.map(Certificate::new);
+        let (key, upstream) = (config.api_key()?, &config.upstream);
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for address in &config.server.listen {
+            let listener = http::bind(*address, &config.server.listen).with_context(|| {
+                format!("server.listen: {address} can't be bound; is it in use by another program?")
+            })?;
+            addresses.push(listener.local_addr()?);
+            listeners.push(listener);
+        }
+        if let Some(address) = addresses.iter().find(|own| is_at(&upstream.base_url, own)) {
+            bail!(
+                "upstream.base_url = {}: that is this edge itself, which listens on {address}; \
+                 name the Burki server, or another edge",
+                upstream.base()
+            );
+        }
         let (post, handle) = Post::new();
-        let line = HttpLine::new(&config.upstream.base_url, config.upstream.timeout)?;
-        let handle = handle.with_line(Arc::new(line));
-        let plant = Plant::new(config, &config.store.path, post);
+        let line = HttpLine::new(&upstream.base_url, key.expose(), upstream.timeout)?;
+        let line = Arc::new(line);
+        let handle = handle.with_line(Arc::clone(&line) as _);
+        let keys = Keys::new(key.clone(), handle.clone());
+        let plant = Plant::new(config, &config.store.path, keys.clone(), post);
         let engine = plant.engine()?;
-        let upstream_key = match config.auth.accept_upstream_key {
-            true => Some(config.api_key()?.expose()),
-            false => None,
-        };
         let audio = Audio::open(&config.store.path, config.store.audio_cache)
             .context("store.audio_cache: the folder of kept recordings can't be used; mend it, or set \"0\" to keep none")?;
         let shared = Arc::new(Shared {
@@ -128,30 +156,28 @@ impl App {
             store_path: config.store.path.clone(),
             handle: handle.clone(),
             clock: Arc::clone(&plant.clock),
-            auth: Auth::new(
-                upstream_key,
-                config.auth.tokens.iter().map(|token| token.sha256),
-                config.auth.anonymous_on_loopback,
+            gate: Gate::new(
+                access::auth(config, key),
+                config.server.cors_origins.clone(),
+                Proxies::new(config.server.trusted_proxies.clone()),
             ),
             webhooks: Webhooks::new(config.webhooks.secret.as_ref().map(Secret::expose)),
             scans: Scans::of(&config.store.path),
-            connections: Connections::of_process(),
+            places: Places::of_process(),
             base_url: config.upstream.base().to_owned(),
             history: history(config),
             queue: config.writes.queue.then_some(config.writes.queue_limit),
             budget_per_minute: config.upstream.max_requests_per_minute.get(),
         });
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        for address in &config.server.listen {
-            let listener = TcpListener::bind(address).with_context(|| {
-                format!("server.listen: {address} can't be bound; is it in use by another program?")
-            })?;
-            addresses.push(listener.local_addr()?);
-            listeners.push(listener);
-        }
         let workers = NonZero::new(config.server.workers);
-        let origins = &config.server.cors_origins;
-        let server = http::start(shared, workers, origins, tls, listeners)?;
+        let access = Access {
+            shared: Arc::clone(&shared),
+            certificate: certificate.clone(),
+            line,
+            keys,
+            config: Arc::new(Mutex::new(config.clone())),
+        };
+        let server = http::start(shared, workers, certificate, listeners)?;
         Ok(App {
             engine,
             plant,
@@ -159,7 +185,13 @@ impl App {
             audio,
             server,
             addresses,
+            access,
         })
+    }
+
+    /// What of it may change while it runs.
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// Where it listens; the ports are real ones also where 0 was asked for.
@@ -183,7 +215,8 @@ impl App {
             audio,
             server,
             addresses,
-            ..
+            access,
+            handle: _,
         } = self;
         let serving = server.handle();
         let cancel = CancellationToken::new();
@@ -192,7 +225,9 @@ impl App {
             move || plant.engine(),
             cancel.clone(),
         ));
-        tokio::spawn(sweep(audio, cancel.clone()));
+        let file = access.shared.store_path.clone();
+        tokio::spawn(sweep(audio, file, cancel.clone()));
+        tokio::spawn(access.watch_key(cancel.clone()));
         let mut server = tokio::spawn(server);
         for address in &addresses {
             info!(%address, "serving");
@@ -220,14 +255,19 @@ impl App {
     }
 }
 
-/// Removes the recordings of calls that were deleted, now and then, until `cancel`.
-async fn sweep(audio: Audio, cancel: CancellationToken) {
-    let mut ticks = tokio::time::interval(AUDIO_SWEEP);
+/// Removes the recordings of calls that were deleted, and what a killed `verify` left, now and then,
+/// until `cancel`.
+async fn sweep(audio: Audio, file: PathBuf, cancel: CancellationToken) {
+    let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
-        let audio = audio.clone();
+        let (audio, file) = (audio.clone(), file.clone());
+        let sweep = move || {
+            Scratch::clear(&file);
+            audio.sweep()
+        };
         // One that failed is done again: what is served is looked at besides.
-        let _ = tokio::task::spawn_blocking(move || audio.sweep()).await;
+        let _ = tokio::task::spawn_blocking(sweep).await;
     }
 }
 
@@ -289,4 +329,25 @@ fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
                 tls.key.display()
             )
         })
+}
+
+/// Whether the URL leads to this address of ours. A name is not looked up, since the line may be
+/// down; the one that is always this machine is known.
+fn is_at(url: &Url, own: &SocketAddr) -> bool {
+    let host = match url.host() {
+        Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
+        Some(Host::Ipv6(address)) => vec![IpAddr::V6(address).to_canonical()],
+        Some(Host::Domain("localhost")) => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        _ => Vec::new(),
+    };
+    let listens = own.ip().to_canonical();
+    // An address can be bound where it is one of the machine's.
+    let is_here = |address: &IpAddr| UdpSocket::bind((*address, 0)).is_ok();
+    let is_own = |address: &IpAddr| match listens.is_unspecified() {
+        true => address.is_unspecified() || is_here(address),
+        false => *address == listens || (address.is_unspecified() && listens.is_loopback()),
+    };
+    url.port_or_known_default() == Some(own.port()) && host.iter().any(is_own)
 }

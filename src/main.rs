@@ -1,5 +1,6 @@
 //! The binary: reads the command line, and says by its exit code whether the work was done.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use burki_edge::cli::Cli;
@@ -10,13 +11,8 @@ async fn main() -> ExitCode {
     match Cli::parse().run(&mut std::io::stdout()).await {
         Ok(code) => code,
         Err(error) => {
-            #[expect(
-                clippy::disallowed_macros,
-                reason = "the one place that prints the error"
-            )]
-            {
-                eprintln!("burki-edge: {error:#}");
-            }
+            // Where it can't be told, the code tells it.
+            let _ = writeln!(std::io::stderr(), "burki-edge: {error:#}");
             ExitCode::FAILURE
         }
     }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::config::{Config, ConfigError, Loaded, Origin, Setting};
+use crate::model::Timestamp;
 
 /// Check the configuration and show every setting in effect
 #[derive(clap::Args, Debug)]
@@ -68,8 +69,8 @@ fn write_text(loaded: &Loaded, out: &mut impl Write) -> std::io::Result<()> {
             "\nnote: {missing}; `serve`, `sync` and `verify` need it"
         )?;
     }
-    if let Some(crowded) = loaded.config.crowded_budget() {
-        writeln!(out, "\nnote: {crowded}")?;
+    for warning in loaded.warnings(Timestamp::now()) {
+        writeln!(out, "\nnote: {warning}")?;
     }
     Ok(())
 }
@@ -103,8 +104,14 @@ fn effective(loaded: &Loaded) -> Value {
     json!({
         "valid": true,
         "settings": settings,
-        "notes": loaded.config.api_key().err().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "notes": notes(loaded),
     })
+}
+
+fn notes(loaded: &Loaded) -> Vec<String> {
+    let missing = loaded.config.api_key().err();
+    let missing = missing.iter().map(ToString::to_string);
+    missing.chain(loaded.warnings(Timestamp::now())).collect()
 }
 
 fn problems(error: &ConfigError) -> Value {

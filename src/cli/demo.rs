@@ -62,7 +62,7 @@ struct Scene {
 }
 
 pub async fn run(args: Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    telemetry::start("warn");
+    let _log = telemetry::start("warn");
     let temporary = TempDir::new().context("making a temporary folder")?;
     let folder = args.folder.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder).with_context(|| format!("--folder: {}", folder.display()))?;

@@ -1,6 +1,6 @@
 //! A running edge, as the subcommands that ask one find and address it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl Address {
             Some(url) => url.clone(),
             None => usual_url(config)?,
         };
-        let source = HttpSource::new(&url, &self.token(config)?, TIMEOUT)?;
+        let source = HttpSource::direct(&url, &self.token(config)?, TIMEOUT)?;
         Ok(Edge { source, url })
     }
 
@@ -104,6 +104,10 @@ fn usual_url(config: &Config) -> anyhow::Result<Url> {
     let mut address = config.server.listen[0];
     if address.ip().is_unspecified() {
         address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
+    }
+    // The key goes to an edge of this machine, or to one that was named.
+    if UdpSocket::bind((address.ip(), 0)).is_err() {
+        bail!("server.listen = {address} is no address of this machine; name the edge by --url");
     }
     Ok(Url::parse(&format!("{scheme}://{address}"))?)
 }

@@ -17,8 +17,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing::warn;
 
 use crate::config::Config;
+use crate::model::Timestamp;
 
 /// An edge replica of your Burki call records: the calls API, answered from a local file.
 ///
@@ -58,8 +60,13 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
+    /// Reads it, and tells of what may be a mistake.
     fn load(&self, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Config> {
-        Ok(Config::load(self.config.as_deref(), environment)?.config)
+        let loaded = Config::load(self.config.as_deref(), environment)?;
+        for warning in loaded.warnings(Timestamp::now()) {
+            warn!("{warning}");
+        }
+        Ok(loaded.config)
     }
 }
 

@@ -22,7 +22,7 @@ pub async fn run(
     environment: Vec<(OsString, OsString)>,
     out: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
-    telemetry::start("warn");
+    let _log = telemetry::start("warn");
     let config = args.address.file.load(environment)?;
     let edge = args.address.edge(&config)?;
     let answer = edge.post("/edge/holds/release").await;

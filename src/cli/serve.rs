@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info, warn};
 
 use super::ConfigFile;
-use crate::app::App;
-use crate::telemetry;
+use crate::app::{Access, App};
+use crate::config::Config;
+use crate::telemetry::{self, Log};
 
 /// Mirror the upstream and answer its calls API, until Ctrl-C or SIGTERM
 #[derive(clap::Args, Debug)]
@@ -20,12 +22,59 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, environment: Vec<(OsString, OsString)>) -> anyhow::Result<ExitCode> {
-    telemetry::start("info");
-    let config = args.file.load(environment)?;
+    let log = telemetry::start("info");
+    let config = args.file.load(environment.clone())?;
+    log.set_level(&config.log.level);
     let stop = stop_on_signal()?;
-    App::build(&config)?.run_until_stopped(stop).await?;
-    info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    let app = App::build(&config)?;
+    let ends = CancellationToken::new();
+    let reloading = reload_on_signal(args.file, environment, config, app.access(), log, &ends)?;
+    let ended = app.run_until_stopped(stop).await;
+    if ended.is_ok() {
+        info!("stopped");
+    }
+    // What the log still holds is written.
+    ends.cancel();
+    reloading.await?;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// At each SIGHUP the configuration is read again, and what may change while the edge runs is
+/// changed; where it can't be read, everything stays as it was.
+fn reload_on_signal(
+    file: ConfigFile,
+    environment: Vec<(OsString, OsString)>,
+    mut config: Config,
+    access: Access,
+    log: Log,
+    ends: &CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+    let ends = ends.clone();
+    Ok(tokio::spawn(async move {
+        while let Some(Some(())) = ends.run_until_cancelled(hangup.recv()).await {
+            let read = file.load(environment.clone());
+            let changed = read.and_then(|read| access.change(&read).map(|()| read));
+            match changed {
+                Ok(read) => {
+                    log.set_level(&read.log.level);
+                    let waiting = config.differs_beyond_access(&read);
+                    info!("the configuration was read again");
+                    if !waiting.is_empty() {
+                        let waiting = waiting.join(", ");
+                        warn!(
+                            "these sections differ, and take effect at the next start: {waiting}"
+                        );
+                    }
+                    config = read;
+                }
+                Err(error) => error!(
+                    error = format!("{error:#}"),
+                    "the configuration could not be read again; all stays as it was"
+                ),
+            }
+        }
+    }))
 }
 
 /// Cancelled by SIGINT or SIGTERM.

@@ -31,7 +31,7 @@ pub async fn run(
     environment: Vec<(OsString, OsString)>,
     out: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
-    telemetry::start("warn");
+    let _log = telemetry::start("warn");
     let config = args.file.load(environment)?;
     let (engine, handle, _) = app::engine(&config)?;
     let stop = stop_on_signal()?;

@@ -8,7 +8,8 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 
-use crate::config::{check_token_name, token_digest};
+use crate::config::{check_token_name, parse_expires, token_digest};
+use crate::model::Scope;
 
 /// So that a token found in a log or a repository says what it opens.
 const PREFIX: &str = "burki_edge_";
@@ -17,11 +18,19 @@ const RANDOM_BYTES: usize = 32;
 /// What an existing token may be: no shorter than a guess takes long, no longer than a header.
 const EXISTING_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=4096;
 
-/// Make a token that may read from the edge
+/// Make a token that may read from the edge, or do more
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Who will hold the token; shown in logs
     name: String,
+
+    /// What its holder may do: read, write, operate
+    #[arg(long, value_name = "SCOPE,...", value_delimiter = ',', value_parser = scope)]
+    scopes: Vec<Scope>,
+
+    /// When it ends: a date, or an instant in UTC
+    #[arg(long, value_name = "DATE", value_parser = expires)]
+    expires: Option<String>,
 
     /// Hash an existing token, read from standard input, instead of making one
     #[arg(long)]
@@ -30,6 +39,18 @@ pub struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    let known = Scope::ALL.map(Scope::as_str).join(", ");
+    Scope::named(name).ok_or(format!("expected some of {known}"))
+}
+
+fn expires(text: &str) -> Result<String, &'static str> {
+    match parse_expires(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("expected a date such as 2027-01-31, or 2027-01-31T18:00:00Z"),
+    }
 }
 
 /// Writes a new token and its configuration lines to `out`; with `--sha256` the lines only, for
@@ -52,16 +73,26 @@ fn make(args: &Args, input: &mut impl Read, out: &mut impl Write) -> anyhow::Res
     };
     let sha256 = hex::encode(token_digest(&token));
     let written = if args.json {
-        let made = json!({"name": args.name, "token": made, "sha256": sha256});
-        writeln!(out, "{made:#}")
+        let mut told = json!({"name": args.name, "token": made, "sha256": sha256});
+        if !args.scopes.is_empty() {
+            told["scopes"] = names(&args.scopes).into();
+        }
+        if let Some(expires) = &args.expires {
+            told["expires"] = expires.as_str().into();
+        }
+        writeln!(out, "{told:#}")
     } else {
-        write_text(&args.name, made.as_deref(), &sha256, out)
+        write_text(args, made.as_deref(), &sha256, out)
     };
     written.context("writing the result")
 }
 
+fn names(scopes: &[Scope]) -> Vec<&'static str> {
+    scopes.iter().map(|scope| scope.as_str()).collect()
+}
+
 fn write_text(
-    name: &str,
+    args: &Args,
     made: Option<&str>,
     sha256: &str,
     out: &mut impl Write,
@@ -73,8 +104,15 @@ fn write_text(
     }
     // A JSON string without control characters, which names have none of, is a TOML string.
     writeln!(out, "[[auth.tokens]]")?;
-    writeln!(out, "name = {}", json!(name))?;
-    writeln!(out, "sha256 = \"{sha256}\"")
+    writeln!(out, "name = {}", json!(args.name))?;
+    writeln!(out, "sha256 = \"{sha256}\"")?;
+    if !args.scopes.is_empty() {
+        writeln!(out, "scopes = {}", json!(names(&args.scopes)))?;
+    }
+    if let Some(expires) = &args.expires {
+        writeln!(out, "expires = {}", json!(expires))?;
+    }
+    Ok(())
 }
 
 fn random_token() -> anyhow::Result<String> {
@@ -113,6 +151,8 @@ mod tests {
     fn output(name: &str, sha256: bool, json: bool, input: &str) -> anyhow::Result<String> {
         let args = Args {
             name: name.to_owned(),
+            scopes: Vec::new(),
+            expires: None,
             sha256,
             json,
         };
@@ -136,6 +176,27 @@ mod tests {
         let tokens = loaded.config.auth.tokens;
         assert_eq!(tokens[0].name, name);
         assert_eq!(tokens[0].sha256, token_digest(token));
+    }
+
+    #[test]
+    fn what_it_may_do_and_until_when_is_in_the_lines() {
+        let args = Args {
+            name: "ci".to_owned(),
+            scopes: vec![Scope::Read, Scope::Operate],
+            expires: Some("2027-01-31".to_owned()),
+            sha256: false,
+            json: false,
+        };
+        let mut out = Vec::new();
+        make(&args, &mut std::io::empty(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &out[out.find("[[").unwrap()..]).unwrap();
+        let loaded = Config::load(Some(file.path()), [("", ""); 0]).unwrap();
+        let token = &loaded.config.auth.tokens[0];
+        assert_eq!(token.scopes, args.scopes.into_iter().collect());
+        assert_eq!(token.expires, parse_expires("2027-01-31"));
+        assert!(scope("Read").is_err() && expires("tomorrow").is_err());
     }
 
     #[test]
@@ -175,6 +236,8 @@ mod tests {
     fn an_endless_input_is_not_read_to_its_end() {
         let args = Args {
             name: "ci".to_owned(),
+            scopes: Vec::new(),
+            expires: None,
             sha256: true,
             json: false,
         };

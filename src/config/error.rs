@@ -114,6 +114,15 @@ pub enum Problem {
          it off"
     )]
     AnonymousOnNetwork { origin: Origin, address: String },
+
+    /// Without a token, and for the pages of everybody: whatever the browser of this machine shows
+    /// would read the calls.
+    #[error(
+        "{origin}: auth.anonymous_on_loopback = true, but server.cors_origins = [\"*\"] ({cors}) lets \
+         every page read that a browser on this machine shows; name the origins of your own pages, \
+         or turn it off"
+    )]
+    AnonymousForAllPages { origin: Origin, cors: Origin },
 }
 
 /// `serve` or `sync` was started without the upstream's key.

@@ -13,7 +13,7 @@ pub(super) enum Kind {
     Flag,
     /// A list of texts; a single text is a list of one.
     List,
-    /// A list of `{name, sha256}`.
+    /// A list of `{name, sha256, scopes, expires}`.
     Tokens,
 }
 
@@ -57,7 +57,7 @@ impl Key {
     }
 }
 
-pub(super) const KEYS: [Key; 24] = [
+pub(super) const KEYS: [Key; 26] = [
     Key::new(
         "server.listen",
         Kind::List,
@@ -67,6 +67,7 @@ pub(super) const KEYS: [Key; 24] = [
     Key::new("server.tls_cert", Kind::Text, Fallback::None),
     Key::new("server.tls_key", Kind::Text, Fallback::None),
     Key::new("server.cors_origins", Kind::List, Fallback::List(&[])),
+    Key::new("server.trusted_proxies", Kind::List, Fallback::List(&[])),
     Key::new(
         "upstream.base_url",
         Kind::Text,
@@ -106,6 +107,7 @@ pub(super) const KEYS: [Key; 24] = [
     Key::new("webhooks.secret", Kind::Secret, Fallback::None),
     Key::new("writes.queue", Kind::Flag, Fallback::Flag(false)),
     Key::new("writes.queue_limit", Kind::Number, Fallback::Number(1000)),
+    Key::new("log.level", Kind::Text, Fallback::Text("info")),
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Key> {

@@ -15,6 +15,7 @@ mod rules;
 mod secret;
 mod sections;
 mod tokens;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -25,9 +26,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::{ConfigError, MissingApiKey, Problem};
+pub use rules::read_key_file;
 pub use secret::Secret;
-pub use sections::{Auth, History, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
-pub use tokens::{InvalidTokenName, Token, check_token_name, token_digest};
+pub use sections::{Auth, History, Log, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
+pub use tokens::{InvalidTokenName, Token, check_token_name, parse_expires, token_digest};
 
 use layers::File;
 use reader::Reader;
@@ -51,6 +53,7 @@ pub struct Config {
     pub auth: Auth,
     pub webhooks: Webhooks,
     pub writes: Writes,
+    pub log: Log,
 }
 
 /// A configuration, and how it came about.
@@ -59,6 +62,8 @@ pub struct Loaded {
     pub config: Config,
     /// Every key, in the order of the shipped `config.toml`.
     pub settings: Vec<Setting>,
+    /// The file was asked for by its name.
+    is_named: bool,
 }
 
 /// One key as it is in effect, fit to be shown: no secret is in it.
@@ -155,6 +160,7 @@ fn load<N: Into<OsString>, V: Into<OsString>>(
     environment: impl IntoIterator<Item = (N, V)>,
 ) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
+    let is_named = matches!(file, File::Given(_));
     let environment = environment
         .into_iter()
         .map(|(name, value)| (name.into(), value.into()));
@@ -163,7 +169,11 @@ fn load<N: Into<OsString>, V: Into<OsString>>(
     let config = Config::read(&mut reader);
     let (settings, problems) = reader.finish();
     match config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, settings }),
+        Some(config) if problems.is_empty() => Ok(Loaded {
+            config,
+            settings,
+            is_named,
+        }),
         _ => Err(ConfigError::new(problems)),
     }
 }

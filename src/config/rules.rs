@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::value::Value;
+use ipnet::IpNet;
 use url::Url;
 
 use super::error::Problem;
 use super::reader::Reader;
-use super::sections::{Auth, History, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
+use super::sections::{Auth, History, Log, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
 use super::{Config, Secret, tokens};
 use crate::model::Detail;
 
@@ -33,13 +35,16 @@ impl Config {
             audio_cache: reader.size("store.audio_cache"),
         };
         let sync = Sync::read(reader);
-        let auth = Auth::read(reader, &server.listen);
+        let auth = Auth::read(reader, &server);
         let webhooks = Webhooks {
             secret: read_webhook_secret(reader),
         };
         let writes = Writes {
             queue: reader.flag("writes.queue"),
             queue_limit: reader.number("writes.queue_limit", 1..=100_000) as usize,
+        };
+        let log = Log {
+            level: read_log_level(reader),
         };
         Some(Config {
             server,
@@ -49,6 +54,7 @@ impl Config {
             auth,
             webhooks,
             writes,
+            log,
         })
     }
 }
@@ -60,8 +66,39 @@ impl Server {
             workers: reader.number("server.workers", 0..=1024) as usize,
             tls: read_tls(reader),
             cors_origins: read_cors_origins(reader),
+            trusted_proxies: read_trusted_proxies(reader),
         }
     }
+}
+
+fn read_trusted_proxies(reader: &mut Reader) -> Vec<IpNet> {
+    const KEY: &str = "server.trusted_proxies";
+    let mut networks = Vec::new();
+    for text in reader.list(KEY) {
+        let address = || Some(IpNet::from(text.parse::<IpAddr>().ok()?.to_canonical()));
+        match text.parse::<IpNet>().ok().or_else(address) {
+            // Whoever is trusted may say who asks: that everybody may is no proxy.
+            Some(network) if network.prefix_len() > 0 => networks.push(network.trunc()),
+            _ => reader.refuse_as(
+                KEY,
+                format!("{text:?}"),
+                "expected the address of a proxy that stands before the edge, or a network of \
+                 them, such as \"10.0.0.5\", \"10.0.0.0/24\" or \"2001:db8::/64\"",
+            ),
+        }
+    }
+    networks
+}
+
+fn read_log_level(reader: &mut Reader) -> String {
+    const KEY: &str = "log.level";
+    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    let level = reader.text(KEY).unwrap_or_default();
+    if !LEVELS.contains(&level.as_str()) {
+        let levels = LEVELS.join(", ");
+        reader.refuse(KEY, format_args!("expected one of {levels}"));
+    }
+    level
 }
 
 fn read_listen(reader: &mut Reader) -> Vec<SocketAddr> {
@@ -155,13 +192,14 @@ fn read_tls(reader: &mut Reader) -> Option<Tls> {
 impl Upstream {
     fn read(reader: &mut Reader) -> Option<Upstream> {
         let base_url = read_base_url(reader);
-        let api_key = read_api_key(reader);
+        let (api_key, api_key_file) = read_api_key(reader).unzip();
         let timeout = reader.duration("upstream.timeout", SECOND..=10 * MINUTE);
         let per_minute = reader.number("upstream.max_requests_per_minute", 1..=100_000);
         let max_concurrency = reader.number("upstream.max_concurrency", 1..=64) as usize;
         Some(Upstream {
             base_url: base_url?,
             api_key,
+            api_key_file: api_key_file.flatten(),
             timeout,
             max_requests_per_minute: NonZeroU32::new(per_minute)?,
             max_concurrency,
@@ -200,32 +238,47 @@ fn read_base_url(reader: &mut Reader) -> Option<Url> {
     None
 }
 
-fn read_api_key(reader: &mut Reader) -> Option<Secret> {
+const KEY_FORM: &str = "the key alone, without \"Bearer\", quotes or spaces, in visible ASCII";
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The key, and the file that it is from.
+fn read_api_key(reader: &mut Reader) -> Option<(Secret, Option<PathBuf>)> {
     const KEY: &str = "upstream.api_key";
     const FILE: &str = "upstream.api_key_file";
-    const FORM: &str = "the key alone, without \"Bearer\", quotes or spaces, in visible ASCII";
     if reader.get(KEY).is_some() && reader.get(FILE).is_some() {
         let (key, file) = (reader.origin(KEY), reader.origin(FILE));
         reader.problem(Problem::TwoApiKeys { key, file });
         return None;
     }
-    let is_key = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if let Some(text) = reader.text(KEY) {
         if !is_key(&text) {
-            reader.refuse(KEY, format_args!("expected {FORM}"));
+            reader.refuse(KEY, format_args!("expected {KEY_FORM}"));
         }
-        return Some(Secret::new(text));
+        return Some((Secret::new(text), None));
     }
     let path = reader.path(FILE)?;
-    match fs::read_to_string(&path) {
-        Ok(text) if is_key(text.trim()) => return Some(Secret::new(text.trim())),
-        Ok(_) => reader.refuse(FILE, format_args!("the file must hold {FORM}")),
-        Err(error) => reader.refuse(
-            FILE,
-            format_args!("can't be read: {error}; name a file that holds {FORM}"),
-        ),
+    match read_key_file(&path) {
+        Ok(key) => return Some((key, Some(path))),
+        Err(why) => reader.refuse(FILE, why),
     }
     None
+}
+
+/// Reads a file that holds an API key.
+///
+/// # Errors
+/// Why there is none in it, in words that go on from the file's name.
+pub fn read_key_file(path: &Path) -> Result<Secret, String> {
+    match fs::read_to_string(path) {
+        Ok(text) if is_key(text.trim()) => Ok(Secret::new(text.trim())),
+        Ok(_) => Err(format!("the file must hold {KEY_FORM}")),
+        Err(error) => Err(format!(
+            "can't be read: {error}; name a file that holds {KEY_FORM}"
+        )),
+    }
 }
 
 impl Sync {
@@ -282,7 +335,7 @@ fn read_details(reader: &mut Reader) -> BTreeSet<Detail> {
 }
 
 impl Auth {
-    fn read(reader: &mut Reader, listen: &[SocketAddr]) -> Auth {
+    fn read(reader: &mut Reader, server: &Server) -> Auth {
         const ACCEPT: &str = "auth.accept_upstream_key";
         const INTROSPECT: &str = "auth.introspect";
         const ANONYMOUS: &str = "auth.anonymous_on_loopback";
@@ -294,13 +347,20 @@ impl Auth {
         };
         let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
         if auth.anonymous_on_loopback
-            && let Some(address) = listen.iter().find(is_open)
+            && let Some(address) = server.listen.iter().find(is_open)
         {
             let origin = reader.origin(ANONYMOUS);
             reader.problem(Problem::AnonymousOnNetwork {
                 origin,
                 address: address.to_string(),
             });
+        }
+        if auth.anonymous_on_loopback && server.cors_origins.iter().any(|origin| origin == "*") {
+            let (origin, cors) = (
+                reader.origin(ANONYMOUS),
+                reader.origin("server.cors_origins"),
+            );
+            reader.problem(Problem::AnonymousForAllPages { origin, cors });
         }
         // As written: a flag or token that was refused above may have been meant as a way in.
         let shut = |key: &str| matches!(reader.get(key), Some(Value::Bool(_, false)));

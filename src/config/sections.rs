@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
 #[cfg(doc)]
@@ -24,6 +25,8 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// Whose pages may read in a browser, as browsers write it; or `*` alone.
     pub cors_origins: Vec<String>,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// PEM files.
@@ -43,6 +46,8 @@ pub struct Upstream {
     /// From `BURKI_API_KEY`, `upstream.api_key` or the file it names; visible ASCII. Where there
     /// is none, `serve` and `sync` can't work: [`Config::api_key`] says so.
     pub api_key: Option<Secret>,
+    /// The file that it was read from, and may be read from again.
+    pub api_key_file: Option<PathBuf>,
     /// For one request, from connecting to the last byte: 1 s to 10 min.
     pub timeout: Duration,
     /// 1 to 100,000.
@@ -116,4 +121,11 @@ pub struct Writes {
     pub queue: bool,
     /// So many may be kept, failed ones included: 1 to 100,000.
     pub queue_limit: usize,
+}
+
+/// What is told of what happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
 }

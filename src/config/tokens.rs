@@ -6,18 +6,22 @@ use figment::value::{Dict, Value};
 use sha2::{Digest, Sha256};
 
 use super::reader::Reader;
+use crate::model::{Scope, Scopes, Timestamp};
 
 const KEY: &str = "auth.tokens";
 const NAME_CHARACTERS: usize = 64;
 const HINT: &str = "`burki-edge token NAME` makes one";
 
-/// Who may read, by name.
+/// Who may come in, by name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     /// Unique; fit for logs.
     pub name: String,
     /// [`token_digest`] of the token.
     pub sha256: [u8; 32],
+    pub scopes: Scopes,
+    /// It opens nothing from then on.
+    pub expires: Option<Timestamp>,
 }
 
 /// Without the digest, which a guess could be tried against.
@@ -25,6 +29,8 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("name", &self.name)
+            .field("scopes", &self.scopes)
+            .field("expires", &self.expires)
             .finish_non_exhaustive()
     }
 }
@@ -102,11 +108,13 @@ fn read_one(reader: &mut Reader, at: &str, item: Value) -> Option<Token> {
     };
     let name = take_text(&mut fields, "name");
     let sha256 = take_text(&mut fields, "sha256");
+    let scopes = read_scopes(reader, at, fields.remove("scopes"));
+    let expires = read_expires(reader, at, fields.remove("expires"));
     for field in fields.keys() {
         reader.refuse_as(
             &format!("{at}.{field}"),
             hidden(),
-            "unknown field; a token has name and sha256 only",
+            "unknown field; a token has name and sha256, and may have scopes and expires",
         );
     }
     let name = match name {
@@ -146,7 +154,60 @@ fn read_one(reader: &mut Reader, at: &str, item: Value) -> Option<Token> {
     Some(Token {
         name: name?,
         sha256: sha256?,
+        scopes: scopes?,
+        expires: expires?,
     })
+}
+
+fn read_scopes(reader: &mut Reader, at: &str, value: Option<Value>) -> Option<Scopes> {
+    let known = Scope::ALL.map(Scope::as_str).join(", ");
+    let shown = match value {
+        None => return Some(Scopes::USUAL),
+        Some(Value::Array(_, items)) => {
+            let names: Vec<_> = items.into_iter().map(Value::into_string).collect();
+            let scope = |name: &Option<String>| Scope::named(name.as_deref()?);
+            let scopes: Option<Scopes> = names.iter().map(scope).collect();
+            if let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) {
+                return Some(scopes);
+            }
+            let names = names.into_iter().map(|name| match name {
+                Some(name) => format!("{name:?}"),
+                None => "(not a text)".to_owned(),
+            });
+            format!("[{}]", names.collect::<Vec<_>>().join(", "))
+        }
+        Some(_) => "(not a list)".to_owned(),
+    };
+    let expected = format_args!("expected a list of some of {known}; without one it may only read")
+        .to_string();
+    reader.refuse_as(&format!("{at}.scopes"), shown, expected);
+    None
+}
+
+fn read_expires(reader: &mut Reader, at: &str, value: Option<Value>) -> Option<Option<Timestamp>> {
+    let shown = match value {
+        None => return Some(None),
+        Some(Value::String(_, text)) => {
+            if let Some(instant) = parse_expires(&text) {
+                return Some(Some(instant));
+            }
+            format!("{text:?}")
+        }
+        Some(_) => "(not a text)".to_owned(),
+    };
+    reader.refuse_as(
+        &format!("{at}.expires"),
+        shown,
+        "expected a date, or an instant in UTC, in double quotes, such as \"2027-01-31\" (valid \
+         until that day begins) or \"2027-01-31T18:00:00Z\"",
+    );
+    None
+}
+
+/// When a token ends: a day, as its first instant, or an instant.
+pub fn parse_expires(text: &str) -> Option<Timestamp> {
+    let whole_day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    Timestamp::parse(text).or_else(|_| whole_day()).ok()
 }
 
 fn take_text(fields: &mut Dict, field: &str) -> Option<String> {

@@ -52,6 +52,7 @@ fn the_defaults_are_those_of_the_design() {
         auth,
         webhooks,
         writes,
+        log,
     } = defaults();
     assert_eq!(server.listen, ["127.0.0.1:8080".parse().unwrap()]);
     assert_eq!((server.workers, server.tls), (0, None));
@@ -74,6 +75,8 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(auth.tokens, []);
     assert_eq!(webhooks.secret, None);
     assert_eq!((writes.queue, writes.queue_limit), (false, 1000));
+    assert!(server.trusted_proxies.is_empty());
+    assert_eq!(log.level, "info");
 }
 
 #[test]

@@ -209,6 +209,10 @@ fn a_bad_value_is_refused_with_its_key_and_remedy(
     "[auth]\naccept_upstream_key = false",
     &["nobody could read", "auth.tokens is empty", "burki-edge token NAME"]
 )]
+#[case::open_to_every_page(
+    "[server]\ncors_origins = [\"*\"]\n[auth]\nanonymous_on_loopback = true",
+    &["auth.anonymous_on_loopback = true", "server.cors_origins = [\"*\"]", "or turn it off"]
+)]
 #[case::open_to_the_network(
     "[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:8080\"]\n\
      [auth]\nanonymous_on_loopback = true",
@@ -251,7 +255,7 @@ fn a_contradiction_is_refused_with_its_remedy(#[case] toml: &str, #[case] parts:
 )]
 #[case::another_field(
     "{name = \"ci\", sha256 = \"D\", token = \"bk_live_not_for_your_eyes\"}",
-    "auth.tokens[0].token = (not shown): unknown field; a token has name and sha256 only"
+    "auth.tokens[0].token = (not shown): unknown field; a token has name and sha256, and may have"
 )]
 #[case::no_table(
     "\"bk_live_not_for_your_eyes\"",

@@ -1,0 +1,155 @@
+//! Who may come in, what the server shows of itself, and with which key the upstream is asked: what
+//! may change while an edge runs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::server_tls;
+use crate::config::{self, Config, Secret};
+use crate::http::{Auth, Certificate, Grant, Shared};
+use crate::sync::{Handle, UpstreamState};
+use crate::upstream::HttpLine;
+
+/// Between two looks at a file that holds the key, at least.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// The parts of a running edge that another configuration may change. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    pub(super) shared: Arc<Shared>,
+    pub(super) certificate: Option<Certificate>,
+    pub(super) line: Arc<HttpLine>,
+    pub(super) keys: Keys,
+    /// What is in effect.
+    pub(super) config: Arc<Mutex<Config>>,
+}
+
+/// The upstream's key, as every next engine is given it.
+#[derive(Clone)]
+pub struct Keys {
+    key: Arc<ArcSwap<Secret>>,
+    handle: Handle,
+}
+
+impl Keys {
+    pub(super) fn new(key: Secret, handle: Handle) -> Keys {
+        Keys {
+            key: Arc::new(ArcSwap::from_pointee(key)),
+            handle,
+        }
+    }
+
+    pub(super) fn key(&self) -> Arc<Secret> {
+        self.key.load_full()
+    }
+
+    /// Has the upstream asked with this key from now on.
+    fn change(&self, key: Secret) {
+        self.key.store(Arc::new(key));
+        self.handle.renew();
+    }
+}
+
+/// Who `config` lets in; `key` is the upstream's.
+pub(super) fn auth(config: &Config, key: &Secret) -> Auth {
+    let grants = config.auth.tokens.iter().map(|token| Grant {
+        sha256: token.sha256,
+        scopes: token.scopes,
+        expires: token.expires,
+    });
+    let key = config.auth.accept_upstream_key.then(|| key.expose());
+    Auth::new(key, grants, config.auth.anonymous_on_loopback)
+}
+
+impl Access {
+    /// Takes tokens, origins, certificate and key from `now`. What else differs waits for the next
+    /// start.
+    ///
+    /// # Errors
+    /// The certificate or its key can't be read, or there is no key of the upstream's; then nothing
+    /// has changed.
+    pub fn change(&self, now: &Config) -> anyhow::Result<()> {
+        let mut config = self.config();
+        self.take_over(now)?;
+        *config = now.clone();
+        Ok(())
+    }
+
+    fn config(&self) -> MutexGuard<'_, Config> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_over(&self, now: &Config) -> anyhow::Result<()> {
+        let tls = match (&self.certificate, &now.server.tls) {
+            (Some(certificate), Some(tls)) => Some((certificate, server_tls(tls)?)),
+            _ => None,
+        };
+        let key = now.api_key()?;
+        self.line
+            .set_key(key.expose())
+            .context("upstream.api_key can't be sent")?;
+        if let Some((certificate, config)) = tls {
+            certificate.change(config);
+        }
+        let origins = now.server.cors_origins.clone();
+        self.shared.gate.change(auth(now, key), origins);
+        if *self.keys.key() != *key {
+            self.keys.change(key.clone());
+        }
+        Ok(())
+    }
+
+    /// Reads the file with the key again where the upstream refuses the one that is held, or a
+    /// client comes with one that nobody knows: keys are exchanged while an edge runs. Until `ends`.
+    pub(super) async fn watch_key(self, ends: CancellationToken) {
+        let mut status = self.shared.handle.status();
+        loop {
+            let looked = Instant::now();
+            tokio::select! {
+                () = ends.cancelled() => return,
+                () = self.shared.gate.refused() => {}
+                refused = status.wait_for(|status| status.state == UpstreamState::Unauthorized) => {
+                    if refused.is_err() {
+                        return;
+                    }
+                }
+            }
+            let access = self.clone();
+            // It reads a file.
+            let _ = tokio::task::spawn_blocking(move || access.read_key()).await;
+            tokio::select! {
+                () = ends.cancelled() => return,
+                () = sleep_until(looked + LOOK) => {}
+            }
+        }
+    }
+
+    fn read_key(&self) {
+        let mut config = self.config();
+        let Some(file) = &config.upstream.api_key_file else {
+            return;
+        };
+        // One that can't be read is being exchanged.
+        let Ok(key) = config::read_key_file(file) else {
+            return;
+        };
+        if *self.keys.key() == key {
+            return;
+        }
+        let mut now = config.clone();
+        now.upstream.api_key = Some(key);
+        match self.take_over(&now) {
+            Ok(()) => {
+                info!("the file of the upstream's key holds another one, which is taken");
+                *config = now;
+            }
+            Err(error) => error!(error = format!("{error:#}"), "the new key can't be taken"),
+        }
+    }
+}
