@@ -56,6 +56,7 @@ fn the_configuration_table_names_every_key_with_its_default_and_no_other() {
         "auth.",
         "webhooks.",
         "writes.",
+        "log.",
     ];
     for word in README.split('`') {
         let like_a_key = sections.iter().any(|section| word.starts_with(section));

@@ -72,6 +72,15 @@ impl Running {
         self.signal("TERM");
     }
 
+    /// The system's number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
     pub fn kill(mut self) -> Ended {
         self.child.kill().unwrap();
         self.end()

@@ -10,10 +10,12 @@
 
 mod auth;
 mod child;
+mod daemon;
 mod demo;
 mod end;
 mod endurance;
 mod log;
+mod mangled;
 mod refusals;
 mod release;
 mod replica;

@@ -2,7 +2,9 @@
 //! the upstream that it is set up for.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -102,6 +104,8 @@ impl Site {
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder().join(name);
         std::fs::write(&path, text).unwrap();
+        // As whoever has a key in it keeps it.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     }
 
@@ -111,6 +115,10 @@ impl Site {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(&mut self.command(arguments))
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
         // Another build of it, where one is to be tried.
         let binary = std::env::var_os("EDGE_BINARY");
         let binary = binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_burki-edge").into());
@@ -120,7 +128,7 @@ impl Site {
             .env_clear()
             .envs(&self.environment)
             .current_dir(self.folder());
-        Running::start(&mut command)
+        command
     }
 
     /// Runs it to its end.

@@ -42,6 +42,42 @@ async fn a_client_that_trusts_the_certificate_reads_a_call() {
     edge.stop();
 }
 
+/// Certificates are renewed while an edge runs.
+#[tokio::test]
+async fn a_hangup_takes_another_certificate_and_keeps_the_old_where_there_is_none() {
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let site = Site::of(&simulator);
+    let write = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        site.write("cert.pem", &made.cert.pem());
+        site.write("key.pem", &made.signing_key.serialize_pem());
+    };
+    let made = || rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (first, second) = (made(), made());
+    write(&first);
+    site.write(
+        "config.toml",
+        "[server]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\n",
+    );
+    let mut edge = Edge::of(site.start(&["serve"]), "https");
+    let is_shown = async |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        let root = Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+        let trusting = client(reqwest::Client::builder().tls_certs_only([root]));
+        let health = format!("{}/healthz", edge.url);
+        trusting.get(health).send().await.is_ok()
+    };
+    assert!(is_shown(&first).await && !is_shown(&second).await);
+    write(&second);
+    edge.process.hang_up();
+    edge.process.logs("the configuration was read again");
+    assert!(is_shown(&second).await && !is_shown(&first).await);
+    site.write("key.pem", &first.signing_key.serialize_pem());
+    edge.process.hang_up();
+    let told = edge.process.logs("all stays as it was");
+    assert!(told.contains("do not fit together"), "{told}");
+    assert!(is_shown(&second).await);
+    edge.stop();
+}
+
 #[test]
 fn a_certificate_file_without_a_certificate_is_refused_by_its_name() {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
