@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, AGE, CACHE_CONTROL, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    RANGE,
+    ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE,
 };
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::{HttpRequest, HttpResponse};
@@ -82,6 +82,10 @@ pub async fn stream(
         response.append_header(header);
     }
     response.insert_header((CACHE_STATUS, "burki-edge; fwd=bypass"));
+    // What it would be is told (RFC 9110, section 8.6); of what is sent, its end tells.
+    if let Some(length) = incoming.length.filter(|_| request.method() == Method::HEAD) {
+        response.insert_header((CONTENT_LENGTH, length));
+    }
     // Under way until the last piece is.
     let body = stream::unfold((incoming.body, permit), |(mut body, permit)| async {
         let piece = body.next().await?;

@@ -9,7 +9,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use reqwest::header::{
-    AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING,
 };
 use reqwest::{Body, Client, Method, Version, redirect};
 use url::Url;
@@ -162,7 +163,10 @@ impl HttpLine {
         }
         let response = request.send().await.map_err(classify)?;
         let headers = passed(response.headers());
-        let length = response.content_length();
+        // Of an answer without a body, what it would have.
+        let told = response.headers().get(CONTENT_LENGTH);
+        let told = told.and_then(|length| length.to_str().ok()?.trim().parse().ok());
+        let length = told.or(response.content_length());
         let chunked = response.headers().contains_key(TRANSFER_ENCODING);
         Ok(Incoming {
             length,
