@@ -66,7 +66,12 @@ impl<S: CallSource> Engine<S> {
         }
         let since = self.since() - DAY;
         let into_the_day = since.as_micros().rem_euclid(DAY.as_micros() as i64);
-        let before = Timestamp::from_micros(since.as_micros() - into_the_day);
+        // What the newest page holds comes with every poll, however old it is.
+        let Some(newest_page) = self.coverage.head().map(|head| head.from) else {
+            return Ok(());
+        };
+        let day = Timestamp::from_micros(since.as_micros() - into_the_day);
+        let before = day.min(newest_page);
         let mut coverage = (*self.coverage).clone();
         if coverage.forget_before(before) {
             let windows = coverage.windows().to_vec();

@@ -139,12 +139,12 @@ async fn history_ends_where_it_is_told_to() {
 async fn what_the_history_no_longer_covers_is_dropped_from_day_to_day() {
     const DAY: Duration = Duration::from_secs(86_400);
     let mut stage = Stage::at_rest(WorldConfig {
-        calls: 3000,
+        calls: 4000,
         span: 40 * DAY,
         ..WorldConfig::default()
     });
     stage.settings.history = Some(30 * DAY);
-    stage.settings.poll_interval = Duration::from_secs(600);
+    stage.settings.poll_interval = Duration::from_secs(3600);
     let running = stage.start();
     running.until_live().await;
     let oldest = || {
@@ -153,11 +153,12 @@ async fn what_the_history_no_longer_covers_is_dropped_from_day_to_day() {
         Timestamp::from_micros(micros.unwrap())
     };
     let before = stage.totals().calls;
-    for day in 1..=10_u64 {
+    for day in 1..=8_u64 {
         running.pass(86_400).await;
         let end = stage.now() - 30 * DAY;
         assert!(running.handle.coverage().is_complete(end), "day {day}");
-        // A day's grace, to the day; and what a page brought along is a day longer here.
+        // A day's grace, to the day; and what a page brought along is a day longer here. What lies in the
+        // newest page stays.
         let (least, held) = (end - 3 * DAY, oldest());
         assert!(
             day < 2 || least <= held,
@@ -173,7 +174,7 @@ async fn what_the_history_no_longer_covers_is_dropped_from_day_to_day() {
     }
     let totals = stage.totals();
     assert!(
-        totals.calls < before * 4 / 5,
+        totals.calls < before * 9 / 10,
         "{} of {before}",
         totals.calls
     );
