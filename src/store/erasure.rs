@@ -8,9 +8,8 @@
 use rusqlite::Transaction;
 
 use super::census::Ledger;
-use super::writer::raise_request_seq;
-use super::{StoreError, Writer, due, windows};
-use crate::model::{Timestamp, Window};
+use super::{StoreError, Writer, due};
+use crate::model::Timestamp;
 
 /// So many pages of an index are merged in one transaction: some milliseconds.
 const PAGES: i64 = 200;
@@ -112,17 +111,6 @@ impl Writer {
         transaction.commit()?;
         self.keep(ledger);
         Ok(old.len())
-    }
-
-    /// Nothing is claimed any more of what started before `before`.
-    pub fn forget_windows_before(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
-        let newest = after.iter().map(|window| window.verified.seq).max();
-        let transaction = self.begin()?;
-        windows::write(&transaction, &self.windows, &after)?;
-        raise_request_seq(&transaction, newest.unwrap_or(0))?;
-        transaction.commit()?;
-        self.verify(Some(after), true);
-        Ok(())
     }
 }
 

@@ -288,6 +288,13 @@ impl Writer {
     /// Writes the windows as they are in memory, with times of verification that were not worth a
     /// transaction of their own. For the end of a run.
     pub fn keep_windows(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
+        self.write_windows(after)?;
+        // Whoever closes the file last empties its log, but a reader that does can't.
+        self.empty_log()
+    }
+
+    /// Writes the windows by themselves, without an answer.
+    pub fn write_windows(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
         let newest = after.iter().map(|window| window.verified.seq).max();
         let transaction = self.begin()?;
         windows::write(&transaction, &self.windows, &after)?;
@@ -295,8 +302,7 @@ impl Writer {
         raise_request_seq(&transaction, newest.unwrap_or(0))?;
         transaction.commit()?;
         self.verify(Some(after), true);
-        // Whoever closes the file last empties its log, but a reader that does can't.
-        self.empty_log()
+        Ok(())
     }
 
     /// Checkpoints the write-ahead log and truncates it, as far as no reader needs it: none is

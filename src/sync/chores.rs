@@ -76,7 +76,7 @@ impl<S: CallSource> Engine<S> {
         if coverage.forget_before(before) {
             let windows = coverage.windows().to_vec();
             self.writer
-                .run(move |writer| writer.forget_windows_before(windows))
+                .run(move |writer| writer.write_windows(windows))
                 .await?;
             self.know(coverage);
         }
