@@ -5,7 +5,7 @@ mod access;
 
 use std::fs::File;
 use std::io::BufReader;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,19 +20,19 @@ use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use url::{Host, Url};
+use url::Url;
 
 pub use self::access::Access;
 use self::access::Keys;
 use crate::config::{Config, History, Secret, Tls};
 use crate::http::{self, Audio, Certificate, Gate, Places, Proxies, Scans, Shared, Webhooks};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, known_addresses};
 use crate::store::{OpenedFile, Scratch, Writer};
 use crate::sync::{Clock, Engine, Handle, Post, Settings, Watchdog};
 use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
 
 /// Between two looks for what is left over beside the file.
-const SWEEP: Duration = Duration::from_secs(3600);
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// An edge, ready to run: the file is open and locked, the sockets are bound.
 pub struct App {
@@ -331,17 +331,8 @@ fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
         })
 }
 
-/// Whether the URL leads to this address of ours. A name is not looked up, since the line may be
-/// down; the one that is always this machine is known.
+/// Whether the URL leads to this address of ours, as far as is known without a lookup.
 fn is_at(url: &Url, own: &SocketAddr) -> bool {
-    let host = match url.host() {
-        Some(Host::Ipv4(address)) => vec![IpAddr::V4(address)],
-        Some(Host::Ipv6(address)) => vec![IpAddr::V6(address).to_canonical()],
-        Some(Host::Domain("localhost")) => {
-            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
-        }
-        _ => Vec::new(),
-    };
     let listens = own.ip().to_canonical();
     // An address can be bound where it is one of the machine's.
     let is_here = |address: &IpAddr| UdpSocket::bind((*address, 0)).is_ok();
@@ -349,5 +340,5 @@ fn is_at(url: &Url, own: &SocketAddr) -> bool {
         true => address.is_unspecified() || is_here(address),
         false => *address == listens || (address.is_unspecified() && listens.is_loopback()),
     };
-    url.port_or_known_default() == Some(own.port()) && host.iter().any(is_own)
+    url.port_or_known_default() == Some(own.port()) && known_addresses(url).iter().any(is_own)
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{Config, Loaded, Origin, Setting};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, is_this_machine};
 
 impl Loaded {
     /// In words. Files are looked at; `now` tells which tokens have expired.
@@ -61,7 +61,7 @@ impl Config {
             }
         }
         let upstream = &self.upstream.base_url;
-        if upstream.scheme() == "http" && !is_loopback(upstream) {
+        if upstream.scheme() == "http" && !is_this_machine(upstream) {
             warnings.push(format!(
                 "upstream.base_url = \"{}\": the API key and all calls cross the network in clear; \
                  use https, or a tunnel",
@@ -123,15 +123,6 @@ impl Config {
 /// Whether others than its owner may read or write it. One that is not there is told elsewhere.
 fn is_open(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
-}
-
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -11,10 +10,10 @@ use reqwest::header::{
     RETRY_AFTER,
 };
 use reqwest::{Client, ClientBuilder, Method, Response, redirect};
-use url::{Host, Url};
+use url::Url;
 
 use super::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, feed, wire};
-use crate::model::{KeyHash, Timestamp};
+use crate::model::{KeyHash, Timestamp, is_this_machine};
 
 /// The largest answer that is read, after decompression: a full page of records of 64 KiB each.
 const LARGEST_BODY: usize = 64 << 20;
@@ -48,21 +47,6 @@ pub fn client(base: &Url) -> ClientBuilder {
     match is_this_machine(base) {
         true => Client::builder().no_proxy(),
         false => Client::builder(),
-    }
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(address)) => address.is_loopback() || address.is_unspecified(),
-        Some(Host::Ipv6(address)) => {
-            let address = IpAddr::V6(address).to_canonical();
-            address.is_loopback() || address.is_unspecified()
-        }
-        None => false,
     }
 }
 
@@ -486,27 +470,6 @@ mod tests {
             (ErrorKind::BrokenOff, Some(200))
         );
         serving.join().unwrap();
-    }
-
-    #[test]
-    fn no_proxy_is_asked_for_what_is_on_this_machine() {
-        for url in [
-            "http://localhost:1/",
-            "http://api.localhost/",
-            "http://127.3.2.1",
-            "http://[::1]:8080",
-            "http://[::ffff:127.0.0.1]",
-            "http://0.0.0.0:80",
-        ] {
-            assert!(is_this_machine(&url.parse().unwrap()), "{url}");
-        }
-        for url in [
-            "https://api.burki.dev",
-            "http://10.0.0.1",
-            "http://localhost.example",
-        ] {
-            assert!(!is_this_machine(&url.parse().unwrap()), "{url}");
-        }
     }
 
     #[test]

@@ -213,6 +213,7 @@ fn an_upstream_that_is_the_edge_itself_is_refused() {
         ("127.0.0.1", "127.0.0.1"),
         ("0.0.0.0", "127.0.0.1"),
         ("127.0.0.1", "localhost"),
+        ("127.0.0.1", "edge.localhost."),
         ("[::]", "[::1]"),
     ] {
         let mut site = Site::of(&simulator);

@@ -1,0 +1,54 @@
+//! Where a URL leads, as far as that is known without asking a name server: the line may be down.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// The addresses of a URL's host: the one it gives, or both of this machine's for `localhost` and
+/// the names below it (RFC 6761, section 6.3). Empty for every other name.
+pub fn known_addresses(url: &Url) -> Vec<IpAddr> {
+    match url.host() {
+        Some(Host::Ipv4(address)) => vec![address.into()],
+        Some(Host::Ipv6(address)) => vec![IpAddr::V6(address).to_canonical()],
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            match name == "localhost" || name.ends_with(".localhost") {
+                true => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+                false => Vec::new(),
+            }
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Whether what is sent there never leaves this machine, as far as the URL tells.
+pub fn is_this_machine(url: &Url) -> bool {
+    let stays = |address: &IpAddr| address.is_loopback() || address.is_unspecified();
+    known_addresses(url).iter().any(stays)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_to_loopback_stays_on_this_machine() {
+        for url in [
+            "http://localhost:1/",
+            "http://api.localhost/",
+            "http://127.3.2.1",
+            "http://[::1]:8080",
+            "http://[::ffff:127.0.0.1]",
+            "http://0.0.0.0:80",
+        ] {
+            assert!(is_this_machine(&url.parse().unwrap()), "{url}");
+        }
+        for url in [
+            "https://api.burki.dev",
+            "http://10.0.0.1",
+            "http://localhost.example",
+        ] {
+            assert!(!is_this_machine(&url.parse().unwrap()), "{url}");
+        }
+    }
+}
