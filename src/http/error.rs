@@ -62,6 +62,8 @@ pub enum Failure {
     BrokenBody,
     #[error("The header {header} is there more than once; send it once")]
     Repeated { header: &'static str },
+    #[error("What is asked for is no path; begin it with a slash")]
+    NoPath,
     #[error("The path is longer than {most} bytes; no resource has such a path")]
     PathTooLong { most: usize },
     #[error("The query is longer than {most} bytes; ask for less at once")]
@@ -193,7 +195,7 @@ impl Failure {
             Failure::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Failure::BrokenBody => StatusCode::REQUEST_TIMEOUT,
             Failure::BeingSent => StatusCode::CONFLICT,
-            Failure::Repeated { .. } => StatusCode::BAD_REQUEST,
+            Failure::Repeated { .. } | Failure::NoPath => StatusCode::BAD_REQUEST,
             Failure::PathTooLong { .. } | Failure::QueryTooLong { .. } => StatusCode::URI_TOO_LONG,
             Failure::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Failure::Invalid(_) | Failure::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,

@@ -189,6 +189,10 @@ async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming),
     if matches!(outgoing.method.as_str(), "CONNECT" | "TRACE") {
         return Err(Failure::MethodNotAllowed { allow: PASSED_ON });
     }
+    // `*` is of the server as a whole (RFC 9112, section 3.2.4), and no path of the upstream's.
+    if !outgoing.path_and_query.starts_with('/') {
+        return Err(Failure::NoPath);
+    }
     let passed = worker.shared().handle.pass(outgoing).await;
     passed.map_err(|NotPassed { retry_after, sent }| match sent {
         true => Failure::Unanswered,

@@ -85,7 +85,9 @@ fn hand_over(
     let is_last = is_asked_to_be_last(request, connection)
         || response.head().connection_type() == ConnectionType::Close
         || is_left
-        || is_open_ended;
+        || is_open_ended
+        // What came of the body is not all of it (RFC 9110, section 15.5.9).
+        || response.status() == StatusCode::REQUEST_TIMEOUT;
     let head = response.head_mut();
     if is_last {
         head.set_connection_type(ConnectionType::Close);

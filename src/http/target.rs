@@ -99,6 +99,8 @@ pub fn encode(path: &str) -> Cow<'_, str> {
             let resolved = without_dots(&decoded);
             Cow::Owned(utf8_percent_encode(&resolved, NOT_IN_PATHS).to_string())
         }
+        // Clients of HTTP take a backslash for a slash (WHATWG URL, section 4.4); here it is none.
+        _ if path.contains('\\') => Cow::Owned(path.replace('\\', "%5C")),
         _ => Cow::Borrowed(path),
     }
 }
@@ -316,6 +318,7 @@ mod tests {
     #[case("/a/./b/..", "/a/")]
     #[case("/..", "/")]
     #[case("/a/..\\..\\b", "/a/..%5C..%5Cb")]
+    #[case("/api/v1\\calls\\5", "/api/v1%5Ccalls%5C5")]
     #[case("/a/..b/c..", "/a/..b/c..")]
     #[case("/a%2Fb/\u{e9}", "/a%2Fb/\u{e9}")]
     fn no_path_leads_out_of_where_it_is_passed_on_to(#[case] path: &str, #[case] passed: &str) {
@@ -324,6 +327,10 @@ mod tests {
         let whole = format!("{}{}", base.as_str().trim_end_matches('/'), encode(path));
         let read = url::Url::parse(&whole).unwrap();
         assert!(read.path().starts_with("/base/"), "{read}");
+        assert_eq!(
+            Target::of(&decode(path)),
+            Target::of(&decode(&read.path()[5..]))
+        );
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl HttpLine {
         }
         let url = format!("{}{}", self.base, outgoing.path_and_query);
         let bodyless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let is_head = method == Method::HEAD;
         let mut request = self.client.request(method, url).headers(passed(&headers));
         if !bodyless {
             request = request.body(Body::wrap_stream(outgoing.body));
@@ -166,7 +167,8 @@ impl HttpLine {
         // Of an answer without a body, what it would have.
         let told = response.headers().get(CONTENT_LENGTH);
         let told = told.and_then(|length| length.to_str().ok()?.trim().parse().ok());
-        let length = told.or(response.content_length());
+        // The client counts the body that came, which for HEAD says nothing of the one that would.
+        let length = told.or_else(|| response.content_length().filter(|_| !is_head));
         let chunked = response.headers().contains_key(TRANSFER_ENCODING);
         Ok(Incoming {
             length,
@@ -187,5 +189,112 @@ impl HttpLine {
 impl Line for HttpLine {
     fn pass(&self, outgoing: Outgoing) -> Passing<'_> {
         Box::pin(self.send(outgoing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// RFC 9110, sections 7.6.1 and 7.6.3: both ways.
+    #[tokio::test]
+    async fn what_speaks_of_one_connection_ends_there_and_who_passed_it_on_is_told() {
+        const OF_ONE: [&str; 8] = [
+            "connection: X-Hop, close",
+            "connection: x-other",
+            "x-hop: 1",
+            "X-Other: 1",
+            "keep-alive: timeout=9",
+            "proxy-connection: keep-alive",
+            "te: trailers",
+            "trailer: x",
+        ];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).unwrap();
+            let fields = OF_ONE.join("\r\n");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\n{fields}\r\nvia: 1.1 other\r\nx-kept: 1\r\n\
+                 content-length: 0\r\n\r\n"
+            );
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&request[..read]).to_lowercase()
+        });
+        let mut outgoing = get("/x");
+        let theirs = ["via: 1.0 first", "x-kept: 1", "authorization: Bearer a"];
+        outgoing.headers = OF_ONE
+            .iter()
+            .chain(&theirs)
+            .map(|field| field.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        let line = HttpLine::new(&url.parse().unwrap(), "burki_k", TIMEOUT).unwrap();
+        let incoming = line.pass(outgoing).await.unwrap();
+        let request = serving.join().unwrap();
+        let (_, sent) = request.split_once("\r\n").unwrap();
+        let mut sent: Vec<&str> = sent.trim_end().split("\r\n").collect();
+        sent.retain(|field| !field.starts_with("host: "));
+        sent.sort_unstable();
+        let expected = [
+            "accept: */*",
+            "authorization: bearer a",
+            "via: 1.0 first",
+            "via: 1.1 burki-edge",
+            "x-kept: 1",
+        ];
+        assert_eq!(sent, expected);
+        let text = |(name, value): &(String, Vec<u8>)| {
+            format!("{name}: {}", String::from_utf8_lossy(value))
+        };
+        let mut told: Vec<String> = incoming.headers.iter().map(text).collect();
+        told.sort_unstable();
+        assert_eq!(told, ["via: 1.1 burki-edge", "via: 1.1 other", "x-kept: 1"]);
+    }
+
+    fn get(path_and_query: &str) -> Outgoing {
+        Outgoing {
+            method: "GET".to_owned(),
+            path_and_query: path_and_query.to_owned(),
+            headers: Vec::new(),
+            key: Key::Callers,
+            body: stream::empty().boxed(),
+        }
+    }
+
+    /// RFC 9110, section 8.6.
+    #[tokio::test]
+    async fn the_length_that_a_body_would_have_is_told_where_the_upstream_tells_it() {
+        for (headers, length) in [
+            ("content-length: 7\r\n", Some(7)),
+            ("transfer-encoding: chunked\r\n", None),
+            ("connection: close\r\n", None),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let serving = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                let answer = format!("HTTP/1.1 200 OK\r\n{headers}\r\n");
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            let url = url.parse().unwrap();
+            let line = HttpLine::new(&url, "burki_k", TIMEOUT).unwrap();
+            let mut outgoing = get("/");
+            outgoing.method = "HEAD".to_owned();
+            let incoming = line.pass(outgoing).await.unwrap();
+            assert_eq!(incoming.length, length, "{headers}");
+            serving.join().unwrap();
+        }
     }
 }

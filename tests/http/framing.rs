@@ -1,4 +1,21 @@
 //! Answers on the wire, byte by byte: which have a body, where they end, and what may follow.
+//!
+//! | Case | RFC, section | Test |
+//! |---|---|---|
+//! | HEAD: the fields of a GET, no body | 9110, 9.3.2 | `a_head_request_of_an_export…`, `what_is_passed_on…`, `what_the_edge_answers_without…` |
+//! | HEAD: the length of the body that would be, or none | 9110, 8.6 | `what_is_passed_on…`, `upstream/line.rs` |
+//! | 204 and 304: no body, whatever the upstream sent | 9110, 15.3.5 and 15.4.5; 9112, 6.3 | `what_is_passed_on…`, `what_the_edge_answers_without…` |
+//! | 100: once, to who asks and may | 9110, 10.1.1 | `who_expects…` |
+//! | 408: the last answer | 9110, 15.5.9 | `what_is_no_path…` |
+//! | OPTIONS of the edge's own | 9110, 9.3.7 | `what_the_edge_answers_without…` |
+//! | HTTP/1.0: no chunks, the end is the connection's | 9112, 6.1 | `before_http_1_1…` |
+//! | Pipelining: each as it was asked, in order | 9112, 9.3.2 | `requests_of_one_segment…`, `a_body_and_what_follows…` |
+//! | `Connection: close`: nothing after it | 9112, 9.6 | `after_a_request_that_is_the_last…` |
+//! | `Upgrade`: not switched, not said to be | 9110, 7.8 | `an_upgrade…`, `no_other_upgrade…` |
+//! | CONNECT and TRACE: not for a server between | 9110, 9.3.6 and 9.3.8 | `a_repeated_authorization…` |
+//! | `*`: no path | 9112, 3.2.4 | `what_is_no_path…` |
+//! | Dot segments, `%2F`, `\\` | 3986, 5.2.4 | `src/http/target.rs` |
+//! | Hop-by-hop fields, `Via` | 9110, 7.6.1 and 7.6.3 | `src/upstream/line.rs` |
 
 use std::future::ready;
 use std::io::{Read, Write};
@@ -228,6 +245,27 @@ async fn what_the_edge_answers_without_a_body_is_followed_by_the_next() {
         );
         assert!(second.starts_with("HTTP/1.1 200"), "{answers}");
     }
+}
+
+/// RFC 9112, section 3.2.4: `*` is no path, and nothing that could follow a host's name is made of
+/// it. RFC 9110, section 15.5.9: whoever did not get a whole body is not asked again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_path_and_what_is_no_body_is_refused() {
+    let edge = edge().await;
+    for method in ["GET", "OPTIONS"] {
+        let answers = exchange(
+            &edge,
+            &format!("{method} * HTTP/1.1\r\nHost: x\r\nAUTH\r\nConnection: close\r\n\r\n"),
+        );
+        assert!(answers.starts_with("HTTP/1.1 400"), "{answers}");
+        assert!(answers.contains("begin it with a slash"), "{answers}");
+    }
+    let broken = "PATCH /api/v1/calls/5/metadata HTTP/1.1\r\nHost: x\r\nAUTH\r\n\
+                  Transfer-Encoding: chunked\r\n\r\n2\r\n{}xx0\r\n\r\n";
+    let answers = exchange(&edge, broken);
+    assert!(answers.starts_with("HTTP/1.1 408"), "{answers}");
+    assert!(answers.contains("connection: close"), "{answers}");
+    assert!(!answers.contains("keep-alive"), "{answers}");
 }
 
 /// RFC 9110, section 10.1.1: who asks is told to go on, once.
