@@ -1,16 +1,27 @@
-//! Whether the file that is open is still the one at its path.
+//! Whether the files that are open are still the ones at their paths.
 
 use std::fs::Metadata;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::StoreError;
+use super::scratch::with_end;
 
-/// A file by its path and by what the system knows it by.
+/// What is kept beside the database while it is open. Without its log or the index of it, what is
+/// written is lost to whoever opens the database next; without its lock, two may write.
+const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
+
+/// A database by its path, and the files that make it up by what the system knows them by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedFile {
+    path: PathBuf,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
     path: PathBuf,
     device: u64,
     inode: u64,
@@ -25,44 +36,58 @@ pub struct LogFile {
 }
 
 impl OpenedFile {
-    /// Of a file that was opened just now.
+    /// Of a database that was opened and read just now, so that its log is there.
     pub fn of(path: &Path) -> Result<OpenedFile, StoreError> {
-        let about = std::fs::metadata(path).map_err(|source| StoreError::Io {
+        let mut parts = vec![Part::of(path.to_owned()).map_err(|source| StoreError::Io {
             path: path.to_owned(),
             source,
-        })?;
+        })?];
+        let beside = BESIDE.iter().map(|end| with_end(path, end));
+        parts.extend(beside.filter_map(|path| Part::of(path).ok()));
         Ok(OpenedFile {
             path: path.to_owned(),
-            device: about.dev(),
-            inode: about.ino(),
+            parts,
         })
     }
 
     /// # Errors
-    /// It is gone, or another file is there: what is written goes where nobody finds it.
+    /// A part is gone, or another file is there: what is written goes where nobody finds it.
     pub fn check(&self) -> Result<(), StoreError> {
-        let is_it = |about: &Metadata| (about.dev(), about.ino()) == (self.device, self.inode);
-        match std::fs::metadata(&self.path) {
-            Ok(about) if is_it(&about) => Ok(()),
-            Ok(_) => Err(StoreError::Moved(self.path.clone())),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(StoreError::Moved(self.path.clone()))
+        for part in &self.parts {
+            match Part::of(part.path.clone()) {
+                Ok(now) if now == *part => {}
+                Ok(_) => return Err(StoreError::Moved(part.path.clone())),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return Err(StoreError::Moved(part.path.clone()));
+                }
+                Err(source) => {
+                    return Err(StoreError::Io {
+                        path: part.path.clone(),
+                        source,
+                    });
+                }
             }
-            Err(source) => Err(StoreError::Io {
-                path: self.path.clone(),
-                source,
-            }),
         }
+        Ok(())
     }
 
     pub fn log(&self) -> LogFile {
-        let mut path = self.path.clone().into_os_string();
-        path.push("-wal");
-        let about = std::fs::metadata(path).ok();
+        let about = std::fs::metadata(with_end(&self.path, "-wal")).ok();
         LogFile {
             size: about.as_ref().map_or(0, Metadata::len),
             changed: about.and_then(|about| about.modified().ok()),
         }
+    }
+}
+
+impl Part {
+    fn of(path: PathBuf) -> io::Result<Part> {
+        let about = std::fs::metadata(&path)?;
+        Ok(Part {
+            path,
+            device: about.dev(),
+            inode: about.ino(),
+        })
     }
 }
 
@@ -73,20 +98,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_removed_replaced_or_put_back_is_noticed() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let (path, aside) = (folder.path().join("edge.db"), folder.path().join("aside"));
-        fs::write(&path, "one").unwrap();
-        let place = OpenedFile::of(&path).unwrap();
-        place.check().unwrap();
-        fs::rename(&path, &aside).unwrap();
-        assert!(matches!(place.check(), Err(StoreError::Moved(_))));
-        fs::write(&path, "another").unwrap();
-        assert!(matches!(place.check(), Err(StoreError::Moved(_))));
-        fs::rename(&aside, &path).unwrap();
-        place.check().unwrap();
-        assert_eq!(place.log().size, 0);
-        fs::write(folder.path().join("edge.db-wal"), "log").unwrap();
-        assert_eq!(place.log().size, 3);
+    fn a_part_that_is_removed_replaced_or_put_back_is_noticed() {
+        for end in ["", "-wal", "-shm", ".lock"] {
+            let folder = tempfile::TempDir::new().unwrap();
+            let file = folder.path().join("edge.db");
+            for end in ["", "-wal", "-shm", ".lock"] {
+                fs::write(with_end(&file, end), "one").unwrap();
+            }
+            let opened = OpenedFile::of(&file).unwrap();
+            opened.check().unwrap();
+            let (path, aside) = (with_end(&file, end), folder.path().join("aside"));
+            fs::rename(&path, &aside).unwrap();
+            assert!(matches!(opened.check(), Err(StoreError::Moved(it)) if it == path));
+            fs::write(&path, "another").unwrap();
+            assert!(matches!(opened.check(), Err(StoreError::Moved(it)) if it == path));
+            fs::rename(&aside, &path).unwrap();
+            opened.check().unwrap();
+            assert_eq!(opened.log().size, 3);
+        }
     }
 }

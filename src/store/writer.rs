@@ -77,7 +77,6 @@ impl Writer {
     pub fn open(path: &Path, base_url: &str) -> Result<Writer, StoreError> {
         let lock = FileLock::acquire(path)?;
         drop(open_private(path)?);
-        let file = OpenedFile::of(path)?;
         let connection = schema::open_writer(path)?;
         let touched = Touched::by(&connection)?;
         connection.execute(
@@ -91,6 +90,7 @@ impl Writer {
             [],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
+        let file = OpenedFile::of(path)?;
         let traces = Traces::new(traces);
         if identity.base_url != base_url {
             return Err(StoreError::OtherBaseUrl {

@@ -113,6 +113,25 @@ async fn a_file_that_is_removed_or_replaced_is_noticed_and_nothing_is_lost_in_it
     }
 }
 
+/// Also its log, the index of that, and the lock.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_from_beside_the_file_is_noticed() {
+    let simulator = serve(world(Flavour::Hosted, 100));
+    for end in ["-wal", "-shm", ".lock"] {
+        let mut site = Site::of(&simulator);
+        site.set("BURKI_EDGE_SYNC__POLL_INTERVAL", "1s");
+        let edge = site.serve_all();
+        until(async || edge.get("/readyz").await.status == 200).await;
+        let mut path = site.replica().into_os_string();
+        path.push(end);
+        fs::remove_file(&path).unwrap();
+        until(async || edge.get("/readyz").await.status == 503).await;
+        let ready = edge.get("/readyz").await;
+        assert!(ready.body.contains("removed or replaced"), "{}", ready.body);
+        edge.stop();
+    }
+}
+
 async fn status_with(edge: &Edge, token: &str) -> u16 {
     let bearer = format!("Bearer {token}");
     edge.get_as("/edge/status", Some(&bearer)).await.status
