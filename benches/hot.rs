@@ -10,108 +10,51 @@ mod support;
 
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, IF_NONE_MATCH};
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, Error, HttpResponse, web};
-use burki_edge::http::{Audio, Auth, Gate, Places, Proxies, Scans, Shared, Webhooks, routes};
-use burki_edge::model::{Call, CallKey, Timestamp, Verified, Window};
-use burki_edge::store::{Learned, Reader, Writer};
-use burki_edge::sync::{Clock, Engine, Settings};
-use burki_edge::upstream::{DateForm, HttpSource, ListQuery, PAGE_LIMIT, Request, wire};
+use burki_edge::http::{Shared, routes};
+use burki_edge::model::{Call, CallKey, Timestamp};
+use burki_edge::store::{Reader, Writer};
+use burki_edge::upstream::{DateForm, ListQuery, PAGE_LIMIT, Request, wire};
 use divan::Bencher;
+use support::replica::{self, KEY, Replica, answer};
 use tempfile::TempDir;
 
 /// More than a worker keeps in memory of calls of this size.
 const CALLS: usize = 30_000;
-const KEY: &str = "burki_0123456789abcdefghijklmnopqrstuv";
 
 fn main() {
     divan::main();
 }
 
 /// A file with calls, as an edge has it that is up to date; nobody runs on it.
-struct Replica {
-    folder: TempDir,
+struct Filled {
+    replica: Replica,
     calls: Vec<Call>,
-    handle: burki_edge::sync::Handle,
-    _engine: Engine<HttpSource>,
+    _folder: TempDir,
 }
 
-static REPLICA: LazyLock<Replica> = LazyLock::new(|| Replica::make().expect("a replica"));
+static REPLICA: LazyLock<Filled> = LazyLock::new(|| Filled::make().expect("a replica"));
 
-impl Replica {
-    fn make() -> anyhow::Result<Replica> {
+impl Filled {
+    fn make() -> anyhow::Result<Filled> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("edge.db");
-        let base_url = "http://127.0.0.1:9";
-        let mut writer = Writer::open(&file, base_url)?;
-        let mut calls = Vec::new();
-        for (page, seq) in support::pages(CALLS)?.into_iter().zip(1..) {
-            calls.extend(page.iter().cloned());
-            writer.merge(answer(page, seq))?;
-        }
-        let request = answer(Vec::new(), 1_000_000).request;
-        writer.keep_windows(vec![Window {
-            from: Timestamp::MIN,
-            to: Timestamp::now(),
-            verified: request,
-            rows: CALLS,
-            open_ended: true,
-        }])?;
-        let source = HttpSource::new(&base_url.parse()?, KEY, Duration::from_secs(1))?;
-        let clock: Clock = Arc::new(Timestamp::now);
-        let (engine, handle) = Engine::new(source, writer, settings(), clock);
-        Ok(Replica {
-            folder,
+        let calls = replica::write(&file, CALLS)?;
+        Ok(Filled {
+            replica: Replica::open(&file)?,
             calls,
-            handle,
-            _engine: engine,
+            _folder: folder,
         })
     }
 
     fn shared(&self) -> Arc<Shared> {
-        let file = self.folder.path().join("edge.db");
-        Arc::new(Shared {
-            webhooks: Webhooks::new(None),
-            scans: Scans::of(&file),
-            audio: Audio::none(),
-            places: Places::of_process(),
-            store_path: file,
-            handle: self.handle.clone(),
-            clock: Arc::new(Timestamp::now),
-            gate: Gate::new(
-                Auth::new(Some(KEY), [], false),
-                Vec::new(),
-                Proxies::default(),
-            ),
-            base_url: String::new(),
-            history: None,
-            queue: None,
-            budget_per_minute: 120,
-        })
+        self.replica.shared()
     }
-}
-
-fn settings() -> Settings {
-    Settings {
-        poll_interval: Duration::from_secs(10),
-        reconcile_interval: Duration::from_secs(86_400),
-        page_limit: PAGE_LIMIT,
-        history: None,
-        max_concurrency: 4,
-        max_requests_per_minute: 120,
-        details: Default::default(),
-        seed: 1,
-    }
-}
-
-fn answer(calls: Vec<Call>, seq: u64) -> Learned {
-    let at = Timestamp::now();
-    support::answer(Verified { at, seq }, calls)
 }
 
 /// Whole requests, from the parsed head to the body's bytes: all but HTTP's own framing.
@@ -208,7 +151,7 @@ mod store {
 
     #[divan::bench]
     fn call_by_id(bencher: Bencher<'_, '_>) {
-        let reader = Reader::open(&REPLICA.folder.path().join("edge.db")).expect("a reader");
+        let reader = Reader::open(&REPLICA.replica.file).expect("a reader");
         let next = Cell::new(0);
         bencher.bench_local(|| {
             next.set((next.get() + 7919) % REPLICA.calls.len());

@@ -1,6 +1,8 @@
 //! What the benches start from: one simulated Burki, the same in every run, the engine that fills a
 //! file from it, and a file that is filled by nothing but `INSERT`.
 
+pub mod replica;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
