@@ -8,7 +8,8 @@
 //!
 //! *Cycles* are estimated as callgrind's users do: an instruction counts 1, a miss of the first
 //! cache 10, one of the last 100. `GUARD=write` writes the baseline anew, for a change whose price
-//! is meant: say in its commit what it buys.
+//! is meant: say in its commit what it buys. Named operations alone are run by
+//! `cargo bench --bench guard -- get-hot get-cold`.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -49,14 +50,19 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut now = Baseline::default();
     println!("operation            instructions      ±    cycles      ±  misses: code  data  last");
     let mut is_dearer = false;
+    let named = |operation: &Operation| arguments.contains(&operation.to_string());
+    let is_named = Operation::ALL.iter().any(named);
     for operation in Operation::ALL {
+        if is_named && !named(&operation) {
+            continue;
+        }
         let cost = Cost::of(operation, &calls, &file).with_context(|| operation.to_string())?;
         let old = before.get(operation);
         is_dearer |= old.is_some_and(|old| cost.is_over(old));
         println!("{}", cost.line(operation, old));
         now.put(operation, cost);
     }
-    if std::env::var("GUARD").is_ok_and(|told| told == "write") {
+    if !is_named && std::env::var("GUARD").is_ok_and(|told| told == "write") {
         now.write(Path::new(BASELINE))?;
         return Ok(ExitCode::SUCCESS);
     }
