@@ -5,7 +5,7 @@ mod access;
 
 use std::fs::File;
 use std::io::BufReader;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,7 +20,7 @@ use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use url::Url;
+use url::{Host, Url};
 
 pub use self::access::Access;
 use self::access::Keys;
@@ -153,6 +153,7 @@ impl App {
             .context("store.audio_cache: the folder of kept recordings can't be used; mend it, or set \"0\" to keep none")?;
         let shared = Arc::new(Shared {
             audio: audio.clone(),
+            damage: Default::default(),
             store_path: config.store.path.clone(),
             handle: handle.clone(),
             clock: Arc::clone(&plant.clock),
@@ -331,7 +332,8 @@ fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
         })
 }
 
-/// Whether the URL leads to this address of ours, as far as is known without a lookup.
+/// Whether the URL leads to this address of ours, by what is known and by what a look-up tells that
+/// does not take long: the line may be down.
 fn is_at(url: &Url, own: &SocketAddr) -> bool {
     let listens = own.ip().to_canonical();
     // An address can be bound where it is one of the machine's.
@@ -340,5 +342,20 @@ fn is_at(url: &Url, own: &SocketAddr) -> bool {
         true => address.is_unspecified() || is_here(address),
         false => *address == listens || (address.is_unspecified() && listens.is_loopback()),
     };
-    url.port_or_known_default() == Some(own.port()) && known_addresses(url).iter().any(is_own)
+    url.port_or_known_default() == Some(own.port())
+        && (known_addresses(url).iter().any(is_own) || looked_up(url).iter().any(is_own))
+}
+
+/// The addresses of a name, as far as they are found within a second.
+fn looked_up(url: &Url) -> Vec<IpAddr> {
+    let Some(Host::Domain(name)) = url.host() else {
+        return Vec::new();
+    };
+    let (name, (found, addresses)) = (name.to_owned(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        let addresses = (name.as_str(), 0).to_socket_addrs();
+        let _ = found.send(addresses.map(|all| all.map(|one| one.ip().to_canonical()).collect()));
+    });
+    let addresses = addresses.recv_timeout(Duration::from_secs(1));
+    addresses.map_or_else(|_| Vec::new(), Result::unwrap_or_default)
 }

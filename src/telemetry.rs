@@ -10,6 +10,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -19,12 +20,15 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+/// How long the end waits for what is still to be written.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Lines that wait to be written; those that come when there are so many are lost.
 const LINES: usize = 4096;
 
 /// Who logs, until this is dropped: then what waits is written, for a second at most.
 pub struct Log {
-    _writing: WorkerGuard,
+    writing: Option<WorkerGuard>,
     /// `None` where `RUST_LOG` says what is logged.
     filter: Option<reload::Handle<EnvFilter, Registry>>,
 }
@@ -40,7 +44,7 @@ pub fn start(level: &str) -> Log {
     let _ = subscriber.try_init();
     std::panic::set_hook(Box::new(panicked));
     Log {
-        _writing: writing,
+        writing: Some(writing),
         filter: Some(filter).filter(|_| !is_said),
     }
 }
@@ -52,6 +56,22 @@ impl Log {
             // It fails where the log has ended, and then there is none to be set.
             let _ = filter.reload(EnvFilter::new(level));
         }
+    }
+}
+
+impl Drop for Log {
+    /// The guard's own end says on standard output where it failed, and waits for whoever reads
+    /// that: it is not waited for.
+    fn drop(&mut self) {
+        let Some(writing) = self.writing.take() else {
+            return;
+        };
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(writing);
+            let _ = ended.send(());
+        });
+        let _ = end.recv_timeout(LAST_LINES);
     }
 }
 
@@ -87,6 +107,9 @@ where
 {
     let ours_alone = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::TRACE)
+        // A line for whatever any stranger sends that is no HTTP, and no TLS.
+        .with_target("actix_http", LevelFilter::OFF)
+        .with_target("rustls", LevelFilter::ERROR)
         .with_default(LevelFilter::WARN);
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer()
@@ -108,7 +131,7 @@ mod tests {
     use std::io;
     use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use super::*;
 
@@ -122,7 +145,9 @@ mod tests {
         tracing::trace!(target: "h2::codec", "frame");
         tracing::debug!(target: "hyper::client", "request");
         tracing::info!(target: "actix_server::builder", "starting");
-        tracing::warn!(target: "rustls", "warning");
+        tracing::warn!(target: "rustls", "alert");
+        tracing::error!(target: "actix_http::h1::dispatcher", "stream error");
+        tracing::warn!(target: "hyper", "warning");
         drop(logging);
         let log = std::fs::read_to_string(file.path()).unwrap();
         let messages: Vec<_> = log

@@ -65,6 +65,7 @@ impl Replica {
             scans: Scans::of(&self.file),
             audio: Audio::none(),
             places: Places::of_process(),
+            damage: Default::default(),
             store_path: self.file.clone(),
             handle: self.handle.clone(),
             clock: Arc::new(Timestamp::now),

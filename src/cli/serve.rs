@@ -44,7 +44,7 @@ pub async fn run(args: Args, environment: Vec<(OsString, OsString)>) -> anyhow::
 fn reload_on_signal(
     file: ConfigFile,
     environment: Vec<(OsString, OsString)>,
-    mut config: Config,
+    running: Config,
     access: Access,
     log: Log,
     ends: &CancellationToken,
@@ -58,7 +58,7 @@ fn reload_on_signal(
             match changed {
                 Ok(read) => {
                     log.set_level(&read.log.level);
-                    let waiting = config.differs_beyond_access(&read);
+                    let waiting = running.differs_beyond_access(&read);
                     info!("the configuration was read again");
                     if !waiting.is_empty() {
                         let waiting = waiting.join(", ");
@@ -66,7 +66,6 @@ fn reload_on_signal(
                             "these sections differ, and take effect at the next start: {waiting}"
                         );
                     }
-                    config = read;
                 }
                 Err(error) => error!(
                     error = format!("{error:#}"),

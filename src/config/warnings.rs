@@ -19,7 +19,10 @@ impl Loaded {
     /// it is sent is told, unless it is who it is sent to without that file.
     fn key_goes_elsewhere(&self) -> Option<String> {
         let setting = |key| self.settings.iter().find(|setting| setting.key == key);
-        let (key, base_url) = (setting("upstream.api_key")?, setting("upstream.base_url")?);
+        let of_environment = |setting: &&Setting| matches!(setting.origin, Origin::Environment(_));
+        let keys = ["upstream.api_key", "upstream.api_key_file"];
+        let key = keys.into_iter().filter_map(setting).find(of_environment)?;
+        let base_url = setting("upstream.base_url")?;
         let default = super::keys::find("upstream.base_url")?.default.value()?;
         let is_usual = |setting: &Setting| setting.value.as_str() == default.as_str();
         match (&key.origin, &base_url.origin) {
@@ -28,7 +31,7 @@ impl Loaded {
             {
                 let to = self.config.upstream.base();
                 Some(format!(
-                    "the key in {variable} is sent to {to}, which {} names; `--config {0}` says \
+                    "the key of {variable} is sent to {to}, which {} names; `--config {0}` says \
                      that you mean it",
                     file.display()
                 ))
@@ -199,8 +202,14 @@ mod tests {
         let other = "[upstream]\nbase_url = \"https://elsewhere.example\"";
         let told = loaded(other, &key, false).warnings(NOW);
         assert!(
-            told[0].starts_with("the key in BURKI_API_KEY is sent to https://elsewhere.example")
+            told[0].starts_with("the key of BURKI_API_KEY is sent to https://elsewhere.example")
         );
+        let holds_key = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&holds_key, "burki_key").unwrap();
+        let path = holds_key.path().to_str().unwrap();
+        let file = [("BURKI_EDGE_UPSTREAM__API_KEY_FILE", path)];
+        let told = loaded(other, &file, false).warnings(NOW);
+        assert!(told[0].starts_with("the key of BURKI_EDGE_UPSTREAM__API_KEY_FILE is sent"));
         assert_eq!(loaded(other, &key, true).warnings(NOW), [""; 0]);
         let in_file = format!("{other}\napi_key = \"burki_key\"");
         assert_eq!(loaded(&in_file, &[], false).warnings(NOW), [""; 0]);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::body::BodyStream;
 use actix_web::dev::Payload;
 use actix_web::http::header::{
     ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue,
@@ -77,11 +78,16 @@ pub async fn stream(
         true => Failure::BrokenBody,
         false => failure,
     })?;
+    // Nobody asked for another protocol (RFC 9110, section 15.2.2).
+    if incoming.status < 200 {
+        return Err(Failure::Unanswered);
+    }
     let mut response = HttpResponse::build(status(&incoming));
     for header in headers(&incoming) {
         response.append_header(header);
     }
-    response.insert_header((CACHE_STATUS, "burki-edge; fwd=bypass"));
+    // Behind those of caches before it (RFC 9211, section 2).
+    response.append_header((CACHE_STATUS, "burki-edge; fwd=bypass"));
     // What it would be is told (RFC 9110, section 8.6); of what is sent, its end tells.
     if let Some(length) = incoming.length.filter(|_| request.method() == Method::HEAD) {
         response.insert_header((CONTENT_LENGTH, length));
@@ -91,7 +97,8 @@ pub async fn stream(
         let piece = body.next().await?;
         Some((piece, (body, permit)))
     });
-    Ok(response.streaming(body))
+    // Not `streaming`, which gives a type to what has none.
+    Ok(response.body(BodyStream::new(body)))
 }
 
 /// What of a client's request is between it and the edge where the edge reads the answer itself.

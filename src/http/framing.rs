@@ -18,13 +18,14 @@ use super::connection::{Body, Connection};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// The body that a request with these headers has.
+/// The body that a request with these headers has; one of no bytes is none.
 pub fn body(headers: &HeaderMap) -> Option<Body> {
     if headers.contains_key(TRANSFER_ENCODING) {
         return Some(Body::Chunked);
     }
     let length = headers.get(CONTENT_LENGTH)?.to_str().ok()?;
-    length.trim().parse().ok().map(Body::Sized)
+    let length = length.trim().parse().ok().filter(|length| *length > 0);
+    length.map(Body::Sized)
 }
 
 /// The last look at an answer, whoever gave it. `connection` is the request's.
@@ -39,7 +40,11 @@ pub fn finish(
         false => response,
         true => response.map_body(|head, body| match is_bodiless {
             true => BoxBody::new(NoBody::new()),
-            false => unsent(body, head.headers()),
+            false => {
+                // What has no length has no chunks either, of which the last would follow.
+                head.no_chunking(true);
+                unsent(body, head.headers())
+            }
         }),
     };
     match connection {
@@ -59,15 +64,10 @@ fn unsent(body: impl MessageBody, headers: &HeaderMap) -> BoxBody {
         Some(Body::Sized(length)) => Some(length),
         _ => None,
     };
-    let length = match body.size() {
-        BodySize::Sized(length) => Some(length),
-        BodySize::Stream => told(),
-        BodySize::None => None,
-    };
-    match length {
-        Some(length) => BoxBody::new(Unsent(length)),
-        None => BoxBody::new(NoBody::new()),
-    }
+    BoxBody::new(Unsent(match body.size() {
+        BodySize::Stream => told().map_or(BodySize::Stream, BodySize::Sized),
+        size => size,
+    }))
 }
 
 /// Tells the connection when the next request may be read, and the client whether there may be one.
@@ -86,6 +86,8 @@ fn hand_over(
         || response.head().connection_type() == ConnectionType::Close
         || is_left
         || is_open_ended
+        // The framework does not read on to the end of it.
+        || connection.reads_body()
         // What came of the body is not all of it (RFC 9110, section 15.5.9).
         || response.status() == StatusCode::REQUEST_TIMEOUT;
     let head = response.head_mut();
@@ -132,14 +134,14 @@ fn is_asked_to_be_last(request: &HttpRequest, connection: &Connection) -> bool {
     }
 }
 
-/// A body of so many bytes that is not sent.
-struct Unsent(u64);
+/// A body of this size that is not sent.
+struct Unsent(BodySize);
 
 impl MessageBody for Unsent {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.0)
+        self.0
     }
 
     fn poll_next(

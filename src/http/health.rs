@@ -2,6 +2,7 @@
 //! the data.
 
 use std::error::Error;
+use std::sync::atomic::Ordering;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -33,8 +34,12 @@ pub fn ready(worker: &Worker) -> HttpResponse {
             );
             Some("the replica's file can't be read; the log says why")
         }
-        Ok(_) if worker.status().file_is_moved => {
-            Some("the replica's file was removed or replaced; put it back, or restart the edge")
+        Ok(_) if worker.status().file_is_moved => Some(
+            "the replica's file was removed, replaced or overwritten; put it back, or restart the \
+             edge",
+        ),
+        Ok(_) if worker.shared().damage.load(Ordering::Relaxed) => {
+            Some("the replica's file is damaged; put a copy in its place, and restart the edge")
         }
         Ok(_) if !worker.has_read_all() => {
             Some("not all calls within sync.history were read from the upstream yet")

@@ -63,6 +63,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse, fn_factory, fn_service};
@@ -99,6 +100,8 @@ const RETRY_FULL_AFTER: u64 = 1;
 pub struct Shared {
     /// The replica's file; it must exist when the server starts.
     pub store_path: PathBuf,
+    /// Some read found the file damaged: until a restart the edge is not ready.
+    pub damage: AtomicBool,
     pub handle: Handle,
     pub clock: Clock,
     pub gate: Gate,
@@ -141,6 +144,9 @@ async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceRes
     let answered = answer.await.unwrap_or(Err(Failure::Panicked));
     let mut response = answered.unwrap_or_else(|failure| {
         failure.log(&id);
+        if matches!(&failure, Failure::Store(error) if error.is_damage()) {
+            worker.shared().damage.store(true, Ordering::Relaxed);
+        }
         let is_full = matches!(failure, Failure::Full { .. });
         let mut response = failure.into_response();
         if is_full {

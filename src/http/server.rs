@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
@@ -27,8 +27,8 @@ use super::{CrossOrigin, Shared, routes};
 /// How long requests that are under way at the end may take, in seconds.
 const LAST_REQUESTS: u64 = 6;
 
-/// How long a client may take for the handshake of TLS.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a client may take for the handshake of TLS, in seconds.
+const HANDSHAKE: u32 = 5;
 
 /// How long a client that is told that its connection ends may keep it open.
 const DISCONNECT: Duration = Duration::from_secs(3);
@@ -140,6 +140,23 @@ pub fn start(
     Ok(server.run())
 }
 
+/// Until a handshake has to have ended: within the time of a head, in a crowd within a second, and
+/// at once where another was given the place.
+async fn too_long(place: &Place) {
+    let time_is_up = async {
+        for _ in 0..HANDSHAKE {
+            sleep(Duration::from_secs(1)).await;
+            if place.is_crowded() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = time_is_up => {}
+        () = place.ousted() => {}
+    }
+}
+
 type Io = Either<TcpStream, Box<tokio_rustls::server::TlsStream<TcpStream>>>;
 
 async fn accept(
@@ -151,8 +168,10 @@ async fn accept(
     let io = match tls {
         None => Either::Left(socket),
         Some(tls) => {
-            let greeted = timeout(HANDSHAKE, tls.acceptor().accept(socket)).await;
-            let greeted = greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let greeted = tokio::select! {
+                greeted = tls.acceptor().accept(socket) => greeted,
+                () = too_long(&place) => Err(io::ErrorKind::TimedOut.into()),
+            };
             Either::Right(Box::new(greeted.map_err(DispatchError::Io)?))
         }
     };

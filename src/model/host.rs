@@ -4,21 +4,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// The addresses of a URL's host: the one it gives, or both of this machine's for `localhost` and
-/// the names below it (RFC 6761, section 6.3). Empty for every other name.
+/// The addresses of a URL's host: the one it gives, or both of this machine's for its own name, for
+/// `localhost` and the names below that (RFC 6761, section 6.3). Empty for every other name.
 pub fn known_addresses(url: &Url) -> Vec<IpAddr> {
     match url.host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
         Some(Host::Ipv6(address)) => vec![IpAddr::V6(address).to_canonical()],
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
-            match name == "localhost" || name.ends_with(".localhost") {
+            let is_own = || system_name().is_some_and(|own| own.eq_ignore_ascii_case(name));
+            match name == "localhost" || name.ends_with(".localhost") || is_own() {
                 true => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
                 false => Vec::new(),
             }
         }
         None => Vec::new(),
     }
+}
+
+/// What this machine calls itself.
+fn system_name() -> Option<String> {
+    let system = rustix::system::uname();
+    let name = system.nodename().to_str().ok()?;
+    Some(name.to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Whether what is sent there never leaves this machine, as far as the URL tells.
@@ -40,6 +48,7 @@ mod tests {
             "http://[::1]:8080",
             "http://[::ffff:127.0.0.1]",
             "http://0.0.0.0:80",
+            &format!("http://{}:80", system_name().unwrap().to_uppercase()),
         ] {
             assert!(is_this_machine(&url.parse().unwrap()), "{url}");
         }

@@ -102,10 +102,27 @@ pub enum StoreError {
     },
     #[error("{}: was removed or replaced while it was open; put it back, or start burki-edge again", .0.display())]
     Moved(PathBuf),
+    #[error("{}: was overwritten or cut off while it was open; put a copy in its place, and start burki-edge again", .0.display())]
+    Damaged(PathBuf),
     #[error("a read was broken off, since it took too long")]
     TooLong,
     #[error("SQLite failed")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// The file is none that SQLite could have written.
+    pub fn is_damage(&self) -> bool {
+        let code = match self {
+            StoreError::Damaged(_) => return true,
+            StoreError::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        };
+        matches!(
+            code,
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        )
+    }
 }
 
 /// The writer, shared: its work runs on the blocking pool, one piece at a time.

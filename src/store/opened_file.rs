@@ -1,7 +1,7 @@
 //! Whether the files that are open are still the ones at their paths.
 
-use std::fs::Metadata;
-use std::io::{self, ErrorKind};
+use std::fs::{File, Metadata};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -68,7 +68,14 @@ impl OpenedFile {
                 }
             }
         }
-        Ok(())
+        match is_whole(&self.path) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Damaged(self.path.clone())),
+            Err(source) => Err(StoreError::Io {
+                path: self.path.clone(),
+                source,
+            }),
+        }
     }
 
     pub fn log(&self) -> LogFile {
@@ -78,6 +85,26 @@ impl OpenedFile {
             changed: about.and_then(|about| about.modified().ok()),
         }
     }
+}
+
+/// Whether the file begins as a database does, and has as many pages as its header says (SQLite's
+/// file format, section 1.3). It never has fewer while it is open: nothing makes it shorter.
+fn is_whole(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut header = [0; 32];
+    if let Err(error) = file.read_exact(&mut header) {
+        return match error.kind() {
+            ErrorKind::UnexpectedEof => Ok(false),
+            _ => Err(error),
+        };
+    }
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    let length = file.metadata()?.len();
+    Ok(header.starts_with(b"SQLite format 3\0") && length >= page * u64::from(pages))
 }
 
 impl Part {
@@ -96,25 +123,42 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::store::Writer;
 
     #[test]
     fn a_part_that_is_removed_replaced_or_put_back_is_noticed() {
         for end in ["", "-wal", "-shm", ".lock"] {
             let folder = tempfile::TempDir::new().unwrap();
             let file = folder.path().join("edge.db");
-            for end in ["", "-wal", "-shm", ".lock"] {
-                fs::write(with_end(&file, end), "one").unwrap();
-            }
-            let opened = OpenedFile::of(&file).unwrap();
+            let writer = Writer::open(&file, "https://upstream.test").unwrap();
+            let opened = writer.file();
             opened.check().unwrap();
             let (path, aside) = (with_end(&file, end), folder.path().join("aside"));
             fs::rename(&path, &aside).unwrap();
             assert!(matches!(opened.check(), Err(StoreError::Moved(it)) if it == path));
-            fs::write(&path, "another").unwrap();
+            fs::copy(&aside, &path).unwrap();
             assert!(matches!(opened.check(), Err(StoreError::Moved(it)) if it == path));
             fs::rename(&aside, &path).unwrap();
             opened.check().unwrap();
-            assert_eq!(opened.log().size, 3);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_or_overwritten_is_noticed() {
+        let spoils: [fn(&mut Vec<u8>); 3] = [
+            |bytes| bytes.truncate(bytes.len() / 2),
+            |bytes| bytes.clear(),
+            |bytes| bytes.fill(b'x'),
+        ];
+        for spoil in spoils {
+            let folder = tempfile::TempDir::new().unwrap();
+            let file = folder.path().join("edge.db");
+            let writer = Writer::open(&file, "https://upstream.test").unwrap();
+            let mut bytes = fs::read(&file).unwrap();
+            spoil(&mut bytes);
+            fs::write(&file, bytes).unwrap();
+            let checked = writer.file().check();
+            assert!(matches!(checked, Err(StoreError::Damaged(_))));
         }
     }
 }

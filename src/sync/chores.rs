@@ -17,6 +17,13 @@ const DAY: Duration = Duration::from_secs(86_400);
 const DROPPED_AT_ONCE: usize = 200;
 
 impl<S: CallSource> Engine<S> {
+    /// Something was written. Into a file that is not at its place it was written for nobody.
+    pub(super) fn stored(&mut self) {
+        if !self.housekeeping.is_moved() {
+            self.health.stored();
+        }
+    }
+
     /// The file may go away under us, and its log grow. A fill leaves a long one behind, and a copy
     /// of the file alone lacks what is in it.
     pub(super) async fn mind_the_file(&mut self) -> Result<(), StoreError> {

@@ -1,18 +1,21 @@
 //! What clients ask of the upstream past the edge: passed on as it is, with their own key, and
 //! answered as it comes.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use reqwest::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
     TRANSFER_ENCODING,
 };
 use reqwest::{Body, Client, Method, Version, redirect};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::http::{bearer, classify, client};
@@ -70,6 +73,7 @@ pub struct HttpLine {
     own_key: ArcSwap<HeaderValue>,
     /// Without the trailing slash.
     base: String,
+    timeout: Duration,
 }
 
 /// What speaks of one connection alone (RFC 9110, section 7.6.1), and what the client library
@@ -90,6 +94,9 @@ const NOT_PASSED: [&str; 13] = [
     "upgrade",
 ];
 
+/// A client may send this long, at most.
+const LONGEST_BODY: Duration = Duration::from_secs(310);
+
 /// Who passed a message on (RFC 9110, section 7.6.3).
 const VIA: HeaderValue = HeaderValue::from_static("1.1 burki-edge");
 
@@ -98,9 +105,8 @@ const VIA: HeaderValue = HeaderValue::from_static("1.1 burki-edge");
 fn passed(headers: &HeaderMap) -> HeaderMap {
     let listed = headers.get_all(CONNECTION).iter();
     let listed: Vec<String> = listed
-        .filter_map(|names| names.to_str().ok())
-        .flat_map(|names| names.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
+        .flat_map(|names| names.as_bytes().split(|byte| *byte == b','))
+        .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
         .collect();
     let mut passed = HeaderMap::with_capacity(headers.len() + 1);
     for (name, value) in headers {
@@ -114,13 +120,12 @@ fn passed(headers: &HeaderMap) -> HeaderMap {
 }
 
 impl HttpLine {
-    /// `own_key` is the edge's. `timeout` bounds the wait for the answer's head, and for each piece
-    /// of its body.
+    /// `own_key` is the edge's. `timeout` bounds the wait for the answer's head after the request's
+    /// last byte, and for each piece of its body.
     pub fn new(base: &Url, own_key: &str, timeout: Duration) -> Result<HttpLine, SetUpError> {
         // An error means that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = client(base)
-            .read_timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(5)))
             // Nobody would notice that an idle connection was closed, and a request that is not
             // idempotent can't be repeated.
@@ -133,6 +138,7 @@ impl HttpLine {
             client,
             own_key: ArcSwap::from_pointee(bearer(own_key)?),
             base: base.as_str().trim_end_matches('/').to_owned(),
+            timeout,
         })
     }
 
@@ -159,10 +165,25 @@ impl HttpLine {
         let bodyless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
         let is_head = method == Method::HEAD;
         let mut request = self.client.request(method, url).headers(passed(&headers));
-        if !bodyless {
-            request = request.body(Body::wrap_stream(outgoing.body));
+        let sent = CancellationToken::new();
+        match bodyless {
+            true => sent.cancel(),
+            false => {
+                // Dropped behind the last piece, or with a request that failed.
+                let ends = sent.clone().drop_guard();
+                let body = outgoing.body.inspect(move |_| _ = &ends);
+                request = request.body(Body::wrap_stream(body));
+            }
         }
-        let response = request.send().await.map_err(classify)?;
+        let unanswered = async {
+            // The client's own limits bound how long it may send.
+            let _ = timeout(LONGEST_BODY, sent.cancelled()).await;
+            sleep(self.timeout).await;
+        };
+        let response = tokio::select! {
+            answer = request.send() => answer.map_err(classify)?,
+            () = unanswered => return Err(UpstreamError::new(ErrorKind::Timeout)),
+        };
         let headers = passed(response.headers());
         // Of an answer without a body, what it would have.
         let told = response.headers().get(CONTENT_LENGTH);
@@ -178,12 +199,24 @@ impl HttpLine {
                 .iter()
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
                 .collect(),
-            body: response
-                .bytes_stream()
-                .map_err(|error| std::io::Error::other(error.without_url()))
-                .boxed(),
+            body: in_time(response.bytes_stream(), self.timeout),
         })
     }
+}
+
+/// Breaks off where a piece does not come in time.
+fn in_time(
+    body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
+    limit: Duration,
+) -> Chunks {
+    let pieces = stream::unfold(Box::pin(body), move |mut body| async move {
+        let piece = match timeout(limit, body.next()).await {
+            Ok(piece) => piece?.map_err(|error| io::Error::other(error.without_url())),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        Some((piece, body))
+    });
+    pieces.boxed()
 }
 
 impl Line for HttpLine {
@@ -197,8 +230,6 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
-
-    use futures_util::stream;
 
     use super::*;
 
@@ -260,6 +291,46 @@ mod tests {
         let mut told: Vec<String> = incoming.headers.iter().map(text).collect();
         told.sort_unstable();
         assert_eq!(told, ["via: 1.1 burki-edge", "via: 1.1 other", "x-kept: 1"]);
+    }
+
+    /// The client takes its time; the answer comes at once after its last byte, or never.
+    #[tokio::test]
+    async fn the_wait_for_an_answer_begins_when_the_request_was_sent() {
+        let limit = Duration::from_millis(300);
+        for answers in [true, false] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let (sending, ended) = std::sync::mpsc::channel::<()>();
+            let serving = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"0\r\n\r\n") {
+                    let mut piece = [0; 4096];
+                    let length = stream.read(&mut piece).unwrap();
+                    request.extend_from_slice(&piece[..length]);
+                }
+                if answers {
+                    stream
+                        .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+                        .unwrap();
+                }
+                let _ = ended.recv();
+            });
+            let mut outgoing = get("/");
+            outgoing.method = "POST".to_owned();
+            let pieces = stream::unfold(0, move |sent| async move {
+                sleep(limit / 2).await;
+                (sent < 4).then(|| (Ok(Bytes::from_static(b"x")), sent + 1))
+            });
+            outgoing.body = pieces.boxed();
+            let line = HttpLine::new(&url.parse().unwrap(), "burki_k", limit).unwrap();
+            match line.pass(outgoing).await {
+                Ok(incoming) => assert!(answers && incoming.status == 204),
+                Err(error) => assert!(!answers && error.kind == ErrorKind::Timeout),
+            }
+            drop(sending);
+            serving.join().unwrap();
+        }
     }
 
     fn get(path_and_query: &str) -> Outgoing {

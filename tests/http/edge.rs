@@ -290,6 +290,7 @@ impl Edge {
             scans: Scans::of(&path),
             places: Places::at_most(100),
             audio: Audio::none(),
+            damage: Default::default(),
             store_path: path,
             handle: handle.clone(),
             clock,

@@ -83,6 +83,7 @@ async fn a_head_request_of_an_export_has_no_body_and_the_next_is_answered() {
     let answers = exchange(&edge, &format!("{export}{last}"));
     let (first, second) = answers.split_once("\r\n\r\n").unwrap();
     assert!(first.starts_with("HTTP/1.1 200"), "{answers}");
+    assert!(!first.contains("content-length"), "{answers}");
     assert!(second.starts_with("HTTP/1.1 200"), "{answers}");
 }
 
@@ -209,11 +210,13 @@ async fn what_is_passed_on_and_has_no_body_ends_with_its_head() {
             assert_eq!(heads[3], r#"{"status":"alive"}"#, "{context}");
             let told = length.filter(|_| method == "HEAD" && status != 204);
             let told = told.map(|length| format!("content-length: {length}"));
-            if let Some(told) = told {
-                assert!(
-                    heads[0].contains(&told) && heads[1].contains(&told),
-                    "{context}"
-                );
+            for head in &heads[..2] {
+                match &told {
+                    Some(told) => assert!(head.contains(told), "{context}"),
+                    None => assert!(!head.contains("content-length"), "{context}"),
+                }
+                assert!(!head.contains("transfer-encoding"), "{context}");
+                assert!(!head.contains("content-type"), "{context}");
             }
             assert!(!answers.contains("stray"), "{context}");
         }
@@ -245,6 +248,41 @@ async fn what_the_edge_answers_without_a_body_is_followed_by_the_next() {
         );
         assert!(second.starts_with("HTTP/1.1 200"), "{answers}");
     }
+}
+
+/// RFC 9110, section 15.2.2; nobody asked for another protocol.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_switches_protocols_has_not_answered() {
+    let edge = Edge::start(Upstream::holding(&[CALL]), |shared| {
+        let canned = Canned {
+            status: 101,
+            body: "",
+            length: None,
+        };
+        shared.handle = shared.handle.clone().with_line(Arc::new(canned));
+    });
+    edge.until(|status| status.phase == Phase::Live).await;
+    let request = "GET /api/v1/elsewhere HTTP/1.1\r\nHost: x\r\nAUTH\r\nConnection: close\r\n\r\n";
+    let answer = exchange(&edge, request);
+    assert!(answer.starts_with("HTTP/1.1 504"), "{answer}");
+}
+
+/// Of a body that nobody reads, the rest would be taken for the next request.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_a_body_unread_says_that_the_connection_ends() {
+    let edge = edge().await;
+    let call = "GET /api/v1/calls/5 HTTP/1.1\r\nHost: x\r\nAUTH\r\n";
+    let with_body = exchange(&edge, &format!("{call}Content-Length: 5\r\n\r\nhello"));
+    assert!(with_body.starts_with("HTTP/1.1 200"), "{with_body}");
+    assert!(with_body.contains("connection: close"), "{with_body}");
+    assert!(!with_body.contains("keep-alive"), "{with_body}");
+    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let of_no_bytes = exchange(&edge, &format!("{call}Content-Length: 0\r\n\r\n{last}"));
+    assert_eq!(
+        of_no_bytes.matches("HTTP/1.1 200").count(),
+        2,
+        "{of_no_bytes}"
+    );
 }
 
 /// RFC 9112, section 3.2.4: `*` is no path, and nothing that could follow a host's name is made of

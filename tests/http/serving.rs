@@ -268,6 +268,7 @@ async fn a_clock_that_went_back_makes_no_age_that_nobody_can_know_a_small_one() 
 async fn a_server_without_its_file_does_not_start() {
     let edge = Edge::synced(Upstream::holding(&[FIRST])).await;
     let shared = Arc::new(Shared {
+        damage: Default::default(),
         store_path: "/nowhere/replica.db".into(),
         webhooks: Webhooks::new(None),
         scans: Scans::of("/nowhere/replica.db".as_ref()),

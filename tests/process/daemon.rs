@@ -99,7 +99,7 @@ async fn a_file_that_is_removed_or_replaced_is_noticed_and_nothing_is_lost_in_it
         );
         until(async || edge.get("/readyz").await.status == 503).await;
         let ready = edge.get("/readyz").await;
-        assert!(ready.body.contains("removed or replaced"), "{}", ready.body);
+        assert!(ready.body.contains("removed, replaced"), "{}", ready.body);
         let status = edge.status().await;
         assert_eq!(status["upstream"]["last_error"]["kind"], "store");
         assert_eq!(status["sync"]["freshness_bound_s"], serde_json::Value::Null);
@@ -127,9 +127,72 @@ async fn what_is_removed_from_beside_the_file_is_noticed() {
         fs::remove_file(&path).unwrap();
         until(async || edge.get("/readyz").await.status == 503).await;
         let ready = edge.get("/readyz").await;
-        assert!(ready.body.contains("removed or replaced"), "{}", ready.body);
-        edge.stop();
+        assert!(ready.body.contains("removed, replaced"), "{}", ready.body);
+        let told = edge.stop().stderr;
+        assert!(!told.contains("can be written again"), "{told}");
     }
+}
+
+/// Standard output and standard error are one pipe that nobody reads, and more lines wait than are
+/// kept: the file is damaged, and each read of it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_in_time_whoever_reads_the_log() {
+    const READS: usize = 6000;
+    let simulator = serve(world(Flavour::Hosted, 100));
+    let mut site = Site::of(&simulator);
+    let port = free_port();
+    site.set("BURKI_EDGE_SERVER__LISTEN", &format!("127.0.0.1:{port}"));
+    let (unread, log) = std::io::pipe().unwrap();
+    let mut command = site.command(&["serve"]);
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let mut child = command.spawn().unwrap();
+    let url = format!("http://127.0.0.1:{port}/readyz");
+    let client = client(reqwest::Client::builder());
+    let is = async |code: u16| {
+        let ready = client.get(&url).send().await;
+        ready.is_ok_and(|ready| ready.status() == code)
+    };
+    until(async || is(200).await).await;
+    let whole = fs::read(site.replica()).unwrap();
+    fs::write(site.replica(), vec![b'x'; whole.len()]).unwrap();
+    let mut reader = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let read =
+        format!("GET /api/v1/calls/5 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n");
+    let mut answer = [0; 4096];
+    for _ in 0..READS {
+        reader.write_all(read.as_bytes()).unwrap();
+        let length = reader.read(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 500"));
+    }
+    assert!(is(503).await, "it is not ready");
+    let begun = Instant::now();
+    let term = format!("kill -s TERM {}", child.id());
+    Command::new("sh").args(["-c", &term]).status().unwrap();
+    until(async || child.try_wait().unwrap().is_some()).await;
+    assert!(begun.elapsed() < STOPS, "{:?}", begun.elapsed());
+    drop(unread);
+}
+
+/// What is no HTTP costs no line: anybody can send it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_send_is_not_logged() {
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let site = Site::of(&simulator);
+    let edge = site.serve_all();
+    for head in [
+        "GET / HTTP/1.1\r\nBad Header: x\r\n\r\n",
+        "\0\r\n\r\n",
+        "GET /\r\n\r\n",
+    ] {
+        for _ in 0..20 {
+            let mut stranger = TcpStream::connect(edge.address).unwrap();
+            stranger.write_all(head.as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            let _ = stranger.read_to_end(&mut answer);
+        }
+    }
+    let log = edge.stop().stderr;
+    assert!(log.lines().count() < 10, "{log}");
 }
 
 async fn status_with(edge: &Edge, token: &str) -> u16 {

@@ -1,5 +1,9 @@
 //! Over TLS: a client that trusts the certificate is served, plain HTTP is not.
 
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use burki_edge::simulator::Flavour;
 use reqwest::Certificate;
 
@@ -39,6 +43,44 @@ async fn a_client_that_trusts_the_certificate_reads_a_call() {
     site.set("SSL_CERT_FILE", "cert.pem");
     let status = site.run(&["status", "--url", &edge.url]);
     assert_eq!((status.code, &*status.stderr), (Some(0), ""));
+    edge.stop();
+}
+
+/// More than an address may have: the one that has waited for longest goes at once, not after the
+/// time of a handshake, and whoever has a token is served meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_ends_a_handshake_keeps_nobody_out() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let simulator = serve(world(Flavour::Hosted, 10));
+    let site = Site::of(&simulator);
+    site.write("cert.pem", &made.cert.pem());
+    site.write("key.pem", &made.signing_key.serialize_pem());
+    site.write(
+        "config.toml",
+        "[server]\ntls_cert = \"cert.pem\"\ntls_key = \"key.pem\"\n",
+    );
+    let mut edge = Edge::of(site.start(&["serve"]), "https");
+    edge.process.logs("phase=Live");
+    let begun = Instant::now();
+    let silent: Vec<TcpStream> = (0..1100)
+        .map(|_| TcpStream::connect(edge.address).unwrap())
+        .collect();
+    let root = Certificate::from_pem(made.cert.pem().as_bytes()).unwrap();
+    let trusting = client(reqwest::Client::builder().tls_certs_only([root]));
+    let id = calls(&simulator)[0].id;
+    let url = format!("{}/api/v1/calls/{id}", edge.url);
+    let answer = answer(trusting.get(url).bearer_auth(KEY)).await;
+    assert_eq!(answer.status, 200);
+    for (mut stranger, nth) in silent.into_iter().zip(1..) {
+        stranger
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        assert_eq!(stranger.read(&mut [0; 100]).unwrap_or(0), 0);
+        // In a crowd each has a second, and the clock is looked at once a second.
+        let within = Duration::from_secs(if nth <= 1000 { 4 } else { 8 });
+        let took = begun.elapsed();
+        assert!(took < within, "{nth} after {took:?}");
+    }
     edge.stop();
 }
 

@@ -16,7 +16,7 @@ const STRANGER_IN_A_CROWD: Duration = Duration::from_secs(1);
 const KNOWN: Duration = Duration::from_secs(75);
 
 /// How long a body may stand still; who reads it says sooner that it does.
-const BODY: Duration = Duration::from_secs(20);
+const BODY: Duration = Duration::from_secs(35);
 
 /// How long a client that showed a token may take nothing of what it is sent. What it was sent lies
 /// in buffers of the system's: a reader of a KiB a second lets them be for minutes.
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(ends(&mut line, false, now), None);
         line.known();
         line.enter(Phase::Serves { reads_body: true });
-        assert_eq!(ends(&mut line, false, now), Some((20, End::Idle)));
+        assert_eq!(ends(&mut line, false, now), Some((35, End::Idle)));
         line.enter(Phase::Waits);
         assert_eq!(ends(&mut line, false, now), Some((75, End::Idle)));
         assert_eq!(line.keeps_alive(false).1, "timeout=75");

@@ -120,6 +120,11 @@ impl Connection {
         self.line.borrow().keeps_alive(self.is_crowded())
     }
 
+    /// Whether some of the request's body did not come yet.
+    pub fn reads_body(&self) -> bool {
+        self.line.borrow().phase() == Phase::Serves { reads_body: true }
+    }
+
     pub fn is_known(&self) -> bool {
         self.line.borrow().is_known()
     }

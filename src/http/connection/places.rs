@@ -5,10 +5,11 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 use rustix::process::{Resource, getrlimit};
@@ -183,6 +184,15 @@ impl Place {
             }
             _ => false,
         }
+    }
+
+    /// Until its place is given to another.
+    pub async fn ousted(&self) {
+        poll_fn(|cx| match self.is_ousted(cx.waker()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
     }
 
     /// Its request is being answered, or not any more.

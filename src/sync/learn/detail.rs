@@ -56,7 +56,7 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         let fetched = match written.await {
             Ok((ended, books)) => {
-                self.health.stored();
+                self.stored();
                 self.details.books = books;
                 self.details.answered(id, kind, ended, now.wall);
                 fetched

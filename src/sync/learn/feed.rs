@@ -147,7 +147,7 @@ impl<S: CallSource> Engine<S> {
         });
         match written.await {
             Ok((merged, census, books)) => {
-                self.health.stored();
+                self.stored();
                 self.census = census;
                 self.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage {

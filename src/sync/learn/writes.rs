@@ -192,7 +192,7 @@ impl<S: CallSource> Engine<S> {
             .run(move |writer| change(writer).map(|done| (done, writer.outbox().clone())));
         match changed.await {
             Ok((done, outbox)) => {
-                self.health.stored();
+                self.stored();
                 self.publish_writes(&outbox);
                 Some(done)
             }
