@@ -151,6 +151,8 @@ impl App {
         let engine = plant.engine()?;
         let audio = Audio::open(&config.store.path, config.store.audio_cache)
             .context("store.audio_cache: the folder of kept recordings can't be used; mend it, or set \"0\" to keep none")?;
+        let workers = NonZero::new(config.server.workers);
+        let readers = http::readers(&config.store.path, workers)?;
         let shared = Arc::new(Shared {
             audio: audio.clone(),
             damage: Default::default(),
@@ -163,14 +165,14 @@ impl App {
                 Proxies::new(config.server.trusted_proxies.clone()),
             ),
             webhooks: Webhooks::new(config.webhooks.secret.as_ref().map(Secret::expose)),
-            scans: Scans::of(&config.store.path),
+            scans: Scans::of(&readers),
+            readers,
             places: Places::of_process(),
             base_url: config.upstream.base().to_owned(),
             history: history(config),
             queue: config.writes.queue.then_some(config.writes.queue_limit),
             budget_per_minute: config.upstream.max_requests_per_minute.get(),
         });
-        let workers = NonZero::new(config.server.workers);
         let access = Access {
             shared: Arc::clone(&shared),
             certificate: certificate.clone(),

@@ -41,8 +41,10 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
 ];
 
 /// Where a name may stand: paths below `src/` begin so. A folder ends in a slash.
-const CONFINED: [(&str, &[&str]); 10] = [
+const CONFINED: [(&str, &[&str]); 12] = [
     ("rusqlite", &["store/", "analysis/"]),
+    ("r2d2", &["store/"]),
+    ("r2d2_sqlite", &["store/"]),
     ("reqwest", &["upstream/"]),
     ("actix_web", &["app.rs", "http/", "simulator/"]),
     // One asks the engine and the file's writer for nothing but to be composed and run.

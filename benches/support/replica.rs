@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use burki_edge::http::{Audio, Auth, Gate, Places, Proxies, Scans, Shared, Webhooks};
 use burki_edge::model::{Call, Timestamp, Verified, Window};
-use burki_edge::store::{Learned, Writer};
+use burki_edge::store::{Learned, Readers, Writer};
 use burki_edge::sync::{Clock, Engine, Handle, Settings};
 use burki_edge::upstream::{HttpSource, PAGE_LIMIT};
 
@@ -60,9 +60,11 @@ impl Replica {
     }
 
     pub fn shared(&self) -> Arc<Shared> {
+        let readers = Readers::of(&self.file, 8);
         Arc::new(Shared {
             webhooks: Webhooks::new(None),
-            scans: Scans::of(&self.file),
+            scans: Scans::of(&readers),
+            readers,
             audio: Audio::none(),
             places: Places::of_process(),
             damage: Default::default(),

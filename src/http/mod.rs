@@ -75,6 +75,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 
 use crate::model::Scopes;
+use crate::store::Readers;
 use crate::sync::{Clock, Handle};
 
 pub use audio::Audio;
@@ -88,7 +89,7 @@ pub use gate::Gate;
 use many::{Asked, Resource};
 pub use peer::Proxies;
 pub use scans::{Bounds, Scans};
-pub use server::{Certificate, bind, start};
+pub use server::{Certificate, bind, readers, start};
 use target::Target;
 pub use webhooks::Webhooks;
 use worker::Worker;
@@ -102,6 +103,8 @@ pub struct Shared {
     pub store_path: PathBuf,
     /// Some read found the file damaged: until a restart the edge is not ready.
     pub damage: AtomicBool,
+    /// A worker holds one of its connections, and scans borrow others.
+    pub readers: Readers,
     pub handle: Handle,
     pub clock: Clock,
     pub gate: Gate,

@@ -1,10 +1,8 @@
-//! Reads of many rows: on the blocking pool, with readers of their own, only so many at once, and
-//! none for longer than it may.
+//! Reads of many rows: on the blocking pool, only so many at once, and none for longer than it may.
 //!
 //! A worker thread never waits for one, so that point reads go on beside it.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
@@ -13,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::error::Failure;
 use super::turns::Turns;
 use super::unread::Unread;
-use crate::store::{Reader, StoreError};
+use crate::store::{Reader, Readers, StoreError};
 
 /// How much of what reads many rows goes on.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +26,13 @@ pub struct Bounds {
     pub patience: Duration,
     /// A scan may take this long.
     pub limit: Duration,
+}
+
+impl Bounds {
+    /// That scans and exports hold together at most.
+    pub fn connections(&self) -> usize {
+        2 * self.at_once
+    }
 }
 
 impl Default for Bounds {
@@ -47,19 +52,17 @@ impl Default for Bounds {
     }
 }
 
-/// The readers of a file for its scans. Cheap to clone.
+/// Turns at reading many rows. Cheap to clone.
 #[derive(Clone)]
 pub struct Scans(Arc<Inner>);
 
 struct Inner {
-    path: PathBuf,
+    readers: Readers,
     turns: Turns,
     /// Exports last as long as their clients read: they have turns of their own, so that none of
     /// them keeps a list waiting.
     export_turns: Turns,
     limit: Duration,
-    /// Opened when first needed, and kept.
-    idle: Mutex<Vec<Reader>>,
     /// What came of them and was not read yet.
     unread: Unread,
 }
@@ -72,31 +75,30 @@ pub(super) struct Turn {
 }
 
 impl Scans {
-    /// Nothing is opened yet.
-    pub fn of(path: &Path) -> Scans {
-        Scans::within(path, Bounds::default())
+    /// With connections of this pool, which has [`Bounds::connections`] for them.
+    pub fn of(readers: &Readers) -> Scans {
+        Scans::within(readers, Bounds::default())
     }
 
     /// The same, with another limit to what a scan may take.
-    pub fn limited(path: &Path, limit: Duration) -> Scans {
+    pub fn limited(readers: &Readers, limit: Duration) -> Scans {
         let bounds = Bounds {
             limit,
             ..Bounds::default()
         };
-        Scans::within(path, bounds)
+        Scans::within(readers, bounds)
     }
 
     /// The same, with other bounds.
-    pub fn within(path: &Path, bounds: Bounds) -> Scans {
+    pub fn within(readers: &Readers, bounds: Bounds) -> Scans {
         let Bounds {
             at_once, patience, ..
         } = bounds;
         Scans(Arc::new(Inner {
-            path: path.to_owned(),
+            readers: readers.clone(),
             turns: Turns::new(at_once, bounds.line, patience),
             export_turns: Turns::new(at_once, bounds.export_line, patience),
             limit: bounds.limit,
-            idle: Mutex::default(),
             unread: Unread::default(),
         }))
     }
@@ -212,36 +214,21 @@ impl Inner {
         &self,
         work: impl FnOnce(&Reader) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let reader = match self.take() {
-            Some(reader) => reader,
-            None => Reader::open(&self.path)?,
-        };
-        let result = reader.within(self.limit, work);
-        self.put_back(reader);
-        result
-    }
-
-    fn take(&self) -> Option<Reader> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop()
-    }
-
-    fn put_back(&self, reader: Reader) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(reader);
+        self.readers.get()?.within(self.limit, work)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Writer;
+    use crate::store::{PoolState, Writer};
 
     fn file() -> (tempfile::TempDir, Scans) {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("replica.db");
         drop(Writer::open(&path, "https://upstream.test").unwrap());
-        (folder, Scans::of(&path))
+        let readers = Readers::of(&path, 4);
+        (folder, Scans::of(&readers))
     }
 
     #[tokio::test(start_paused = true)]
@@ -289,6 +276,6 @@ mod tests {
         for _ in 0..=Bounds::default().at_once {
             scans.run(|reader| reader.totals()).await.unwrap();
         }
-        assert_eq!(scans.0.idle.lock().unwrap().len(), 1);
+        assert_eq!(scans.0.readers.state(), PoolState { open: 1, idle: 1 });
     }
 }

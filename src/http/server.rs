@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
 use super::connection::{Connection, Place, Stream};
+use super::scans::Bounds;
 use super::{CrossOrigin, Shared, routes};
+use crate::store::Readers;
 
 /// How long requests that are under way at the end may take, in seconds.
 const LAST_REQUESTS: u64 = 6;
@@ -81,6 +84,19 @@ pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> 
     Ok(socket.into())
 }
 
+/// The connections that such a server reads the file by: one for each worker, and those of scans.
+///
+/// # Errors
+/// The system does not tell how many cores there are.
+pub fn readers(path: &Path, workers: Option<NonZero<usize>>) -> io::Result<Readers> {
+    let most = count(workers)?.get() + Bounds::default().connections();
+    Ok(Readers::of(path, u32::try_from(most).unwrap_or(u32::MAX)))
+}
+
+fn count(workers: Option<NonZero<usize>>) -> io::Result<NonZero<usize>> {
+    workers.map_or_else(std::thread::available_parallelism, Ok)
+}
+
 /// A server on these sockets, with TLS where it is given; `None` is one worker per core.
 ///
 /// A client that closes its side of a connection counts as gone: what it asked for is dropped where
@@ -94,10 +110,7 @@ pub fn start(
     tls: Option<Certificate>,
     listeners: Vec<TcpListener>,
 ) -> io::Result<Server> {
-    let workers = match workers {
-        Some(workers) => workers,
-        None => std::thread::available_parallelism()?,
-    };
+    let workers = count(workers)?;
     let mut server = Server::build()
         .workers(workers.get())
         .max_concurrent_connections(shared.places.of_worker(workers.get()))

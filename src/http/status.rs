@@ -24,7 +24,18 @@ struct Status<'a> {
     upstream: UpstreamReport<'a>,
     replica: ReplicaReport,
     sync: SyncReport,
+    readers: ReadersReport,
     writes: WritesReport,
+}
+
+/// The connections that read the file.
+#[derive(Serialize)]
+struct ReadersReport {
+    open: u32,
+    /// Of these, the ones that are in nobody's hands.
+    idle: u32,
+    /// Requests that wait for their turn at a list, a count or an export.
+    waiting: usize,
 }
 
 /// Changes of metadata that clients left here; `/edge/writes` lists them.
@@ -114,6 +125,7 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
     let coverage = CoverageReport::of(&shared.handle.coverage(), worker.is_complete());
     let status = worker.status().clone();
     let pending = shared.handle.pending();
+    let readers = shared.readers.state();
     let report = Status {
         version: env!("CARGO_PKG_VERSION"),
         organization_id: status.organization_id,
@@ -143,6 +155,11 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
             budget_per_minute: shared.budget_per_minute,
             freshness_bound_s: status.freshness_bound.map(whole_seconds),
             details: status.details,
+        },
+        readers: ReadersReport {
+            open: readers.open,
+            idle: readers.idle,
+            waiting: shared.scans.waiting() + shared.scans.exports_waiting(),
         },
         writes: WritesReport {
             pending: pending.waiting(),

@@ -69,7 +69,7 @@ fn overlaid(pending: &Pending, call: Rc<Entry>) -> (Rc<Entry>, Option<HeaderValu
 
 impl Worker {
     pub fn open(shared: Arc<Shared>) -> Result<Worker, StoreError> {
-        let reader = Reader::open(&shared.store_path)?;
+        let reader = shared.readers.get()?;
         let revisions = Arc::clone(shared.handle.revisions());
         let status = shared.handle.status();
         Ok(Worker {

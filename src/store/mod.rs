@@ -25,6 +25,7 @@ mod migrate;
 mod opened_file;
 mod page_rows;
 mod reader;
+mod readers;
 mod removal;
 mod revisions;
 mod rollups;
@@ -52,6 +53,7 @@ pub use lists::{Listed, Place};
 pub use lock::is_written;
 pub use opened_file::{LogFile, OpenedFile};
 pub use reader::{Held, Reader, Totals};
+pub use readers::{PoolState, Readers};
 pub use revisions::{Revision, Revisions};
 pub use scan::{Scan, Text};
 pub use scratch::Scratch;
@@ -104,6 +106,8 @@ pub enum StoreError {
     Moved(PathBuf),
     #[error("{}: was overwritten or cut off while it was open; put a copy in its place, and start burki-edge again", .0.display())]
     Damaged(PathBuf),
+    #[error("no connection to the file was free within a second")]
+    NoReader,
     #[error("a read was broken off, since it took too long")]
     TooLong,
     #[error("SQLite failed")]

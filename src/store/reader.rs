@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row};
 
+use super::readers::{Pooled, Readers};
 use super::{StoreError, census, schema, windows};
 use crate::model::{CallKey, Timestamp, Window, text_hash};
 
 /// A read-only view of the file. Not shared between threads: each has its own.
 pub struct Reader {
-    pub(super) connection: Connection,
+    pub(super) connection: Pooled,
 }
 
 /// A call as the replica holds it.
@@ -43,11 +44,21 @@ impl AsRef<str> for Held {
     }
 }
 
+/// The next one who gets the connection gets it as it was opened, also after a panic.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.connection.progress_handler(0, None::<fn() -> bool>);
+        if !self.connection.is_autocommit() {
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+}
+
 impl Reader {
+    /// For who needs one alone; a server has [`Readers`].
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
-        Ok(Reader {
-            connection: schema::open_reader(path)?,
-        })
+        schema::check(path)?;
+        Readers::of(path, 1).get()
     }
 
     /// What is read from now on is of one state of the file, until [`Reader::release`].

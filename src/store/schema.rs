@@ -16,6 +16,9 @@ pub const VERSION: i64 = 6;
 /// handed over unstored sooner than this.
 pub const BUSY: Duration = Duration::from_secs(1);
 
+/// The same for a reader, which waits for nobody but whoever recovers the log.
+const READERS_BUSY: Duration = Duration::from_secs(1);
+
 /// Marks the file as ours (`PRAGMA application_id`): "BURK".
 const APPLICATION_ID: i64 = 0x4255_524B;
 
@@ -68,39 +71,49 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// A connection that can't write. It maps the file, which at a million calls gives 1.4 times the
+/// Whether a reader of this version can read the file.
+///
+/// # Errors
+/// It is another program's, or of another version of the schema; it can't be opened.
+pub fn check(path: &Path) -> Result<(), StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(READERS_BUSY)?;
+    match version(&connection, path)? {
+        VERSION => Ok(()),
+        0 => Err(StoreError::Foreign(path.to_owned())),
+        found => Err(StoreError::Older {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        }),
+    }
+}
+
+/// Of a connection that can't write. It maps the file, which at a million calls gives 1.4 times the
 /// reads by id of copying pages to a cache of its own; what was read counts as resident, but is the
 /// system's to take back.
-pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
-    match version(&connection, path)? {
-        VERSION => {}
-        0 => return Err(StoreError::Foreign(path.to_owned())),
-        found => {
-            return Err(StoreError::Older {
-                path: path.to_owned(),
-                found,
-                known: VERSION,
-            });
-        }
+///
+/// # Errors
+/// The file is another program's, or of another version of the schema; [`check`] tells which.
+pub fn configure_reader(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(READERS_BUSY)?;
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if (pragma("application_id")?, pragma("user_version")?) != (APPLICATION_ID, VERSION) {
+        return Err(rusqlite::Error::InvalidQuery);
     }
     connection.pragma_update(None, "query_only", true)?;
     // All of it: pages are read where the system keeps them.
     connection.pragma_update(None, "mmap_size", 1_i64 << 40)?;
     // In KiB, by the sign: for what is in the log, which is not mapped.
     connection.pragma_update(None, "cache_size", -8192)?;
-    connection.busy_timeout(Duration::from_secs(1))?;
     connection.set_prepared_statement_cache_capacity(64);
     // Whether a text has a part, which is in lower case already. No text has none.
-    define(&connection, "has", 2, |context| {
+    define(connection, "has", 2, |context| {
         let text = context.get_raw(0).as_str_or_null()?;
         let part = context.get_raw(1).as_str()?;
         Ok(text.is_some_and(|text| Part::is_folded_in(part, text)))
-    })?;
-    Ok(connection)
+    })
 }
 
 fn define<T: ToSql>(

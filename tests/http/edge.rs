@@ -13,7 +13,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use burki_edge::http::{self, Audio, Auth, Gate, Grant, Places, Proxies, Scans, Shared, Webhooks};
 use burki_edge::model::{Call, CallKey, Detail, KeyHash, Scope, Timestamp};
-use burki_edge::store::Writer;
+use burki_edge::store::{Readers, Writer};
 use burki_edge::sync::{Clock, Engine, Handle, Phase, Settings, SyncStatus};
 use burki_edge::upstream::{
     Answer, CallSource, DateForm, ErrorKind, HttpSource, ListQuery, PAGE_LIMIT, Page, Reply,
@@ -285,9 +285,11 @@ impl Edge {
         let cancel = CancellationToken::new();
         tokio::spawn(engine.run(cancel.clone()));
 
+        let readers = Readers::of(&path, 8);
         let mut shared = Shared {
             webhooks: Webhooks::new(Some(SECRET)),
-            scans: Scans::of(&path),
+            scans: Scans::of(&readers),
+            readers,
             places: Places::at_most(100),
             audio: Audio::none(),
             damage: Default::default(),

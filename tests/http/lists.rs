@@ -263,7 +263,7 @@ async fn a_scan_that_takes_too_long_is_broken_off_and_says_when_to_come_back() {
     let upstream = Upstream::default();
     upstream.fail(ErrorKind::Unreachable);
     let edge = Edge::start_from(upstream, MANY, |shared| {
-        shared.scans = Scans::limited(&shared.store_path, Duration::ZERO);
+        shared.scans = Scans::limited(&shared.readers, Duration::ZERO);
     });
     edge.until(|status| status.consecutive_errors > 0).await;
     let answer = edge.get("/edge/changes?limit=1000");

@@ -50,7 +50,7 @@ async fn overloaded(bounds: Bounds) -> (Edge, Scans) {
     ));
     let mut scans = None;
     let edge = Edge::start(upstream, |shared| {
-        shared.scans = Scans::within(&shared.store_path, bounds);
+        shared.scans = Scans::within(&shared.readers, bounds);
         scans = Some(shared.scans.clone());
     });
     edge.until(|status| status.phase == Phase::Live).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::{App, HttpServer};
 use burki_edge::http::{Audio, Auth, Places, Scans, Shared, Webhooks, routes};
 use burki_edge::model::CallKey;
+use burki_edge::store::Readers;
 use burki_edge::upstream::ErrorKind;
 use rusqlite::Connection;
 
@@ -271,7 +272,8 @@ async fn a_server_without_its_file_does_not_start() {
         damage: Default::default(),
         store_path: "/nowhere/replica.db".into(),
         webhooks: Webhooks::new(None),
-        scans: Scans::of("/nowhere/replica.db".as_ref()),
+        scans: Scans::of(&Readers::of("/nowhere/replica.db".as_ref(), 1)),
+        readers: Readers::of("/nowhere/replica.db".as_ref(), 1),
         places: Places::at_most(1),
         audio: Audio::none(),
         handle: edge.handle.clone(),

@@ -301,9 +301,19 @@ async fn the_status_tells_of_upstream_replica_and_sync() {
             "freshness_bound_s": 93_601,
             "details": {"due": 0, "kept": 0},
         },
+        // The worker's own.
+        "readers": {"open": 1, "idle": 0, "waiting": 0},
         "writes": {"pending": 0, "failed": 0, "conflicts": 0},
     });
     assert_eq!(status, expected);
+
+    // A list borrows one, and gives it back.
+    edge.get("/api/v1/calls?limit=1");
+    let status: Value = serde_json::from_str(&edge.get("/edge/status").body).unwrap();
+    assert_eq!(
+        status["readers"],
+        serde_json::json!({"open": 2, "idle": 1, "waiting": 0})
+    );
 
     edge.go_offline(ErrorKind::Throttled).await;
     let status: Value = serde_json::from_str(&edge.get("/edge/status").body).unwrap();

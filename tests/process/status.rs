@@ -9,8 +9,12 @@ use socket2::{Domain, Socket, Type};
 use super::site::{KEY, Site, answer, client, serve, until, world};
 
 /// Every key, dotted, that a client of the status may rely on.
-const KEYS: [&str; 41] = [
+const KEYS: [&str; 45] = [
     "organization_id",
+    "readers",
+    "readers.idle",
+    "readers.open",
+    "readers.waiting",
     "replica",
     "replica.calls",
     "replica.coverage",

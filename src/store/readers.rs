@@ -1,0 +1,159 @@
+//! The pool that every connection for reading is from.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use r2d2::{CustomizeConnection, NopErrorHandler, Pool, PooledConnection};
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Reader, StoreError, schema};
+
+/// A connection of the pool.
+pub type Pooled = PooledConnection<SqliteConnectionManager>;
+
+/// Who asks for a connection waits this long for one.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A pool of connections to one file that can't write. Cheap to clone. Each is opened when it is
+/// first needed; those that nobody used for ten minutes are closed.
+#[derive(Clone)]
+pub struct Readers {
+    path: PathBuf,
+    pool: Pool<SqliteConnectionManager>,
+}
+
+/// How many connections a pool has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    pub open: u32,
+    /// Of these, the ones that nobody holds.
+    pub idle: u32,
+}
+
+/// Makes a connection what a reader needs: see [`schema::configure_reader`].
+#[derive(Debug)]
+struct Configure;
+
+impl CustomizeConnection<Connection, rusqlite::Error> for Configure {
+    fn on_acquire(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        schema::configure_reader(connection)
+    }
+}
+
+impl Readers {
+    /// Of a file that need not be there yet: at most `most` connections at once.
+    pub fn of(path: &Path, most: u32) -> Readers {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let manager = SqliteConnectionManager::file(path).with_flags(flags);
+        let pool = Pool::builder()
+            .max_size(most)
+            .min_idle(Some(0))
+            .max_lifetime(None)
+            .connection_timeout(PATIENCE)
+            // A connection to a file does not go stale.
+            .test_on_check_out(false)
+            // Who waits for a connection is told why there is none.
+            .error_handler(Box::new(NopErrorHandler))
+            .connection_customizer(Box::new(Configure))
+            .build_unchecked(manager);
+        Readers {
+            path: path.to_owned(),
+            pool,
+        }
+    }
+
+    /// A connection, until it is dropped.
+    ///
+    /// # Errors
+    /// The file is none of this version's, or no connection was free in time.
+    pub fn get(&self) -> Result<Reader, StoreError> {
+        match self.pool.get() {
+            Ok(connection) => Ok(Reader { connection }),
+            Err(_) => {
+                schema::check(&self.path)?;
+                Err(StoreError::NoReader)
+            }
+        }
+    }
+
+    pub fn state(&self) -> PoolState {
+        let state = self.pool.state();
+        PoolState {
+            open: state.connections,
+            idle: state.idle_connections,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Writer;
+
+    fn file() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("edge.db");
+        drop(Writer::open(&path, "https://upstream.test").unwrap());
+        (folder, path)
+    }
+
+    #[test]
+    fn connections_are_opened_when_needed_and_used_again() {
+        let (_folder, path) = file();
+        let readers = Readers::of(&path, 2);
+        let state = |open, idle| PoolState { open, idle };
+        assert_eq!(readers.state(), state(0, 0));
+        let first = readers.get().unwrap();
+        let second = readers.get().unwrap();
+        assert_eq!(readers.state(), state(2, 0));
+        assert!(matches!(readers.get(), Err(StoreError::NoReader)));
+        drop((first, second));
+        assert_eq!(readers.state(), state(2, 2));
+        readers.get().unwrap().totals().unwrap();
+    }
+
+    #[test]
+    fn a_connection_can_not_write_and_knows_the_schemas_functions() {
+        let (_folder, path) = file();
+        let reader = Readers::of(&path, 1).get().unwrap();
+        assert!(reader.connection.execute("DELETE FROM calls", []).is_err());
+        let has = "SELECT has('edge', 'ed')";
+        let found: bool = reader
+            .connection
+            .query_row(has, [], |row| row.get(0))
+            .unwrap();
+        assert!(found);
+    }
+
+    #[test]
+    fn what_a_panic_left_open_is_ended() {
+        let (_folder, path) = file();
+        let readers = Readers::of(&path, 1);
+        let held = readers.clone();
+        let panicked = std::thread::spawn(move || {
+            let reader = held.get().unwrap();
+            reader.hold().unwrap();
+            panic!("of the test's making");
+        });
+        assert!(panicked.join().is_err());
+        let reader = readers.get().unwrap();
+        assert!(reader.connection.is_autocommit());
+        assert_eq!(readers.state().open, 1);
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_told_apart_from_a_pool_that_is_used_up() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("edge.db");
+        assert!(matches!(
+            Readers::of(&path, 1).get(),
+            Err(StoreError::Sqlite(_))
+        ));
+        std::fs::write(&path, "of another program, and long enough to be looked at").unwrap();
+        assert!(matches!(
+            Readers::of(&path, 1).get(),
+            Err(StoreError::Foreign(_))
+        ));
+    }
+}
