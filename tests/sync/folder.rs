@@ -5,7 +5,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 /// A folder in memory, on machines that have one with room: a commit waits for its disk, here
-/// thousands of times a minute. What disks do to SQLite, a VFS plays in `tests/failures`.
+/// thousands of times a minute. What disks do to SQLite, a VFS plays in `tests/disk_faults`.
 pub fn folder() -> TempDir {
     const ROOM: u64 = 1 << 30;
     let memory = Path::new("/dev/shm");
