@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::days::{Piece, pieces};
-use super::rollups::{DAY, micros};
-use super::{Reader, StoreError};
 use crate::model::Timestamp;
+use crate::store::days::{Piece, pieces};
+use crate::store::rollups::{DAY, micros};
+use crate::store::{Reader, StoreError};
 
 /// All calls that have ended as they should.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use super::{Reader, StoreError, Writer};
 use crate::model::{Call, Timestamp};
+use crate::store::{Reader, StoreError, Writer};
 
 /// Names by the assistants' ids.
 pub type Names = HashMap<i64, String>;

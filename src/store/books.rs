@@ -2,8 +2,9 @@
 
 use rusqlite::Transaction;
 
-use super::{rollups, words};
 use crate::model::{Call, Timestamp};
+use crate::store::rollups;
+use crate::store::words;
 
 /// What a call is counted and found by.
 pub struct Facts<'a> {

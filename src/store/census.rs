@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
 
-use super::books::Books;
-use super::doubt::Suspicion;
-use super::due::DetailsBooks;
-use super::{StoreError, Writer, days};
 use crate::model::{NEVER, Timestamp, Unit, Window};
+use crate::store::books::Books;
+use crate::store::days;
+use crate::store::doubt::Suspicion;
+use crate::store::due::DetailsBooks;
+use crate::store::{StoreError, Writer};
 
 /// How many of each kind the file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 
 use rusqlite::Row;
 
-use super::{Reader, StoreError};
 use crate::model::Timestamp;
+use crate::store::{Reader, StoreError};
 
 /// A stretch of the order of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::due::{Again, answer};
-use super::writer::raise_request_seq;
-use super::{Reader, StoreError, Writer};
 use crate::model::{Detail, Timestamp, Verified, text_hash};
+use crate::store::due::{Again, answer};
+use crate::store::writer::raise_request_seq;
+use crate::store::{Reader, StoreError, Writer};
 
 /// A detail as the replica holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::census::Ledger;
-use super::learned::{Belief, Complete, Learned};
-use super::writer::is_confirmed;
-use super::{StoreError, Writer};
 use crate::model::{CallKey, Verified};
+use crate::store::census::Ledger;
+use crate::store::learned::{Belief, Complete, Learned};
+use crate::store::writer::is_confirmed;
+use crate::store::{StoreError, Writer};
 
 /// Fewer calls than these may all be gone at once without a second look.
 const A_FEW: usize = 3;

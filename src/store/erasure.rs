@@ -7,9 +7,10 @@
 
 use rusqlite::Transaction;
 
-use super::census::Ledger;
-use super::{StoreError, Writer, due};
 use crate::model::Timestamp;
+use crate::store::census::Ledger;
+use crate::store::due;
+use crate::store::{StoreError, Writer};
 
 /// So many pages of an index are merged in one transaction: some milliseconds.
 const PAGES: i64 = 200;

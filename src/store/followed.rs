@@ -5,13 +5,14 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::doubt::{missing, suspect};
-use super::learned::{Complete, Learned, Merged};
-use super::merge::merge_call;
-use super::removal::remove;
-use super::writer::{is_confirmed, seal};
-use super::{StoreError, Writer, assistants};
 use crate::model::{Call, Timestamp, Verified, Window};
+use crate::store::assistants;
+use crate::store::doubt::{missing, suspect};
+use crate::store::learned::{Complete, Learned, Merged};
+use crate::store::merge::merge_call;
+use crate::store::removal::remove;
+use crate::store::writer::{is_confirmed, seal};
+use crate::store::{StoreError, Writer};
 
 /// How far another edge's order of changes is in this file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{Reader, StoreError, Writer};
 use crate::model::KeyHash;
+use crate::store::{Reader, StoreError, Writer};
 
 /// Whose calls a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
-use super::{Reader, StoreError};
+use crate::store::{Reader, StoreError};
 
 /// The clock is looked at after so many instructions of SQLite's machine: some tens of
 /// microseconds.

@@ -2,13 +2,13 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::StoreError;
-use super::census::Ledger;
-use super::doubt::{Suspicion, suspect};
-use super::due;
-use super::learned::{Learned, Merged};
-use super::removal::revive;
 use crate::model::{Call, Timestamp, Verified};
+use crate::store::StoreError;
+use crate::store::census::Ledger;
+use crate::store::doubt::{Suspicion, suspect};
+use crate::store::due;
+use crate::store::learned::{Learned, Merged};
+use crate::store::removal::revive;
 
 pub enum Outcome {
     New,
@@ -20,7 +20,7 @@ pub enum Outcome {
 
 impl Merged {
     /// Returns whether the call was found unchanged.
-    pub(super) fn count(&mut self, outcome: Outcome) -> bool {
+    pub(in crate::store) fn count(&mut self, outcome: Outcome) -> bool {
         let counter = match outcome {
             Outcome::New => &mut self.new,
             Outcome::Changed => &mut self.changed,

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, Writer};
 use crate::model::Timestamp;
+use crate::store::{StoreError, Writer};
 
 const PAGE_ROWS: &str = "page_rows";
 

@@ -4,13 +4,16 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::readers::{Pooled, Readers};
-use super::{StoreError, census, schema, windows};
 use crate::model::{CallKey, Timestamp, Window, text_hash};
+use crate::store::StoreError;
+use crate::store::census;
+use crate::store::readers::{Pooled, Readers};
+use crate::store::schema;
+use crate::store::windows;
 
 /// A read-only view of the file. Not shared between threads: each has its own.
 pub struct Reader {
-    pub(super) connection: Pooled,
+    pub(in crate::store) connection: Pooled,
 }
 
 /// A call as the replica holds it.

@@ -7,7 +7,8 @@ use r2d2::{CustomizeConnection, NopErrorHandler, Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Reader, StoreError, schema};
+use crate::store::schema;
+use crate::store::{Reader, StoreError};
 
 /// A connection of the pool.
 pub type Pooled = PooledConnection<SqliteConnectionManager>;

@@ -2,11 +2,11 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::census::Ledger;
-use super::erasure::take_out;
-use super::writer::raise_request_seq;
-use super::{StoreError, Writer};
 use crate::model::{Verified, text_hash};
+use crate::store::census::Ledger;
+use crate::store::erasure::take_out;
+use crate::store::writer::raise_request_seq;
+use crate::store::{StoreError, Writer};
 
 /// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of
 /// it.

@@ -2,8 +2,8 @@
 
 use rusqlite::Row;
 
-use super::{Reader, StoreError};
 use crate::model::Timestamp;
+use crate::store::{Reader, StoreError};
 
 /// Rows a statement reads. Between two statements the file is free, so that a long scan keeps no
 /// old state of it alive.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::StoreError;
-use super::lock::FileLock;
+use crate::store::StoreError;
+use crate::store::lock::FileLock;
 
 /// What SQLite keeps beside a database, and the database. The lock goes last: who holds it is
 /// alone with the others.
@@ -63,7 +63,7 @@ impl Drop for Scratch {
     }
 }
 
-pub(super) fn with_end(path: &Path, end: &str) -> PathBuf {
+pub(in crate::store) fn with_end(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     PathBuf::from(name)

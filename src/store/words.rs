@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use rusqlite::Transaction;
 
-use super::books::Facts;
-use super::erasure;
 use crate::model::fold;
+use crate::store::books::Facts;
+use crate::store::erasure;
 
 /// What a transaction adds and takes away, summed before it is written.
 #[derive(Default)]

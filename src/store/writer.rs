@@ -7,23 +7,30 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::assistants::Names;
-use super::census::{Census, Ledger};
-use super::doubt::{self, Suspicion, suspect};
-use super::due::{self, DetailsBooks};
-use super::erasure::Traces;
-use super::learned::{Learned, Merged};
-use super::lock::{FileLock, open_private};
-use super::merge::merge_call;
-use super::opened_file::OpenedFile;
-use super::removal::remove;
-use super::revisions::{Revisions, Touched, Writing};
-use super::writes::{self, Outbox};
-use super::{
-    Followed, Identity, StoreError, assistants, census, followed, identity, page_rows, schema,
-    windows,
-};
 use crate::model::{Timestamp, Unit, Verified, Window};
+use crate::store::assistants;
+use crate::store::assistants::Names;
+use crate::store::census;
+use crate::store::census::{Census, Ledger};
+use crate::store::doubt;
+use crate::store::doubt::{Suspicion, suspect};
+use crate::store::due;
+use crate::store::due::DetailsBooks;
+use crate::store::erasure::Traces;
+use crate::store::followed;
+use crate::store::identity;
+use crate::store::learned::{Learned, Merged};
+use crate::store::lock::{FileLock, open_private};
+use crate::store::merge::merge_call;
+use crate::store::opened_file::OpenedFile;
+use crate::store::page_rows;
+use crate::store::removal::remove;
+use crate::store::revisions::{Revisions, Touched, Writing};
+use crate::store::schema;
+use crate::store::windows;
+use crate::store::writes;
+use crate::store::writes::Outbox;
+use crate::store::{Followed, Identity, StoreError};
 
 /// Open calls of one status, for following them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,37 +42,37 @@ pub struct OpenCalls {
 
 /// The file's only writing connection.
 pub struct Writer {
-    pub(super) connection: Connection,
-    pub(super) path: PathBuf,
-    pub(super) file: OpenedFile,
-    pub(super) identity: Identity,
+    pub(in crate::store) connection: Connection,
+    pub(in crate::store) path: PathBuf,
+    pub(in crate::store) file: OpenedFile,
+    pub(in crate::store) identity: Identity,
     feed_id: String,
     /// What the coverage table holds.
-    pub(super) windows: Arc<Vec<Window>>,
+    pub(in crate::store) windows: Arc<Vec<Window>>,
     /// What was read, as of the last answer: not every verification is worth a write.
-    pub(super) verified: Arc<Vec<Window>>,
-    pub(super) followed: Option<Followed>,
+    pub(in crate::store) verified: Arc<Vec<Window>>,
+    pub(in crate::store) followed: Option<Followed>,
     /// What the writes table holds.
-    pub(super) outbox: Outbox,
+    pub(in crate::store) outbox: Outbox,
     request_seq: u64,
     /// What the assistants table holds.
-    pub(super) assistants: Names,
+    pub(in crate::store) assistants: Names,
     /// Of the calls that were held when the file was opened.
-    pub(super) finest_start: Unit,
+    pub(in crate::store) finest_start: Unit,
     /// What the limits table holds.
-    pub(super) page_rows: Option<usize>,
+    pub(in crate::store) page_rows: Option<usize>,
     /// How many of each kind the file holds, as of the last commit.
-    pub(super) census: Census,
-    pub(super) details: DetailsBooks,
+    pub(in crate::store) census: Census,
+    pub(in crate::store) details: DetailsBooks,
     /// The last number in the order of changes that was given and committed.
-    pub(super) change_seq: u64,
+    pub(in crate::store) change_seq: u64,
     /// Calls that a request confirmed without a write while an older one was under way, whose
     /// answer must not overwrite what was confirmed. Requests die with the process, so this may.
-    pub(super) confirmed: HashMap<i64, u64>,
+    pub(in crate::store) confirmed: HashMap<i64, u64>,
     /// Calls that a request did not find while an older one was under way, whose answer may tell
     /// of them all the same.
-    pub(super) suspicions: HashMap<i64, Suspicion>,
-    pub(super) traces: Traces,
+    pub(in crate::store) suspicions: HashMap<i64, Suspicion>,
+    pub(in crate::store) traces: Traces,
     revisions: Arc<Revisions>,
     touched: Touched,
     _lock: FileLock,
@@ -165,7 +172,7 @@ impl Writer {
     }
 
     /// The same, and what else belongs into the transaction, which returns whether it wrote.
-    pub(super) fn merge_and(
+    pub(in crate::store) fn merge_and(
         &mut self,
         mut learned: Learned,
         also: impl FnOnce(&Transaction<'_>, &Merged) -> Result<bool, StoreError>,
@@ -237,7 +244,7 @@ impl Writer {
 
     /// Takes another connection after a transaction that was given up in its middle: FTS5 keeps what
     /// it believes of its index in memory, which a failing disk can leave behind the file's.
-    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+    pub(in crate::store) fn renew(&mut self) -> Result<(), StoreError> {
         if self.touched.was_given_up() {
             // Else another file would be opened, or a new one made.
             self.file.check()?;
@@ -248,17 +255,17 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn begin(&self) -> rusqlite::Result<Writing<'_>> {
+    pub(in crate::store) fn begin(&self) -> rusqlite::Result<Writing<'_>> {
         Writing::begin(&self.connection, &self.revisions, &self.touched)
     }
 
     /// The books of one transaction, to be kept once it is committed.
-    pub(super) fn ledger(&self) -> Ledger {
+    pub(in crate::store) fn ledger(&self) -> Ledger {
         let verified = Arc::clone(&self.verified);
         Ledger::new(self.census, self.details, self.change_seq, verified)
     }
 
-    pub(super) fn keep(&mut self, ledger: Ledger) {
+    pub(in crate::store) fn keep(&mut self, ledger: Ledger) {
         self.census = ledger.census;
         self.details = ledger.details;
         self.change_seq = ledger.change_seq;
@@ -268,7 +275,7 @@ impl Writer {
     }
 
     /// These were read, as of the answer that was just committed, and written with it or not.
-    pub(super) fn verify(&mut self, windows: Option<Vec<Window>>, written: bool) {
+    pub(in crate::store) fn verify(&mut self, windows: Option<Vec<Window>>, written: bool) {
         let Some(windows) = windows else {
             return;
         };
@@ -279,7 +286,7 @@ impl Writer {
     }
 
     /// No request with a lower number is under way.
-    pub(super) fn forget_before(&mut self, oldest_in_flight: u64) {
+    pub(in crate::store) fn forget_before(&mut self, oldest_in_flight: u64) {
         self.confirmed.retain(|_, seq| *seq > oldest_in_flight);
         self.suspicions
             .retain(|_, suspicion| suspicion.by > oldest_in_flight);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::{Learned, Merged, Reader, StoreError, Writer};
 use crate::model::{Timestamp, metadata};
+use crate::store::{Learned, Merged, Reader, StoreError, Writer};
 
 /// Conflicts that are remembered; all are counted.
 const REMEMBERED: i64 = 20;
