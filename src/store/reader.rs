@@ -7,8 +7,8 @@ use rusqlite::{OptionalExtension, Row};
 use crate::model::{CallKey, Timestamp, Window, text_hash};
 use crate::store::StoreError;
 use crate::store::census;
+use crate::store::file::schema;
 use crate::store::readers::{Pooled, Readers};
-use crate::store::schema;
 use crate::store::windows;
 
 /// A read-only view of the file. Not shared between threads: each has its own.

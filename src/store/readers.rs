@@ -7,7 +7,7 @@ use r2d2::{CustomizeConnection, NopErrorHandler, Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::store::schema;
+use crate::store::file::schema;
 use crate::store::{Reader, StoreError};
 
 /// A connection of the pool.

@@ -8,9 +8,9 @@ use rusqlite::{Connection, OpenFlags, ToSql};
 
 use crate::model::{Part, fold, text_hash};
 use crate::store::StoreError;
-use crate::store::migrate;
+use crate::store::file::migrate;
 
-pub const SCHEMA: &str = include_str!("../../schema.sql");
+pub const SCHEMA: &str = include_str!("../../../schema.sql");
 pub const VERSION: i64 = 6;
 
 /// How long the writer waits for another program's lock. Whoever waits for a call waits along: it is

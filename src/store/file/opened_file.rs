@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::store::StoreError;
-use crate::store::scratch::with_end;
+use crate::store::file::temp_replica::with_end;
 
 /// What is kept beside the database while it is open. Without its log or the index of it, what is
 /// written is lost to whoever opens the database next; without its lock, two may write.
