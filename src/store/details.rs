@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use crate::model::{Detail, Timestamp, Verified, text_hash};
 use crate::store::due::{Again, answer};
-use crate::store::writer::raise_request_seq;
+use crate::store::write::writer::raise_request_seq;
 use crate::store::{Reader, StoreError, Writer};
 
 /// A detail as the replica holds it.

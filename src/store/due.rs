@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use crate::model::{Call, Detail, Timestamp, Verified};
-use crate::store::census::Ledger;
 use crate::store::details::LearnedDetail;
+use crate::store::write::ledger::Ledger;
 use crate::store::{StoreError, Writer};
 
 /// What changes within so long after a call's start may have brought details with it, in

@@ -6,10 +6,10 @@ use rusqlite::{OptionalExtension, Row};
 
 use crate::model::{CallKey, Timestamp, Window, text_hash};
 use crate::store::StoreError;
-use crate::store::census;
 use crate::store::file::schema;
 use crate::store::readers::{Pooled, Readers};
 use crate::store::windows;
+use crate::store::write::ledger;
 
 /// A read-only view of the file. Not shared between threads: each has its own.
 pub struct Reader {
@@ -156,7 +156,7 @@ impl Reader {
     /// Figures for the status. Counted from the rollups, not from the rows.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
-        let census = census::read(&snapshot)?;
+        let census = ledger::read(&snapshot)?;
         let newest: Option<i64> = snapshot
             .prepare_cached("SELECT max(started_at) FROM calls")?
             .query_row([], |row| row.get(0))?;

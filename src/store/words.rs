@@ -7,7 +7,7 @@ use rusqlite::Transaction;
 
 use crate::model::fold;
 use crate::store::books::Facts;
-use crate::store::erasure;
+use crate::store::write::erasure;
 
 /// What a transaction adds and takes away, summed before it is written.
 #[derive(Default)]

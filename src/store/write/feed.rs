@@ -7,11 +7,11 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::{Call, Timestamp, Verified, Window};
 use crate::store::assistants;
-use crate::store::doubt::{missing, suspect};
-use crate::store::learned::{Complete, Learned, Merged};
-use crate::store::merge::merge_call;
-use crate::store::removal::remove;
-use crate::store::writer::{is_confirmed, seal};
+use crate::store::write::answer::{Complete, Learned, Merged};
+use crate::store::write::merge::merge_call;
+use crate::store::write::suspects::{missing, suspect};
+use crate::store::write::tombstones::remove;
+use crate::store::write::writer::{is_confirmed, seal};
 use crate::store::{StoreError, Writer};
 
 /// How far another edge's order of changes is in this file.

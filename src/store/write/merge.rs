@@ -4,11 +4,11 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use crate::model::{Call, Timestamp, Verified};
 use crate::store::StoreError;
-use crate::store::census::Ledger;
-use crate::store::doubt::{Suspicion, suspect};
 use crate::store::due;
-use crate::store::learned::{Learned, Merged};
-use crate::store::removal::revive;
+use crate::store::write::answer::{Learned, Merged};
+use crate::store::write::ledger::Ledger;
+use crate::store::write::suspects::{Suspicion, suspect};
+use crate::store::write::tombstones::revive;
 
 pub enum Outcome {
     New,

@@ -7,8 +7,8 @@ use rusqlite::{Connection, Transaction};
 use crate::model::{NEVER, Timestamp, Unit, Window};
 use crate::store::books::Books;
 use crate::store::days;
-use crate::store::doubt::Suspicion;
 use crate::store::due::DetailsBooks;
+use crate::store::write::suspects::Suspicion;
 use crate::store::{StoreError, Writer};
 
 /// How many of each kind the file holds.

@@ -8,8 +8,8 @@
 use rusqlite::Transaction;
 
 use crate::model::Timestamp;
-use crate::store::census::Ledger;
 use crate::store::due;
+use crate::store::write::ledger::Ledger;
 use crate::store::{StoreError, Writer};
 
 /// So many pages of an index are merged in one transaction: some milliseconds.

@@ -10,24 +10,24 @@ use rusqlite::{Connection, Transaction};
 use crate::model::{Timestamp, Unit, Verified, Window};
 use crate::store::assistants;
 use crate::store::assistants::Names;
-use crate::store::census;
-use crate::store::census::{Census, Ledger};
-use crate::store::doubt;
-use crate::store::doubt::{Suspicion, suspect};
 use crate::store::due;
 use crate::store::due::DetailsBooks;
-use crate::store::erasure::Traces;
 use crate::store::file::lock::{FileLock, open_private};
 use crate::store::file::opened_file::OpenedFile;
 use crate::store::file::schema;
-use crate::store::followed;
 use crate::store::identity;
-use crate::store::learned::{Learned, Merged};
-use crate::store::merge::merge_call;
-use crate::store::page_rows;
-use crate::store::removal::remove;
-use crate::store::revisions::{Revisions, Touched, Writing};
 use crate::store::windows;
+use crate::store::write::answer::{Learned, Merged};
+use crate::store::write::erasure::Traces;
+use crate::store::write::feed;
+use crate::store::write::ledger;
+use crate::store::write::ledger::{Census, Ledger};
+use crate::store::write::merge::merge_call;
+use crate::store::write::page_extent;
+use crate::store::write::row_versions::{Revisions, Touched, Writing};
+use crate::store::write::suspects;
+use crate::store::write::suspects::{Suspicion, suspect};
+use crate::store::write::tombstones::remove;
 use crate::store::writes;
 use crate::store::writes::Outbox;
 use crate::store::{Followed, Identity, StoreError};
@@ -107,14 +107,14 @@ impl Writer {
             });
         }
         let windows = Arc::new(windows::read(&connection)?);
-        let followed = followed::read(&connection)?;
+        let followed = feed::read(&connection)?;
         let outbox = writes::read(&connection)?;
-        let page_rows = page_rows::page_rows(&connection)?;
+        let page_rows = page_extent::page_rows(&connection)?;
         let assistants = assistants::read(&connection)?;
-        let census = census::read(&connection)?;
-        let finest_start = census::finest_start(&connection)?;
+        let census = ledger::read(&connection)?;
+        let finest_start = ledger::finest_start(&connection)?;
         let details = due::books(&connection)?;
-        let change_seq = census::last_change(&connection)?;
+        let change_seq = ledger::last_change(&connection)?;
         Ok(Writer {
             connection,
             path: path.to_owned(),
@@ -191,7 +191,9 @@ impl Writer {
         let transaction = self.begin()?;
         let keeps_none = match &learned.complete {
             // Asked before the calls are written, while it still shows which were held before.
-            Some(complete) => doubt::keeps_none(&transaction, &learned, complete, &self.confirmed)?,
+            Some(complete) => {
+                suspects::keeps_none(&transaction, &learned, complete, &self.confirmed)?
+            }
             None => false,
         };
         for call in &learned.calls {
@@ -211,15 +213,16 @@ impl Writer {
             wrote |= gone;
         }
         if let Some(key) = &learned.absent {
-            for id in doubt::ids(&transaction, key)? {
+            for id in suspects::ids(&transaction, key)? {
                 wrote |= !is_confirmed(&self.confirmed, id, learned.request)
                     && suspect(&transaction, id, learned.request, &mut ledger)?;
             }
         }
         if let Some(complete) = &learned.complete {
-            let missing = doubt::missing(&transaction, learned.request, complete, &self.confirmed)?;
+            let missing =
+                suspects::missing(&transaction, learned.request, complete, &self.confirmed)?;
             let held = self.census.calls;
-            if !doubt::is_believed(complete.belief, missing.len(), held, keeps_none) {
+            if !suspects::is_believed(complete.belief, missing.len(), held, keeps_none) {
                 drop(transaction);
                 return Ok(Merged {
                     unbelieved: missing.len(),

@@ -8,9 +8,9 @@ use rand::{RngExt, SeedableRng};
 use rusqlite::{OptionalExtension, Transaction};
 
 use crate::model::{CallKey, Verified};
-use crate::store::census::Ledger;
-use crate::store::learned::{Belief, Complete, Learned};
-use crate::store::writer::is_confirmed;
+use crate::store::write::answer::{Belief, Complete, Learned};
+use crate::store::write::ledger::Ledger;
+use crate::store::write::writer::is_confirmed;
 use crate::store::{StoreError, Writer};
 
 /// Fewer calls than these may all be gone at once without a second look.

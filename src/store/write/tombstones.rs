@@ -3,9 +3,9 @@
 use rusqlite::{OptionalExtension, Transaction};
 
 use crate::model::{Verified, text_hash};
-use crate::store::census::Ledger;
-use crate::store::erasure::take_out;
-use crate::store::writer::raise_request_seq;
+use crate::store::write::erasure::take_out;
+use crate::store::write::ledger::Ledger;
+use crate::store::write::writer::raise_request_seq;
 use crate::store::{StoreError, Writer};
 
 /// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of
