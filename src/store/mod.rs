@@ -4,21 +4,16 @@
 //! with its own read-only connection. What one answer of the upstream says becomes one
 //! transaction, so a file on disk is always some state the replica really had.
 
-mod aggregates;
 mod assistants;
 mod books;
-mod changes;
 mod days;
 mod details;
 mod due;
 mod file;
 mod identity;
-mod limit;
 mod lists;
-mod reader;
-mod readers;
+mod read;
 mod rollups;
-mod scan;
 mod windows;
 mod words;
 mod write;
@@ -27,9 +22,7 @@ mod writes;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use aggregates::{Analytics, Assistant, Day, Durations};
 pub use assistants::Names;
-pub use changes::{Change, Changed, Changes, Heard};
 pub use details::{HeldDetail, LearnedDetail};
 pub use due::{Again, DetailsBooks, DueDetails};
 pub use file::lock::is_written;
@@ -37,9 +30,11 @@ pub use file::opened_file::{LogFile, OpenedFile};
 pub use file::temp_replica::Scratch;
 pub use identity::Identity;
 pub use lists::{Listed, Place};
-pub use reader::{Held, Reader, Totals};
-pub use readers::{PoolState, Readers};
-pub use scan::{Scan, Text};
+pub use read::aggregates::{Analytics, Assistant, Day, Durations};
+pub use read::changes::{Change, Changed, Changes, Heard};
+pub use read::pool::{PoolState, Readers};
+pub use read::reader::{Held, Reader, Totals};
+pub use read::scan::{Scan, Text};
 pub use write::answer::{Belief, Complete, Learned, Merged};
 pub use write::feed::{Followed, News};
 pub use write::ledger::Census;

@@ -15,7 +15,7 @@ mod totals;
 use rusqlite::Connection;
 
 use self::plan::Query;
-use super::reader::held;
+use crate::store::read::reader::held;
 use super::{Held, Reader, StoreError};
 use crate::model::{CallFilter, Timestamp};
 

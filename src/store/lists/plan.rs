@@ -11,7 +11,7 @@ use super::sql::{Conditions, Field, Reach, Source, durations};
 use super::{Place, totals};
 use crate::model::CallFilter;
 use crate::store::Held;
-use crate::store::reader::held;
+use crate::store::read::reader::held;
 
 /// A step in an index, with its conditions.
 const STEP: f64 = 200.0;

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row};
 use crate::model::{CallKey, Timestamp, Window, text_hash};
 use crate::store::StoreError;
 use crate::store::file::schema;
-use crate::store::readers::{Pooled, Readers};
+use crate::store::read::pool::{Pooled, Readers};
 use crate::store::windows;
 use crate::store::write::ledger;
 

@@ -1,0 +1,11 @@
+//! What is read, by connections that can not write.
+//!
+//! Knows `derived` and the file, and nothing of who writes. In reading order: `pool`, `reader`, a
+//! `deadline` for what reads many rows, `aggregates`, `changes`, and a `scan` of everything.
+
+pub mod aggregates;
+pub mod changes;
+pub mod deadline;
+pub mod pool;
+pub mod reader;
+pub mod scan;
