@@ -5,17 +5,14 @@
 //! transaction, so a file on disk is always some state the replica really had.
 
 mod assistants;
-mod books;
-mod days;
+mod derived;
 mod details;
 mod due;
 mod file;
 mod identity;
 mod lists;
 mod read;
-mod rollups;
 mod windows;
-mod words;
 mod write;
 mod writes;
 

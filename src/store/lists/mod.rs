@@ -15,9 +15,9 @@ mod totals;
 use rusqlite::Connection;
 
 use self::plan::Query;
-use crate::store::read::reader::held;
 use super::{Held, Reader, StoreError};
 use crate::model::{CallFilter, Timestamp};
+use crate::store::read::reader::held;
 
 /// One page of a list.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 use super::sql::Reach;
 use super::totals::{before, between, bounds};
 use crate::model::CallFilter;
-use crate::store::rollups::NO_DAY;
+use crate::store::derived::rollups::NO_DAY;
 
 /// Fewer calls are passed over one by one.
 const WORTH_IT: u64 = 500;

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, params};
 
 use crate::model::{CallFilter, Timestamp};
-use crate::store::days::{self, Piece};
-use crate::store::rollups::DAY;
+use crate::store::derived::day_ranges::{self, Piece};
+use crate::store::derived::rollups::DAY;
 
 /// Whether the books by day know all that the filter asks. Under assistant 0 they keep those
 /// without one, too, whom the filter means not.
@@ -69,7 +69,7 @@ pub fn of_days(connection: &Connection, filter: &CallFilter) -> rusqlite::Result
         "SELECT coalesce(sum(calls), 0) FROM rollups WHERE day BETWEEN ?1 AND ?2
              AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR assistant_id = ?4)",
     )?;
-    days::sum(from, to, |piece| match piece {
+    day_ranges::sum(from, to, |piece| match piece {
         Piece::Days(first, last) => in_days.query_row(
             params![first, last, filter.status, filter.assistant_id],
             |row| row.get(0),

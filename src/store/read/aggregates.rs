@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::Timestamp;
-use crate::store::days::{Piece, pieces};
-use crate::store::rollups::{DAY, micros};
+use crate::store::derived::day_ranges::{Piece, pieces};
+use crate::store::derived::rollups::{DAY, micros};
 use crate::store::{Reader, StoreError};
 
 /// All calls that have ended as they should.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction};
 
 use crate::model::{NEVER, Timestamp, Unit, Window};
-use crate::store::books::Books;
-use crate::store::days;
+use crate::store::derived::day_ranges;
+use crate::store::derived::facts::Books;
 use crate::store::due::DetailsBooks;
 use crate::store::write::suspects::Suspicion;
 use crate::store::{StoreError, Writer};
@@ -151,7 +151,7 @@ impl Writer {
     /// Held calls, suspects not included, that started within the inclusive bounds. Whole days
     /// are summed from the rollups, only what juts out is counted by the index.
     pub fn count_between(&self, from: Timestamp, to: Timestamp) -> Result<u64, StoreError> {
-        let started = days::count(&self.connection, from, to)?;
+        let started = day_ranges::count(&self.connection, from, to)?;
         let suspects: u64 = self
             .connection
             .prepare_cached(

@@ -3,8 +3,8 @@
 use rusqlite::Transaction;
 
 use crate::model::{Call, Timestamp};
-use crate::store::rollups;
-use crate::store::words;
+use crate::store::derived::dictionaries;
+use crate::store::derived::rollups;
 
 /// What a call is counted and found by.
 pub struct Facts<'a> {
@@ -37,7 +37,7 @@ impl<'a> From<&'a Call> for Facts<'a> {
 #[derive(Default)]
 pub struct Books {
     rollups: rollups::Deltas,
-    words: words::Deltas,
+    words: dictionaries::Deltas,
 }
 
 impl Books {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Transaction;
 
 use crate::model::Timestamp;
-use crate::store::books::Facts;
+use crate::store::derived::facts::Facts;
 
 /// The length of a `day`, in microseconds.
 pub const DAY: i64 = 86_400_000_000;

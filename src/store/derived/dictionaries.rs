@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::Transaction;
 
 use crate::model::fold;
-use crate::store::books::Facts;
+use crate::store::derived::facts::Facts;
 use crate::store::write::erasure;
 
 /// What a transaction adds and takes away, summed before it is written.

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use crate::model::Timestamp;
-use crate::store::rollups::DAY;
+use crate::store::derived::rollups::DAY;
 
 /// A part of a stretch; its bounds are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
