@@ -7,7 +7,6 @@
 mod assistants;
 mod derived;
 mod details;
-mod due;
 mod file;
 mod identity;
 mod lists;
@@ -20,8 +19,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use assistants::Names;
-pub use details::{HeldDetail, LearnedDetail};
-pub use due::{Again, DetailsBooks, DueDetails};
+pub use details::queue::{Again, DetailsBooks, DueDetails};
+pub use details::text::{HeldDetail, LearnedDetail};
 pub use file::lock::is_written;
 pub use file::opened_file::{LogFile, OpenedFile};
 pub use file::temp_replica::Scratch;

@@ -8,7 +8,7 @@
 use rusqlite::Transaction;
 
 use crate::model::Timestamp;
-use crate::store::due;
+use crate::store::details::queue;
 use crate::store::write::ledger::Ledger;
 use crate::store::{StoreError, Writer};
 
@@ -126,7 +126,7 @@ pub fn take_out(
     transaction
         .prepare_cached("DELETE FROM calls WHERE id = ?1")?
         .execute([id])?;
-    due::forget(transaction, id, ledger)?;
+    queue::forget(transaction, id, ledger)?;
     ledger.census.calls -= 1;
     ledger.census.suspects -= u64::from(is_suspect);
     Ok(())

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction};
 use crate::model::{NEVER, Timestamp, Unit, Window};
 use crate::store::derived::day_ranges;
 use crate::store::derived::facts::Books;
-use crate::store::due::DetailsBooks;
+use crate::store::details::queue::DetailsBooks;
 use crate::store::write::suspects::Suspicion;
 use crate::store::{StoreError, Writer};
 

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Transaction};
 
 use crate::model::{Call, Timestamp, Verified};
 use crate::store::StoreError;
-use crate::store::due;
+use crate::store::details::queue;
 use crate::store::write::answer::{Learned, Merged};
 use crate::store::write::ledger::Ledger;
 use crate::store::write::suspects::{Suspicion, suspect};
@@ -98,7 +98,7 @@ pub fn merge_call(
             });
         }
         write_call(transaction, learned.request, call, ledger.next_change())?;
-        due::call_written(transaction, call, None, learned.request, ledger)?;
+        queue::call_written(transaction, call, None, learned.request, ledger)?;
         ledger.census.calls += 1;
         ledger.books.add(call);
         return Ok(Fate {
@@ -156,7 +156,7 @@ pub fn merge_call(
     }
     if !respelled {
         let was_open = Some(before.was_open);
-        due::call_written(transaction, call, was_open, learned.request, ledger)?;
+        queue::call_written(transaction, call, was_open, learned.request, ledger)?;
     }
     Ok(Fate {
         outcome,

@@ -10,8 +10,8 @@ use rusqlite::{Connection, Transaction};
 use crate::model::{Timestamp, Unit, Verified, Window};
 use crate::store::assistants;
 use crate::store::assistants::Names;
-use crate::store::due;
-use crate::store::due::DetailsBooks;
+use crate::store::details::queue;
+use crate::store::details::queue::DetailsBooks;
 use crate::store::file::lock::{FileLock, open_private};
 use crate::store::file::opened_file::OpenedFile;
 use crate::store::file::schema;
@@ -113,7 +113,7 @@ impl Writer {
         let assistants = assistants::read(&connection)?;
         let census = ledger::read(&connection)?;
         let finest_start = ledger::finest_start(&connection)?;
-        let details = due::books(&connection)?;
+        let details = queue::books(&connection)?;
         let change_seq = ledger::last_change(&connection)?;
         Ok(Writer {
             connection,

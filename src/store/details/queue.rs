@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use crate::model::{Call, Detail, Timestamp, Verified};
-use crate::store::details::LearnedDetail;
+use crate::store::details::text::LearnedDetail;
 use crate::store::write::ledger::Ledger;
 use crate::store::{StoreError, Writer};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{OptionalExtension, Transaction};
 
 use crate::model::{Detail, Timestamp, Verified, text_hash};
-use crate::store::due::{Again, answer};
+use crate::store::details::queue::{Again, answer};
 use crate::store::write::writer::raise_request_seq;
 use crate::store::{Reader, StoreError, Writer};
 
