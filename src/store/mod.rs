@@ -5,15 +5,15 @@
 //! transaction, so a file on disk is always some state the replica really had.
 
 mod assistants;
+mod coverage;
 mod derived;
 mod details;
 mod file;
 mod identity;
 mod lists;
+mod outbox;
 mod read;
-mod windows;
 mod write;
-mod writes;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +26,7 @@ pub use file::opened_file::{LogFile, OpenedFile};
 pub use file::temp_replica::Scratch;
 pub use identity::Identity;
 pub use lists::{Listed, Place};
+pub use outbox::{Conflict, NewWrite, Outbox, Queued, Write};
 pub use read::aggregates::{Analytics, Assistant, Day, Durations};
 pub use read::changes::{Change, Changed, Changes, Heard};
 pub use read::pool::{PoolState, Readers};
@@ -36,7 +37,6 @@ pub use write::feed::{Followed, News};
 pub use write::ledger::Census;
 pub use write::row_versions::{Revision, Revisions};
 pub use write::writer::{OpenCalls, Writer};
-pub use writes::{Conflict, NewWrite, Outbox, Queued, Write};
 
 /// What can go wrong with the file. What it displays is without its source: print the chain.
 #[derive(Debug, thiserror::Error)]

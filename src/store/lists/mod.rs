@@ -6,15 +6,15 @@
 //! index in the list's order and stops at the page's end, or gathers the few that match and sorts
 //! them. [`skip`] passes over whole days; [`sql`] puts it in words. A page and its total are of one state of the file.
 
-mod plan;
-mod search;
-mod skip;
+mod day_skip;
+mod known_counts;
+mod planner;
 mod sql;
-mod totals;
+mod text_match;
 
 use rusqlite::Connection;
 
-use self::plan::Query;
+use self::planner::Query;
 use super::{Held, Reader, StoreError};
 use crate::model::{CallFilter, Timestamp};
 use crate::store::read::reader::held;

@@ -6,9 +6,9 @@ use rusqlite::{OptionalExtension, Row};
 
 use crate::model::{CallKey, Timestamp, Window, text_hash};
 use crate::store::StoreError;
+use crate::store::coverage;
 use crate::store::file::schema;
 use crate::store::read::pool::{Pooled, Readers};
-use crate::store::windows;
 use crate::store::write::ledger;
 
 /// A read-only view of the file. Not shared between threads: each has its own.
@@ -131,7 +131,7 @@ impl Reader {
     /// The windows as they were last written, oldest first; a running engine may have verified
     /// them since.
     pub fn windows(&self) -> Result<Vec<Window>, StoreError> {
-        Ok(windows::read(&self.connection)?)
+        Ok(coverage::read(&self.connection)?)
     }
 
     /// Whether any call names its assistant. Those of a self-hosted upstream do not.

@@ -10,13 +10,15 @@ use rusqlite::{Connection, Transaction};
 use crate::model::{Timestamp, Unit, Verified, Window};
 use crate::store::assistants;
 use crate::store::assistants::Names;
+use crate::store::coverage;
 use crate::store::details::queue;
 use crate::store::details::queue::DetailsBooks;
 use crate::store::file::lock::{FileLock, open_private};
 use crate::store::file::opened_file::OpenedFile;
 use crate::store::file::schema;
 use crate::store::identity;
-use crate::store::windows;
+use crate::store::outbox;
+use crate::store::outbox::Outbox;
 use crate::store::write::answer::{Learned, Merged};
 use crate::store::write::erasure::Traces;
 use crate::store::write::feed;
@@ -28,8 +30,6 @@ use crate::store::write::row_versions::{Revisions, Touched, Writing};
 use crate::store::write::suspects;
 use crate::store::write::suspects::{Suspicion, suspect};
 use crate::store::write::tombstones::remove;
-use crate::store::writes;
-use crate::store::writes::Outbox;
 use crate::store::{Followed, Identity, StoreError};
 
 /// Open calls of one status, for following them.
@@ -106,9 +106,9 @@ impl Writer {
                 configured: base_url.to_owned(),
             });
         }
-        let windows = Arc::new(windows::read(&connection)?);
+        let windows = Arc::new(coverage::read(&connection)?);
         let followed = feed::read(&connection)?;
-        let outbox = writes::read(&connection)?;
+        let outbox = outbox::read(&connection)?;
         let page_rows = page_extent::page_rows(&connection)?;
         let assistants = assistants::read(&connection)?;
         let census = ledger::read(&connection)?;
@@ -307,7 +307,7 @@ impl Writer {
     pub fn write_windows(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
         let newest = after.iter().map(|window| window.verified.seq).max();
         let transaction = self.begin()?;
-        windows::write(&transaction, &self.windows, &after)?;
+        coverage::write(&transaction, &self.windows, &after)?;
         // The next run's requests must be numbered above them too.
         raise_request_seq(&transaction, newest.unwrap_or(0))?;
         transaction.commit()?;
@@ -382,9 +382,9 @@ pub fn seal(
     newest_seq: u64,
     wrote: bool,
 ) -> Result<bool, StoreError> {
-    let after = after.filter(|after| wrote || !windows::same_shape(before, after));
+    let after = after.filter(|after| wrote || !coverage::same_shape(before, after));
     if let Some(after) = after {
-        windows::write(&transaction, before, after)?;
+        coverage::write(&transaction, before, after)?;
     }
     if wrote || after.is_some() {
         ledger.write(&transaction)?;

@@ -5,10 +5,10 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::search::{self, Found};
-use super::skip::skip_days;
+use super::day_skip::skip_days;
 use super::sql::{Conditions, Field, Reach, Source, durations};
-use super::{Place, totals};
+use super::text_match::{self, Found};
+use super::{Place, known_counts};
 use crate::model::CallFilter;
 use crate::store::Held;
 use crate::store::read::reader::held;
@@ -90,13 +90,15 @@ impl<'a> Query<'a> {
         filter: &'a CallFilter,
         counted: bool,
     ) -> rusqlite::Result<Query<'a>> {
-        let phones =
-            (filter.customer_phone.as_ref()).map(|part| search::phones(connection, part, counted));
-        let names = (filter.assistant_name.as_ref()).map(|part| search::names(connection, part));
-        let sids = (filter.call_sid.as_ref()).map(|part| search::sids(connection, part, counted));
-        let all = totals::all(connection)?;
+        let phones = (filter.customer_phone.as_ref())
+            .map(|part| text_match::phones(connection, part, counted));
+        let names =
+            (filter.assistant_name.as_ref()).map(|part| text_match::names(connection, part));
+        let sids =
+            (filter.call_sid.as_ref()).map(|part| text_match::sids(connection, part, counted));
+        let all = known_counts::all(connection)?;
         let dated = match filter.is_dated() {
-            true => totals::touched_days(connection, filter)?,
+            true => known_counts::touched_days(connection, filter)?,
             false => all,
         };
         Ok(Query {
@@ -120,7 +122,7 @@ impl<'a> Query<'a> {
         }
         let mut reach = Reach::of(self.filter);
         let mut rest = skip;
-        if totals::by_day(self.filter) {
+        if known_counts::by_day(self.filter) {
             (reach, rest) = skip_days(self.connection, self.filter, reach, skip)?;
         }
         let ways = self.ways()?;
@@ -204,15 +206,15 @@ impl<'a> Query<'a> {
         ];
         let texts = texts.into_iter().flatten().count();
         let by_duration = durations(filter);
-        if totals::by_day(filter) {
-            return totals::of_days(self.connection, filter).map(Some);
+        if known_counts::by_day(filter) {
+            return known_counts::of_days(self.connection, filter).map(Some);
         }
         let others = filter.status.is_some() || filter.assistant_id.is_some() || filter.is_dated();
         if others || texts + usize::from(by_duration.is_some()) > 1 {
             return Ok(None);
         }
         if let Some(bounds) = by_duration {
-            return totals::of_durations(self.connection, bounds).map(Some);
+            return known_counts::of_durations(self.connection, bounds).map(Some);
         }
         let found = [
             self.phones.as_ref().and_then(Found::calls),
@@ -227,17 +229,17 @@ impl<'a> Query<'a> {
         let mut ways = vec![self.way(Field::Start, vec![vec![]], self.dated)];
         // Those that completed are in no index of their own.
         if let Some(status) = self.filter.status.as_ref().filter(|it| *it != "completed") {
-            let calls = totals::of_status(self.connection, status)?;
+            let calls = known_counts::of_status(self.connection, status)?;
             let key = vec![vec![status.clone().into()]];
             ways.push(self.way(Field::Status, key, self.share(calls)));
         }
         if let Some(id) = self.filter.assistant_id {
-            let calls = totals::of_assistant(self.connection, id)?;
+            let calls = known_counts::of_assistant(self.connection, id)?;
             let key = vec![vec![id.into()]];
             ways.push(self.way(Field::Assistant, key, self.share(calls)));
         }
         if let Some(bounds) = durations(self.filter) {
-            let calls = totals::of_durations(self.connection, bounds)?;
+            let calls = known_counts::of_durations(self.connection, bounds)?;
             let key = vec![bounds.map(Value::from).to_vec()];
             // Its dates are no bounds in an index by durations.
             ways.push(self.way(Field::Duration, key, calls));

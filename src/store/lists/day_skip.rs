@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, params};
 
+use super::known_counts::{before, between, bounds};
 use super::sql::Reach;
-use super::totals::{before, between, bounds};
 use crate::model::CallFilter;
 use crate::store::derived::rollups::NO_DAY;
 
