@@ -3,6 +3,10 @@
 //! One [`Writer`] a file, held by a lock on the file's neighbour; any number of [`Reader`]s, each
 //! with its own read-only connection. What one answer of the upstream says becomes one
 //! transaction, so a file on disk is always some state the replica really had.
+//!
+//! Its floors, from the ground up: `file`, `derived`, `details`, `write`, `read`, and `lists`, which
+//! plans what a list reads. Beside them are what is kept for others: the sync's `coverage`, the
+//! `identity` of the file, the mirrored `assistants`, and the `outbox` of changes that wait.
 
 mod assistants;
 mod coverage;

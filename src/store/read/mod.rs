@@ -1,7 +1,8 @@
 //! What is read, by connections that can not write.
 //!
-//! Knows `derived` and the file, and nothing of who writes. In reading order: `pool`, `reader`, a
-//! `deadline` for what reads many rows, `aggregates`, `changes`, and a `scan` of everything.
+//! Knows `derived`, the file's schema, and of `write` the ledger alone, whose figures it reads. In
+//! reading order: `pool`, `reader`, a `deadline` for what reads many rows, `aggregates`, `changes`,
+//! and a `scan` of everything.
 
 pub mod aggregates;
 pub mod changes;

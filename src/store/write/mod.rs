@@ -1,7 +1,7 @@
 //! What is written: one answer of the upstream is one transaction.
 //!
-//! Knows `derived` and `details`, which it keeps true in the same transaction, and no reader. In
-//! reading order: `writer`, which has the transaction; `answer`, what a request brought; `merge` of a
+//! Keeps `derived` and `details` true in the same transaction, and knows no reader. In reading
+//! order: `writer`, which has the transaction; `answer`, what a request brought; `merge` of a
 //! call, `suspects` and `tombstones`, how calls go; `feed` of another edge; `ledger`, what is counted
 //! along; `page_extent`, `row_versions` and `erasure`.
 
