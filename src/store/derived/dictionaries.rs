@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use rusqlite::Transaction;
 
+use super::facts::Facts;
 use crate::model::fold;
-use crate::store::derived::facts::Facts;
 use crate::store::write::erasure;
 
 /// What a transaction adds and takes away, summed before it is written.

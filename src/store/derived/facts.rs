@@ -2,9 +2,8 @@
 
 use rusqlite::Transaction;
 
+use super::{dictionaries, rollups};
 use crate::model::{Call, Timestamp};
-use crate::store::derived::dictionaries;
-use crate::store::derived::rollups;
 
 /// What a call is counted and found by.
 pub struct Facts<'a> {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
+use super::text::LearnedDetail;
 use crate::model::{Call, Detail, Timestamp, Verified};
-use crate::store::details::text::LearnedDetail;
 use crate::store::write::ledger::Ledger;
 use crate::store::{StoreError, Writer};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::queue::{Again, answer};
 use crate::model::{Detail, Timestamp, Verified, text_hash};
-use crate::store::details::queue::{Again, answer};
 use crate::store::write::writer::raise_request_seq;
 use crate::store::{Reader, StoreError, Writer};
 

@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::temp_replica::with_end;
 use crate::store::StoreError;
-use crate::store::file::temp_replica::with_end;
 
 /// What is kept beside the database while it is open. Without its log or the index of it, what is
 /// written is lost to whoever opens the database next; without its lock, two may write.

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, OpenFlags, ToSql};
 
+use super::migrate;
 use crate::model::{Part, fold, text_hash};
 use crate::store::StoreError;
-use crate::store::file::migrate;
 
 pub const SCHEMA: &str = include_str!("../../../schema.sql");
 pub const VERSION: i64 = 6;

@@ -7,9 +7,9 @@
 
 use rusqlite::Transaction;
 
+use super::ledger::Ledger;
 use crate::model::Timestamp;
 use crate::store::details::queue;
-use crate::store::write::ledger::Ledger;
 use crate::store::{StoreError, Writer};
 
 /// So many pages of an index are merged in one transaction: some milliseconds.

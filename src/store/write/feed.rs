@@ -5,13 +5,13 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::answer::{Complete, Learned, Merged};
+use super::merge::merge_call;
+use super::suspects::{missing, suspect};
+use super::tombstones::remove;
+use super::writer::{is_confirmed, seal};
 use crate::model::{Call, Timestamp, Verified, Window};
 use crate::store::assistants;
-use crate::store::write::answer::{Complete, Learned, Merged};
-use crate::store::write::merge::merge_call;
-use crate::store::write::suspects::{missing, suspect};
-use crate::store::write::tombstones::remove;
-use crate::store::write::writer::{is_confirmed, seal};
 use crate::store::{StoreError, Writer};
 
 /// How far another edge's order of changes is in this file.

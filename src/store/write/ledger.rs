@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
 
+use super::suspects::Suspicion;
 use crate::model::{NEVER, Timestamp, Unit, Window};
 use crate::store::derived::day_ranges;
 use crate::store::derived::facts::Books;
 use crate::store::details::queue::DetailsBooks;
-use crate::store::write::suspects::Suspicion;
 use crate::store::{StoreError, Writer};
 
 /// How many of each kind the file holds.

@@ -2,13 +2,13 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::answer::{Learned, Merged};
+use super::ledger::Ledger;
+use super::suspects::{Suspicion, suspect};
+use super::tombstones::revive;
 use crate::model::{Call, Timestamp, Verified};
 use crate::store::StoreError;
 use crate::store::details::queue;
-use crate::store::write::answer::{Learned, Merged};
-use crate::store::write::ledger::Ledger;
-use crate::store::write::suspects::{Suspicion, suspect};
-use crate::store::write::tombstones::revive;
 
 pub enum Outcome {
     New,

@@ -7,10 +7,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::answer::{Belief, Complete, Learned};
+use super::ledger::Ledger;
+use super::writer::is_confirmed;
 use crate::model::{CallKey, Verified};
-use crate::store::write::answer::{Belief, Complete, Learned};
-use crate::store::write::ledger::Ledger;
-use crate::store::write::writer::is_confirmed;
 use crate::store::{StoreError, Writer};
 
 /// Fewer calls than these may all be gone at once without a second look.

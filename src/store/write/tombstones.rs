@@ -2,10 +2,10 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
+use super::erasure::take_out;
+use super::ledger::Ledger;
+use super::writer::raise_request_seq;
 use crate::model::{Verified, text_hash};
-use crate::store::write::erasure::take_out;
-use crate::store::write::ledger::Ledger;
-use crate::store::write::writer::raise_request_seq;
 use crate::store::{StoreError, Writer};
 
 /// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of

@@ -7,30 +7,21 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
+use super::answer::{Learned, Merged};
+use super::erasure::Traces;
+use super::ledger::{self, Census, Ledger};
+use super::merge::merge_call;
+use super::row_versions::{Revisions, Touched, Writing};
+use super::suspects::{self, Suspicion, suspect};
+use super::tombstones::remove;
+use super::{feed, page_extent};
 use crate::model::{Timestamp, Unit, Verified, Window};
-use crate::store::assistants;
-use crate::store::assistants::Names;
-use crate::store::coverage;
-use crate::store::details::queue;
-use crate::store::details::queue::DetailsBooks;
+use crate::store::assistants::{self, Names};
+use crate::store::details::queue::{self, DetailsBooks};
 use crate::store::file::lock::{FileLock, open_private};
-use crate::store::file::opened_file::OpenedFile;
-use crate::store::file::schema;
-use crate::store::identity;
-use crate::store::outbox;
-use crate::store::outbox::Outbox;
-use crate::store::write::answer::{Learned, Merged};
-use crate::store::write::erasure::Traces;
-use crate::store::write::feed;
-use crate::store::write::ledger;
-use crate::store::write::ledger::{Census, Ledger};
-use crate::store::write::merge::merge_call;
-use crate::store::write::page_extent;
-use crate::store::write::row_versions::{Revisions, Touched, Writing};
-use crate::store::write::suspects;
-use crate::store::write::suspects::{Suspicion, suspect};
-use crate::store::write::tombstones::remove;
-use crate::store::{Followed, Identity, StoreError};
+use crate::store::file::{opened_file::OpenedFile, schema};
+use crate::store::outbox::{self, Outbox};
+use crate::store::{Followed, Identity, StoreError, coverage, identity};
 
 /// Open calls of one status, for following them.
 #[derive(Clone, Debug, PartialEq, Eq)]
