@@ -17,7 +17,7 @@ pub type Pooled = PooledConnection<SqliteConnectionManager>;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A pool of connections to one file that can't write. Cheap to clone. Each is opened when it is
-/// first needed; those that nobody used for ten minutes are closed.
+/// first needed, and kept.
 #[derive(Clone)]
 pub struct Readers {
     path: PathBuf,
@@ -50,7 +50,10 @@ impl Readers {
         let pool = Pool::builder()
             .max_size(most)
             .min_idle(Some(0))
+            // Nothing is closed while the pool lives. Its threads would wait for the next look at
+            // what is to be closed, half a minute, before they end with it.
             .max_lifetime(None)
+            .idle_timeout(None)
             .connection_timeout(PATIENCE)
             // A connection to a file does not go stale.
             .test_on_check_out(false)
@@ -141,6 +144,20 @@ mod tests {
         let reader = readers.get().unwrap();
         assert!(reader.connection.is_autocommit());
         assert_eq!(readers.state().open, 1);
+    }
+
+    /// Other tests have pools too; a pool has three threads.
+    #[test]
+    fn the_threads_of_a_pool_end_with_it() {
+        let (_folder, path) = file();
+        for _ in 0..200 {
+            drop(Reader::open(&path).unwrap());
+        }
+        let names = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = names.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")));
+        let is_a_pools = |name: &String| name.starts_with("r2d2-worker");
+        let threads = names.flatten().filter(is_a_pools).count();
+        assert!(threads < 300, "{threads} of 600 are left");
     }
 
     #[test]
