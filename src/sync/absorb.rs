@@ -5,17 +5,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::dates::Probed;
-use super::denials::Part;
-use super::engine::Engine;
-use super::newest::Again;
-use super::plan::Job;
-use super::requests::Finished;
-use super::scope::{self, Asked, Scope};
-use super::settings::{Failure, SyncError};
-use super::stuck::Task;
-use super::troubles::Outcome;
 use crate::model::{CallKey, Timestamp, Verified};
+use crate::sync::dates::Probed;
+use crate::sync::denials::Part;
+use crate::sync::engine::Engine;
+use crate::sync::newest::Again;
+use crate::sync::plan::Job;
+use crate::sync::requests::Finished;
+use crate::sync::scope;
+use crate::sync::scope::{Asked, Scope};
+use crate::sync::settings::{Failure, SyncError};
+use crate::sync::stuck::Task;
+use crate::sync::troubles::Outcome;
 use crate::upstream::{
     AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
 };
@@ -27,7 +28,7 @@ const NOBODY_KNOWS: Verified = Verified {
 };
 
 impl<S: CallSource> Engine<S> {
-    pub(super) async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
+    pub(in crate::sync) async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
         // The clock may have been set while it was under way.
         self.mind_the_clock();
         let Finished {
@@ -313,7 +314,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// What the server serves may have changed.
-    pub(super) fn ask_for_shorter_pages(&mut self) {
+    pub(in crate::sync) fn ask_for_shorter_pages(&mut self) {
         let limit = self.page_size.limit();
         self.newest.set_longest(limit);
         self.troubles.set_page_limit(limit);
@@ -341,21 +342,21 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    pub(super) fn is_paused(&self) -> bool {
+    pub(in crate::sync) fn is_paused(&self) -> bool {
         self.health
             .paused_until()
             .is_some_and(|until| until > Instant::now())
     }
 
     /// How long what can't be read is left alone: its tier, but not less than a minute.
-    pub(super) fn hole_rest(&self, end: Timestamp) -> Duration {
+    pub(in crate::sync) fn hole_rest(&self, end: Timestamp) -> Duration {
         const LEAST: Duration = Duration::from_secs(60);
         let age = (self.clock)().since(end);
         self.pace().interval(age).max(LEAST)
     }
 
     /// A known call was found by its start, asked for in this form, or was not.
-    pub(super) fn note_probe(&mut self, asked: (Timestamp, DateForm), found: bool) {
+    pub(in crate::sync) fn note_probe(&mut self, asked: (Timestamp, DateForm), found: bool) {
         match self.dates.probed(asked, found) {
             Probed::GoesOn | Probed::Known => {}
             // What a range left out before may be there.

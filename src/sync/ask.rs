@@ -1,10 +1,10 @@
 //! How a job is asked.
 
-use super::crowd::Crowd;
-use super::following;
-use super::plan::{Job, View};
-use super::troubles::Narrowed;
 use crate::model::{CallKey, Timestamp};
+use crate::sync::crowd::Crowd;
+use crate::sync::following;
+use crate::sync::plan::{Job, View};
+use crate::sync::troubles::Narrowed;
 use crate::upstream::{ListQuery, Request};
 
 /// `None` for a crowd, or another edge, that is not there.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::engine::Engine;
-use super::housekeeping::News;
 use crate::model::Timestamp;
 use crate::store::StoreError;
+use crate::sync::engine::Engine;
+use crate::sync::housekeeping::News;
 use crate::upstream::CallSource;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -18,7 +18,7 @@ const DROPPED_AT_ONCE: usize = 200;
 
 impl<S: CallSource> Engine<S> {
     /// Something was written. Into a file that is not at its place it was written for nobody.
-    pub(super) fn stored(&mut self) {
+    pub(in crate::sync) fn stored(&mut self) {
         if !self.housekeeping.is_moved() {
             self.health.stored();
         }
@@ -26,7 +26,7 @@ impl<S: CallSource> Engine<S> {
 
     /// The file may go away under us, and its log grow. A fill leaves a long one behind, and a copy
     /// of the file alone lacks what is in it.
-    pub(super) async fn mind_the_file(&mut self) -> Result<(), StoreError> {
+    pub(in crate::sync) async fn mind_the_file(&mut self) -> Result<(), StoreError> {
         let is_read = self.has_read_all();
         let now = self.now();
         let Some(chores) = self.housekeeping.look(is_read, now.instant)? else {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::oneshot;
 
-use super::handle::Fetched;
 use crate::model::{CallKey, Detail};
+use crate::sync::handle::Fetched;
 
 /// What a client waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

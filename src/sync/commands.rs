@@ -3,18 +3,18 @@
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::clients::Wanted;
-use super::engine::Engine;
-use super::handle::{Command, Fetched, Hint};
-use super::plan::Job;
 use crate::model::CallKey;
+use crate::sync::clients::Wanted;
+use crate::sync::engine::Engine;
+use crate::sync::handle::{Command, Fetched, Hint};
+use crate::sync::plan::Job;
 use crate::upstream::CallSource;
 
 /// Hints that may wait.
 const MOST_HINTS: usize = 256;
 
 impl<S: CallSource> Engine<S> {
-    pub(super) async fn obey(&mut self, command: Command) {
+    pub(in crate::sync) async fn obey(&mut self, command: Command) {
         match command {
             Command::SyncNow => {
                 self.health.hurry();
@@ -78,7 +78,7 @@ impl<S: CallSource> Engine<S> {
         self.denials.rest_until(&job, Instant::now())
     }
 
-    pub(super) fn hint(&mut self, key: CallKey) {
+    pub(in crate::sync) fn hint(&mut self, key: CallKey) {
         if self.hinted.len() < MOST_HINTS && !self.hinted.contains(&key) {
             self.hinted.push_back(key);
         }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::coverage::Coverage;
-use super::engine::Engine;
 use crate::model::Verified;
 use crate::store::{Learned, Merged};
+use crate::sync::coverage::Coverage;
+use crate::sync::engine::Engine;
 use crate::upstream::CallSource;
 
 impl<S: CallSource> Engine<S> {
     /// Writes one answer; what was read counts from then on. A failure is noted and told to
     /// nobody but the operator: the answer is simply asked for again.
-    pub(super) async fn commit(
+    pub(in crate::sync) async fn commit(
         &mut self,
         learned: Learned,
         mut coverage: Option<Coverage>,
@@ -72,13 +72,13 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// What is known from now on.
-    pub(super) fn know(&mut self, coverage: Coverage) {
+    pub(in crate::sync) fn know(&mut self, coverage: Coverage) {
         self.coverage = Arc::new(coverage);
         self.post.published.store(Arc::clone(&self.coverage));
     }
 
     /// An answer that says nothing yet, to be filled in.
-    pub(super) fn learned(&self, request: Verified) -> Learned {
+    pub(in crate::sync) fn learned(&self, request: Verified) -> Learned {
         Learned {
             request,
             oldest_in_flight: self.requests.oldest_seq(request),

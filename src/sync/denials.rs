@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::plan::Job;
 use crate::model::{CallKey, Detail};
+use crate::sync::plan::Job;
 
 /// A denial that was not repeated for so long is not remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
-use super::plan::Job;
-use super::status::DetailsStatus;
 use crate::model::{Detail, Timestamp};
 use crate::store::{DetailsBooks, DueDetails, Merged};
+use crate::sync::backoff::Backoff;
+use crate::sync::plan::Job;
+use crate::sync::status::DetailsStatus;
 
 /// Calls that are taken from the file at once.
 pub const BATCH: usize = 100;

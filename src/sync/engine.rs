@@ -15,36 +15,37 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::assistants::Assistants;
-use super::clients::{Clients, Wanted};
-use super::counting::Counting;
-use super::coverage::Coverage;
-use super::crowd::Crowd;
-use super::dates::Dates;
-use super::denials::Denials;
-use super::details::Details;
-use super::following::Following;
-use super::handle::{Clock, Handle, Post};
-use super::health::{Health, Moment};
-use super::holds::Holds;
-use super::housekeeping::Housekeeping;
-use super::newest::Newest;
-use super::page::PageSize;
-use super::passes::Leave;
-use super::pending::Pending;
-use super::plan::{self, Job, Next};
-use super::proof::Proof;
-use super::requests::{Requests, Start};
-use super::search::Found;
-use super::settings::{Settings, SyncError};
-use super::status::Phase;
-use super::stuck::Stuck;
-use super::tiers::Pace;
-use super::troubles::Troubles;
-use super::vouching::Vouching;
-use super::writes::Replay;
 use crate::model::{CallKey, KeyHash, Timestamp};
 use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
+use crate::sync::assistants::Assistants;
+use crate::sync::clients::{Clients, Wanted};
+use crate::sync::counting::Counting;
+use crate::sync::coverage::Coverage;
+use crate::sync::crowd::Crowd;
+use crate::sync::dates::Dates;
+use crate::sync::denials::Denials;
+use crate::sync::details::Details;
+use crate::sync::following::Following;
+use crate::sync::handle::{Clock, Handle, Post};
+use crate::sync::health::{Health, Moment};
+use crate::sync::holds::Holds;
+use crate::sync::housekeeping::Housekeeping;
+use crate::sync::newest::Newest;
+use crate::sync::page::PageSize;
+use crate::sync::passes::Leave;
+use crate::sync::pending::Pending;
+use crate::sync::plan;
+use crate::sync::plan::{Job, Next};
+use crate::sync::proof::Proof;
+use crate::sync::requests::{Requests, Start};
+use crate::sync::search::Found;
+use crate::sync::settings::{Settings, SyncError};
+use crate::sync::status::Phase;
+use crate::sync::stuck::Stuck;
+use crate::sync::tiers::Pace;
+use crate::sync::troubles::Troubles;
+use crate::sync::vouching::Vouching;
+use crate::sync::writes::Replay;
 use crate::upstream::{CallSource, Request, Teller};
 
 /// However long there is nothing to do, the engine shows that it is there.
@@ -52,88 +53,88 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// The task that keeps the replica equal to the upstream.
 pub struct Engine<S> {
-    pub(super) clock: Clock,
-    pub(super) settings: Settings,
-    pub(super) post: Post,
-    pub(super) writer: SharedWriter,
-    pub(super) random: SmallRng,
+    pub(in crate::sync) clock: Clock,
+    pub(in crate::sync) settings: Settings,
+    pub(in crate::sync) post: Post,
+    pub(in crate::sync) writer: SharedWriter,
+    pub(in crate::sync) random: SmallRng,
 
     // What is known, and what is to be done about it.
-    pub(super) coverage: Arc<Coverage>,
-    pub(super) census: Census,
-    pub(super) organization_id: Option<i64>,
-    pub(super) following: Following,
+    pub(in crate::sync) coverage: Arc<Coverage>,
+    pub(in crate::sync) census: Census,
+    pub(in crate::sync) organization_id: Option<i64>,
+    pub(in crate::sync) following: Following,
     /// How far another edge was followed by the process before.
-    pub(super) followed_before: Option<Followed>,
-    pub(super) identified: bool,
-    pub(super) key_hash: KeyHash,
+    pub(in crate::sync) followed_before: Option<Followed>,
+    pub(in crate::sync) identified: bool,
+    pub(in crate::sync) key_hash: KeyHash,
     /// The file's calls were read by this very key before.
-    pub(super) key_is_known: bool,
-    pub(super) vouching: Vouching,
+    pub(in crate::sync) key_is_known: bool,
+    pub(in crate::sync) vouching: Vouching,
     /// Who tells whose key it is, or did last.
-    pub(super) teller: Teller,
+    pub(in crate::sync) teller: Teller,
     /// The latest request that confirmed the organization, and when.
-    pub(super) confirmed: Option<(u64, Instant)>,
-    pub(super) identity_due: bool,
-    pub(super) assistants: Assistants,
-    pub(super) dates: Dates,
-    pub(super) page_size: PageSize,
-    pub(super) head_at: Option<Instant>,
+    pub(in crate::sync) confirmed: Option<(u64, Instant)>,
+    pub(in crate::sync) identity_due: bool,
+    pub(in crate::sync) assistants: Assistants,
+    pub(in crate::sync) dates: Dates,
+    pub(in crate::sync) page_size: PageSize,
+    pub(in crate::sync) head_at: Option<Instant>,
     /// How the head is asked for.
-    pub(super) newest: Newest,
+    pub(in crate::sync) newest: Newest,
     /// When the calls above a head that begins below unreadable rows are asked for by id again.
-    pub(super) above_head_due: Option<Instant>,
+    pub(in crate::sync) above_head_due: Option<Instant>,
     /// Open calls of a status that could not be listed.
-    pub(super) unlisted: Vec<OpenCalls>,
-    pub(super) denials: Denials,
+    pub(in crate::sync) unlisted: Vec<OpenCalls>,
+    pub(in crate::sync) denials: Denials,
     /// When the calls without a start are read again, if the head is ranged.
-    pub(super) without_start_due: Option<Instant>,
+    pub(in crate::sync) without_start_due: Option<Instant>,
     /// The head tells how many calls there are.
-    pub(super) head_has_total: bool,
-    pub(super) total: Option<u64>,
-    pub(super) holds: Holds,
-    pub(super) counting: Counting,
-    pub(super) wanted: Vec<Found>,
+    pub(in crate::sync) head_has_total: bool,
+    pub(in crate::sync) total: Option<u64>,
+    pub(in crate::sync) holds: Holds,
+    pub(in crate::sync) counting: Counting,
+    pub(in crate::sync) wanted: Vec<Found>,
     /// To be read to find out whether the page above it was cut.
-    pub(super) below_a_cut: Option<RangeInclusive<Timestamp>>,
-    pub(super) proof: Proof,
-    pub(super) troubles: Troubles,
-    pub(super) follow: Vec<OpenCalls>,
-    pub(super) vanished: VecDeque<CallKey>,
-    pub(super) hinted: VecDeque<CallKey>,
+    pub(in crate::sync) below_a_cut: Option<RangeInclusive<Timestamp>>,
+    pub(in crate::sync) proof: Proof,
+    pub(in crate::sync) troubles: Troubles,
+    pub(in crate::sync) follow: Vec<OpenCalls>,
+    pub(in crate::sync) vanished: VecDeque<CallKey>,
+    pub(in crate::sync) hinted: VecDeque<CallKey>,
     /// A hint spoke of no call in particular.
-    pub(super) hinted_head: bool,
+    pub(in crate::sync) hinted_head: bool,
     /// By instant.
-    pub(super) crowds: BTreeMap<Timestamp, Crowd>,
-    pub(super) clients: Clients,
-    pub(super) details: Details,
-    pub(super) replay: Replay,
-    pub(super) housekeeping: Housekeeping,
+    pub(in crate::sync) crowds: BTreeMap<Timestamp, Crowd>,
+    pub(in crate::sync) clients: Clients,
+    pub(in crate::sync) details: Details,
+    pub(in crate::sync) replay: Replay,
+    pub(in crate::sync) housekeeping: Housekeeping,
     /// How old the answer is that is taken in.
-    pub(super) answer_age: Duration,
+    pub(in crate::sync) answer_age: Duration,
     /// An intermediary had it, which is no edge.
-    pub(super) answer_is_kept: bool,
+    pub(in crate::sync) answer_is_kept: bool,
     /// And that of the latest page of the list.
-    pub(super) list_age: Duration,
+    pub(in crate::sync) list_age: Duration,
 
     // What is under way, and when more may be.
-    pub(super) requests: Requests<S>,
+    pub(in crate::sync) requests: Requests<S>,
     /// Clients that wait for leave to ask the upstream themselves, longest first.
-    pub(super) permits: VecDeque<Leave>,
+    pub(in crate::sync) permits: VecDeque<Leave>,
     /// Requests for clients since the last one for history.
-    pub(super) clients_in_a_row: usize,
+    pub(in crate::sync) clients_in_a_row: usize,
     /// Requests for history.
-    pub(super) turn: usize,
+    pub(in crate::sync) turn: usize,
     /// The request before was a head.
-    pub(super) head_was_last: bool,
-    pub(super) health: Health,
-    pub(super) stuck: Stuck,
+    pub(in crate::sync) head_was_last: bool,
+    pub(in crate::sync) health: Health,
+    pub(in crate::sync) stuck: Stuck,
     /// The head was read since the process started.
-    pub(super) begun: bool,
+    pub(in crate::sync) begun: bool,
     /// The last look at both clocks.
-    pub(super) looked: Moment,
+    pub(in crate::sync) looked: Moment,
     /// By how much our clock was put back, all in all.
-    pub(super) put_back: Duration,
+    pub(in crate::sync) put_back: Duration,
 }
 
 impl<S: CallSource> Engine<S> {
@@ -304,7 +305,12 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Sends one request, or says when to try again.
-    pub(super) fn send(&mut self, job: Job, request: Request, now: Instant) -> Result<(), Instant> {
+    pub(in crate::sync) fn send(
+        &mut self,
+        job: Job,
+        request: Request,
+        now: Instant,
+    ) -> Result<(), Instant> {
         // An answer wakes the engine before the next poll does.
         let later = now + self.settings.poll_interval;
         let dates = match &job {
@@ -351,18 +357,18 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    pub(super) fn pace(&self) -> Pace {
+    pub(in crate::sync) fn pace(&self) -> Pace {
         Pace::of(&self.settings)
     }
 
     /// The oldest start that is mirrored.
-    pub(super) fn since(&self) -> Timestamp {
+    pub(in crate::sync) fn since(&self) -> Timestamp {
         self.settings.history.map_or(Timestamp::MIN, |history| {
             ((self.clock)() - history).max(Timestamp::MIN)
         })
     }
 
-    pub(super) fn now(&self) -> Moment {
+    pub(in crate::sync) fn now(&self) -> Moment {
         Moment {
             instant: Instant::now(),
             wall: (self.clock)(),

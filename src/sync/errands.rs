@@ -7,14 +7,15 @@ use std::time::Duration;
 use rand::RngExt;
 use tracing::{error, info};
 
-use super::coverage::Coverage;
-use super::engine::Engine;
-use super::holds::Change;
-use super::plan::Job;
-use super::proof::{self, Proven};
-use super::search::Found;
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::store::{Learned, StoreError};
+use crate::sync::coverage::Coverage;
+use crate::sync::engine::Engine;
+use crate::sync::holds::Change;
+use crate::sync::plan::Job;
+use crate::sync::proof;
+use crate::sync::proof::Proven;
+use crate::sync::search::Found;
 use crate::upstream::CallSource;
 
 const INSTANT: Duration = Duration::from_micros(1);
@@ -35,7 +36,7 @@ impl<S: CallSource> Engine<S> {
     /// Our clock may be put back while we run. What was verified a minute ago stays verified a
     /// minute ago, whatever the clock says now. Put forward, it only makes everything look older,
     /// which may be true: the machine may have slept.
-    pub(super) fn mind_the_clock(&mut self) {
+    pub(in crate::sync) fn mind_the_clock(&mut self) {
         let now = self.now();
         let expected = self.looked.wall + now.instant.duration_since(self.looked.instant);
         self.looked = now;
@@ -55,7 +56,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Returns whether there is more to do at once.
-    pub(super) async fn run_errands(&mut self) -> bool {
+    pub(in crate::sync) async fn run_errands(&mut self) -> bool {
         let now = self.now();
         if let Err(error) = self.mind_the_file().await {
             self.health.store_failed(&error, now);
@@ -92,7 +93,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Puts the brake on or lifts it, by what the last answer changed.
-    pub(super) fn judge(&mut self) {
+    pub(in crate::sync) fn judge(&mut self) {
         let now = self.now();
         match self.holds.judge(self.census, now.wall) {
             Some(Change::Held(calls)) => {
@@ -153,12 +154,12 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Whether everything but unreadable rows was read.
-    pub(super) fn has_read_all(&self) -> bool {
+    pub(in crate::sync) fn has_read_all(&self) -> bool {
         self.coverage.is_read(self.since())
     }
 
     /// Publishes the ranges that the upstream can't list: they are no gaps in what was read.
-    pub(super) fn note_holes(&mut self) {
+    pub(in crate::sync) fn note_holes(&mut self) {
         let holes = self.troubles.holes().iter().map(|hole| &hole.range);
         if holes.clone().eq(self.coverage.holes()) {
             return;
@@ -211,7 +212,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Takes down that what was read added calls where the upstream counts differently.
-    pub(super) fn note_explained(&mut self, read: &RangeInclusive<Timestamp>, new: usize) {
+    pub(in crate::sync) fn note_explained(&mut self, read: &RangeInclusive<Timestamp>, new: usize) {
         let overlaps =
             |found: &Found| found.range.start() <= read.end() && read.start() <= found.range.end();
         if new > 0 && self.wanted.iter().any(overlaps) {
@@ -367,7 +368,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Asks for calls by id, if they are not going to be already.
-    pub(super) fn ask_singly(&mut self, ids: impl Iterator<Item = i64>) {
+    pub(in crate::sync) fn ask_singly(&mut self, ids: impl Iterator<Item = i64>) {
         for key in ids.map(CallKey::Id) {
             if !self.vanished.contains(&key) {
                 self.vanished.push_back(key);
@@ -376,7 +377,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Forgets what was read below the head: it was read under a wrong belief.
-    pub(super) fn forget_history(&self) -> Coverage {
+    pub(in crate::sync) fn forget_history(&self) -> Coverage {
         let mut coverage = (*self.coverage).clone();
         coverage.forget_below_head();
         coverage

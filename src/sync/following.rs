@@ -7,13 +7,14 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::ask;
-use super::health::Moment;
-use super::holds::Holds;
-use super::plan::{self, Job, Next, View};
-use super::scope;
 use crate::model::Timestamp;
 use crate::store::Followed;
+use crate::sync::ask;
+use crate::sync::health::Moment;
+use crate::sync::holds::Holds;
+use crate::sync::plan;
+use crate::sync::plan::{Job, Next, View};
+use crate::sync::scope;
 use crate::upstream::{ErrorKind, Request};
 
 /// After so many tries a server that says neither is no edge.

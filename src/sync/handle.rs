@@ -8,15 +8,15 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::clients::Wanted;
-use super::coverage::Coverage;
-use super::passes::Permit;
-use super::pending::Pending;
-use super::scope;
-use super::status::SyncStatus;
-use super::stuck::Stall;
 use crate::model::{Call, CallKey, Detail, Timestamp};
 use crate::store::{NewWrite, Revisions};
+use crate::sync::clients::Wanted;
+use crate::sync::coverage::Coverage;
+use crate::sync::passes::Permit;
+use crate::sync::pending::Pending;
+use crate::sync::scope;
+use crate::sync::status::SyncStatus;
+use crate::sync::stuck::Stall;
 use crate::upstream::{Incoming, Line, Outgoing};
 
 /// Tells the time. The system's in production, a seed's in a simulation.
@@ -42,7 +42,7 @@ pub enum Fetched {
 
 /// What the engine is asked to do.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(in crate::sync) enum Command {
     Fetch(Wanted, oneshot::Sender<Fetched>),
     SyncNow,
     Hint(Hint),
@@ -101,19 +101,19 @@ const COMMANDS: usize = 1024;
 /// The engine's end of the [`Handle`]; outlives an engine that fails.
 #[derive(Clone)]
 pub struct Post {
-    pub(super) commands: Arc<Mutex<mpsc::Receiver<Command>>>,
-    pub(super) status: watch::Sender<SyncStatus>,
-    pub(super) published: Arc<ArcSwap<Coverage>>,
-    pub(super) pending: Arc<ArcSwap<Pending>>,
-    pub(super) revisions: Arc<Revisions>,
+    pub(in crate::sync) commands: Arc<Mutex<mpsc::Receiver<Command>>>,
+    pub(in crate::sync) status: watch::Sender<SyncStatus>,
+    pub(in crate::sync) published: Arc<ArcSwap<Coverage>>,
+    pub(in crate::sync) pending: Arc<ArcSwap<Pending>>,
+    pub(in crate::sync) revisions: Arc<Revisions>,
     /// Who comes with the upstream's key may read what is held.
-    pub(super) lets_key_in: Arc<AtomicBool>,
+    pub(in crate::sync) lets_key_in: Arc<AtomicBool>,
     /// When an engine last looked around.
-    pub(super) beat: watch::Sender<Instant>,
+    pub(in crate::sync) beat: watch::Sender<Instant>,
     /// What makes no progress, told anew at each failure.
-    pub(super) stalls: watch::Sender<Option<Stall>>,
+    pub(in crate::sync) stalls: watch::Sender<Option<Stall>>,
     /// The engine is to make room for another.
-    pub(super) renewed: Arc<Notify>,
+    pub(in crate::sync) renewed: Arc<Notify>,
 }
 
 impl Post {
@@ -153,9 +153,9 @@ impl Post {
 /// The engine, from outside. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) status: watch::Receiver<SyncStatus>,
-    pub(super) coverage: Arc<ArcSwap<Coverage>>,
+    pub(in crate::sync) commands: mpsc::Sender<Command>,
+    pub(in crate::sync) status: watch::Receiver<SyncStatus>,
+    pub(in crate::sync) coverage: Arc<ArcSwap<Coverage>>,
     pending: Arc<ArcSwap<Pending>>,
     revisions: Arc<Revisions>,
     lets_key_in: Arc<AtomicBool>,
@@ -167,7 +167,7 @@ pub struct Handle {
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A client is told to come back after this long where nothing better is known, in seconds.
-pub(super) const RETRY_SOON: u64 = 5;
+pub(in crate::sync) const RETRY_SOON: u64 = 5;
 
 impl Handle {
     /// Asks the upstream for one call, ahead of all other work, and stores what it says. Those who
@@ -216,7 +216,7 @@ impl Handle {
     }
 
     /// Lets through the deletions that are held because they are so many. Where none are held
-    /// ([`Phase::Held`](super::Phase::Held)), nothing happens.
+    /// ([`Phase::Held`](crate::sync::Phase::Held)), nothing happens.
     pub fn release_holds(&self) {
         let _ = self.commands.try_send(Command::ReleaseHolds);
     }

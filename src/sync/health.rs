@@ -5,13 +5,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::backoff::Backoff;
-use super::denials::Part;
-use super::scope::{self, Asked, Scope};
-use super::status::{LastError, SyncStatus, UpstreamState};
-use super::stuck::Stall;
 use crate::model::Timestamp;
 use crate::store::StoreError;
+use crate::sync::backoff::Backoff;
+use crate::sync::denials::Part;
+use crate::sync::scope;
+use crate::sync::scope::{Asked, Scope};
+use crate::sync::status::{LastError, SyncStatus, UpstreamState};
+use crate::sync::stuck::Stall;
 use crate::upstream::UpstreamError;
 
 /// A failed read that was not tried again for this long after its pause is not wanted any more.

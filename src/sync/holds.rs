@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::health::Moment;
 use crate::model::Timestamp;
 use crate::store::Census;
+use crate::sync::health::Moment;
 
 /// A list that leaves out many calls is believed if it still does after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(60);

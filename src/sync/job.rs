@@ -2,10 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use super::clients::Wanted;
-use super::coverage::NEVER;
 use crate::model::{CallKey, Detail, Timestamp};
 use crate::store::OpenCalls;
+use crate::sync::clients::Wanted;
+use crate::sync::coverage::NEVER;
 use crate::upstream::DateForm;
 
 type Range = RangeInclusive<Timestamp>;

@@ -8,13 +8,13 @@ use std::sync::{Arc, Weak};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::engine::Engine;
-use super::handle::RETRY_SOON;
-use super::job::Job;
-use super::plan::{CLIENTS_IN_A_ROW, Next};
-use super::requests::Start;
-use super::status::UpstreamState;
 use crate::model::Verified;
+use crate::sync::engine::Engine;
+use crate::sync::handle::RETRY_SOON;
+use crate::sync::job::Job;
+use crate::sync::plan::{CLIENTS_IN_A_ROW, Next};
+use crate::sync::requests::Start;
+use crate::sync::status::UpstreamState;
 use crate::upstream::CallSource;
 
 /// So many are under way at once.
@@ -30,7 +30,7 @@ pub type Leave = oneshot::Sender<Result<Permit, u64>>;
 /// was asked for before and comes in later is told from what is newer.
 #[derive(Debug)]
 pub struct Permit {
-    pub(super) request: Verified,
+    pub(in crate::sync) request: Verified,
     alive: Arc<()>,
 }
 
@@ -65,7 +65,7 @@ impl Passes {
 
 impl<S: CallSource> Engine<S> {
     /// A client waits for leave, unless the upstream wants to be left alone.
-    pub(super) fn ask_leave(&mut self, leave: Leave) {
+    pub(in crate::sync) fn ask_leave(&mut self, leave: Leave) {
         let now = Instant::now();
         let paused = self.health.paused_until().filter(|until| *until > now);
         let refused = match (self.health.state(), paused) {
@@ -78,7 +78,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Whether it is a waiting client's turn, before what the plan would do next.
-    pub(super) fn passes_go_before(&self, next: &Next) -> bool {
+    pub(in crate::sync) fn passes_go_before(&self, next: &Next) -> bool {
         let first = match next {
             Next::Sleep(_) => true,
             Next::Send(
@@ -91,7 +91,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Lets the client go ahead that waits longest, or says when the budget allows it.
-    pub(super) fn grant(&mut self, now: Instant) -> Result<(), Instant> {
+    pub(in crate::sync) fn grant(&mut self, now: Instant) -> Result<(), Instant> {
         self.permits.retain(|leave| !leave.is_closed());
         let Some(leave) = self.permits.pop_front() else {
             return Ok(());

@@ -19,7 +19,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    pub(super) fn of(outbox: &Outbox) -> Pending {
+    pub(in crate::sync) fn of(outbox: &Outbox) -> Pending {
         let mut pending = Pending {
             conflicts: outbox.conflicts,
             ..Pending::default()

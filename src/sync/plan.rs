@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ask::{repeated, request};
-use super::coverage::NEVER;
-use super::following;
-pub use super::job::Job;
-pub use super::view::View;
 use crate::model::{Timestamp, Window};
+use crate::sync::ask::{repeated, request};
+use crate::sync::coverage::NEVER;
+use crate::sync::following;
+pub use crate::sync::job::Job;
+pub use crate::sync::view::View;
 use crate::upstream::Request;
 
 /// After so many requests for clients the next is history's.

@@ -3,12 +3,12 @@
 use tokio::time::Instant;
 use tracing::info;
 
-use super::engine::Engine;
-use super::status::{Phase, SyncStatus, UpstreamState};
+use crate::sync::engine::Engine;
+use crate::sync::status::{Phase, SyncStatus, UpstreamState};
 use crate::upstream::CallSource;
 
 impl<S: CallSource> Engine<S> {
-    pub(super) fn publish(&mut self, sleep_until: Instant) {
+    pub(in crate::sync) fn publish(&mut self, sleep_until: Instant) {
         let now = self.now();
         let complete = self.has_read_all();
         let phase = match (self.begun, self.holds.is_held(), complete) {

@@ -7,11 +7,11 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
-use super::budget::Budget;
-use super::passes::{Passes, Permit};
-use super::plan::Job;
-use super::settings::Settings;
 use crate::model::{Timestamp, Verified};
+use crate::sync::budget::Budget;
+use crate::sync::passes::{Passes, Permit};
+use crate::sync::plan::Job;
+use crate::sync::settings::Settings;
 use crate::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 
 pub struct Requests<S> {

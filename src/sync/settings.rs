@@ -34,7 +34,7 @@ pub enum SyncError {
 }
 
 /// Why an answer could not be taken in.
-pub(super) enum Failure {
+pub(in crate::sync) enum Failure {
     Upstream(UpstreamError),
     Fatal(SyncError),
 }

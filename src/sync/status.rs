@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::denials::Part;
-use super::stuck::Stall;
 use crate::model::Timestamp;
 use crate::store::StoreError;
+use crate::sync::denials::Part;
+use crate::sync::stuck::Stall;
 use crate::upstream::UpstreamError;
 
 /// What is known of the upstream's health. Last *success*, never last attempt.
@@ -59,7 +59,7 @@ impl LastError {
     }
 
     /// One part of the upstream can't be had, and all else can.
-    pub(super) fn apart(part: Part, error: &UpstreamError, at: Timestamp) -> LastError {
+    pub(in crate::sync) fn apart(part: Part, error: &UpstreamError, at: Timestamp) -> LastError {
         let of_all = LastError::upstream(error, at);
         LastError {
             message: format!("{}: {}", part.name(), of_all.message),
@@ -69,7 +69,7 @@ impl LastError {
     }
 
     /// A new engine took the place of one that panicked or stood still.
-    pub(super) fn restarted(panicked: bool, at: Timestamp) -> LastError {
+    pub(in crate::sync) fn restarted(panicked: bool, at: Timestamp) -> LastError {
         let message = match panicked {
             true => "the sync failed by a mistake of its own, and was restarted",
             false => "the sync stood still, and was restarted",
@@ -85,7 +85,7 @@ impl LastError {
     }
 
     /// The same request fails the same way again and again, while others succeed.
-    pub(super) fn no_progress(stall: &Stall, at: Timestamp) -> LastError {
+    pub(in crate::sync) fn no_progress(stall: &Stall, at: Timestamp) -> LastError {
         LastError {
             kind: "no_progress".to_owned(),
             message: format!(
@@ -160,7 +160,7 @@ pub struct SyncStatus {
 
 impl SyncStatus {
     /// Before the first request.
-    pub(super) fn starting(organization_id: Option<i64>) -> SyncStatus {
+    pub(in crate::sync) fn starting(organization_id: Option<i64>) -> SyncStatus {
         SyncStatus {
             state: UpstreamState::Offline,
             last_success_at: None,

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::plan::Job;
 use crate::model::Timestamp;
+use crate::sync::plan::Job;
 use crate::upstream::ErrorKind;
 
 /// So many failures in a row are a stall.

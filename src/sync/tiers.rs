@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::settings::Settings;
 use crate::model::{Timestamp, Window};
+use crate::sync::settings::Settings;
 
 /// A window is compared again after this part of its calls' age.
 const PART_OF_AGE: u32 = 20;

@@ -5,19 +5,19 @@ use std::ops::RangeInclusive;
 
 use tokio::time::Instant;
 
-use super::clients::Wanted;
-use super::coverage::{Coverage, NEVER};
-use super::crowd::Crowd;
-use super::engine::Engine;
-use super::following::Following;
-use super::job::Job;
-use super::newest::Newest;
-use super::search::Found;
-use super::tiers::Pace;
-use super::troubles::Troubles;
-use super::writes::Replay;
 use crate::model::{CallKey, Detail, Timestamp};
 use crate::store::OpenCalls;
+use crate::sync::clients::Wanted;
+use crate::sync::coverage::{Coverage, NEVER};
+use crate::sync::crowd::Crowd;
+use crate::sync::engine::Engine;
+use crate::sync::following::Following;
+use crate::sync::job::Job;
+use crate::sync::newest::Newest;
+use crate::sync::search::Found;
+use crate::sync::tiers::Pace;
+use crate::sync::troubles::Troubles;
+use crate::sync::writes::Replay;
 use crate::upstream::{CallSource, DateForm, Teller};
 
 type Range = RangeInclusive<Timestamp>;
@@ -134,7 +134,7 @@ impl View<'_> {
 }
 
 impl<S: CallSource> Engine<S> {
-    pub(super) fn view(&mut self, now: Instant) -> View<'_> {
+    pub(in crate::sync) fn view(&mut self, now: Instant) -> View<'_> {
         // Below a ranged head they are nobody else's to read: at first, after the reading was given
         // up, and again when it is due.
         let due = self.without_start_due.is_none_or(|due| due <= now);

@@ -2,16 +2,16 @@
 
 use tokio::time::Instant;
 
-use super::clients::Wanted;
-use super::engine::Engine;
-use super::handle::{Fetched, RETRY_SOON};
-use super::plan::Job;
 use crate::model::{CallKey, Verified, whole_seconds};
+use crate::sync::clients::Wanted;
+use crate::sync::engine::Engine;
+use crate::sync::handle::{Fetched, RETRY_SOON};
+use crate::sync::plan::Job;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
     /// An answer that can't be stored is told to who waits for it, and asked for again.
-    pub(super) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
+    pub(in crate::sync) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
         if let Job::Canary(_) = job {
             self.proof.canary_missing(Instant::now());
         }
@@ -42,14 +42,14 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// The upstream's word that there is no such call.
-    pub(super) fn not_found(&self) -> Fetched {
+    pub(in crate::sync) fn not_found(&self) -> Fetched {
         match whole_seconds(self.answer_age) {
             0 => Fetched::NotFound,
             age => Fetched::NotFoundThen { age },
         }
     }
 
-    pub(super) fn dismiss_clients(&mut self) {
+    pub(in crate::sync) fn dismiss_clients(&mut self) {
         // Nobody waits for an upstream that is known not to answer.
         let unavailable = self.unavailable();
         for job in self.requests.give_up_calls() {
@@ -63,7 +63,7 @@ impl<S: CallSource> Engine<S> {
         self.clients.dismiss(&unavailable);
     }
 
-    pub(super) fn unavailable(&self) -> Fetched {
+    pub(in crate::sync) fn unavailable(&self) -> Fetched {
         let now = Instant::now();
         let wait = self
             .health

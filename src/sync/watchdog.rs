@@ -1,6 +1,6 @@
 //! Runs the engine, and makes a new one where it panics or stands still.
 //!
-//! Nobody who holds the engine's [`Handle`](super::Handle) notices more than a pause: readers have
+//! Nobody who holds the engine's [`Handle`](crate::sync::Handle) notices more than a pause: readers have
 //! connections of their own, and what waits for the engine waits for the next one.
 
 use std::error::Error;
@@ -13,12 +13,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::backoff::Backoff;
-use super::engine::Engine;
-use super::handle::{Clock, Post};
-use super::settings::{Settings, SyncError};
-use super::status::{LastError, UpstreamState};
-use super::stuck::Stall;
+use crate::sync::backoff::Backoff;
+use crate::sync::engine::Engine;
+use crate::sync::handle::{Clock, Post};
+use crate::sync::settings::{Settings, SyncError};
+use crate::sync::status::{LastError, UpstreamState};
+use crate::sync::stuck::Stall;
 use crate::upstream::CallSource;
 
 /// An engine looks around once a minute at least, whatever it waits for.

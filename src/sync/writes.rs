@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
-use super::plan::Job;
 use crate::model::CallKey;
 use crate::store::{Outbox, Write};
+use crate::sync::backoff::Backoff;
+use crate::sync::plan::Job;
 use crate::upstream::Request;
 
 /// What was seen of a call longer ago is looked at again before it is changed.

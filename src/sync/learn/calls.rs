@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::INSTANT;
 use crate::model::{Call, CallKey, Verified};
 use crate::store::{Learned, OpenCalls};
 use crate::sync::clients::Wanted;
 use crate::sync::engine::Engine;
 use crate::sync::handle::Fetched;
+use crate::sync::learn::INSTANT;
 use crate::sync::page::Reach;
 use crate::sync::passes::Permit;
 use crate::sync::settings::Failure;
@@ -17,7 +17,7 @@ use crate::upstream::{Answer, CallSource, ListQuery, Page};
 impl<S: CallSource> Engine<S> {
     /// Calls of the group that are not on the list any more have ended, or are gone: each is asked
     /// for by id.
-    pub(super) async fn learn_open(
+    pub(in crate::sync) async fn learn_open(
         &mut self,
         group: &OpenCalls,
         query: &ListQuery,
@@ -106,7 +106,12 @@ impl<S: CallSource> Engine<S> {
         self.commit(learned, None).await.is_some()
     }
 
-    pub(super) async fn learn_call(&mut self, key: &CallKey, request: Verified, answer: Answer) {
+    pub(in crate::sync) async fn learn_call(
+        &mut self,
+        key: &CallKey,
+        request: Verified,
+        answer: Answer,
+    ) {
         let learned = Learned {
             singly: true,
             ..self.learned(request)
@@ -143,7 +148,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// A canary that is missing proves nothing about itself: the list will tell.
-    pub(super) async fn learn_canary(&mut self, request: Verified, answer: Answer) {
+    pub(in crate::sync) async fn learn_canary(&mut self, request: Verified, answer: Answer) {
         match answer {
             Answer::Call(call) => {
                 let learned = Learned {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::bad_answer;
 use crate::model::{Timestamp, Verified};
 use crate::store::{Belief, Complete, Learned};
 use crate::sync::coverage::NEVER;
 use crate::sync::crowd::Progress;
 use crate::sync::engine::Engine;
+use crate::sync::learn::bad_answer;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource};
 
@@ -17,7 +17,7 @@ use crate::upstream::{Answer, CallSource};
 const UNDATED_REST: Duration = Duration::from_secs(600);
 
 impl<S: CallSource> Engine<S> {
-    pub(super) async fn learn_crowd(
+    pub(in crate::sync) async fn learn_crowd(
         &mut self,
         instant: Timestamp,
         request: Verified,

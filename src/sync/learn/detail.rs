@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::bad_answer;
 use crate::model::{CallKey, Detail, Verified};
 use crate::store::{Again, LearnedDetail, StoreError};
 use crate::sync::clients::Wanted;
 use crate::sync::details::{self, BATCH};
 use crate::sync::engine::Engine;
 use crate::sync::handle::Fetched;
+use crate::sync::learn::bad_answer;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource};
 

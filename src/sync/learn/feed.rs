@@ -6,18 +6,19 @@ use std::ops::RangeInclusive;
 use tokio::time::Instant;
 use tracing::info;
 
-use super::{INSTANT, bad_answer};
 use crate::model::{Piece, Timestamp, Verified};
 use crate::store::{Belief, Complete, Followed, Merged, News, StoreError};
 use crate::sync::coverage::{Coverage, NEVER};
 use crate::sync::engine::Engine;
 use crate::sync::following::{Edge, Following, Sweep};
+use crate::sync::learn::INSTANT;
+use crate::sync::learn::bad_answer;
 use crate::sync::settings::Failure;
 use crate::sync::told;
 use crate::upstream::{Answer, CallSource, Feed, Request, Told};
 
 impl<S: CallSource> Engine<S> {
-    pub(super) async fn learn_feed(
+    pub(in crate::sync) async fn learn_feed(
         &mut self,
         asked: &Request,
         request: Verified,

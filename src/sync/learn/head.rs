@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{INSTANT, bad_answer};
 use crate::model::{Timestamp, Verified};
 use crate::store::{Belief, Complete, Learned, OpenCalls};
 use crate::sync::coverage::{HeadRead, NEVER};
 use crate::sync::engine::Engine;
+use crate::sync::learn::INSTANT;
+use crate::sync::learn::bad_answer;
 use crate::sync::page::Reach;
 use crate::sync::settings::Failure;
 use crate::upstream::{CallSource, ErrorKind, ListQuery, Page, UpstreamError};
@@ -19,7 +20,7 @@ use crate::upstream::{CallSource, ErrorKind, ListQuery, Page, UpstreamError};
 const OPEN_FOR: Duration = Duration::from_secs(86_400);
 
 impl<S: CallSource> Engine<S> {
-    pub(super) async fn learn_head(
+    pub(in crate::sync) async fn learn_head(
         &mut self,
         query: &ListQuery,
         request: Verified,

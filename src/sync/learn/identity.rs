@@ -5,16 +5,16 @@ use std::sync::atomic::Ordering;
 use rand::RngExt;
 use tokio::time::Instant;
 
-use super::bad_answer;
 use crate::model::Verified;
 use crate::store::{StoreError, Writer};
 use crate::sync::engine::Engine;
+use crate::sync::learn::bad_answer;
 use crate::sync::settings::{Failure, SyncError};
 use crate::upstream::{Answer, CallSource, ErrorKind, UpstreamError};
 
 impl<S: CallSource> Engine<S> {
     /// Nothing is stored before it is known whose calls they are.
-    pub(super) async fn learn_identity(
+    pub(in crate::sync) async fn learn_identity(
         &mut self,
         request: Verified,
         organization: Option<i64>,
@@ -67,7 +67,7 @@ impl<S: CallSource> Engine<S> {
 
     /// A call that is held was asked for by its id. If it is told of, the key is theirs, and whose
     /// that is can be asked again.
-    pub(super) async fn learn_vouched(&mut self, answer: Answer) -> Result<(), Failure> {
+    pub(in crate::sync) async fn learn_vouched(&mut self, answer: Answer) -> Result<(), Failure> {
         let found = match answer {
             Answer::Call(call) => {
                 let held = move |writer: &mut Writer| writer.holds(call.id, &call.call_sid);

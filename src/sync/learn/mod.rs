@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::engine::Engine;
-use super::plan::Job;
-use super::settings::Failure;
 use crate::model::{Timestamp, Verified};
 use crate::store::StoreError;
+use crate::sync::engine::Engine;
+use crate::sync::plan::Job;
+use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Request, Teller, UpstreamError};
 
 const INSTANT: Duration = Duration::from_micros(1);
@@ -30,7 +30,7 @@ fn bad_answer(cause: impl Into<String>) -> Failure {
 impl<S: CallSource> Engine<S> {
     /// Takes in one answer. A write that fails is not the upstream's failure: it is noted, and the
     /// plan asks again.
-    pub(super) async fn learn(
+    pub(in crate::sync) async fn learn(
         &mut self,
         job: &Job,
         asked: &Request,
@@ -185,7 +185,7 @@ impl<S: CallSource> Engine<S> {
 
     /// How many calls of the range the upstream counts but can't list, and which are not held from
     /// a time when it could.
-    pub(super) async fn never_read_within(
+    pub(in crate::sync) async fn never_read_within(
         &self,
         range: &RangeInclusive<Timestamp>,
     ) -> Result<u64, StoreError> {

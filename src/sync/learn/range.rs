@@ -4,12 +4,13 @@ use std::ops::RangeInclusive;
 
 use tokio::time::Instant;
 
-use super::{INSTANT, bad_answer};
 use crate::model::{Timestamp, Verified, Window};
 use crate::store::{Belief, Complete, Learned};
 use crate::sync::ask;
 use crate::sync::crowd::Crowd;
 use crate::sync::engine::Engine;
+use crate::sync::learn::INSTANT;
+use crate::sync::learn::bad_answer;
 use crate::sync::page::Reach;
 use crate::sync::plan::{self, Job};
 use crate::sync::search::Found;
@@ -21,7 +22,7 @@ use crate::upstream::{CallSource, ListQuery, Page};
 const DOUBTED_ABOVE: usize = 10;
 
 impl<S: CallSource> Engine<S> {
-    pub(super) async fn learn_range(
+    pub(in crate::sync) async fn learn_range(
         &mut self,
         range: &RangeInclusive<Timestamp>,
         query: &ListQuery,
@@ -141,7 +142,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Calls of a page that is not known to be complete.
-    pub(super) async fn learn_loose(
+    pub(in crate::sync) async fn learn_loose(
         &mut self,
         request: Verified,
         page: Page,

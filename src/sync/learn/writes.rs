@@ -1,11 +1,11 @@
 //! Changes of metadata that clients left here: accepted, sent when the upstream answers, and done
 //! once it shows them.
 
-use super::bad_answer;
 use crate::model::{Call, CallKey, Verified, metadata};
 use crate::store::{Learned, NewWrite, Outbox, Queued, StoreError, Writer};
 use crate::sync::engine::Engine;
 use crate::sync::handle::{Dropped, NotQueued};
+use crate::sync::learn::bad_answer;
 use crate::sync::pending::Pending;
 use crate::sync::plan::Job;
 use crate::sync::scope;
@@ -48,7 +48,12 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// The call was read before a change of it is sent.
-    pub(super) async fn learn_review(&mut self, write_id: u64, request: Verified, answer: Answer) {
+    pub(in crate::sync) async fn learn_review(
+        &mut self,
+        write_id: u64,
+        request: Verified,
+        answer: Answer,
+    ) {
         let Some(write) = self.replay.find(write_id).cloned() else {
             // It was dropped meanwhile.
             if let Answer::Call(call) = answer {
@@ -83,7 +88,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// The upstream answered the change itself.
-    pub(super) async fn learn_written(
+    pub(in crate::sync) async fn learn_written(
         &mut self,
         write_id: u64,
         request: Verified,
