@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::model::Verified;
 use crate::store::{Learned, Merged};
-use crate::sync::coverage::Coverage;
 use crate::sync::engine::Engine;
+use crate::sync::knowledge::coverage::Coverage;
 use crate::upstream::CallSource;
 
 impl<S: CallSource> Engine<S> {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Call, Timestamp, Verified, Window};
-use crate::sync::coverage::NEVER;
+use crate::sync::knowledge::coverage::NEVER;
 use crate::upstream::{AGE_UNIT, Answer, ListQuery, Request};
 
 /// Passes after which the seen set is given up; the odds that so many miss a call are those of a

@@ -9,9 +9,9 @@ use tracing::{error, info};
 
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::store::{Learned, StoreError};
-use crate::sync::coverage::Coverage;
 use crate::sync::engine::Engine;
 use crate::sync::holds::Change;
+use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::plan::Job;
 use crate::sync::proof;
 use crate::sync::proof::Proven;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::model::{CallKey, Detail, Timestamp};
 use crate::store::OpenCalls;
 use crate::sync::clients::Wanted;
-use crate::sync::coverage::NEVER;
+use crate::sync::knowledge::coverage::NEVER;
 use crate::upstream::DateForm;
 
 type Range = RangeInclusive<Timestamp>;

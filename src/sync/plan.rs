@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use crate::model::{Timestamp, Window};
 use crate::sync::ask::{repeated, request};
-use crate::sync::coverage::NEVER;
 use crate::sync::following;
 pub use crate::sync::job::Job;
+use crate::sync::knowledge::coverage::NEVER;
 pub use crate::sync::view::View;
 use crate::upstream::Request;
 
@@ -314,9 +314,9 @@ mod tests {
     use crate::model::{CallKey, Detail, Verified};
     use crate::store::OpenCalls;
     use crate::sync::clients::Wanted;
-    use crate::sync::coverage::{Coverage, HeadRead};
     use crate::sync::crowd::Crowd;
     use crate::sync::following::Following;
+    use crate::sync::knowledge::coverage::{Coverage, HeadRead};
     use crate::sync::newest::Newest;
     use crate::sync::tiers::Pace;
     use crate::sync::troubles::Troubles;

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified};
 use crate::store::{Belief, Complete, Learned};
-use crate::sync::coverage::NEVER;
 use crate::sync::crowd::Progress;
 use crate::sync::engine::Engine;
+use crate::sync::knowledge::coverage::NEVER;
 use crate::sync::learn::bad_answer;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource};

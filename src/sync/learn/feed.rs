@@ -8,13 +8,13 @@ use tracing::info;
 
 use crate::model::{Piece, Timestamp, Verified};
 use crate::store::{Belief, Complete, Followed, Merged, News, StoreError};
-use crate::sync::coverage::{Coverage, NEVER};
 use crate::sync::engine::Engine;
 use crate::sync::following::{Edge, Following, Sweep};
+use crate::sync::knowledge::coverage::{Coverage, NEVER};
+use crate::sync::knowledge::coverage_summary;
 use crate::sync::learn::INSTANT;
 use crate::sync::learn::bad_answer;
 use crate::sync::settings::Failure;
-use crate::sync::told;
 use crate::upstream::{Answer, CallSource, Feed, Request, Told};
 
 impl<S: CallSource> Engine<S> {
@@ -170,7 +170,7 @@ fn passed(coverage: &[Piece], listed: &HashSet<i64>) -> Vec<Complete> {
     let mut stretches: Vec<RangeInclusive<Timestamp>> = Vec::new();
     let mut without_start = false;
     for piece in coverage {
-        let range = told::range(piece);
+        let range = coverage_summary::range(piece);
         if *range.start() == NEVER {
             without_start = true;
             continue;

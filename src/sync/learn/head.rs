@@ -8,8 +8,8 @@ use tracing::warn;
 
 use crate::model::{Timestamp, Verified};
 use crate::store::{Belief, Complete, Learned, OpenCalls};
-use crate::sync::coverage::{HeadRead, NEVER};
 use crate::sync::engine::Engine;
+use crate::sync::knowledge::coverage::{HeadRead, NEVER};
 use crate::sync::learn::INSTANT;
 use crate::sync::learn::bad_answer;
 use crate::sync::page::Reach;

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::model::{Piece, Timestamp, Verified, Window, age};
-use crate::sync::coverage::{Coverage, NEVER, next};
+use crate::sync::knowledge::coverage::{Coverage, NEVER, next};
 
 /// The first cell reaches back so far, in seconds.
 const FIRST_CELL: u64 = 60;

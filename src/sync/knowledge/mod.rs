@@ -1,0 +1,5 @@
+//! TODO
+
+pub mod coverage;
+pub mod coverage_summary;
+pub mod pending_writes;
