@@ -7,15 +7,15 @@ use tracing::{info, warn};
 
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::sync::dates::Probed;
-use crate::sync::denials::Part;
 use crate::sync::engine::Engine;
+use crate::sync::health::denials::Part;
+use crate::sync::health::failure_scope;
+use crate::sync::health::failure_scope::{Asked, Scope};
+use crate::sync::health::stall::Task;
 use crate::sync::newest::Again;
 use crate::sync::plan::Job;
 use crate::sync::requests::Finished;
-use crate::sync::scope;
-use crate::sync::scope::{Asked, Scope};
 use crate::sync::settings::{Failure, SyncError};
-use crate::sync::stuck::Task;
 use crate::sync::troubles::Outcome;
 use crate::upstream::{
     AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
@@ -86,13 +86,15 @@ impl<S: CallSource> Engine<S> {
             },
             Err(error) if matches!(job, Job::Review(_) | Job::Write(_)) => {
                 // It may have arrived: it is looked for before it is sent again.
-                if scope::is_worth_repeating(&error) && self.replay.broke(&job) {
+                if failure_scope::is_worth_repeating(&error) && self.replay.broke(&job) {
                     return Ok(());
                 }
                 error
             }
             Err(error)
-                if scope::is_worth_repeating(&error) && !repeated && !self.is_spare(&job) =>
+                if failure_scope::is_worth_repeating(&error)
+                    && !repeated
+                    && !self.is_spare(&job) =>
             {
                 self.requests.repeat(job);
                 return Ok(());
@@ -110,7 +112,7 @@ impl<S: CallSource> Engine<S> {
         *asked == Request::Identity(Teller::Assistants)
             && self.organization_id.is_none()
             && error.status.is_some()
-            && scope::may_not_be_known(error.kind)
+            && failure_scope::may_not_be_known(error.kind)
             && self.health.consecutive_errors() >= TRIES
     }
 
@@ -155,7 +157,7 @@ impl<S: CallSource> Engine<S> {
         if self.following.failed(job, error.kind, answered) {
             return;
         }
-        let scope = match scope::scope(error.kind, Asked::of(job)) {
+        let scope = match failure_scope::scope(error.kind, Asked::of(job)) {
             scope @ (Scope::Length | Scope::Rows) => self.fail_by_page(job, asked, error, scope),
             scope => Some(scope),
         };
@@ -177,7 +179,9 @@ impl<S: CallSource> Engine<S> {
             Job::Assistants(_) => self.assistants.failed(now.instant),
             Job::Canary(_) => self.proof.canary_missing(now.instant),
             Job::Point(CallKey::Id(id)) => self.proof.failed(*id),
-            Job::Detail(id, kind) if scope != Scope::Upstream && scope::is_denial(error.kind) => {
+            Job::Detail(id, kind)
+                if scope != Scope::Upstream && failure_scope::is_denial(error.kind) =>
+            {
                 let rest = error.retry_after;
                 self.details.denied(*id, *kind, rest, now.instant, now.wall);
             }
@@ -220,7 +224,7 @@ impl<S: CallSource> Engine<S> {
             return;
         };
         self.health.failed_apart(part, error, now);
-        let repeats = scope::is_denial(error.kind) || error.retry_after.is_some();
+        let repeats = failure_scope::is_denial(error.kind) || error.retry_after.is_some();
         if repeats && self.denials.denied(job, error.retry_after, now.instant) {
             warn!(
                 part = part.name(),
@@ -234,7 +238,7 @@ impl<S: CallSource> Engine<S> {
 
     /// Whether what failed by itself may be the whole upstream's failure, and that is not known yet.
     fn is_doubtful(&self, job: &Job, error: &UpstreamError) -> bool {
-        !self.is_spare(job) && (error.status.is_none() || scope::is_denial(error.kind))
+        !self.is_spare(job) && (error.status.is_none() || failure_scope::is_denial(error.kind))
     }
 
     /// A page of the list can't be read as it was asked for. Returns what that stands for, if it is
@@ -252,7 +256,7 @@ impl<S: CallSource> Engine<S> {
             _ => None,
         };
         if let Some(rows) = rows.filter(|_| scope == Scope::Length) {
-            match scope::says_how_many(error.kind) {
+            match failure_scope::says_how_many(error.kind) {
                 true => self.page_size.refused(rows, error.most_rows, now),
                 false => self.page_size.strained(rows),
             }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::sync::engine::Engine;
-use crate::sync::housekeeping::News;
+use crate::sync::health::replica_file::News;
 use crate::upstream::CallSource;
 
 const DAY: Duration = Duration::from_secs(86_400);

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::model::{Detail, Timestamp};
 use crate::store::{DetailsBooks, DueDetails, Merged};
-use crate::sync::backoff::Backoff;
+use crate::sync::health::backoff::Backoff;
+use crate::sync::health::status::DetailsStatus;
 use crate::sync::plan::Job;
-use crate::sync::status::DetailsStatus;
 
 /// Calls that are taken from the file at once.
 pub const BATCH: usize = 100;

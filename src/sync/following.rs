@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::store::Followed;
 use crate::sync::ask;
-use crate::sync::health::Moment;
+use crate::sync::health::failure_scope;
+use crate::sync::health::upstream::Moment;
 use crate::sync::holds::Holds;
 use crate::sync::plan;
 use crate::sync::plan::{Job, Next, View};
-use crate::sync::scope;
 use crate::upstream::{ErrorKind, Request};
 
 /// After so many tries a server that says neither is no edge.
@@ -92,13 +92,13 @@ impl Following {
     pub fn failed(&mut self, job: &Job, kind: ErrorKind, answered: bool) -> bool {
         match (self, job) {
             (Following::Unknown { tries, other, .. }, Job::Feed | Job::Identify) if answered => {
-                let known = scope::may_not_be_known(kind);
+                let known = failure_scope::may_not_be_known(kind);
                 *tries += u32::from(known);
                 *other = *job == Job::Feed;
                 *other && known
             }
             (Following::Edge(edge), Job::Feed) => {
-                let smaller = scope::may_be_of_the_page(kind);
+                let smaller = failure_scope::may_be_of_the_page(kind);
                 // The line may be too slow for so many in one answer.
                 edge.limit = (edge.limit / (1 + usize::from(smaller))).max(1);
                 false

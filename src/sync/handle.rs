@@ -11,12 +11,12 @@ use tokio::time::Instant;
 use crate::model::{Call, CallKey, Detail, Timestamp};
 use crate::store::{NewWrite, Revisions};
 use crate::sync::clients::Wanted;
+use crate::sync::health::failure_scope;
+use crate::sync::health::stall::Stall;
+use crate::sync::health::status::SyncStatus;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::knowledge::pending_writes::Pending;
 use crate::sync::passes::Permit;
-use crate::sync::scope;
-use crate::sync::status::SyncStatus;
-use crate::sync::stuck::Stall;
 use crate::upstream::{Incoming, Line, Outgoing};
 
 /// Tells the time. The system's in production, a seed's in a simulation.
@@ -247,7 +247,7 @@ impl Handle {
         match line.pass(outgoing).await {
             Ok(incoming) => Ok((permit, incoming)),
             Err(error) => {
-                let sent = scope::may_have_arrived(error.kind);
+                let sent = failure_scope::may_have_arrived(error.kind);
                 Err(refused(RETRY_SOON, sent))
             }
         }

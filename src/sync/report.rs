@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use crate::sync::engine::Engine;
-use crate::sync::status::{Phase, SyncStatus, UpstreamState};
+use crate::sync::health::status::{Phase, SyncStatus, UpstreamState};
 use crate::upstream::CallSource;
 
 impl<S: CallSource> Engine<S> {

@@ -8,7 +8,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified};
-use crate::sync::budget::Budget;
+use crate::sync::health::rate_limit::Budget;
 use crate::sync::passes::{Passes, Permit};
 use crate::sync::plan::Job;
 use crate::sync::settings::Settings;

@@ -13,12 +13,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::sync::backoff::Backoff;
 use crate::sync::engine::Engine;
 use crate::sync::handle::{Clock, Post};
+use crate::sync::health::backoff::Backoff;
+use crate::sync::health::stall::Stall;
+use crate::sync::health::status::{LastError, UpstreamState};
 use crate::sync::settings::{Settings, SyncError};
-use crate::sync::status::{LastError, UpstreamState};
-use crate::sync::stuck::Stall;
 use crate::upstream::CallSource;
 
 /// An engine looks around once a minute at least, whatever it waits for.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::model::CallKey;
 use crate::store::{Outbox, Write};
-use crate::sync::backoff::Backoff;
+use crate::sync::health::backoff::Backoff;
 use crate::sync::plan::Job;
 use crate::upstream::Request;
 

@@ -5,10 +5,10 @@ use crate::model::{Call, CallKey, Verified, metadata};
 use crate::store::{Learned, NewWrite, Outbox, Queued, StoreError, Writer};
 use crate::sync::engine::Engine;
 use crate::sync::handle::{Dropped, NotQueued};
+use crate::sync::health::failure_scope;
 use crate::sync::knowledge::pending_writes::Pending;
 use crate::sync::learn::bad_answer;
 use crate::sync::plan::Job;
-use crate::sync::scope;
 use crate::sync::settings::Failure;
 use crate::sync::writes::MOST_FAILURES;
 use crate::upstream::{Answer, CallSource, UpstreamError};
@@ -111,7 +111,7 @@ impl<S: CallSource> Engine<S> {
     /// rarely, and not for ever.
     pub(in crate::sync) fn note_failing_write(&mut self, write_id: u64, error: &UpstreamError) {
         let (seed, now) = (self.settings.seed, self.now());
-        let (why, denied) = (error.to_string(), scope::is_denial(error.kind));
+        let (why, denied) = (error.to_string(), failure_scope::is_denial(error.kind));
         if self
             .replay
             .failed(write_id, &why, denied, seed, now.instant)

@@ -4,8 +4,8 @@
 //! shorter ones, and nothing but a lost line or a refused key speaks of the whole upstream. Whether
 //! it is out shows at the head, which is asked for at every poll. Pure.
 
+use crate::sync::health::status::UpstreamState;
 use crate::sync::plan::Job;
-use crate::sync::status::UpstreamState;
 use crate::upstream::{ErrorKind, Retry, UpstreamError};
 
 /// What was asked, as far as it matters for what its failure means.

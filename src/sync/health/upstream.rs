@@ -7,12 +7,12 @@ use tracing::{error, info, warn};
 
 use crate::model::Timestamp;
 use crate::store::StoreError;
-use crate::sync::backoff::Backoff;
-use crate::sync::denials::Part;
-use crate::sync::scope;
-use crate::sync::scope::{Asked, Scope};
-use crate::sync::status::{LastError, SyncStatus, UpstreamState};
-use crate::sync::stuck::Stall;
+use crate::sync::health::backoff::Backoff;
+use crate::sync::health::denials::Part;
+use crate::sync::health::failure_scope;
+use crate::sync::health::failure_scope::{Asked, Scope};
+use crate::sync::health::stall::Stall;
+use crate::sync::health::status::{LastError, SyncStatus, UpstreamState};
 use crate::upstream::UpstreamError;
 
 /// A failed read that was not tried again for this long after its pause is not wanted any more.
@@ -131,7 +131,7 @@ impl Health {
             self.asked_for &= scope != Scope::Upstream;
         }
         if matches!(scope, Scope::Upstream | Scope::Head) {
-            self.state = scope::state(error.kind);
+            self.state = failure_scope::state(error.kind);
             self.outage = scope == Scope::Upstream;
         }
         match (error.retry_after, scope) {

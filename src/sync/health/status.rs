@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::model::Timestamp;
 use crate::store::StoreError;
-use crate::sync::denials::Part;
-use crate::sync::stuck::Stall;
+use crate::sync::health::denials::Part;
+use crate::sync::health::stall::Stall;
 use crate::upstream::UpstreamError;
 
 /// What is known of the upstream's health. Last *success*, never last attempt.
