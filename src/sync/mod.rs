@@ -41,19 +41,19 @@ mod knowledge;
 mod learn;
 mod newest;
 mod page;
-mod passes;
 mod plan;
 mod proof;
+mod proxy_permits;
 mod report;
 mod requests;
 mod search;
 mod settings;
+mod supervisor;
 mod tiers;
 mod troubles;
 mod view;
 mod vouching;
 mod waiting;
-mod watchdog;
 mod writes;
 
 pub use engine::Engine;
@@ -62,8 +62,8 @@ pub use health::status::{DetailsStatus, LastError, Phase, SyncStatus, UpstreamSt
 pub use knowledge::coverage::{Coverage, HeadRead, NEVER};
 pub use knowledge::coverage_summary::Unverified;
 pub use knowledge::pending_writes::Pending;
-pub use passes::Permit;
+pub use proxy_permits::Permit;
 pub use settings::{Settings, SyncError};
-pub use watchdog::{Watchdog, Work};
+pub use supervisor::{Watchdog, Work};
 
 pub use crate::upstream::{Chunks, Incoming, Key, Outgoing};

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified};
 use crate::sync::health::rate_limit::Budget;
-use crate::sync::passes::{Passes, Permit};
 use crate::sync::plan::Job;
+use crate::sync::proxy_permits::{Passes, Permit};
 use crate::sync::settings::Settings;
 use crate::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 

@@ -10,7 +10,7 @@ use crate::sync::engine::Engine;
 use crate::sync::handle::Fetched;
 use crate::sync::learn::INSTANT;
 use crate::sync::page::Reach;
-use crate::sync::passes::Permit;
+use crate::sync::proxy_permits::Permit;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource, ListQuery, Page};
 

@@ -16,7 +16,7 @@ use crate::sync::health::stall::Stall;
 use crate::sync::health::status::SyncStatus;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::knowledge::pending_writes::Pending;
-use crate::sync::passes::Permit;
+use crate::sync::proxy_permits::Permit;
 use crate::upstream::{Incoming, Line, Outgoing};
 
 /// Tells the time. The system's in production, a seed's in a simulation.
