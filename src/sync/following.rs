@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 use crate::store::Followed;
-use crate::sync::ask;
 use crate::sync::health::failure_scope;
 use crate::sync::health::upstream::Moment;
 use crate::sync::holds::Holds;
 use crate::sync::plan;
+use crate::sync::plan::request;
 use crate::sync::plan::{Job, Next, View};
 use crate::upstream::{ErrorKind, Request};
 
@@ -165,7 +165,7 @@ pub fn next(view: &View<'_>) -> Option<Next> {
         _ => plan::head_due(view, &Job::Feed),
     };
     let feed = (due <= view.now).then(|| Next::Send(Job::Feed, request(edge)));
-    let again = ask::repeated(view).map(|job| plan::send(view, job));
+    let again = request::repeated(view).map(|job| plan::send(view, job));
     if let Some(next) = again.or(feed) {
         return Some(next);
     }

@@ -20,7 +20,6 @@
 //! `docs/sync.md` says why.
 
 mod absorb;
-mod ask;
 mod assistants;
 mod chores;
 mod clients;
@@ -36,7 +35,6 @@ mod following;
 mod handle;
 mod health;
 mod holds;
-mod job;
 mod knowledge;
 mod learn;
 mod newest;
@@ -51,7 +49,6 @@ mod settings;
 mod supervisor;
 mod tiers;
 mod troubles;
-mod view;
 mod vouching;
 mod waiting;
 mod writes;

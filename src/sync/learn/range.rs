@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified, Window};
 use crate::store::{Belief, Complete, Learned};
-use crate::sync::ask;
 use crate::sync::crowd::Crowd;
 use crate::sync::engine::Engine;
 use crate::sync::learn::INSTANT;
 use crate::sync::learn::bad_answer;
 use crate::sync::page::Reach;
+use crate::sync::plan::request;
 use crate::sync::plan::{self, Job};
 use crate::sync::search::Found;
 use crate::sync::settings::Failure;
@@ -176,7 +176,7 @@ impl<S: CallSource> Engine<S> {
         let job = Job::Range(range);
         let now = Instant::now();
         let view = self.view(now);
-        if let Some(request) = ask::request(&view, &job) {
+        if let Some(request) = request::request(&view, &job) {
             // Without room for it now, the plan finds the gap by itself.
             let _ = self.send(job, request, now);
         }

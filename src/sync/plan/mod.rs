@@ -8,17 +8,20 @@
 //! is due, however much is new. What belongs to calls comes last: when nothing else is to be sent, and
 //! from the half of the budget that nothing else will miss.
 
+pub mod context;
+pub mod job;
+pub mod request;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Window};
-use crate::sync::ask::{repeated, request};
 use crate::sync::following;
-pub use crate::sync::job::Job;
 use crate::sync::knowledge::coverage::NEVER;
-pub use crate::sync::view::View;
+pub use crate::sync::plan::context::View;
+pub use crate::sync::plan::job::Job;
+use crate::sync::plan::request::{repeated, request};
 use crate::upstream::Request;
 
 /// After so many requests for clients the next is history's.
