@@ -6,17 +6,17 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::model::{CallKey, Timestamp, Verified};
-use crate::sync::dates::Probed;
 use crate::sync::engine::Engine;
 use crate::sync::health::denials::Part;
 use crate::sync::health::failure_scope;
 use crate::sync::health::failure_scope::{Asked, Scope};
 use crate::sync::health::stall::Task;
-use crate::sync::newest::Again;
 use crate::sync::plan::Job;
+use crate::sync::planners::date_format::Probed;
+use crate::sync::planners::head_page::Again;
+use crate::sync::planners::unreadable::Outcome;
 use crate::sync::requests::Finished;
 use crate::sync::settings::{Failure, SyncError};
-use crate::sync::troubles::Outcome;
 use crate::upstream::{
     AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
 };

@@ -4,10 +4,10 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::model::CallKey;
-use crate::sync::clients::Wanted;
 use crate::sync::engine::Engine;
 use crate::sync::handle::{Command, Fetched, Hint};
 use crate::sync::plan::Job;
+use crate::sync::planners::misses::Wanted;
 use crate::upstream::CallSource;
 
 /// Hints that may wait.

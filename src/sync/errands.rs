@@ -10,12 +10,12 @@ use tracing::{error, info};
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::store::{Learned, StoreError};
 use crate::sync::engine::Engine;
-use crate::sync::holds::Change;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::plan::Job;
-use crate::sync::proof;
-use crate::sync::proof::Proven;
-use crate::sync::search::Found;
+use crate::sync::planners::count_bisection::Found;
+use crate::sync::planners::deletion_guard::Change;
+use crate::sync::planners::deletion_proof;
+use crate::sync::planners::deletion_proof::Proven;
 use crate::upstream::CallSource;
 
 const INSTANT: Duration = Duration::from_micros(1);
@@ -228,11 +228,11 @@ impl<S: CallSource> Engine<S> {
             && self.census.suspects > 0
             && (!is_braked || self.holds.may_be_proven())
         {
-            let sample = is_braked && self.census.suspects > proof::EACH;
+            let sample = is_braked && self.census.suspects > deletion_proof::EACH;
             let draw = self.random.random();
             let chosen = self
                 .writer
-                .run(move |writer| writer.sample_suspects(proof::AT_ONCE, draw))
+                .run(move |writer| writer.sample_suspects(deletion_proof::AT_ONCE, draw))
                 .await?;
             self.vanished
                 .extend(chosen.iter().copied().map(CallKey::Id));

@@ -20,38 +20,23 @@
 //! `docs/sync.md` says why.
 
 mod absorb;
-mod assistants;
 mod chores;
-mod clients;
 mod commands;
 mod commit;
-mod counting;
-mod crowd;
-mod dates;
-mod details;
 mod engine;
 mod errands;
-mod following;
 mod handle;
 mod health;
-mod holds;
 mod knowledge;
 mod learn;
-mod newest;
-mod page;
 mod plan;
-mod proof;
+mod planners;
 mod proxy_permits;
 mod report;
 mod requests;
-mod search;
 mod settings;
 mod supervisor;
-mod tiers;
-mod troubles;
-mod vouching;
 mod waiting;
-mod writes;
 
 pub use engine::Engine;
 pub use handle::{Clock, Dropped, Fetched, Handle, Hint, NotPassed, NotQueued, Post};

@@ -3,10 +3,10 @@
 use tokio::time::Instant;
 
 use crate::model::{CallKey, Verified, whole_seconds};
-use crate::sync::clients::Wanted;
 use crate::sync::engine::Engine;
 use crate::sync::handle::{Fetched, RETRY_SOON};
 use crate::sync::plan::Job;
+use crate::sync::planners::misses::Wanted;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {

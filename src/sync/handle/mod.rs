@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use crate::model::{Call, CallKey, Detail, Timestamp};
 use crate::store::{NewWrite, Revisions};
-use crate::sync::clients::Wanted;
 use crate::sync::health::failure_scope;
 use crate::sync::health::stall::Stall;
 use crate::sync::health::status::SyncStatus;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::knowledge::pending_writes::Pending;
+use crate::sync::planners::misses::Wanted;
 use crate::sync::proxy_permits::Permit;
 use crate::upstream::{Incoming, Line, Outgoing};
 

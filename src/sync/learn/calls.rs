@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::model::{Call, CallKey, Verified};
 use crate::store::{Learned, OpenCalls};
-use crate::sync::clients::Wanted;
 use crate::sync::engine::Engine;
 use crate::sync::handle::Fetched;
 use crate::sync::learn::INSTANT;
-use crate::sync::page::Reach;
+use crate::sync::planners::misses::Wanted;
+use crate::sync::planners::page_extent::Reach;
 use crate::sync::proxy_permits::Permit;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource, ListQuery, Page};

@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified};
 use crate::store::{Belief, Complete, Learned};
-use crate::sync::crowd::Progress;
 use crate::sync::engine::Engine;
 use crate::sync::knowledge::coverage::NEVER;
 use crate::sync::learn::bad_answer;
+use crate::sync::planners::same_instant::Progress;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource};
 

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use crate::model::{CallKey, Detail, Verified};
 use crate::store::{Again, LearnedDetail, StoreError};
-use crate::sync::clients::Wanted;
-use crate::sync::details::{self, BATCH};
 use crate::sync::engine::Engine;
 use crate::sync::handle::Fetched;
 use crate::sync::learn::bad_answer;
+use crate::sync::planners::details::{self, BATCH};
+use crate::sync::planners::misses::Wanted;
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource};
 

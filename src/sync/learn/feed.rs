@@ -9,11 +9,11 @@ use tracing::info;
 use crate::model::{Piece, Timestamp, Verified};
 use crate::store::{Belief, Complete, Followed, Merged, News, StoreError};
 use crate::sync::engine::Engine;
-use crate::sync::following::{Edge, Following, Sweep};
 use crate::sync::knowledge::coverage::{Coverage, NEVER};
 use crate::sync::knowledge::coverage_summary;
 use crate::sync::learn::INSTANT;
 use crate::sync::learn::bad_answer;
+use crate::sync::planners::feed::{Edge, Following, Sweep};
 use crate::sync::settings::Failure;
 use crate::upstream::{Answer, CallSource, Feed, Request, Told};
 

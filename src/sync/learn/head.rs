@@ -12,7 +12,7 @@ use crate::sync::engine::Engine;
 use crate::sync::knowledge::coverage::{HeadRead, NEVER};
 use crate::sync::learn::INSTANT;
 use crate::sync::learn::bad_answer;
-use crate::sync::page::Reach;
+use crate::sync::planners::page_extent::Reach;
 use crate::sync::settings::Failure;
 use crate::upstream::{CallSource, ErrorKind, ListQuery, Page, UpstreamError};
 

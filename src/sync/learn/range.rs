@@ -6,14 +6,14 @@ use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified, Window};
 use crate::store::{Belief, Complete, Learned};
-use crate::sync::crowd::Crowd;
 use crate::sync::engine::Engine;
 use crate::sync::learn::INSTANT;
 use crate::sync::learn::bad_answer;
-use crate::sync::page::Reach;
 use crate::sync::plan::request;
 use crate::sync::plan::{self, Job};
-use crate::sync::search::Found;
+use crate::sync::planners::count_bisection::Found;
+use crate::sync::planners::page_extent::Reach;
+use crate::sync::planners::same_instant::Crowd;
 use crate::sync::settings::Failure;
 use crate::upstream::{CallSource, ListQuery, Page};
 

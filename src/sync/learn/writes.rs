@@ -9,8 +9,8 @@ use crate::sync::health::failure_scope;
 use crate::sync::knowledge::pending_writes::Pending;
 use crate::sync::learn::bad_answer;
 use crate::sync::plan::Job;
+use crate::sync::planners::outbox::MOST_FAILURES;
 use crate::sync::settings::Failure;
-use crate::sync::writes::MOST_FAILURES;
 use crate::upstream::{Answer, CallSource, UpstreamError};
 
 const NO_SUCH_CALL: &str = "the upstream has no such call";

@@ -7,17 +7,17 @@ use tokio::time::Instant;
 
 use crate::model::{CallKey, Detail, Timestamp};
 use crate::store::OpenCalls;
-use crate::sync::clients::Wanted;
-use crate::sync::crowd::Crowd;
 use crate::sync::engine::Engine;
-use crate::sync::following::Following;
 use crate::sync::knowledge::coverage::{Coverage, NEVER};
-use crate::sync::newest::Newest;
 use crate::sync::plan::job::Job;
-use crate::sync::search::Found;
-use crate::sync::tiers::Pace;
-use crate::sync::troubles::Troubles;
-use crate::sync::writes::Replay;
+use crate::sync::planners::count_bisection::Found;
+use crate::sync::planners::feed::Following;
+use crate::sync::planners::head_page::Newest;
+use crate::sync::planners::misses::Wanted;
+use crate::sync::planners::outbox::Replay;
+use crate::sync::planners::revalidation::Pace;
+use crate::sync::planners::same_instant::Crowd;
+use crate::sync::planners::unreadable::Troubles;
 use crate::upstream::{CallSource, DateForm, Teller};
 
 type Range = RangeInclusive<Timestamp>;

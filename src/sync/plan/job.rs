@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 
 use crate::model::{CallKey, Detail, Timestamp};
 use crate::store::OpenCalls;
-use crate::sync::clients::Wanted;
 use crate::sync::knowledge::coverage::NEVER;
+use crate::sync::planners::misses::Wanted;
 use crate::upstream::DateForm;
 
 type Range = RangeInclusive<Timestamp>;

@@ -17,11 +17,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Window};
-use crate::sync::following;
 use crate::sync::knowledge::coverage::NEVER;
 pub use crate::sync::plan::context::View;
 pub use crate::sync::plan::job::Job;
 use crate::sync::plan::request::{repeated, request};
+use crate::sync::planners::feed;
 use crate::upstream::Request;
 
 /// After so many requests for clients the next is history's.
@@ -65,7 +65,7 @@ pub fn next(view: &View<'_>) -> Next {
         let poll = view.now + view.pace.poll_interval;
         return job.map_or(Next::Sleep(poll), |job| send(view, job));
     }
-    if let Some(next) = following::next(view) {
+    if let Some(next) = feed::next(view) {
         return next;
     }
     if !view.identified {
@@ -316,14 +316,14 @@ mod tests {
     use super::*;
     use crate::model::{CallKey, Detail, Verified};
     use crate::store::OpenCalls;
-    use crate::sync::clients::Wanted;
-    use crate::sync::crowd::Crowd;
-    use crate::sync::following::Following;
     use crate::sync::knowledge::coverage::{Coverage, HeadRead};
-    use crate::sync::newest::Newest;
-    use crate::sync::tiers::Pace;
-    use crate::sync::troubles::Troubles;
-    use crate::sync::writes::Replay;
+    use crate::sync::planners::feed::Following;
+    use crate::sync::planners::head_page::Newest;
+    use crate::sync::planners::misses::Wanted;
+    use crate::sync::planners::outbox::Replay;
+    use crate::sync::planners::revalidation::Pace;
+    use crate::sync::planners::same_instant::Crowd;
+    use crate::sync::planners::unreadable::Troubles;
     use crate::upstream::{DateForm, PAGE_LIMIT, Teller};
 
     const POLL: Duration = Duration::from_secs(10);

@@ -1,10 +1,10 @@
 //! How a job is asked.
 
 use crate::model::{CallKey, Timestamp};
-use crate::sync::crowd::Crowd;
-use crate::sync::following;
 use crate::sync::plan::{Job, View};
-use crate::sync::troubles::Narrowed;
+use crate::sync::planners::feed;
+use crate::sync::planners::same_instant::Crowd;
+use crate::sync::planners::unreadable::Narrowed;
 use crate::upstream::{ListQuery, Request};
 
 /// `None` for a crowd, or another edge, that is not there.
@@ -60,7 +60,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
                 limit,
             }))
         }
-        Job::Feed => following::changes(view),
+        Job::Feed => feed::changes(view),
         Job::Review(_) | Job::Write(_) => view.replay.request(job),
         Job::Crowd(instant) => view.crowds.get(instant).map(Crowd::request),
     }

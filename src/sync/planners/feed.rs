@@ -11,10 +11,10 @@ use crate::model::Timestamp;
 use crate::store::Followed;
 use crate::sync::health::failure_scope;
 use crate::sync::health::upstream::Moment;
-use crate::sync::holds::Holds;
 use crate::sync::plan;
 use crate::sync::plan::request;
 use crate::sync::plan::{Job, Next, View};
+use crate::sync::planners::deletion_guard::Holds;
 use crate::upstream::{ErrorKind, Request};
 
 /// After so many tries a server that says neither is no edge.

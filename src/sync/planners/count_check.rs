@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Window};
-use crate::sync::search::{Found, Search};
+use crate::sync::planners::count_bisection::{Found, Search};
 
 /// The longest time between two counts of the whole, where the list does not tell its total.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
