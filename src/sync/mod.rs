@@ -19,24 +19,15 @@
 //! upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first).
 //! `docs/sync.md` says why.
 
-mod absorb;
-mod chores;
-mod commands;
-mod commit;
 mod engine;
-mod errands;
 mod handle;
 mod health;
 mod knowledge;
-mod learn;
 mod plan;
 mod planners;
 mod proxy_permits;
-mod report;
-mod requests;
 mod settings;
 mod supervisor;
-mod waiting;
 
 pub use engine::Engine;
 pub use handle::{Clock, Dropped, Fetched, Handle, Hint, NotPassed, NotQueued, Post};

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::model::Verified;
 use crate::sync::engine::Engine;
+use crate::sync::engine::in_flight::Start;
 use crate::sync::handle::RETRY_SOON;
 use crate::sync::health::status::UpstreamState;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::{CLIENTS_IN_A_ROW, Next};
-use crate::sync::requests::Start;
 use crate::upstream::CallSource;
 
 /// So many are under way at once.

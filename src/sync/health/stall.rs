@@ -1,7 +1,7 @@
 //! Work that fails the same way again and again while everything else goes well: it makes no
 //! progress, and no outage explains it.
 //!
-//! Ranges are not counted here, they are narrowed down and reported ([`super::troubles`]), nor are
+//! Ranges are not counted here, they are narrowed down and reported (`planners::unreadable`), nor are
 //! single calls, each of which is another question. Pure.
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::sync::engine::Engine;
+use crate::sync::engine::in_flight::Finished;
 use crate::sync::health::denials::Part;
 use crate::sync::health::failure_scope;
 use crate::sync::health::failure_scope::{Asked, Scope};
@@ -15,7 +16,6 @@ use crate::sync::plan::Job;
 use crate::sync::planners::date_format::Probed;
 use crate::sync::planners::head_page::Again;
 use crate::sync::planners::unreadable::Outcome;
-use crate::sync::requests::Finished;
 use crate::sync::settings::{Failure, SyncError};
 use crate::upstream::{
     AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,

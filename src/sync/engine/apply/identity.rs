@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::model::Verified;
 use crate::store::{StoreError, Writer};
 use crate::sync::engine::Engine;
-use crate::sync::learn::bad_answer;
+use crate::sync::engine::apply::bad_answer;
 use crate::sync::settings::{Failure, SyncError};
 use crate::upstream::{Answer, CallSource, ErrorKind, UpstreamError};
 

@@ -3,6 +3,16 @@
 //! All state of the sync is here, owned by one task. Answers may come in any order; each becomes
 //! one transaction of the store, and what was read is published only after it.
 
+mod apply;
+mod commands;
+mod commit;
+mod complete;
+mod housekeeping;
+pub mod in_flight;
+mod publish;
+mod replica_file;
+mod waiting;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -17,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{CallKey, KeyHash, Timestamp};
 use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
+use crate::sync::engine::in_flight::{Requests, Start};
 use crate::sync::handle::{Clock, Handle, Post};
 use crate::sync::health::denials::Denials;
 use crate::sync::health::replica_file::Housekeeping;
@@ -44,7 +55,6 @@ use crate::sync::planners::revalidation::Pace;
 use crate::sync::planners::same_instant::Crowd;
 use crate::sync::planners::unreadable::Troubles;
 use crate::sync::proxy_permits::Leave;
-use crate::sync::requests::{Requests, Start};
 use crate::sync::settings::{Settings, SyncError};
 use crate::upstream::{CallSource, Request, Teller};
 

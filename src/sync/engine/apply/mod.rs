@@ -1,13 +1,13 @@
 //! What an answer means for the replica, job by job.
 
-mod calls;
-mod crowd;
+mod call;
 mod detail;
 mod feed;
 mod head;
 mod identity;
+mod outbox;
 mod range;
-mod writes;
+mod same_instant;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the engine does for the replica's file, when [`Housekeeping`](super::housekeeping) says so.
+//! What the engine does for the replica's file, when [`Housekeeping`](crate::sync::health::replica_file::Housekeeping) says so.
 
 use std::time::Duration;
 

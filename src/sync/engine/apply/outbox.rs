@@ -4,10 +4,10 @@
 use crate::model::{Call, CallKey, Verified, metadata};
 use crate::store::{Learned, NewWrite, Outbox, Queued, StoreError, Writer};
 use crate::sync::engine::Engine;
+use crate::sync::engine::apply::bad_answer;
 use crate::sync::handle::{Dropped, NotQueued};
 use crate::sync::health::failure_scope;
 use crate::sync::knowledge::pending_writes::Pending;
-use crate::sync::learn::bad_answer;
 use crate::sync::plan::Job;
 use crate::sync::planners::outbox::MOST_FAILURES;
 use crate::sync::settings::Failure;
