@@ -6,13 +6,14 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
-use super::coverage::{Extent, Reach};
-use super::error::Failure;
-use super::kept::Finished;
-use super::many::Question;
-use super::params::{Choice, Query};
-use super::python::float;
-use super::{json, lists};
+use crate::http::coverage::{Extent, Reach};
+use crate::http::error::Failure;
+use crate::http::kept::Finished;
+use crate::http::lists;
+use crate::http::many::Question;
+use crate::http::params::{Choice, Query};
+use crate::http::python::float;
+use crate::http::respond::json;
 use crate::model::{CallFilter, Timestamp};
 use crate::store::{Analytics, Assistant, Day, Durations, Reader, StoreError};
 

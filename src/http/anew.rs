@@ -9,12 +9,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::auth::Caller;
-use super::forward;
-use super::freshness::{Freshness, Origin};
-use super::lists::{self, Page};
-use super::many::{Lack, Resource};
-use super::worker::Worker;
+use crate::http::auth::Caller;
+use crate::http::forward;
+use crate::http::freshness::{Freshness, Origin};
+use crate::http::lists;
+use crate::http::lists::Page;
+use crate::http::many::{Lack, Resource};
+use crate::http::worker::Worker;
 use crate::model::{Call, text_hash};
 
 /// A client waits this long for the upstream; then it gets what the replica has.

@@ -64,7 +64,7 @@ impl Auth {
 
     /// Whose token the request carries; `None` where it is not valid. Every digest is compared,
     /// whatever the others said, so that the time taken tells nothing of which was nearly right.
-    pub(super) fn caller(
+    pub(in crate::http) fn caller(
         &self,
         headers: &HeaderMap,
         now: impl Fn() -> Timestamp,
@@ -93,7 +93,7 @@ impl Auth {
 
     /// Whether the request carries a token at all: one that opens nothing is a guess, or an error
     /// that somebody is to notice.
-    pub(super) fn is_tried(headers: &HeaderMap) -> bool {
+    pub(in crate::http) fn is_tried(headers: &HeaderMap) -> bool {
         headers.contains_key(AUTHORIZATION)
     }
 }
@@ -116,7 +116,7 @@ fn names_loopback(headers: &HeaderMap) -> bool {
             .is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-pub(super) fn digest(token: &[u8]) -> [u8; 32] {
+pub(in crate::http) fn digest(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 

@@ -12,15 +12,17 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::web::Bytes;
 
-use super::directives::Directives;
-use super::entries::Entry;
-use super::error::Failure;
-use super::freshness::{EntityTag, Freshness, Origin};
-use super::invalid::Invalid;
-use super::params::{self, CallId};
-use super::target::Name;
-use super::worker::{Known, Worker};
-use super::writes::PENDING;
+use crate::http::directives::Directives;
+use crate::http::entries::Entry;
+use crate::http::error::Failure;
+use crate::http::freshness::{EntityTag, Freshness, Origin};
+use crate::http::invalid::Invalid;
+use crate::http::params;
+use crate::http::params::CallId;
+use crate::http::respond;
+use crate::http::target::Name;
+use crate::http::worker::{Known, Worker};
+use crate::http::writes::PENDING;
 use crate::model::CallKey;
 use crate::sync::Fetched;
 
@@ -191,7 +193,7 @@ pub fn respond(
     let mut response = if tag.is_known_to(headers) {
         HttpResponse::new(StatusCode::NOT_MODIFIED)
     } else {
-        super::json_response(StatusCode::OK, body)
+        respond::json_response(StatusCode::OK, body)
     };
     tag.write(response.headers_mut());
     freshness.write(response.headers_mut());

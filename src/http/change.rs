@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::json;
+use crate::http::respond::json;
 use crate::model::metadata;
 
 /// The compact object under `metadata`, or the entry of the upstream's 422, as the hosted version

@@ -7,9 +7,10 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use super::error::Failure;
-use super::params::Query;
-use super::worker::Worker;
+use crate::http::error::Failure;
+use crate::http::params::Query;
+use crate::http::respond;
+use crate::http::worker::Worker;
 use crate::model::{Piece, Timestamp, UNKNOWN_AGE, age, whole_seconds};
 use crate::store::{Change, Changed, Changes, Heard, StoreError};
 use crate::sync::Coverage;
@@ -81,7 +82,7 @@ pub async fn get(worker: &Worker, query: &str) -> Result<HttpResponse, Failure> 
             })
         })
         .await?;
-    Ok(super::own_text(StatusCode::OK, page))
+    Ok(respond::own_text(StatusCode::OK, page))
 }
 
 impl Asked {
@@ -127,9 +128,9 @@ fn page(
             break (changes.feed_id, changes.more);
         }
     };
-    let (feed, organization_id) = (super::json(&feed), super::json(&known.organization_id));
+    let (feed, organization_id) = (respond::json(&feed), respond::json(&known.organization_id));
     let complete = known.complete;
-    let bound = super::json(&known.bound.map(whole_seconds));
+    let bound = respond::json(&known.bound.map(whole_seconds));
     // Writing to a string can't fail.
     let _ = write!(
         text,
@@ -166,7 +167,7 @@ fn write_item(text: &mut String, change: &Change, age: u64) {
 
 /// Instants in microseconds since 1970.
 fn write_piece(text: &mut String, piece: &Piece) {
-    let micros = |at: Option<Timestamp>| super::json(&at.map(Timestamp::as_micros));
+    let micros = |at: Option<Timestamp>| respond::json(&at.map(Timestamp::as_micros));
     let (from, to) = (micros(piece.from), micros(piece.to));
     let (age, open_ended) = (piece.age_s, piece.open_ended);
     // Writing to a string can't fail.

@@ -17,10 +17,12 @@ use actix_web::http::header::{
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture};
 
-use super::connection::Connection;
-use super::freshness::CACHE_STATUS;
-use super::request_id::{self, RequestId, X_REQUEST_ID};
-use super::{Shared, framing};
+use crate::http::Shared;
+use crate::http::connection::Connection;
+use crate::http::framing;
+use crate::http::freshness::CACHE_STATUS;
+use crate::http::request_id;
+use crate::http::request_id::{RequestId, X_REQUEST_ID};
 
 /// A browser asks again after this long, in seconds; some never wait longer than this.
 const MAX_AGE: usize = 2 * 3600;
@@ -28,7 +30,7 @@ const MAX_AGE: usize = 2 * 3600;
 /// Of a trace that a page is part of (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Lets pages of the [`Gate`](super::Gate)'s origins read, `*` being every one. Where there is none, it does nothing.
+/// Lets pages of the [`Gate`](crate::http::Gate)'s origins read, `*` being every one. Where there is none, it does nothing.
 ///
 /// No cookies are spoken of: a token is in the `Authorization` header or nowhere, so that a page
 /// can do no more than who holds a token.

@@ -12,14 +12,17 @@ use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, Head
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use super::calls::{self, RETRY_AFTER};
-use super::directives::Directives;
-use super::entries::Entry;
-use super::error::Failure;
-use super::freshness::{EntityTag, Freshness, Origin};
-use super::target::Name;
-use super::transcript::{self, Format};
-use super::worker::Worker;
+use crate::http::calls;
+use crate::http::calls::RETRY_AFTER;
+use crate::http::directives::Directives;
+use crate::http::entries::Entry;
+use crate::http::error::Failure;
+use crate::http::freshness::{EntityTag, Freshness, Origin};
+use crate::http::respond;
+use crate::http::target::Name;
+use crate::http::transcript;
+use crate::http::transcript::Format;
+use crate::http::worker::Worker;
 use crate::model::{CallKey, Detail, text_hash};
 use crate::store::HeldDetail;
 use crate::sync::Fetched;
@@ -289,12 +292,12 @@ pub fn refusal(
     pattern: Option<&str>,
 ) -> String {
     let ctx = match pattern {
-        Some(pattern) => format!(r#","ctx":{{"pattern":{}}}"#, super::json(&pattern)),
+        Some(pattern) => format!(r#","ctx":{{"pattern":{}}}"#, respond::json(&pattern)),
         None => String::new(),
     };
     format!(
         r#"{{"type":"{kind}","loc":["query","{name}"],"msg":{},"input":{}{ctx}}}"#,
-        super::json(&message),
-        super::json(&input),
+        respond::json(&message),
+        respond::json(&input),
     )
 }

@@ -12,10 +12,11 @@ use actix_web::http::header::{
 };
 use serde::Serialize;
 
-use super::freshness::Freshness;
-use super::invalid::Invalid;
-use super::json;
-use super::request_id::RequestId;
+use crate::http::freshness::Freshness;
+use crate::http::invalid::Invalid;
+use crate::http::request_id::RequestId;
+use crate::http::respond;
+use crate::http::respond::json;
 use crate::model::Scope;
 use crate::store::StoreError;
 
@@ -278,7 +279,7 @@ impl Failure {
     }
 
     pub fn into_response(self) -> HttpResponse {
-        let mut response = super::json_response(self.status(), self.body());
+        let mut response = respond::json_response(self.status(), self.body());
         let headers = response.headers_mut();
         match self {
             Failure::NoSuchCall {

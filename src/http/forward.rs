@@ -21,11 +21,12 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use super::auth::Caller;
-use super::error::Failure;
-use super::freshness::CACHE_STATUS;
-use super::worker::Worker;
-use super::{calls, target};
+use crate::http::auth::Caller;
+use crate::http::calls;
+use crate::http::error::Failure;
+use crate::http::freshness::CACHE_STATUS;
+use crate::http::target;
+use crate::http::worker::Worker;
 use crate::sync::{Chunks, Incoming, Key, NotPassed, Outgoing, Permit};
 
 /// The largest answer that is read whole: a full page of records of 64 KiB each.

@@ -8,10 +8,10 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::auth::{Auth, Caller};
-use super::error::Failure;
-use super::guesses::{Guesses, Verdict};
-use super::peer::Proxies;
+use crate::http::auth::{Auth, Caller};
+use crate::http::error::Failure;
+use crate::http::guesses::{Guesses, Verdict};
+use crate::http::peer::Proxies;
 use crate::model::Timestamp;
 
 /// One that sends many wrong tokens is to wait so long, in seconds.
@@ -55,13 +55,13 @@ impl Gate {
     }
 
     /// None where no page may read.
-    pub(super) fn origins(&self) -> Option<Guard<Arc<Vec<String>>>> {
+    pub(in crate::http) fn origins(&self) -> Option<Guard<Arc<Vec<String>>>> {
         let has_origins = self.has_origins.load(Ordering::Relaxed);
         has_origins.then(|| self.origins.load())
     }
 
     /// Whose token the request carries; `None` where it is not valid.
-    pub(super) fn caller(
+    pub(in crate::http) fn caller(
         &self,
         request: &HttpRequest,
         now: impl Fn() -> Timestamp,
@@ -70,7 +70,7 @@ impl Gate {
     }
 
     /// What is said to whoever sends no valid token: the later, the more came before.
-    pub(super) async fn refuse(&self, request: &HttpRequest) -> Failure {
+    pub(in crate::http) async fn refuse(&self, request: &HttpRequest) -> Failure {
         let tried = Auth::is_tried(request.headers());
         let Some(address) = self.proxies.client(request).filter(|_| tried) else {
             return Failure::Unauthorized;

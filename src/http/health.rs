@@ -8,7 +8,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
-use super::worker::Worker;
+use crate::http::respond;
+use crate::http::worker::Worker;
 use crate::model::CallKey;
 
 #[derive(Serialize)]
@@ -53,5 +54,5 @@ pub fn ready(worker: &Worker) -> HttpResponse {
 }
 
 fn answer(code: StatusCode, status: &'static str, reason: Option<&'static str>) -> HttpResponse {
-    super::own_response(code, &Health { status, reason })
+    respond::own_response(code, &Health { status, reason })
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::json;
-use super::params::{InvalidDate, InvalidInteger};
+use crate::http::params::{InvalidDate, InvalidInteger};
+use crate::http::respond::json;
 
 /// A parameter that can't be read.
 #[derive(Debug)]

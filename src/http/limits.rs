@@ -4,7 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, CONNECTION};
 
-use super::error::Failure;
+use crate::http::error::Failure;
 
 /// Bytes, as they were sent. The longest path that is anybody's has a SID of some 80 characters.
 const LONGEST_PATH: usize = 2 << 10;

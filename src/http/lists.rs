@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::coverage::{Extent, Reach};
-use super::error::Failure;
-use super::kept::Finished;
-use super::many::Question;
-use super::params::Query;
+use crate::http::coverage::{Extent, Reach};
+use crate::http::error::Failure;
+use crate::http::kept::Finished;
+use crate::http::many::Question;
+use crate::http::params::Query;
 use crate::model::{CallFilter, Timestamp, text_hash};
 use crate::store::Held;
 use crate::sync::Pending;

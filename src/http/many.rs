@@ -10,17 +10,21 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderV
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::auth::Caller;
-use super::coverage::{self, COVERAGE, Extent};
-use super::directives::Directives;
-use super::encoding::{self, Coding, WORTH_IT};
-use super::error::Failure;
-use super::freshness::{EntityTag, Freshness};
-use super::kept::Finished;
-use super::scans::Turn;
-use super::unread::Full;
-use super::worker::Worker;
-use super::{aggregates, anew, lists};
+use crate::http::aggregates;
+use crate::http::anew;
+use crate::http::auth::Caller;
+use crate::http::coverage;
+use crate::http::coverage::{COVERAGE, Extent};
+use crate::http::directives::Directives;
+use crate::http::encoding;
+use crate::http::encoding::{Coding, WORTH_IT};
+use crate::http::error::Failure;
+use crate::http::freshness::{EntityTag, Freshness};
+use crate::http::kept::Finished;
+use crate::http::lists;
+use crate::http::scans::Turn;
+use crate::http::unread::Full;
+use crate::http::worker::Worker;
 use crate::store::{Reader, StoreError};
 use crate::sync::Phase;
 

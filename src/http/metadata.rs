@@ -12,14 +12,17 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use super::auth::Caller;
-use super::error::Failure;
-use super::forward::Answer;
-use super::freshness::{EntityTag, Freshness, Origin};
-use super::invalid::Invalid;
-use super::worker::Worker;
-use super::writes::PENDING;
-use super::{calls, change, forward};
+use crate::http::auth::Caller;
+use crate::http::calls;
+use crate::http::change;
+use crate::http::error::Failure;
+use crate::http::forward;
+use crate::http::forward::Answer;
+use crate::http::freshness::{EntityTag, Freshness, Origin};
+use crate::http::invalid::Invalid;
+use crate::http::respond;
+use crate::http::worker::Worker;
+use crate::http::writes::PENDING;
 use crate::model::{Call, CallKey, text_hash};
 use crate::store::NewWrite;
 use crate::sync::{NotQueued, Permit, UpstreamState};
@@ -111,7 +114,7 @@ impl Change {
         match worker.shared().handle.queue_write(new).await {
             Ok((write_id, body)) => {
                 let tag = EntityTag::new(text_hash(&body));
-                let mut response = super::own_text(StatusCode::ACCEPTED, body);
+                let mut response = respond::own_text(StatusCode::ACCEPTED, body);
                 let headers = response.headers_mut();
                 tag.write(headers);
                 headers.insert(PENDING, HeaderValue::from(write_id));

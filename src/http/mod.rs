@@ -46,6 +46,7 @@ mod params;
 mod peer;
 mod python;
 mod request_id;
+mod respond;
 mod scans;
 mod server;
 mod snapshot;
@@ -67,12 +68,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse, fn_factory, fn_service};
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use actix_web::http::{ConnectionType, Method, StatusCode};
-use actix_web::web::{Bytes, ServiceConfig};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL};
+use actix_web::http::{ConnectionType, Method};
+use actix_web::web::ServiceConfig;
 use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
-use serde::Serialize;
 
 use crate::model::Scopes;
 use crate::store::Readers;
@@ -294,31 +294,4 @@ fn check_method(target: Target<'_>, method: &Method) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-fn json_response(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
-    let mut response = HttpResponse::with_body(status, body.into()).map_into_boxed_body();
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// An answer about the edge itself: true now, not later.
-fn own_response(status: StatusCode, body: &impl Serialize) -> HttpResponse {
-    own_text(status, json(body))
-}
-
-/// The same of a text that is JSON already.
-fn own_text(status: StatusCode, body: String) -> HttpResponse {
-    let mut response = json_response(status, body);
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
-fn json(value: &impl Serialize) -> String {
-    // Structs of plain values: nothing in them can fail to serialize.
-    serde_json::to_string(value).unwrap_or_default()
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use actix_web::web;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::error::Failure;
-use super::turns::Turns;
-use super::unread::Unread;
+use crate::http::error::Failure;
+use crate::http::turns::Turns;
+use crate::http::unread::Unread;
 use crate::store::{Reader, Readers, StoreError};
 
 /// How much of what reads many rows goes on.
@@ -69,7 +69,7 @@ struct Inner {
 
 /// A turn, until it and all that was begun in it are dropped. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Turn {
+pub(in crate::http) struct Turn {
     inner: Arc<Inner>,
     _permit: Arc<OwnedSemaphorePermit>,
 }
@@ -104,7 +104,7 @@ impl Scans {
     }
 
     /// Of answers that are on their way.
-    pub(super) fn unread(&self) -> &Unread {
+    pub(in crate::http) fn unread(&self) -> &Unread {
         &self.0.unread
     }
 
@@ -122,7 +122,7 @@ impl Scans {
     ///
     /// # Errors
     /// As [`Scans::turn`] and [`Turn::run`].
-    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
+    pub(in crate::http) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -134,7 +134,7 @@ impl Scans {
     ///
     /// # Errors
     /// [`Failure::Busy`] where too many wait for one, or none came in time.
-    pub(super) async fn turn(&self) -> Result<Turn, Failure> {
+    pub(in crate::http) async fn turn(&self) -> Result<Turn, Failure> {
         self.turn_of(&self.0.turns).await
     }
 
@@ -142,7 +142,7 @@ impl Scans {
     ///
     /// # Errors
     /// As [`Scans::turn`].
-    pub(super) async fn export_turn(&self) -> Result<Turn, Failure> {
+    pub(in crate::http) async fn export_turn(&self) -> Result<Turn, Failure> {
         self.turn_of(&self.0.export_turns).await
     }
 
@@ -159,7 +159,7 @@ impl Turn {
     ///
     /// # Errors
     /// [`Failure::TooLong`] where it was broken off; else what `work` or opening the file says.
-    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
+    pub(in crate::http) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -172,7 +172,7 @@ impl Turn {
     ///
     /// # Errors
     /// What `work` says.
-    pub(super) async fn make<T, E, F>(&self, work: F) -> Result<T, Failure>
+    pub(in crate::http) async fn make<T, E, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         E: Into<Failure> + Send + 'static,
@@ -188,7 +188,7 @@ impl Turn {
     }
 
     /// One step: for this long a reader is held. It blocks.
-    pub(super) fn read<T>(
+    pub(in crate::http) fn read<T>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -197,7 +197,7 @@ impl Turn {
 }
 
 /// Runs `work` on the blocking pool.
-pub(super) async fn block<T, E, F>(work: F) -> Result<T, Failure>
+pub(in crate::http) async fn block<T, E, F>(work: F) -> Result<T, Failure>
 where
     T: Send + 'static,
     E: Into<Failure> + Send + 'static,

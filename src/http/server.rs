@@ -22,9 +22,10 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
-use super::connection::{Connection, Place, Stream};
-use super::scans::Bounds;
-use super::{CrossOrigin, Shared, routes};
+use crate::http::connection::{Connection, Place, Stream};
+use crate::http::routes;
+use crate::http::scans::Bounds;
+use crate::http::{CrossOrigin, Shared};
 use crate::store::Readers;
 
 /// How long requests that are under way at the end may take, in seconds.

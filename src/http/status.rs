@@ -10,8 +10,9 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
-use super::error::Failure;
-use super::worker::Worker;
+use crate::http::error::Failure;
+use crate::http::respond;
+use crate::http::worker::Worker;
 use crate::model::{Timestamp, whole_seconds};
 use crate::sync::{Coverage, DetailsStatus, LastError, NEVER, Phase, UpstreamState};
 
@@ -167,7 +168,7 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
             conflicts: pending.conflicts(),
         },
     };
-    Ok(super::own_response(StatusCode::OK, &report))
+    Ok(respond::own_response(StatusCode::OK, &report))
 }
 
 /// Answers `POST /edge/sync`: the order is given, its outcome shows in the status.
@@ -190,7 +191,7 @@ fn obeyed(code: StatusCode, status: &'static str) -> HttpResponse {
     struct Obeyed {
         status: &'static str,
     }
-    super::own_response(code, &Obeyed { status })
+    respond::own_response(code, &Obeyed { status })
 }
 
 /// SQLite's write-ahead log of a file.

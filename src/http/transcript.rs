@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::details::{Item, refusal, text};
-use super::python::push_ascii;
+use crate::http::details::{Item, refusal, text};
+use crate::http::python::push_ascii;
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

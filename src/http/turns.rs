@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::error::Failure;
+use crate::http::error::Failure;
 
 /// A client that did not get its turn is told to come back after this long, in seconds.
 const RETRY_AFTER: u64 = 1;

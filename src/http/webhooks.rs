@@ -15,9 +15,10 @@ use serde::Serialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use super::auth::digest;
-use super::calls;
-use super::worker::Worker;
+use crate::http::auth::digest;
+use crate::http::calls;
+use crate::http::respond;
+use crate::http::worker::Worker;
 use crate::model::CallKey;
 use crate::sync::Hint;
 
@@ -45,7 +46,7 @@ impl Webhooks {
         }
     }
 
-    pub(super) fn open_to(&self, presented: &str) -> bool {
+    pub(in crate::http) fn open_to(&self, presented: &str) -> bool {
         self.digest.is_some_and(|digest_of_secret| {
             digest_of_secret
                 .as_slice()
@@ -68,7 +69,7 @@ pub async fn receive(worker: &Worker, payload: Payload) -> HttpResponse {
         .handle
         .hint(hint.map_or(Hint::Some, Hint::Call));
     let status = "received";
-    super::own_response(StatusCode::OK, &Received { status })
+    respond::own_response(StatusCode::OK, &Received { status })
 }
 
 /// The whole body; `None` where it breaks off or is too large. That one is read to its end too: a

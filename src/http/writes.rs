@@ -6,8 +6,9 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::error::Failure;
-use super::worker::Worker;
+use crate::http::error::Failure;
+use crate::http::respond;
+use crate::http::worker::Worker;
 use crate::model::Timestamp;
 use crate::store::{Conflict, Write};
 use crate::sync::{Dropped, Pending};
@@ -92,7 +93,7 @@ pub fn list(worker: &Worker) -> Result<HttpResponse, Failure> {
         items: writes.iter().filter_map(Item::of).collect(),
         conflicts: conflicts.iter().map(Met::of).collect(),
     };
-    Ok(super::own_response(StatusCode::OK, &report))
+    Ok(respond::own_response(StatusCode::OK, &report))
 }
 
 /// Answers `DELETE /edge/writes/{write_id}`: for whoever could have made the change.

@@ -17,8 +17,8 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 
-use super::download::blocking;
-use super::kept::{Kept, system_time};
+use crate::http::audio::download::blocking;
+use crate::http::audio::kept::{Kept, system_time};
 use crate::http::freshness::Freshness;
 use crate::model::Timestamp;
 

@@ -12,8 +12,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
-use super::cache::{Cache, Draft};
-use super::kept::{self, Key};
+use crate::http::audio::cache::{Cache, Draft};
+use crate::http::audio::kept;
+use crate::http::audio::kept::Key;
 use crate::http::forward::{self, Answer};
 use crate::sync::{Clock, Handle, Incoming, NotPassed, Outgoing};
 

@@ -20,14 +20,16 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT, X_CONTENT
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt, stream};
 
-use super::auth::Caller;
-use super::directives::Directives;
-use super::error::Failure;
-use super::freshness::{CACHE_STATUS, Freshness, Origin};
-use super::invalid::{Invalid, Problem};
-use super::params::{self, CallId};
-use super::worker::{Known, Worker};
-use super::{calls, forward};
+use crate::http::auth::Caller;
+use crate::http::calls;
+use crate::http::directives::Directives;
+use crate::http::error::Failure;
+use crate::http::forward;
+use crate::http::freshness::{CACHE_STATUS, Freshness, Origin};
+use crate::http::invalid::{Invalid, Problem};
+use crate::http::params;
+use crate::http::params::CallId;
+use crate::http::worker::{Known, Worker};
 use crate::model::{CallKey, age};
 use crate::sync::{self, Fetched, Outgoing, UpstreamState};
 

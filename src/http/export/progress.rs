@@ -2,9 +2,9 @@
 
 use actix_web::web::Bytes;
 
-use super::document::{Document, Format};
 use crate::http::encoding::Coding;
 use crate::http::error::Failure;
+use crate::http::export::document::{Document, Format};
 use crate::http::scans::Turn;
 use crate::model::CallFilter;
 use crate::store::Place;

@@ -1,0 +1,34 @@
+//! Responses with a JSON body: a resource's, and the edge's own.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::web::Bytes;
+use serde::Serialize;
+
+pub fn json_response(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
+    let mut response = HttpResponse::with_body(status, body.into()).map_into_boxed_body();
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer about the edge itself: true now, not later.
+pub fn own_response(status: StatusCode, body: &impl Serialize) -> HttpResponse {
+    own_text(status, json(body))
+}
+
+/// The same of a text that is JSON already.
+pub fn own_text(status: StatusCode, body: String) -> HttpResponse {
+    let mut response = json_response(status, body);
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+pub fn json(value: &impl Serialize) -> String {
+    // Structs of plain values: nothing in them can fail to serialize.
+    serde_json::to_string(value).unwrap_or_default()
+}
