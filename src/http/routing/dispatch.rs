@@ -1,0 +1,197 @@
+//! Which function answers a request: what is checked of every one, and the table from endpoint to
+//! handler.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL};
+use actix_web::http::{ConnectionType, Method};
+use actix_web::{Error, HttpRequest, HttpResponse};
+use futures_util::FutureExt;
+
+use crate::http::audio;
+use crate::http::auth::Caller;
+use crate::http::calls;
+use crate::http::changes;
+use crate::http::connection::Connection;
+use crate::http::details;
+use crate::http::error::Failure;
+use crate::http::export;
+use crate::http::forward;
+use crate::http::framing;
+use crate::http::health;
+use crate::http::limits;
+use crate::http::many;
+use crate::http::many::{Asked, Resource};
+use crate::http::metadata;
+use crate::http::openapi;
+use crate::http::status;
+use crate::http::target;
+use crate::http::target::Target;
+use crate::http::webhooks;
+use crate::http::worker::Worker;
+use crate::http::writes;
+use crate::model::Scopes;
+
+/// A client that found no place is told to come back after this long, in seconds.
+const RETRY_FULL_AFTER: u64 = 1;
+
+pub async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceResponse, Error> {
+    let (request, payload) = request.into_parts();
+    let id = worker.request_ids().of(request.headers());
+    let connection = Connection::of(&request);
+    // A panic unwinds past reads only: nothing is left half done.
+    let answer = AssertUnwindSafe(answer(&worker, connection, &request, payload)).catch_unwind();
+    let answered = answer.await.unwrap_or(Err(Failure::Panicked));
+    let mut response = answered.unwrap_or_else(|failure| {
+        failure.log(&id);
+        if matches!(&failure, Failure::Store(error) if error.is_damage()) {
+            worker.shared().damage.store(true, Ordering::Relaxed);
+        }
+        let is_full = matches!(failure, Failure::Full { .. });
+        let mut response = failure.into_response();
+        if is_full {
+            let head = response.head_mut();
+            head.set_connection_type(ConnectionType::Close);
+        }
+        response
+    });
+    id.write(response.headers_mut());
+    let response = framing::finish(connection, &request, response);
+    Ok(ServiceResponse::new(request, response))
+}
+
+async fn answer(
+    worker: &Worker,
+    connection: Option<&Rc<Connection>>,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Failure> {
+    let names_connection = limits::check(request)?;
+    let path = target::decode(request.uri().path());
+    let target = Target::of(&path);
+    let headers = request.headers();
+    if let Target::Webhook(secret) = target
+        && !worker.shared().webhooks.open_to(secret)
+    {
+        // Nobody learns whether there is a target, nor of what it would ask.
+        return Err(Failure::UnknownPath);
+    }
+    let caller = match target.is_public() {
+        true => Caller::Edge(Scopes::default()),
+        false => {
+            let gate = &worker.shared().gate;
+            match gate.caller(request, || worker.now()) {
+                Some(caller) => caller,
+                None => return Err(Box::pin(gate.refuse(request)).await),
+            }
+        }
+    };
+    let is_strangers = target.is_public() && !matches!(target, Target::Webhook(_));
+    if let Some(connection) = connection.filter(|_| !is_strangers) {
+        if !connection.known() && !target.tells_how_the_edge_is() {
+            return Err(Failure::Full {
+                retry_after: RETRY_FULL_AFTER,
+            });
+        }
+        connection.names_itself(names_connection);
+        if !matches!(payload, Payload::None)
+            && let Some(body) = framing::body(headers)
+        {
+            connection.allow_body(body);
+        }
+    }
+    // How the edge is, the operator has to be told also where the key is the wrong one.
+    let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
+    if strange && !target.tells_how_the_edge_is() {
+        return Err(Failure::StrangeKey {
+            retry_after: calls::RETRY_AFTER,
+        });
+    }
+    if let (&Method::OPTIONS, Some(allow)) = (request.method(), target.allow()) {
+        return Ok(options(allow));
+    }
+    check_method(target, request.method())?;
+    if let Some(scope) = target.scope().filter(|scope| !caller.may(*scope)) {
+        return Err(Failure::OutOfScope { scope });
+    }
+    match target {
+        Target::Call(name) => calls::get(worker, headers, &calls::key(name)?).await,
+        Target::Status => status::get(worker),
+        Target::Sync => Ok(status::sync(worker)),
+        Target::ReleaseHolds => Ok(status::release_holds(worker)),
+        // Boxed, so that what these need while they wait is no part of every other request.
+        Target::Changes => {
+            let query = request.uri().query().unwrap_or_default();
+            Box::pin(changes::get(worker, query)).await
+        }
+        Target::Details(..) if request.method() == Method::PATCH => {
+            Box::pin(forward::stream(worker, caller, request, payload)).await
+        }
+        Target::Details(name, kind) => {
+            let query = request.uri().query().unwrap_or_default();
+            Box::pin(details::get(worker, headers, name, kind, query)).await
+        }
+        Target::TranscriptsExport(id) => {
+            let query = request.uri().query().unwrap_or_default();
+            Box::pin(details::export(worker, headers, id, query)).await
+        }
+        Target::Audio { call, recording } => {
+            Box::pin(audio::get(
+                worker, caller, request, payload, call, recording,
+            ))
+            .await
+        }
+        Target::Webhook(_) => Ok(Box::pin(webhooks::receive(worker, payload)).await),
+        Target::Health => Ok(health::alive()),
+        Target::OpenApi => Ok(openapi::get()),
+        Target::Docs => Ok(openapi::get_page()),
+        Target::Readiness => Ok(health::ready(worker)),
+        Target::Calls => many(worker, caller, request, Resource::List).await,
+        Target::Count => many(worker, caller, request, Resource::Count).await,
+        Target::Stats => many(worker, caller, request, Resource::Stats).await,
+        Target::Analytics => many(worker, caller, request, Resource::Analytics).await,
+        Target::Export => Box::pin(export::get(worker, caller, request, payload)).await,
+        Target::Metadata(id) => {
+            Box::pin(metadata::patch(worker, caller, request, payload, id)).await
+        }
+        Target::Writes => writes::list(worker),
+        Target::Write(id) => Box::pin(writes::forget(worker, id)).await,
+        Target::Elsewhere => Box::pin(forward::stream(worker, caller, request, payload)).await,
+        Target::Unknown => Err(Failure::UnknownPath),
+    }
+}
+
+/// Boxed as well, for the same reason.
+async fn many(
+    worker: &Worker,
+    caller: Caller,
+    request: &HttpRequest,
+    resource: Resource,
+) -> Result<HttpResponse, Failure> {
+    let asked = Asked {
+        caller,
+        resource,
+        request,
+    };
+    Box::pin(many::get(worker, &asked)).await
+}
+
+/// What may be asked here.
+fn options(allow: &'static str) -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((ALLOW, format!("{allow}, OPTIONS")))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+fn check_method(target: Target<'_>, method: &Method) -> Result<(), Failure> {
+    match target.allow() {
+        Some(allow) if !allow.split(", ").any(|allowed| method == allowed) => {
+            Err(Failure::MethodNotAllowed { allow })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,3 @@
+//! From a path to the function that answers it.
+
+pub mod dispatch;
