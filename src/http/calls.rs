@@ -20,7 +20,7 @@ use crate::http::invalid::Invalid;
 use crate::http::params;
 use crate::http::params::CallId;
 use crate::http::respond;
-use crate::http::target::Name;
+use crate::http::routing::path::Name;
 use crate::http::worker::{Known, Worker};
 use crate::http::writes::PENDING;
 use crate::model::CallKey;

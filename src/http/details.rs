@@ -19,7 +19,7 @@ use crate::http::entries::Entry;
 use crate::http::error::Failure;
 use crate::http::freshness::{EntityTag, Freshness, Origin};
 use crate::http::respond;
-use crate::http::target::Name;
+use crate::http::routing::path::Name;
 use crate::http::transcript;
 use crate::http::transcript::Format;
 use crate::http::worker::Worker;

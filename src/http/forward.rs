@@ -25,7 +25,7 @@ use crate::http::auth::Caller;
 use crate::http::calls;
 use crate::http::error::Failure;
 use crate::http::freshness::CACHE_STATUS;
-use crate::http::target;
+use crate::http::routing::path;
 use crate::http::worker::Worker;
 use crate::sync::{Chunks, Incoming, Key, NotPassed, Outgoing, Permit};
 
@@ -211,7 +211,7 @@ async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming),
 /// As the client wrote it, but for slashes at the end of the calls API's paths, which make no
 /// difference here and may make a redirect there: the list alone has one.
 fn path_and_query(uri: &Uri) -> String {
-    let path = target::encode(uri.path());
+    let path = path::encode(uri.path());
     let trimmed = path.trim_end_matches('/');
     let path = match trimmed {
         "/api/v1/calls" => "/api/v1/calls/",

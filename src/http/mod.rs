@@ -52,7 +52,6 @@ mod scans;
 mod server;
 mod snapshot;
 mod status;
-mod target;
 mod transcript;
 mod turns;
 mod unread;

@@ -27,9 +27,9 @@ use crate::http::many;
 use crate::http::many::{Asked, Resource};
 use crate::http::metadata;
 use crate::http::openapi;
+use crate::http::routing::path;
+use crate::http::routing::path::Target;
 use crate::http::status;
-use crate::http::target;
-use crate::http::target::Target;
 use crate::http::webhooks;
 use crate::http::worker::Worker;
 use crate::http::writes;
@@ -70,7 +70,7 @@ async fn answer(
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
     let names_connection = limits::check(request)?;
-    let path = target::decode(request.uri().path());
+    let path = path::decode(request.uri().path());
     let target = Target::of(&path);
     let headers = request.headers();
     if let Target::Webhook(secret) = target

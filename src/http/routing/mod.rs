@@ -1,3 +1,4 @@
 //! From a path to the function that answers it.
 
 pub mod dispatch;
+pub mod path;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
-use crate::http::target::Target;
+use crate::http::routing::path::Target;
 
 const UPSTREAM: &str = include_str!("../../../../tests/fixtures/openapi-calls.json");
 
