@@ -9,12 +9,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::auth::Caller;
 use crate::http::forward;
 use crate::http::freshness::{Freshness, Origin};
 use crate::http::lists;
 use crate::http::lists::Page;
 use crate::http::many::{Lack, Resource};
+use crate::http::middleware::auth::Caller;
 use crate::http::worker::Worker;
 use crate::model::{Call, text_hash};
 

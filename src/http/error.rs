@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::http::freshness::Freshness;
 use crate::http::invalid::Invalid;
-use crate::http::request_id::RequestId;
+use crate::http::middleware::request_id::RequestId;
 use crate::http::respond;
 use crate::http::respond::json;
 use crate::model::Scope;

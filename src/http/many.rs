@@ -12,7 +12,6 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::http::aggregates;
 use crate::http::anew;
-use crate::http::auth::Caller;
 use crate::http::coverage;
 use crate::http::coverage::{COVERAGE, Extent};
 use crate::http::directives::Directives;
@@ -22,6 +21,7 @@ use crate::http::error::Failure;
 use crate::http::freshness::{EntityTag, Freshness};
 use crate::http::kept::Finished;
 use crate::http::lists;
+use crate::http::middleware::auth::Caller;
 use crate::http::scans::Turn;
 use crate::http::unread::Full;
 use crate::http::worker::Worker;

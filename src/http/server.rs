@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
-use crate::http::connection::{Connection, Place, Stream};
+use crate::http::middleware::connection::{Connection, Place, Stream};
 use crate::http::routes;
 use crate::http::scans::Bounds;
 use crate::http::{CrossOrigin, Shared};

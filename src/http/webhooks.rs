@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use crate::http::auth::digest;
 use crate::http::calls;
+use crate::http::middleware::auth::digest;
 use crate::http::respond;
 use crate::http::worker::Worker;
 use crate::model::CallKey;

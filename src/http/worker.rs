@@ -13,7 +13,7 @@ use crate::http::entries::{Entries, Entry};
 use crate::http::error::Failure;
 use crate::http::freshness::Origin;
 use crate::http::kept::Kept;
-use crate::http::request_id::RequestIds;
+use crate::http::middleware::request_id::RequestIds;
 use crate::http::snapshot::Snapshot;
 use crate::http::writes;
 use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};

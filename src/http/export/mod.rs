@@ -22,7 +22,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use crate::http::auth::Caller;
 use crate::http::coverage;
 use crate::http::coverage::{COVERAGE, Extent, Reach};
 use crate::http::directives::Directives;
@@ -31,6 +30,7 @@ use crate::http::error::Failure;
 use crate::http::forward;
 use crate::http::freshness::Freshness;
 use crate::http::lists;
+use crate::http::middleware::auth::Caller;
 use crate::http::params::{Choice, Query};
 use crate::http::scans;
 use crate::http::worker::Worker;

@@ -12,20 +12,20 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
 use crate::http::audio;
-use crate::http::auth::Caller;
 use crate::http::calls;
 use crate::http::changes;
-use crate::http::connection::Connection;
 use crate::http::details;
 use crate::http::error::Failure;
 use crate::http::export;
 use crate::http::forward;
-use crate::http::framing;
 use crate::http::health;
-use crate::http::limits;
 use crate::http::many;
 use crate::http::many::{Asked, Resource};
 use crate::http::metadata;
+use crate::http::middleware::auth::Caller;
+use crate::http::middleware::connection::Connection;
+use crate::http::middleware::framing;
+use crate::http::middleware::request_limits;
 use crate::http::openapi;
 use crate::http::routing::path;
 use crate::http::routing::path::Target;
@@ -69,7 +69,7 @@ async fn answer(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
-    let names_connection = limits::check(request)?;
+    let names_connection = request_limits::check(request)?;
     let path = path::decode(request.uri().path());
     let target = Target::of(&path);
     let headers = request.headers();

@@ -14,7 +14,7 @@ use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::http::connection::{Body, Connection};
+use crate::http::middleware::connection::{Body, Connection};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 

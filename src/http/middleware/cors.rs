@@ -18,11 +18,11 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture};
 
 use crate::http::Shared;
-use crate::http::connection::Connection;
-use crate::http::framing;
 use crate::http::freshness::CACHE_STATUS;
-use crate::http::request_id;
-use crate::http::request_id::{RequestId, X_REQUEST_ID};
+use crate::http::middleware::connection::Connection;
+use crate::http::middleware::framing;
+use crate::http::middleware::request_id;
+use crate::http::middleware::request_id::{RequestId, X_REQUEST_ID};
 
 /// A browser asks again after this long, in seconds; some never wait longer than this.
 const MAX_AGE: usize = 2 * 3600;

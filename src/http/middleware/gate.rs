@@ -8,10 +8,10 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::http::auth::{Auth, Caller};
 use crate::http::error::Failure;
-use crate::http::guesses::{Guesses, Verdict};
-use crate::http::peer::Proxies;
+use crate::http::middleware::auth::{Auth, Caller};
+use crate::http::middleware::peer::Proxies;
+use crate::http::middleware::token_guesses::{Guesses, Verdict};
 use crate::model::Timestamp;
 
 /// One that sends many wrong tokens is to wait so long, in seconds.

@@ -6,7 +6,7 @@
 use memchr::memchr_iter;
 
 /// The longest head that is read, in bytes. What is longer than may be answered is told so by
-/// [`limits`](crate::http::limits); this is beyond that.
+/// [`limits`](crate::http::middleware::request_limits); this is beyond that.
 const LONGEST_HEAD: usize = 64 << 10;
 
 /// What follows a head.

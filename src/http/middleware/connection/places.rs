@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use futures_util::task::AtomicWaker;
 use rustix::process::{Resource, getrlimit};
 
-use crate::http::peer::network;
+use crate::http::middleware::peer::network;
 
 /// As many connections that showed a token are served where descriptors allow it: with all of them
 /// busy, the last waits about a tenth of a second for a call, and their buffers take some 20 MB.

@@ -1,5 +1,5 @@
 //! A client's connection as the framework reads and writes it: one request at a time, and no
-//! longer than [`Line`](crate::http::connection::line::Line) says.
+//! longer than [`Line`](crate::http::middleware::connection::line::Line) says.
 //!
 //! The framework's own timers run for the first head of a connection and between requests; a head
 //! that comes later, a body and an answer may take for ever, and any byte counts as life. They are
@@ -20,9 +20,9 @@ use memchr::{memchr, memchr_iter, memmem};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::http::connection::Connection;
-use crate::http::connection::extent::Extent;
-use crate::http::connection::line::{End, Phase};
+use crate::http::middleware::connection::Connection;
+use crate::http::middleware::connection::extent::Extent;
+use crate::http::middleware::connection::line::{End, Phase};
 
 /// How often it is looked whether it is time, of a connection that never showed a token and of
 /// others: also a change of what is allowed is noticed within that.

@@ -12,7 +12,7 @@ use lru::LruCache;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use crate::http::peer;
+use crate::http::middleware::peer;
 
 /// So many wrong tokens of one address are answered at once.
 const FREE: u32 = 10;
