@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
+use crate::http::caching::response_cache::Finished;
 use crate::http::coverage::{Extent, Reach};
 use crate::http::error::Failure;
-use crate::http::kept::Finished;
 use crate::http::lists;
 use crate::http::many::Question;
 use crate::http::params::{Choice, Query};

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::http::caching::freshness::{Freshness, Origin};
 use crate::http::forward;
-use crate::http::freshness::{Freshness, Origin};
 use crate::http::lists;
 use crate::http::lists::Page;
 use crate::http::many::{Lack, Resource};

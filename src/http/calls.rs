@@ -12,10 +12,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::web::Bytes;
 
-use crate::http::directives::Directives;
-use crate::http::entries::Entry;
+use crate::http::caching::cache_control::Directives;
+use crate::http::caching::call_cache::Entry;
+use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
 use crate::http::error::Failure;
-use crate::http::freshness::{EntityTag, Freshness, Origin};
 use crate::http::invalid::Invalid;
 use crate::http::params;
 use crate::http::params::CallId;

@@ -12,12 +12,12 @@ use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, Head
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
+use crate::http::caching::cache_control::Directives;
+use crate::http::caching::call_cache::Entry;
+use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
 use crate::http::calls;
 use crate::http::calls::RETRY_AFTER;
-use crate::http::directives::Directives;
-use crate::http::entries::Entry;
 use crate::http::error::Failure;
-use crate::http::freshness::{EntityTag, Freshness, Origin};
 use crate::http::respond;
 use crate::http::routing::path::Name;
 use crate::http::transcript;

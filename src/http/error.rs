@@ -12,7 +12,7 @@ use actix_web::http::header::{
 };
 use serde::Serialize;
 
-use crate::http::freshness::Freshness;
+use crate::http::caching::freshness::Freshness;
 use crate::http::invalid::Invalid;
 use crate::http::middleware::request_id::RequestId;
 use crate::http::respond;

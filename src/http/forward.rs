@@ -21,9 +21,9 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use crate::http::caching::freshness::CACHE_STATUS;
 use crate::http::calls;
 use crate::http::error::Failure;
-use crate::http::freshness::CACHE_STATUS;
 use crate::http::middleware::auth::Caller;
 use crate::http::routing::path;
 use crate::http::worker::Worker;

@@ -12,14 +12,14 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::http::aggregates;
 use crate::http::anew;
+use crate::http::caching::cache_control::Directives;
+use crate::http::caching::content_coding;
+use crate::http::caching::content_coding::{Coding, WORTH_IT};
+use crate::http::caching::freshness::{EntityTag, Freshness};
+use crate::http::caching::response_cache::Finished;
 use crate::http::coverage;
 use crate::http::coverage::{COVERAGE, Extent};
-use crate::http::directives::Directives;
-use crate::http::encoding;
-use crate::http::encoding::{Coding, WORTH_IT};
 use crate::http::error::Failure;
-use crate::http::freshness::{EntityTag, Freshness};
-use crate::http::kept::Finished;
 use crate::http::lists;
 use crate::http::middleware::auth::Caller;
 use crate::http::scans::Turn;
@@ -235,7 +235,9 @@ async fn coded(
         Some(turn) => turn,
         None => worker.shared().scans.turn().await?,
     };
-    let body = turn.make(move || encoding::encode(coding, &plain)).await?;
+    let body = turn
+        .make(move || content_coding::encode(coding, &plain))
+        .await?;
     let key = key.unwrap_or_default();
     worker.kept().add(key, answer, coding, body.clone());
     Ok(body)

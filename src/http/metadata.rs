@@ -12,12 +12,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
+use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
 use crate::http::calls;
 use crate::http::change;
 use crate::http::error::Failure;
 use crate::http::forward;
 use crate::http::forward::Answer;
-use crate::http::freshness::{EntityTag, Freshness, Origin};
 use crate::http::invalid::Invalid;
 use crate::http::middleware::auth::Caller;
 use crate::http::respond;

@@ -8,11 +8,11 @@ use actix_web::http::header::HeaderValue;
 use tokio::sync::watch;
 
 use crate::http::Shared;
+use crate::http::caching::call_cache::{Entries, Entry};
+use crate::http::caching::freshness::Origin;
+use crate::http::caching::response_cache::Kept;
 use crate::http::calls;
-use crate::http::entries::{Entries, Entry};
 use crate::http::error::Failure;
-use crate::http::freshness::Origin;
-use crate::http::kept::Kept;
 use crate::http::middleware::request_id::RequestIds;
 use crate::http::snapshot::Snapshot;
 use crate::http::writes;

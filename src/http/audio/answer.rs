@@ -19,7 +19,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::http::audio::download::blocking;
 use crate::http::audio::kept::{Kept, system_time};
-use crate::http::freshness::Freshness;
+use crate::http::caching::freshness::Freshness;
 use crate::model::Timestamp;
 
 /// What says what it is, is that (the Fetch standard's `nosniff`).

@@ -20,11 +20,11 @@ use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT, X_CONTENT
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{StreamExt, stream};
 
+use crate::http::caching::cache_control::Directives;
+use crate::http::caching::freshness::{CACHE_STATUS, Freshness, Origin};
 use crate::http::calls;
-use crate::http::directives::Directives;
 use crate::http::error::Failure;
 use crate::http::forward;
-use crate::http::freshness::{CACHE_STATUS, Freshness, Origin};
 use crate::http::invalid::{Invalid, Problem};
 use crate::http::middleware::auth::Caller;
 use crate::http::params;

@@ -9,7 +9,7 @@ use csv::{QuoteStyle, Terminator, WriterBuilder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::encoding::{Coding, Encoder};
+use crate::http::caching::content_coding::{Coding, Encoder};
 use crate::http::python::push_ascii;
 use crate::model;
 use crate::store::Names;

@@ -22,13 +22,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use tokio::sync::mpsc;
 
+use crate::http::caching::cache_control::Directives;
+use crate::http::caching::content_coding::Coding;
+use crate::http::caching::freshness::Freshness;
 use crate::http::coverage;
 use crate::http::coverage::{COVERAGE, Extent, Reach};
-use crate::http::directives::Directives;
-use crate::http::encoding::Coding;
 use crate::http::error::Failure;
 use crate::http::forward;
-use crate::http::freshness::Freshness;
 use crate::http::lists;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::{Choice, Query};

@@ -2,7 +2,7 @@
 
 use actix_web::web::Bytes;
 
-use crate::http::encoding::Coding;
+use crate::http::caching::content_coding::Coding;
 use crate::http::error::Failure;
 use crate::http::export::document::{Document, Format};
 use crate::http::scans::Turn;

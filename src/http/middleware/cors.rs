@@ -18,7 +18,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture};
 
 use crate::http::Shared;
-use crate::http::freshness::CACHE_STATUS;
+use crate::http::caching::freshness::CACHE_STATUS;
 use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
 use crate::http::middleware::request_id;

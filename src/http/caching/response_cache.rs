@@ -6,8 +6,8 @@ use std::rc::Rc;
 use actix_web::web::Bytes;
 use lru::LruCache;
 
+use crate::http::caching::content_coding::Coding;
 use crate::http::coverage::Extent;
-use crate::http::encoding::Coding;
 
 /// A worker keeps so many bytes, all forms of an answer counted.
 const MOST_BYTES: usize = 8 << 20;

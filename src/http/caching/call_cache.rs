@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
-use crate::http::freshness::EntityTag;
+use crate::http::caching::freshness::EntityTag;
 use crate::model::{Call, InvalidCall, Timestamp, text_hash};
 use crate::store::{Held, Revision};
 

@@ -1,0 +1,7 @@
+//! TODO
+
+pub mod cache_control;
+pub mod call_cache;
+pub mod content_coding;
+pub mod freshness;
+pub mod response_cache;
