@@ -7,12 +7,12 @@ use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::Finished;
-use crate::http::coverage::{Extent, Reach};
 use crate::http::error::Failure;
 use crate::http::lists;
 use crate::http::many::Question;
 use crate::http::params::{Choice, Query};
 use crate::http::python::float;
+use crate::http::reading::completeness::{Extent, Reach};
 use crate::http::respond::json;
 use crate::model::{CallFilter, Timestamp};
 use crate::store::{Analytics, Assistant, Day, Durations, Reader, StoreError};

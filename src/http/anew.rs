@@ -15,7 +15,7 @@ use crate::http::lists;
 use crate::http::lists::Page;
 use crate::http::many::{Lack, Resource};
 use crate::http::middleware::auth::Caller;
-use crate::http::worker::Worker;
+use crate::http::reading::worker::Worker;
 use crate::model::{Call, text_hash};
 
 /// A client waits this long for the upstream; then it gets what the replica has.

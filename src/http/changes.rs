@@ -9,8 +9,8 @@ use actix_web::http::StatusCode;
 
 use crate::http::error::Failure;
 use crate::http::params::Query;
+use crate::http::reading::worker::Worker;
 use crate::http::respond;
-use crate::http::worker::Worker;
 use crate::model::{Piece, Timestamp, UNKNOWN_AGE, age, whole_seconds};
 use crate::store::{Change, Changed, Changes, Heard, StoreError};
 use crate::sync::Coverage;

@@ -25,8 +25,8 @@ use crate::http::caching::freshness::CACHE_STATUS;
 use crate::http::calls;
 use crate::http::error::Failure;
 use crate::http::middleware::auth::Caller;
+use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
-use crate::http::worker::Worker;
 use crate::sync::{Chunks, Incoming, Key, NotPassed, Outgoing, Permit};
 
 /// The largest answer that is read whole: a full page of records of 64 KiB each.

@@ -8,8 +8,8 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
+use crate::http::reading::worker::Worker;
 use crate::http::respond;
-use crate::http::worker::Worker;
 use crate::model::CallKey;
 
 #[derive(Serialize)]

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::Finished;
-use crate::http::coverage::{Extent, Reach};
 use crate::http::error::Failure;
 use crate::http::many::Question;
 use crate::http::params::Query;
+use crate::http::reading::completeness::{Extent, Reach};
 use crate::model::{CallFilter, Timestamp, text_hash};
 use crate::store::Held;
 use crate::sync::Pending;

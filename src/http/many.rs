@@ -17,14 +17,14 @@ use crate::http::caching::content_coding;
 use crate::http::caching::content_coding::{Coding, WORTH_IT};
 use crate::http::caching::freshness::{EntityTag, Freshness};
 use crate::http::caching::response_cache::Finished;
-use crate::http::coverage;
-use crate::http::coverage::{COVERAGE, Extent};
 use crate::http::error::Failure;
 use crate::http::lists;
 use crate::http::middleware::auth::Caller;
-use crate::http::scans::Turn;
-use crate::http::unread::Full;
-use crate::http::worker::Worker;
+use crate::http::reading::completeness;
+use crate::http::reading::completeness::{COVERAGE, Extent};
+use crate::http::reading::scans::Turn;
+use crate::http::reading::unread_bytes::Full;
+use crate::http::reading::worker::Worker;
 use crate::store::{Reader, StoreError};
 use crate::sync::Phase;
 
@@ -124,7 +124,7 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
             anew::ask(worker, asked.caller, asked.request, asked.resource, lack).await
     {
         let told = Told {
-            coverage: coverage::whole(),
+            coverage: completeness::whole(),
             freshness: fresh.freshness,
         };
         let extent = answer.extent.clone();
@@ -136,7 +136,7 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
     }
     worker.has_read_anything(&coverage)?;
     let told = Told {
-        coverage: coverage::header(&answer.extent, &coverage),
+        coverage: completeness::header(&answer.extent, &coverage),
         freshness: Freshness {
             origin: worker.origin(),
             age,

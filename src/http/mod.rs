@@ -20,7 +20,6 @@ mod caching;
 mod calls;
 mod change;
 mod changes;
-mod coverage;
 mod details;
 mod error;
 mod export;
@@ -34,17 +33,13 @@ mod middleware;
 mod openapi;
 mod params;
 mod python;
+mod reading;
 mod respond;
 mod routing;
-mod scans;
 mod server;
-mod snapshot;
 mod status;
 mod transcript;
-mod turns;
-mod unread;
 mod webhooks;
-mod worker;
 mod writes;
 
 use std::future::ready;
@@ -57,8 +52,8 @@ use std::time::Duration;
 use actix_web::dev::{fn_factory, fn_service};
 use actix_web::web::ServiceConfig;
 
+use crate::http::reading::worker::Worker;
 use crate::http::routing::dispatch;
-use crate::http::worker::Worker;
 use crate::store::Readers;
 use crate::sync::{Clock, Handle};
 
@@ -68,7 +63,7 @@ pub use crate::http::middleware::connection::Places;
 pub use crate::http::middleware::cors::CrossOrigin;
 pub use crate::http::middleware::gate::Gate;
 pub use crate::http::middleware::peer::Proxies;
-pub use crate::http::scans::{Bounds, Scans};
+pub use crate::http::reading::scans::{Bounds, Scans};
 pub use crate::http::server::{Certificate, bind, readers, start};
 pub use crate::http::webhooks::Webhooks;
 

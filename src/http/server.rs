@@ -23,8 +23,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
 use crate::http::middleware::connection::{Connection, Place, Stream};
+use crate::http::reading::scans::Bounds;
 use crate::http::routes;
-use crate::http::scans::Bounds;
 use crate::http::{CrossOrigin, Shared};
 use crate::store::Readers;
 

@@ -11,8 +11,8 @@ use actix_web::http::StatusCode;
 use serde::Serialize;
 
 use crate::http::error::Failure;
+use crate::http::reading::worker::Worker;
 use crate::http::respond;
-use crate::http::worker::Worker;
 use crate::model::{Timestamp, whole_seconds};
 use crate::sync::{Coverage, DetailsStatus, LastError, NEVER, Phase, UpstreamState};
 

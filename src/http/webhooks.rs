@@ -17,8 +17,8 @@ use subtle::ConstantTimeEq;
 
 use crate::http::calls;
 use crate::http::middleware::auth::digest;
+use crate::http::reading::worker::Worker;
 use crate::http::respond;
-use crate::http::worker::Worker;
 use crate::model::CallKey;
 use crate::sync::Hint;
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::http::error::Failure;
+use crate::http::reading::worker::Worker;
 use crate::http::respond;
-use crate::http::worker::Worker;
 use crate::model::Timestamp;
 use crate::store::{Conflict, Write};
 use crate::sync::{Dropped, Pending};

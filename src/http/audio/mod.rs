@@ -29,7 +29,7 @@ use crate::http::invalid::{Invalid, Problem};
 use crate::http::middleware::auth::Caller;
 use crate::http::params;
 use crate::http::params::CallId;
-use crate::http::worker::{Known, Worker};
+use crate::http::reading::worker::{Known, Worker};
 use crate::model::{CallKey, age};
 use crate::sync::{self, Fetched, Outgoing, UpstreamState};
 

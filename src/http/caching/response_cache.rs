@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use lru::LruCache;
 
 use crate::http::caching::content_coding::Coding;
-use crate::http::coverage::Extent;
+use crate::http::reading::completeness::Extent;
 
 /// A worker keeps so many bytes, all forms of an answer counted.
 const MOST_BYTES: usize = 8 << 20;
@@ -138,7 +138,7 @@ fn weight(asked: &str, answer: &Finished) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::coverage::Reach;
+    use crate::http::reading::completeness::Reach;
     use crate::model::CallFilter;
 
     fn answer(size: usize) -> Rc<Finished> {

@@ -25,15 +25,15 @@ use tokio::sync::mpsc;
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::content_coding::Coding;
 use crate::http::caching::freshness::Freshness;
-use crate::http::coverage;
-use crate::http::coverage::{COVERAGE, Extent, Reach};
 use crate::http::error::Failure;
 use crate::http::forward;
 use crate::http::lists;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::{Choice, Query};
-use crate::http::scans;
-use crate::http::worker::Worker;
+use crate::http::reading::completeness;
+use crate::http::reading::completeness::{COVERAGE, Extent, Reach};
+use crate::http::reading::scans;
+use crate::http::reading::worker::Worker;
 use crate::model::CallFilter;
 use crate::store::Reader;
 use document::Format;
@@ -146,7 +146,7 @@ pub async fn get(
     if let Some(name) = coding.name() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
     }
-    headers.insert(COVERAGE, coverage::header(&extent, &coverage));
+    headers.insert(COVERAGE, completeness::header(&extent, &coverage));
     let freshness = Freshness {
         origin: worker.origin(),
         age,

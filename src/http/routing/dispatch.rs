@@ -27,11 +27,11 @@ use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
 use crate::http::middleware::request_limits;
 use crate::http::openapi;
+use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
 use crate::http::routing::path::Target;
 use crate::http::status;
 use crate::http::webhooks;
-use crate::http::worker::Worker;
 use crate::http::writes;
 use crate::model::Scopes;
 

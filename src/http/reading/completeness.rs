@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 
-use crate::http::worker::age;
+use crate::http::reading::worker::age;
 use crate::model::{CallFilter, Timestamp, UNKNOWN_AGE};
 use crate::sync::{Coverage, NEVER};
 

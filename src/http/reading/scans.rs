@@ -9,8 +9,8 @@ use actix_web::web;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::http::error::Failure;
-use crate::http::turns::Turns;
-use crate::http::unread::Unread;
+use crate::http::reading::admission::Turns;
+use crate::http::reading::unread_bytes::Unread;
 use crate::store::{Reader, Readers, StoreError};
 
 /// How much of what reads many rows goes on.

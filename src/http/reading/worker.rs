@@ -14,7 +14,7 @@ use crate::http::caching::response_cache::Kept;
 use crate::http::calls;
 use crate::http::error::Failure;
 use crate::http::middleware::request_id::RequestIds;
-use crate::http::snapshot::Snapshot;
+use crate::http::reading::shared_transaction::Snapshot;
 use crate::http::writes;
 use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};
 use crate::store::{Reader, StoreError};
