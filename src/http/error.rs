@@ -13,8 +13,8 @@ use actix_web::http::header::{
 use serde::Serialize;
 
 use crate::http::caching::freshness::Freshness;
-use crate::http::invalid::Invalid;
 use crate::http::middleware::request_id::RequestId;
+use crate::http::params::validation_error::Invalid;
 use crate::http::respond;
 use crate::http::respond::json;
 use crate::model::Scope;

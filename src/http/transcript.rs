@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use crate::http::details::{Item, refusal, text};
-use crate::http::python::push_ascii;
+use crate::http::params::python_format::push_ascii;
 
 /// What kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::caching::content_coding::{Coding, Encoder};
-use crate::http::python::push_ascii;
+use crate::http::params::python_format::push_ascii;
 use crate::model;
 use crate::store::Names;
 

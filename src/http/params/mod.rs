@@ -5,7 +5,9 @@
 
 mod date;
 mod integer;
+pub mod python_format;
 mod query;
+pub mod validation_error;
 
 pub use date::{InvalidDate, date};
 pub use integer::{CallId, InvalidInteger, call_id};

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use url::form_urlencoded;
 
 use crate::http::error::Failure;
-use crate::http::invalid::{Invalid, Problem};
 use crate::http::params::date;
 use crate::http::params::integer;
+use crate::http::params::validation_error::{Invalid, Problem};
 use crate::model::{Part, Timestamp};
 
 /// Reads one parameter after the other; problems are told in the order in which they were asked
