@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::http::caching::freshness::CACHE_STATUS;
-use crate::http::calls;
+use crate::http::calls::get;
 use crate::http::error::Failure;
 use crate::http::middleware::auth::Caller;
 use crate::http::reading::worker::Worker;
@@ -123,7 +123,7 @@ pub async fn change(
         Caller::Upstream => Key::Callers,
         Caller::Edge(_) if !worker.shared().handle.lets_key_in() => {
             return Err(Failure::StrangeKey {
-                retry_after: calls::RETRY_AFTER,
+                retry_after: get::RETRY_AFTER,
             });
         }
         Caller::Edge(_) => Key::Own,

@@ -13,30 +13,20 @@
 //! written, and reads the others that arrive together in one transaction. Only what reads many rows
 //! runs elsewhere, and each worker keeps what came of it until the file changes. The upstream is reached through the engine's handle alone.
 
-mod aggregates;
-mod anew;
-mod audio;
 mod caching;
 mod calls;
-mod change;
 mod changes;
-mod details;
+mod edge;
 mod error;
-mod export;
 mod forward;
 mod health;
-mod lists;
-mod many;
-mod metadata;
 mod middleware;
-mod openapi;
 mod params;
 mod reading;
 mod respond;
 mod routing;
 mod server;
 mod status;
-mod transcript;
 mod webhooks;
 mod writes;
 
@@ -55,7 +45,7 @@ use crate::http::routing::dispatch;
 use crate::store::Readers;
 use crate::sync::{Clock, Handle};
 
-pub use crate::http::audio::Audio;
+pub use crate::http::calls::recordings::Audio;
 pub use crate::http::middleware::auth::{Auth, Grant};
 pub use crate::http::middleware::connection::Places;
 pub use crate::http::middleware::cors::CrossOrigin;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::Value;
 use subtle::ConstantTimeEq;
 
-use crate::http::calls;
+use crate::http::calls::get;
 use crate::http::middleware::auth::digest;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
@@ -96,7 +96,7 @@ fn named(body: &[u8]) -> Option<CallKey> {
         .into_iter()
         .filter_map(|name| call.get(name)?.as_str())
         .filter(|sid| sid.chars().count() <= LONGEST_SID && !sid.contains('/'))
-        .find_map(|sid| calls::sid_key(sid).ok())
+        .find_map(|sid| get::sid_key(sid).ok())
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::http::Shared;
 use crate::http::caching::call_cache::{Entries, Entry};
 use crate::http::caching::freshness::Origin;
 use crate::http::caching::response_cache::Kept;
-use crate::http::calls;
+use crate::http::calls::get;
 use crate::http::error::Failure;
 use crate::http::middleware::request_id::RequestIds;
 use crate::http::reading::shared_transaction::Snapshot;
@@ -133,7 +133,7 @@ impl Worker {
         match coverage.windows().is_empty() && holds_nothing()? {
             false => Ok(()),
             true => Err(Failure::NothingRead {
-                retry_after: calls::RETRY_AFTER,
+                retry_after: get::RETRY_AFTER,
             }),
         }
     }

@@ -11,22 +11,22 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
-use crate::http::audio;
-use crate::http::calls;
+use crate::http::calls::collection;
+use crate::http::calls::collection::{Asked, Resource};
+use crate::http::calls::details;
+use crate::http::calls::export;
+use crate::http::calls::get;
+use crate::http::calls::metadata;
+use crate::http::calls::recordings;
 use crate::http::changes;
-use crate::http::details;
+use crate::http::edge::openapi;
 use crate::http::error::Failure;
-use crate::http::export;
 use crate::http::forward;
 use crate::http::health;
-use crate::http::many;
-use crate::http::many::{Asked, Resource};
-use crate::http::metadata;
 use crate::http::middleware::auth::Caller;
 use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
 use crate::http::middleware::request_limits;
-use crate::http::openapi;
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
 use crate::http::routing::path::Target;
@@ -107,7 +107,7 @@ async fn answer(
     let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
     if strange && !target.tells_how_the_edge_is() {
         return Err(Failure::StrangeKey {
-            retry_after: calls::RETRY_AFTER,
+            retry_after: get::RETRY_AFTER,
         });
     }
     if let (&Method::OPTIONS, Some(allow)) = (request.method(), target.allow()) {
@@ -118,7 +118,7 @@ async fn answer(
         return Err(Failure::OutOfScope { scope });
     }
     match target {
-        Target::Call(name) => calls::get(worker, headers, &calls::key(name)?).await,
+        Target::Call(name) => get::get(worker, headers, &get::key(name)?).await,
         Target::Status => status::get(worker),
         Target::Sync => Ok(status::sync(worker)),
         Target::ReleaseHolds => Ok(status::release_holds(worker)),
@@ -139,7 +139,7 @@ async fn answer(
             Box::pin(details::export(worker, headers, id, query)).await
         }
         Target::Audio { call, recording } => {
-            Box::pin(audio::get(
+            Box::pin(recordings::get(
                 worker, caller, request, payload, call, recording,
             ))
             .await
@@ -176,7 +176,7 @@ async fn many(
         resource,
         request,
     };
-    Box::pin(many::get(worker, &asked)).await
+    Box::pin(collection::get(worker, &asked)).await
 }
 
 /// What may be asked here.

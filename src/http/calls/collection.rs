@@ -10,15 +10,15 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderV
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::http::aggregates;
-use crate::http::anew;
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::content_coding;
 use crate::http::caching::content_coding::{Coding, WORTH_IT};
 use crate::http::caching::freshness::{EntityTag, Freshness};
 use crate::http::caching::response_cache::Finished;
+use crate::http::calls::aggregates;
+use crate::http::calls::list;
+use crate::http::calls::refetch;
 use crate::http::error::Failure;
-use crate::http::lists;
 use crate::http::middleware::auth::Caller;
 use crate::http::reading::completeness;
 use crate::http::reading::completeness::{COVERAGE, Extent};
@@ -65,7 +65,7 @@ impl Resource {
         match self {
             Resource::List => {
                 let pending = Arc::clone(&worker.shared().handle.pending());
-                lists::understand(query, pending)
+                list::understand(query, pending)
             }
             Resource::Count => aggregates::count(query),
             Resource::Stats => Ok(aggregates::stats()),
@@ -121,7 +121,7 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
         && worker.is_online()
         && may_help(worker, asked.resource, query, &answer.extent)
         && let Some(fresh) =
-            anew::ask(worker, asked.caller, asked.request, asked.resource, lack).await
+            refetch::ask(worker, asked.caller, asked.request, asked.resource, lack).await
     {
         let told = Told {
             coverage: completeness::whole(),
@@ -161,7 +161,7 @@ fn may_help(worker: &Worker, resource: Resource, query: &str, extent: &Extent) -
         let status = worker.status();
         status.is_hosted || status.phase == Phase::Starting
     };
-    !is_list || may_be_hosted || lists::is_understood(query) && !extent.is_cut()
+    !is_list || may_be_hosted || list::is_understood(query) && !extent.is_cut()
 }
 
 /// The answer, or that the client has it already.

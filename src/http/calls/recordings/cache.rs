@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::http::audio::kept::{Kept, Key, system_time};
+use crate::http::calls::recordings::file_name::{Kept, Key, system_time};
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Reader, StoreError};
 

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::caching::freshness::{Freshness, Origin};
+use crate::http::calls::collection::{Lack, Resource};
+use crate::http::calls::list;
+use crate::http::calls::list::Page;
 use crate::http::forward;
-use crate::http::lists;
-use crate::http::lists::Page;
-use crate::http::many::{Lack, Resource};
 use crate::http::middleware::auth::Caller;
 use crate::http::reading::worker::Worker;
 use crate::model::{Call, text_hash};
@@ -59,7 +59,7 @@ pub async fn ask(
     let (text, hash, calls) = match resource {
         Resource::List => {
             let query = request.uri().query().unwrap_or_default();
-            if !text.trim_start().starts_with('{') && !lists::is_understood(query) {
+            if !text.trim_start().starts_with('{') && !list::is_understood(query) {
                 return None;
             }
             hosted(text, &Page::of(query))?

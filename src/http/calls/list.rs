@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::Finished;
+use crate::http::calls::collection::Question;
 use crate::http::error::Failure;
-use crate::http::many::Question;
 use crate::http::params::Query;
 use crate::http::reading::completeness::{Extent, Reach};
 use crate::model::{CallFilter, Timestamp, text_hash};

@@ -4,10 +4,10 @@
 //! Audio is a call's: where there is no such call there is none, and what is kept of one is served
 //! only while the replica holds the call.
 
-mod answer;
+mod response;
 mod cache;
 mod download;
-mod kept;
+mod file_name;
 
 use std::fs::File;
 use std::io;
@@ -22,7 +22,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::freshness::{CACHE_STATUS, Freshness, Origin};
-use crate::http::calls;
+use crate::http::calls::get;
 use crate::http::error::Failure;
 use crate::http::forward;
 use crate::http::middleware::auth::Caller;
@@ -35,7 +35,7 @@ use crate::sync::{self, Fetched, Outgoing, UpstreamState};
 
 use cache::Cache;
 use download::{Downloads, Fetch, Outcome, blocking};
-use kept::{Kept, Key};
+use file_name::{Kept, Key};
 
 /// The recordings that a server keeps. Cheap to clone.
 #[derive(Clone)]
@@ -145,22 +145,22 @@ async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<
     match worker.look_up(&key)? {
         Known::Call { .. } => return Ok(()),
         Known::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
-            return Err(calls::absent(&key, age, worker.origin()));
+            return Err(get::absent(&key, age, worker.origin()));
         }
         _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
         Known::Absent { .. } | Known::Nothing => {}
     }
     let answer = worker.shared().handle.fetch(key.clone());
-    match calls::in_time(answer).await {
+    match get::in_time(answer).await {
         Fetched::Found | Fetched::Unstored { .. } => Ok(()),
-        Fetched::NotFound => Err(calls::absent(&key, 0, Origin::Miss)),
-        Fetched::NotFoundThen { age } => Err(calls::absent(&key, age, Origin::Miss)),
+        Fetched::NotFound => Err(get::absent(&key, 0, Origin::Miss)),
+        Fetched::NotFoundThen { age } => Err(get::absent(&key, age, Origin::Miss)),
         Fetched::Unavailable { retry_after } => match worker.look_up(&key)? {
             Known::Call { .. } => Ok(()),
             Known::Absent {
                 age,
                 may_be_new: false,
-            } => Err(calls::absent(&key, age, Origin::ReplicaOffline)),
+            } => Err(get::absent(&key, age, Origin::ReplicaOffline)),
             Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable { retry_after }),
         },
         // Said of details alone.
@@ -254,7 +254,7 @@ impl Play<'_> {
             age: self.age(kept),
             stored,
         };
-        answer::answer(self.request, kept, file, freshness)
+        response::answer(self.request, kept, file, freshness)
     }
 
     /// For all of it, and in numbers only. The rest of the client's request is its own matter.

@@ -17,9 +17,9 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 
-use crate::http::audio::download::blocking;
-use crate::http::audio::kept::{Kept, system_time};
 use crate::http::caching::freshness::Freshness;
+use crate::http::calls::recordings::download::blocking;
+use crate::http::calls::recordings::file_name::{Kept, system_time};
 use crate::model::Timestamp;
 
 /// What says what it is, is that (the Fetch standard's `nosniff`).

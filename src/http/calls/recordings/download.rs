@@ -12,9 +12,9 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
-use crate::http::audio::cache::{Cache, Draft};
-use crate::http::audio::kept;
-use crate::http::audio::kept::Key;
+use crate::http::calls::recordings::cache::{Cache, Draft};
+use crate::http::calls::recordings::file_name;
+use crate::http::calls::recordings::file_name::Key;
 use crate::http::forward::{self, Answer};
 use crate::sync::{Clock, Handle, Incoming, NotPassed, Outgoing};
 
@@ -188,6 +188,6 @@ fn content_type(incoming: &Incoming) -> Option<String> {
     let whole = incoming.status == StatusCode::OK && incoming.delimited;
     let as_it_is = header(CONTENT_ENCODING.as_str()).is_none_or(|coding| coding == "identity");
     header(CONTENT_TYPE.as_str())
-        .filter(|content_type| whole && as_it_is && kept::is_kept(content_type))
+        .filter(|content_type| whole && as_it_is && file_name::is_kept(content_type))
         .map(str::to_owned)
 }

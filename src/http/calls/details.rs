@@ -15,14 +15,14 @@ use url::form_urlencoded;
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::call_cache::Entry;
 use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
-use crate::http::calls;
-use crate::http::calls::RETRY_AFTER;
+use crate::http::calls::get;
+use crate::http::calls::get::RETRY_AFTER;
+use crate::http::calls::transcript;
+use crate::http::calls::transcript::Format;
 use crate::http::error::Failure;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::http::routing::path::Name;
-use crate::http::transcript;
-use crate::http::transcript::Format;
 use crate::model::{CallKey, Detail, text_hash};
 use crate::store::HeldDetail;
 use crate::sync::Fetched;
@@ -42,7 +42,7 @@ pub async fn get(
     kind: Detail,
     query: &str,
 ) -> Result<HttpResponse, Failure> {
-    let (key, filter) = valid(calls::key(name), Filter::of(kind, query))?;
+    let (key, filter) = valid(get::key(name), Filter::of(kind, query))?;
     let (_, detail, freshness) = find(worker, headers, &key, kind).await?;
     let (body, hash) = match filter.applied_to(&detail.body) {
         Some(body) => {
@@ -51,12 +51,7 @@ pub async fn get(
         }
         None => (detail.body, detail.body_hash),
     };
-    Ok(calls::respond(
-        headers,
-        body,
-        EntityTag::new(hash),
-        freshness,
-    ))
+    Ok(get::respond(headers, body, EntityTag::new(hash), freshness))
 }
 
 /// Answers the same for a transcript as a file.
@@ -70,13 +65,13 @@ pub async fn export(
         let format = Format::of(last(query, "format"))?;
         Ok((filter.without_interim(), format))
     });
-    let (key, (filter, format)) = valid(calls::key(Name::Id(id)), asked)?;
+    let (key, (filter, format)) = valid(get::key(Name::Id(id)), asked)?;
     let (call, detail, freshness) = find(worker, headers, &key, Detail::Transcripts).await?;
     let items = filter.items(&detail.body);
     let items: Vec<Item<'_>> = items.into_iter().map(|(_, item)| item).collect();
     let body = transcript::write(format, &call.body, &items);
     let tag = EntityTag::new(text_hash(&body));
-    let mut response = calls::respond(headers, body, tag, freshness);
+    let mut response = get::respond(headers, body, tag, freshness);
     let headers = response.headers_mut();
     if headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
@@ -112,7 +107,7 @@ async fn find(
     kind: Detail,
 ) -> Result<(Rc<Entry>, HeldDetail, Freshness), Failure> {
     let directives = Directives::of(headers);
-    let call = calls::resolve(worker, directives.of_any_age(), key)
+    let call = get::resolve(worker, directives.of_any_age(), key)
         .await?
         .call;
     let held = || worker.reader().detail(call.id, kind);
@@ -136,7 +131,7 @@ async fn find(
         return Err(Failure::OnlyIfCached);
     }
     let fetched = worker.shared().handle.fetch_detail(call.id, kind);
-    let (origin, retry_after) = match calls::in_time(fetched).await {
+    let (origin, retry_after) = match get::in_time(fetched).await {
         Fetched::Found => (asked, RETRY_AFTER),
         Fetched::Unstored { text, at } => {
             let detail = HeldDetail {
@@ -152,8 +147,8 @@ async fn find(
             return Ok((call, detail, freshness));
         }
         Fetched::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
-        Fetched::NotFound => return Err(calls::absent(key, 0, asked)),
-        Fetched::NotFoundThen { age } => return Err(calls::absent(key, age, asked)),
+        Fetched::NotFound => return Err(get::absent(key, 0, asked)),
+        Fetched::NotFoundThen { age } => return Err(get::absent(key, age, asked)),
         Fetched::NoSuchDetail => return Err(Failure::UnknownPath),
     };
     match held()? {

@@ -3,8 +3,8 @@
 use actix_web::web::Bytes;
 
 use crate::http::caching::content_coding::Coding;
+use crate::http::calls::export::document::{Document, Format};
 use crate::http::error::Failure;
-use crate::http::export::document::{Document, Format};
 use crate::http::reading::scans::Turn;
 use crate::model::CallFilter;
 use crate::store::Place;

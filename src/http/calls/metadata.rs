@@ -13,8 +13,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
-use crate::http::calls;
-use crate::http::change;
+use crate::http::calls::get;
+use crate::http::calls::metadata_body;
 use crate::http::error::Failure;
 use crate::http::forward;
 use crate::http::forward::Answer;
@@ -42,7 +42,7 @@ pub async fn patch(
     payload: Payload,
     id: &str,
 ) -> Result<HttpResponse, Failure> {
-    let key = calls::id_key(id);
+    let key = get::id_key(id);
     let body = read(payload).await?;
     let call_id = match key {
         Ok(CallKey::Id(call_id)) => call_id,
@@ -69,7 +69,7 @@ pub async fn patch(
 
 /// A parameter and the body may be wrong together.
 fn refusal(failure: Failure, body: &[u8]) -> Failure {
-    match (failure, change::metadata(body)) {
+    match (failure, metadata_body::metadata(body)) {
         (Failure::Invalid(problems), Err(entry)) => {
             let entries = problems.iter().map(Invalid::text);
             Failure::Unprocessable(entries.chain([entry]).collect())
@@ -102,7 +102,7 @@ impl Change {
         failure: Failure,
     ) -> Result<HttpResponse, Failure> {
         let limit = worker.shared().queue.ok_or(failure)?;
-        let metadata = change::metadata(&self.body);
+        let metadata = metadata_body::metadata(&self.body);
         let new = NewWrite {
             call_id: self.call_id,
             metadata: metadata.map_err(|entry| Failure::Unprocessable(vec![entry]))?,

@@ -25,9 +25,9 @@ use tokio::sync::mpsc;
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::content_coding::Coding;
 use crate::http::caching::freshness::Freshness;
+use crate::http::calls::list;
 use crate::http::error::Failure;
 use crate::http::forward;
-use crate::http::lists;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::{Choice, Query};
 use crate::http::reading::completeness;
@@ -70,7 +70,7 @@ impl Asked {
     fn of(query: &str) -> Result<Asked, Failure> {
         let mut query = Query::of(query);
         let format = query.choice(&FORMAT);
-        let filter = lists::narrowed(&mut query);
+        let filter = list::narrowed(&mut query);
         query.finish()?;
         Ok(Asked { format, filter })
     }

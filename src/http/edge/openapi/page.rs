@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use crate::http::openapi::route::{Answer, Kind, Parameter, Route};
+use crate::http::edge::openapi::route::{Answer, Kind, Parameter, Route};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
     padding:0 1rem;color:#1b1f24;background:#fff}code{font:14px ui-monospace,monospace}\

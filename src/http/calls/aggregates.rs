@@ -7,9 +7,9 @@ use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::Finished;
+use crate::http::calls::collection::Question;
+use crate::http::calls::list;
 use crate::http::error::Failure;
-use crate::http::lists;
-use crate::http::many::Question;
 use crate::http::params::python_format::float;
 use crate::http::params::{Choice, Query};
 use crate::http::reading::completeness::{Extent, Reach};
@@ -38,7 +38,7 @@ pub fn count(query: &str) -> Result<Question, Failure> {
     let mut query = Query::of(query);
     let filter = CallFilter {
         status: query.text("status"),
-        assistant_id: lists::assistant(&mut query),
+        assistant_id: list::assistant(&mut query),
         date_from: query.date("date_from"),
         date_to: query.date("date_to"),
         ..CallFilter::default()
@@ -88,7 +88,7 @@ fn question(
         // Before the figures: which calls no window speaks of.
         extent.suspect(&reader.unverified()?);
         let text = read(reader)?;
-        let hash = lists::first(&Sha256::digest(text.as_bytes()));
+        let hash = list::first(&Sha256::digest(text.as_bytes()));
         Ok(Finished::new(text.into(), hash, extent))
     })
 }

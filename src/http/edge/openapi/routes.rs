@@ -1,7 +1,7 @@
 //! Every route, in one table: the OpenAPI document, the page of it and README's list are made of it
 //! or held to it.
 
-use crate::http::openapi::route::{Answer, From, Kind, Parameter, Route};
+use crate::http::edge::openapi::route::{Answer, From, Kind, Parameter, Route};
 
 const fn text(name: &'static str, about: &'static str) -> Parameter {
     Parameter {
