@@ -15,20 +15,15 @@
 
 mod caching;
 mod calls;
-mod changes;
 mod edge;
 mod error;
 mod forward;
-mod health;
 mod middleware;
 mod params;
 mod reading;
 mod respond;
 mod routing;
 mod server;
-mod status;
-mod webhooks;
-mod writes;
 
 use std::future::ready;
 use std::path::PathBuf;
@@ -46,6 +41,7 @@ use crate::store::Readers;
 use crate::sync::{Clock, Handle};
 
 pub use crate::http::calls::recordings::Audio;
+pub use crate::http::edge::webhooks::Webhooks;
 pub use crate::http::middleware::auth::{Auth, Grant};
 pub use crate::http::middleware::connection::Places;
 pub use crate::http::middleware::cors::CrossOrigin;
@@ -53,7 +49,6 @@ pub use crate::http::middleware::gate::Gate;
 pub use crate::http::middleware::peer::Proxies;
 pub use crate::http::reading::scans::{Bounds, Scans};
 pub use crate::http::server::{Certificate, bind, readers, start};
-pub use crate::http::webhooks::Webhooks;
 
 /// What all workers of a server share.
 pub struct Shared {

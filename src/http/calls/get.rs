@@ -15,6 +15,7 @@ use actix_web::web::Bytes;
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::call_cache::Entry;
 use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
+use crate::http::edge::outbox::PENDING;
 use crate::http::error::Failure;
 use crate::http::params;
 use crate::http::params::CallId;
@@ -22,7 +23,6 @@ use crate::http::params::validation_error::Invalid;
 use crate::http::reading::worker::{Known, Worker};
 use crate::http::respond;
 use crate::http::routing::path::Name;
-use crate::http::writes::PENDING;
 use crate::model::CallKey;
 use crate::sync::Fetched;
 

@@ -1,2 +1,7 @@
 //! TODO
+pub mod change_feed;
+pub mod health;
 pub mod openapi;
+pub mod outbox;
+pub mod status;
+pub mod webhooks;

@@ -12,10 +12,10 @@ use crate::http::caching::call_cache::{Entries, Entry};
 use crate::http::caching::freshness::Origin;
 use crate::http::caching::response_cache::Kept;
 use crate::http::calls::get;
+use crate::http::edge::outbox;
 use crate::http::error::Failure;
 use crate::http::middleware::request_id::RequestIds;
 use crate::http::reading::shared_transaction::Snapshot;
-use crate::http::writes;
 use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};
 use crate::store::{Reader, StoreError};
 use crate::sync::{Coverage, Pending, Phase, SyncStatus, UpstreamState};
@@ -61,7 +61,7 @@ fn overlaid(pending: &Pending, call: Rc<Entry>) -> (Rc<Entry>, Option<HeaderValu
     }
     match pending.overlay(call.id, &call.body) {
         Some(body) => {
-            let ids = writes::pending_ids(pending, call.id);
+            let ids = outbox::pending_ids(pending, call.id);
             (Rc::new(call.with_body(body)), ids)
         }
         None => (call, None),

@@ -18,11 +18,14 @@ use crate::http::calls::export;
 use crate::http::calls::get;
 use crate::http::calls::metadata;
 use crate::http::calls::recordings;
-use crate::http::changes;
+use crate::http::edge::change_feed;
+use crate::http::edge::health;
 use crate::http::edge::openapi;
+use crate::http::edge::outbox;
+use crate::http::edge::status;
+use crate::http::edge::webhooks;
 use crate::http::error::Failure;
 use crate::http::forward;
-use crate::http::health;
 use crate::http::middleware::auth::Caller;
 use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
@@ -30,9 +33,6 @@ use crate::http::middleware::request_limits;
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
 use crate::http::routing::path::Target;
-use crate::http::status;
-use crate::http::webhooks;
-use crate::http::writes;
 use crate::model::Scopes;
 
 /// A client that found no place is told to come back after this long, in seconds.
@@ -125,7 +125,7 @@ async fn answer(
         // Boxed, so that what these need while they wait is no part of every other request.
         Target::Changes => {
             let query = request.uri().query().unwrap_or_default();
-            Box::pin(changes::get(worker, query)).await
+            Box::pin(change_feed::get(worker, query)).await
         }
         Target::Details(..) if request.method() == Method::PATCH => {
             Box::pin(forward::stream(worker, caller, request, payload)).await
@@ -157,8 +157,8 @@ async fn answer(
         Target::Metadata(id) => {
             Box::pin(metadata::patch(worker, caller, request, payload, id)).await
         }
-        Target::Writes => writes::list(worker),
-        Target::Write(id) => Box::pin(writes::forget(worker, id)).await,
+        Target::Writes => outbox::list(worker),
+        Target::Write(id) => Box::pin(outbox::forget(worker, id)).await,
         Target::Elsewhere => Box::pin(forward::stream(worker, caller, request, payload)).await,
         Target::Unknown => Err(Failure::UnknownPath),
     }

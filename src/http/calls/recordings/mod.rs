@@ -4,10 +4,10 @@
 //! Audio is a call's: where there is no such call there is none, and what is kept of one is served
 //! only while the replica holds the call.
 
-mod response;
 mod cache;
 mod download;
 mod file_name;
+mod response;
 
 use std::fs::File;
 use std::io;
