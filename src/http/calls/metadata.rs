@@ -17,10 +17,10 @@ use crate::http::calls::get;
 use crate::http::calls::metadata_body;
 use crate::http::edge::outbox::PENDING;
 use crate::http::error::Failure;
-use crate::http::forward;
-use crate::http::forward::Answer;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::validation_error::Invalid;
+use crate::http::proxy;
+use crate::http::proxy::Answer;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::{Call, CallKey, text_hash};
@@ -59,7 +59,7 @@ pub async fn patch(
         let no_line = Failure::NotPassed { retry_after: 5 };
         return change.keep(worker, false, no_line).await;
     }
-    match forward::change(worker, caller, request, body).await {
+    match proxy::change(worker, caller, request, body).await {
         Ok((permit, answer)) => Ok(learn(worker, permit, answer).await),
         Err(failure @ Failure::NotPassed { .. }) => change.keep(worker, false, failure).await,
         Err(failure @ Failure::Unanswered) => change.keep(worker, true, failure).await,

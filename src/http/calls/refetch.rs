@@ -13,8 +13,8 @@ use crate::http::caching::freshness::{Freshness, Origin};
 use crate::http::calls::collection::{Lack, Resource};
 use crate::http::calls::list;
 use crate::http::calls::list::Page;
-use crate::http::forward;
 use crate::http::middleware::auth::Caller;
+use crate::http::proxy;
 use crate::http::reading::worker::Worker;
 use crate::model::{Call, text_hash};
 
@@ -48,7 +48,7 @@ pub async fn ask(
     if caller != Caller::Upstream {
         return None;
     }
-    let asked = forward::whole(worker, caller, request, Bytes::new());
+    let asked = proxy::whole(worker, caller, request, Bytes::new());
     let asked = tokio::time::timeout(DEADLINE, asked).await;
     let (permit, answer) = asked.ok()?.ok()?;
     if answer.status != StatusCode::OK {

@@ -25,11 +25,11 @@ use crate::http::edge::outbox;
 use crate::http::edge::status;
 use crate::http::edge::webhooks;
 use crate::http::error::Failure;
-use crate::http::forward;
 use crate::http::middleware::auth::Caller;
 use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
 use crate::http::middleware::request_limits;
+use crate::http::proxy;
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
 use crate::http::routing::path::Target;
@@ -128,7 +128,7 @@ async fn answer(
             Box::pin(change_feed::get(worker, query)).await
         }
         Target::Details(..) if request.method() == Method::PATCH => {
-            Box::pin(forward::stream(worker, caller, request, payload)).await
+            Box::pin(proxy::stream(worker, caller, request, payload)).await
         }
         Target::Details(name, kind) => {
             let query = request.uri().query().unwrap_or_default();
@@ -159,7 +159,7 @@ async fn answer(
         }
         Target::Writes => outbox::list(worker),
         Target::Write(id) => Box::pin(outbox::forget(worker, id)).await,
-        Target::Elsewhere => Box::pin(forward::stream(worker, caller, request, payload)).await,
+        Target::Elsewhere => Box::pin(proxy::stream(worker, caller, request, payload)).await,
         Target::Unknown => Err(Failure::UnknownPath),
     }
 }

@@ -27,9 +27,9 @@ use crate::http::caching::content_coding::Coding;
 use crate::http::caching::freshness::Freshness;
 use crate::http::calls::list;
 use crate::http::error::Failure;
-use crate::http::forward;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::{Choice, Query};
+use crate::http::proxy;
 use crate::http::reading::completeness;
 use crate::http::reading::completeness::{COVERAGE, Extent, Reach};
 use crate::http::reading::scans;
@@ -116,7 +116,7 @@ pub async fn get(
         && is_understood(&filter, worker.status().is_hosted);
     if lacks && may_ask && caller == Caller::Upstream {
         // What comes of it is the client's alone: an export is no text of the calls.
-        let answer = forward::stream(worker, caller, request, payload).await;
+        let answer = proxy::stream(worker, caller, request, payload).await;
         if let Ok(response) = answer
             && response.status() == StatusCode::OK
         {

@@ -24,11 +24,11 @@ use crate::http::caching::cache_control::Directives;
 use crate::http::caching::freshness::{CACHE_STATUS, Freshness, Origin};
 use crate::http::calls::get;
 use crate::http::error::Failure;
-use crate::http::forward;
 use crate::http::middleware::auth::Caller;
 use crate::http::params;
 use crate::http::params::CallId;
 use crate::http::params::validation_error::{Invalid, Problem};
+use crate::http::proxy;
 use crate::http::reading::worker::{Known, Worker};
 use crate::model::{CallKey, age};
 use crate::sync::{self, Fetched, Outgoing, UpstreamState};
@@ -282,13 +282,13 @@ async fn pass_on(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Failure> {
-    let passed = forward::stream(worker, caller, request, payload).await;
+    let passed = proxy::stream(worker, caller, request, payload).await;
     let mut response = passed.map_err(|failure| match failure {
         Failure::NotPassed { retry_after } => Failure::RecordingUnavailable { retry_after },
         other => other,
     })?;
     let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, answer::NO_SNIFFING);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, response::NO_SNIFFING);
     Ok(response)
 }
 
@@ -298,7 +298,7 @@ fn is_trouble(status: StatusCode) -> bool {
 }
 
 /// A proxy's page that something was not found is not the upstream's word.
-fn is_denial(said: &forward::Answer) -> bool {
+fn is_denial(said: &proxy::Answer) -> bool {
     let mut headers = said.headers.iter();
     said.status == StatusCode::NOT_FOUND
         && headers.any(|(name, value)| {
@@ -307,7 +307,7 @@ fn is_denial(said: &forward::Answer) -> bool {
 }
 
 /// What the upstream said, to each who waited for it.
-fn repeat(said: &forward::Answer, asked: Origin) -> HttpResponse {
+fn repeat(said: &proxy::Answer, asked: Origin) -> HttpResponse {
     let mut response = HttpResponse::build(said.status);
     for (name, value) in &said.headers {
         response.append_header((name.clone(), value.clone()));

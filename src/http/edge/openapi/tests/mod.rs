@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 use crate::http::routing::path::Target;
 
-const UPSTREAM: &str = include_str!("../../../../tests/fixtures/openapi-calls.json");
+const UPSTREAM: &str = include_str!("../../../../../tests/fixtures/openapi-calls.json");
 
 /// Names of schemas that the upstream's own code generator made unique.
 const RENAMED: [(&str, &str); 2] = [
@@ -180,7 +180,7 @@ fn the_page_names_every_route_and_asks_nothing_of_other_hosts() {
 
 #[test]
 fn readme_tells_of_every_route_where_its_answer_comes_from_and_whether_offline() {
-    let readme = include_str!("../../../../README.md");
+    let readme = include_str!("../../../../../README.md");
     let told = readme.lines().filter_map(|line| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let methods = ["`GET /", "`POST /", "`PATCH /", "`PUT /", "`DELETE /"];
