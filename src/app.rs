@@ -28,7 +28,7 @@ use crate::config::{Config, History, Secret, Tls};
 use crate::http::{self, Audio, Certificate, Gate, Places, Proxies, Scans, Shared, Webhooks};
 use crate::model::{Timestamp, known_addresses};
 use crate::store::{OpenedFile, Scratch, Writer};
-use crate::sync::{Clock, Engine, Handle, Post, Settings, Watchdog};
+use crate::sync::{Clock, Engine, EngineChannels, Handle, Settings, Supervisor};
 use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
 
 /// Between two looks for what is left over beside the file.
@@ -37,7 +37,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// An edge, ready to run: the file is open and locked, the sockets are bound.
 pub struct App {
     engine: Engine<HttpSource>,
-    plant: Plant,
+    plant: EngineFactory,
     handle: Handle,
     audio: Audio,
     server: Server,
@@ -55,26 +55,26 @@ pub fn engine_at(
     config: &Config,
     path: &Path,
 ) -> anyhow::Result<(Engine<HttpSource>, Handle, Clock)> {
-    let (post, handle) = Post::new();
+    let (post, handle) = EngineChannels::new();
     let keys = Keys::new(config.api_key()?.clone(), handle.clone());
-    let plant = Plant::new(config, path, keys, post);
+    let plant = EngineFactory::new(config, path, keys, post);
     Ok((plant.engine()?, handle, plant.clock))
 }
 
 /// All that engines are made of, of which one after the other may be needed.
-struct Plant {
+struct EngineFactory {
     config: Config,
     path: PathBuf,
     keys: Keys,
     clock: Clock,
-    post: Post,
+    post: EngineChannels,
     /// The file of the first engine: no other is opened in its place.
     file: OnceLock<OpenedFile>,
 }
 
-impl Plant {
-    fn new(config: &Config, path: &Path, keys: Keys, post: Post) -> Plant {
-        Plant {
+impl EngineFactory {
+    fn new(config: &Config, path: &Path, keys: Keys, post: EngineChannels) -> EngineFactory {
+        EngineFactory {
             config: config.clone(),
             path: path.to_owned(),
             keys,
@@ -111,9 +111,9 @@ impl Plant {
         Ok(Engine::resume(source, writer, self.settings(), clock, post))
     }
 
-    fn watchdog(&self) -> Watchdog {
+    fn watchdog(&self) -> Supervisor {
         let (clock, post) = (Arc::clone(&self.clock), self.post.clone());
-        Watchdog::new(post, clock, &self.settings(), self.config.upstream.timeout)
+        Supervisor::new(post, clock, &self.settings(), self.config.upstream.timeout)
     }
 }
 
@@ -142,12 +142,12 @@ impl App {
                 upstream.base()
             );
         }
-        let (post, handle) = Post::new();
+        let (post, handle) = EngineChannels::new();
         let line = HttpLine::new(&upstream.base_url, key.expose(), upstream.timeout)?;
         let line = Arc::new(line);
         let handle = handle.with_line(Arc::clone(&line) as _);
         let keys = Keys::new(key.clone(), handle.clone());
-        let plant = Plant::new(config, &config.store.path, keys.clone(), post);
+        let plant = EngineFactory::new(config, &config.store.path, keys.clone(), post);
         let engine = plant.engine()?;
         let audio = Audio::open(&config.store.path, config.store.audio_cache)
             .context("store.audio_cache: the folder of kept recordings can't be used; mend it, or set \"0\" to keep none")?;

@@ -30,13 +30,15 @@ mod settings;
 mod supervisor;
 
 pub use engine::Engine;
-pub use handle::{Clock, Dropped, Fetched, Handle, Hint, NotPassed, NotQueued, Post};
+pub use handle::{
+    Clock, Dropped, EngineChannels, FetchOutcome, Handle, Hint, NotPassed, NotQueued,
+};
 pub use health::status::{DetailsStatus, LastError, Phase, SyncStatus, UpstreamState};
 pub use knowledge::coverage::{Coverage, HeadRead, NEVER};
 pub use knowledge::coverage_summary::Unverified;
-pub use knowledge::pending_writes::Pending;
+pub use knowledge::pending_writes::PendingWrites;
 pub use proxy_permits::Permit;
 pub use settings::{Settings, SyncError};
-pub use supervisor::{Watchdog, Work};
+pub use supervisor::{Supervised, Supervisor};
 
 pub use crate::upstream::{Chunks, Incoming, Key, Outgoing};

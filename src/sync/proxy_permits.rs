@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::model::Verified;
 use crate::sync::engine::Engine;
-use crate::sync::engine::in_flight::Start;
+use crate::sync::engine::in_flight::StartTime;
 use crate::sync::handle::RETRY_SOON;
 use crate::sync::health::status::UpstreamState;
 use crate::sync::plan::job::Job;
-use crate::sync::plan::{CLIENTS_IN_A_ROW, Next};
+use crate::sync::plan::{CLIENTS_IN_A_ROW, Decision};
 use crate::upstream::CallSource;
 
 /// So many are under way at once.
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 32;
 const MOST_WAITING: usize = 64;
 
 /// Who waits for a permit; without one, seconds until it is worth trying again.
-pub type Leave = oneshot::Sender<Result<Permit, u64>>;
+pub type PermitReply = oneshot::Sender<Result<Permit, u64>>;
 
 /// Leave to ask the upstream one thing. It counts as under way until it is dropped, so that what
 /// was asked for before and comes in later is told from what is newer.
@@ -36,9 +36,9 @@ pub struct Permit {
 
 /// Those that are under way.
 #[derive(Default)]
-pub struct Passes(Vec<(u64, Weak<()>)>);
+pub struct ProxyPermits(Vec<(u64, Weak<()>)>);
 
-impl Passes {
+impl ProxyPermits {
     /// `None`: there are enough.
     pub fn permit(&mut self, request: Verified) -> Option<Permit> {
         self.0.retain(|(_, alive)| alive.strong_count() > 0);
@@ -65,7 +65,7 @@ impl Passes {
 
 impl<S: CallSource> Engine<S> {
     /// A client waits for leave, unless the upstream wants to be left alone.
-    pub(in crate::sync) fn ask_leave(&mut self, leave: Leave) {
+    pub(in crate::sync) fn ask_leave(&mut self, leave: PermitReply) {
         let now = Instant::now();
         let paused = self.health.paused_until().filter(|until| *until > now);
         let refused = match (self.health.state(), paused) {
@@ -78,14 +78,14 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Whether it is a waiting client's turn, before what the plan would do next.
-    pub(in crate::sync) fn passes_go_before(&self, next: &Next) -> bool {
+    pub(in crate::sync) fn passes_go_before(&self, next: &Decision) -> bool {
         let first = match next {
-            Next::Sleep(_) => true,
-            Next::Send(
-                Job::Identify | Job::Vouch(_) | Job::Head | Job::Feed | Job::Dates(..),
+            Decision::Sleep(_) => true,
+            Decision::Send(
+                Job::Identify | Job::KeyWitness(_) | Job::Head | Job::Feed | Job::DateFormat(..),
                 _,
             ) => false,
-            Next::Send(..) => self.clients_in_a_row < CLIENTS_IN_A_ROW,
+            Decision::Send(..) => self.clients_in_a_row < CLIENTS_IN_A_ROW,
         };
         first && !self.permits.is_empty()
     }
@@ -96,7 +96,7 @@ impl<S: CallSource> Engine<S> {
         let Some(leave) = self.permits.pop_front() else {
             return Ok(());
         };
-        let start = Start {
+        let start = StartTime {
             now,
             wall: (self.clock)(),
             put_back: self.put_back,
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_permit_is_under_way_until_it_is_dropped() {
-        let (mut passes, mut others) = (Passes::default(), Passes::default());
+        let (mut passes, mut others) = (ProxyPermits::default(), ProxyPermits::default());
         let first = passes.permit(request(4)).unwrap();
         let second = passes.permit(request(7)).unwrap();
         assert_eq!(passes.oldest_seq(), Some(4));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn there_are_so_many_at_once_and_no_more() {
-        let mut passes = Passes::default();
+        let mut passes = ProxyPermits::default();
         let mut held: Vec<_> = (0..AT_ONCE as u64)
             .map(|seq| passes.permit(request(seq)).unwrap())
             .collect();

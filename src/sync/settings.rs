@@ -34,7 +34,7 @@ pub enum SyncError {
 }
 
 /// Why an answer could not be taken in.
-pub(in crate::sync) enum Failure {
+pub(in crate::sync) enum ApplyError {
     Upstream(UpstreamError),
     Fatal(SyncError),
 }

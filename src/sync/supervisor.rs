@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::sync::engine::Engine;
-use crate::sync::handle::{Clock, Post};
+use crate::sync::handle::{Clock, EngineChannels};
 use crate::sync::health::backoff::Backoff;
 use crate::sync::health::stall::Stall;
 use crate::sync::health::status::{LastError, UpstreamState};
@@ -43,14 +43,14 @@ const PROGRESS_REST: Duration = Duration::from_secs(3600);
 const QUIET_TRIES: u32 = 4;
 
 /// What is watched: an engine, ready to run.
-pub trait Work: Send + 'static {
+pub trait Supervised: Send + 'static {
     fn run(
         self,
         cancel: CancellationToken,
     ) -> impl Future<Output = Result<(), SyncError>> + Send + 'static;
 }
 
-impl<S: CallSource> Work for Engine<S> {
+impl<S: CallSource> Supervised for Engine<S> {
     fn run(
         self,
         cancel: CancellationToken,
@@ -74,8 +74,8 @@ enum End {
     Restart(Cause),
 }
 
-pub struct Watchdog {
-    post: Post,
+pub struct Supervisor {
+    post: EngineChannels,
     clock: Clock,
     patience: Duration,
     /// Failures since the last engine that ran well.
@@ -89,10 +89,15 @@ pub struct Watchdog {
     restarted_for_stall: Option<Instant>,
 }
 
-impl Watchdog {
+impl Supervisor {
     /// `timeout` is the longest a request takes.
-    pub fn new(post: Post, clock: Clock, settings: &Settings, timeout: Duration) -> Watchdog {
-        Watchdog {
+    pub fn new(
+        post: EngineChannels,
+        clock: Clock,
+        settings: &Settings,
+        timeout: Duration,
+    ) -> Supervisor {
+        Supervisor {
             post,
             clock,
             patience: SHORTEST_PATIENCE
@@ -118,7 +123,7 @@ impl Watchdog {
         cancel: CancellationToken,
     ) -> Result<(), SyncError>
     where
-        W: Work,
+        W: Supervised,
         M: Fn() -> Result<W, E> + Send + Sync + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
@@ -137,7 +142,7 @@ impl Watchdog {
         }
     }
 
-    async fn mind<W: Work>(&mut self, work: W, cancel: &CancellationToken) -> End {
+    async fn mind<W: Supervised>(&mut self, work: W, cancel: &CancellationToken) -> End {
         let stop = cancel.child_token();
         let begun = Instant::now();
         let mut stalls = self.post.stalls.subscribe();
@@ -264,7 +269,7 @@ impl Watchdog {
     /// The next engine, after a pause, however often it has to be tried.
     async fn another<W, M, E>(&mut self, make: &Arc<M>) -> W
     where
-        W: Work,
+        W: Supervised,
         M: Fn() -> Result<W, E> + Send + Sync + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {

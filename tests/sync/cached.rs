@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, KeyHash, Timestamp};
 use burki_edge::simulator::{Flavour, WorldConfig};
-use burki_edge::sync::{Fetched, Phase};
+use burki_edge::sync::{FetchOutcome, Phase};
 use burki_edge::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 
 use super::stage::{Source, Stage};
@@ -39,7 +39,7 @@ async fn a_list_that_is_older_than_what_is_held_undoes_none_of_it() {
         let late = stage.world().start_call(Some(stage.now()));
         for id in [open, late] {
             let answer = running.handle.fetch(CallKey::Id(id)).await;
-            assert_eq!(answer, Fetched::Found);
+            assert_eq!(answer, FetchOutcome::Found);
         }
         stage.forget_asked();
         for second in 0..250 {
@@ -104,7 +104,7 @@ async fn what_a_kept_page_tells_is_as_old_as_it_was_true() {
             assert!(stage.world().set_metadata(newest, Some(&text)));
             // Many places between which the page's is found.
             let answer = running.handle.fetch(CallKey::Id(other)).await;
-            assert_eq!(answer, Fetched::Found);
+            assert_eq!(answer, FetchOutcome::Found);
             running.pass(1).await;
             let held = stage.held(newest).expect("a text");
             let Some(told) = held.split(r#"{"second":"#).nth(1) else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, Detail};
 use burki_edge::simulator::{Fault, WorldConfig};
-use burki_edge::sync::Fetched;
+use burki_edge::sync::FetchOutcome;
 use tokio::time::Instant;
 
 use super::stage::{Running, Stage, Told};
@@ -117,7 +117,10 @@ async fn under_a_tiny_budget_polls_and_clients_do_not_wait_for_details() {
         assert!(details > 10 || per_minute == 8, "{per_minute}: {details}");
         let id = stage.world().start_call(Some(stage.now()));
         let begun = Instant::now();
-        assert_eq!(running.handle.fetch(CallKey::Id(id)).await, Fetched::Found);
+        assert_eq!(
+            running.handle.fetch(CallKey::Id(id)).await,
+            FetchOutcome::Found
+        );
         let waited = begun.elapsed();
         assert!(waited < Duration::from_secs(1), "{per_minute}: {waited:?}");
         running.stop().await.unwrap();
@@ -255,7 +258,7 @@ async fn a_kind_the_server_does_not_have_is_asked_for_once() {
         assert_eq!(kinds(&stage, id), [Transcripts]);
     }
     let answer = running.handle.fetch_detail(stage.ids()[0], Messages);
-    assert_eq!(answer.await, Fetched::NoSuchDetail);
+    assert_eq!(answer.await, FetchOutcome::NoSuchDetail);
     running.stop().await.unwrap();
 }
 
@@ -326,18 +329,18 @@ async fn clients_that_want_the_same_detail_share_one_request() {
     let id = stage.ids()[3];
     let misses = (0..50).map(|_| running.handle.fetch_detail(id, Recordings));
     let answers = futures_util::future::join_all(misses).await;
-    assert!(answers.iter().all(|answer| *answer == Fetched::Found));
+    assert!(answers.iter().all(|answer| *answer == FetchOutcome::Found));
     assert_eq!(stage.asked_details().len(), 1);
     assert_eq!(kinds(&stage, id), [Recordings]);
     stage.faults().once(Fault::Reset);
     let answer = running.handle.fetch_detail(id, Transcripts).await;
     assert_eq!(
         answer,
-        Fetched::Found,
+        FetchOutcome::Found,
         "a broken connection is tried once more"
     );
     stage.faults().cut();
     let answer = running.handle.fetch_detail(id, Messages).await;
-    assert!(matches!(answer, Fetched::Unavailable { .. }));
+    assert!(matches!(answer, FetchOutcome::Unavailable { .. }));
     running.stop().await.unwrap();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, Detail};
 use burki_edge::simulator::{Fault, WorldConfig};
-use burki_edge::sync::{Fetched, Phase, UpstreamState};
+use burki_edge::sync::{FetchOutcome, Phase, UpstreamState};
 use tokio::time::{Instant, timeout};
 
 use super::stage::{Running, Stage};
@@ -23,7 +23,10 @@ async fn quiet() -> (Stage, Running) {
 async fn a_miss_is_asked_for_and_kept() {
     let (stage, running) = quiet().await;
     let id = stage.world().start_call(Some(stage.now()));
-    assert_eq!(running.handle.fetch(CallKey::Id(id)).await, Fetched::Found);
+    assert_eq!(
+        running.handle.fetch(CallKey::Id(id)).await,
+        FetchOutcome::Found
+    );
     assert_eq!(stage.held(id), stage.world().text(id));
     running.stop().await.unwrap();
 }
@@ -34,7 +37,7 @@ async fn identical_misses_share_one_request() {
     let id = stage.world().start_call(Some(stage.now()));
     let misses = (0..50).map(|_| running.handle.fetch(CallKey::Id(id)));
     let answers = futures_util::future::join_all(misses).await;
-    assert!(answers.iter().all(|answer| *answer == Fetched::Found));
+    assert!(answers.iter().all(|answer| *answer == FetchOutcome::Found));
     assert_eq!(stage.asked("").len(), 1);
     running.stop().await.unwrap();
 }
@@ -45,7 +48,7 @@ async fn only_the_upstreams_own_word_makes_a_404() {
     let missing = CallKey::Sid("CAnone".to_owned());
     assert_eq!(
         running.handle.fetch(missing.clone()).await,
-        Fetched::NotFound
+        FetchOutcome::NotFound
     );
     for fault in [
         Fault::NotFoundPage,
@@ -56,7 +59,7 @@ async fn only_the_upstreams_own_word_makes_a_404() {
         stage.faults().once(fault.clone());
         let answer = running.handle.fetch(missing.clone()).await;
         assert!(
-            matches!(answer, Fetched::Unavailable { .. }),
+            matches!(answer, FetchOutcome::Unavailable { .. }),
             "{fault:?}: {answer:?}"
         );
         running.handle.sync_now();
@@ -70,10 +73,13 @@ async fn a_connection_that_breaks_is_tried_once_more_at_once() {
     let (stage, running) = quiet().await;
     let id = stage.world().start_call(Some(stage.now()));
     stage.faults().once(Fault::Reset);
-    assert_eq!(running.handle.fetch(CallKey::Id(id)).await, Fetched::Found);
+    assert_eq!(
+        running.handle.fetch(CallKey::Id(id)).await,
+        FetchOutcome::Found
+    );
     stage.faults().times(2, Fault::Reset);
     let answer = running.handle.fetch(CallKey::Id(id)).await;
-    assert!(matches!(answer, Fetched::Unavailable { .. }));
+    assert!(matches!(answer, FetchOutcome::Unavailable { .. }));
     assert_eq!(stage.asked("").len(), 4);
     running.stop().await.unwrap();
 }
@@ -83,14 +89,14 @@ async fn while_the_upstream_is_down_nobody_waits() {
     let (stage, running) = quiet().await;
     stage.faults().cut();
     let first = running.handle.fetch(CallKey::Id(1)).await;
-    assert!(matches!(first, Fetched::Unavailable { .. }));
+    assert!(matches!(first, FetchOutcome::Unavailable { .. }));
     // Whether it is out shows at the head, which is brought forward.
     running
         .until(|status| status.state == UpstreamState::Offline)
         .await;
     let asked = stage.asked("").len();
     for id in 0..20 {
-        let Fetched::Unavailable { retry_after } = running.handle.fetch(CallKey::Id(id)).await
+        let FetchOutcome::Unavailable { retry_after } = running.handle.fetch(CallKey::Id(id)).await
         else {
             panic!("an answer from a line that is cut");
         };
@@ -107,10 +113,10 @@ async fn a_failing_read_of_one_call_stops_nothing_else() {
     stage.faults().make_unreadable(broken);
     for _ in 0..10 {
         let answer = running.handle.fetch(CallKey::Id(broken)).await;
-        assert!(matches!(answer, Fetched::Unavailable { .. }));
+        assert!(matches!(answer, FetchOutcome::Unavailable { .. }));
         assert_eq!(
             running.handle.fetch(CallKey::Id(-5)).await,
-            Fetched::NotFound
+            FetchOutcome::NotFound
         );
     }
     running.stop().await.unwrap();
@@ -124,7 +130,7 @@ async fn a_call_the_upstream_denies_is_served_on() {
     stage.world().delete(id);
     assert_eq!(
         running.handle.fetch(CallKey::Id(id)).await,
-        Fetched::NotFound
+        FetchOutcome::NotFound
     );
     assert_eq!(stage.held(id), text);
     running.stop().await.unwrap();
@@ -173,7 +179,7 @@ async fn a_miss_that_its_client_gave_up_is_not_asked_for() {
     let (first, second) = (running.handle.fetch(key(-1)), running.handle.fetch(key(-2)));
     let given_up = timeout(Duration::from_millis(10), second);
     let (first, given_up) = tokio::join!(first, given_up);
-    assert_eq!((first, given_up.is_err()), (Fetched::NotFound, true));
+    assert_eq!((first, given_up.is_err()), (FetchOutcome::NotFound, true));
     running.pass(5).await;
     assert_eq!(stage.asked("/calls/-").len(), 1);
     running.stop().await.unwrap();
@@ -220,14 +226,17 @@ async fn what_cannot_be_stored_is_asked_for_and_handed_over_all_the_same() {
         for key in [CallKey::Id(id), CallKey::Sid(sid.clone())] {
             let answer = running.handle.fetch(key).await;
             assert!(
-                matches!(&answer, Fetched::Unstored { text: handed, .. } if **handed == *text),
+                matches!(&answer, FetchOutcome::Unstored { text: handed, .. } if **handed == *text),
                 "{again}: {answer:?}"
             );
         }
         let missing = running.handle.fetch(CallKey::Id(i64::MAX)).await;
-        assert_eq!(missing, Fetched::NotFound);
+        assert_eq!(missing, FetchOutcome::NotFound);
         let detail = running.handle.fetch_detail(held, Detail::Transcripts).await;
-        assert!(matches!(detail, Fetched::Unstored { .. }), "{detail:?}");
+        assert!(
+            matches!(detail, FetchOutcome::Unstored { .. }),
+            "{detail:?}"
+        );
         running.pass(20).await;
     }
     assert_eq!(running.now().state, UpstreamState::Online);

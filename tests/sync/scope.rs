@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, Detail};
 use burki_edge::simulator::{Fault, Flavour, WorldConfig};
-use burki_edge::sync::{Fetched, Hint, UpstreamState};
+use burki_edge::sync::{FetchOutcome, Hint, UpstreamState};
 
 use super::stage::Stage;
 
@@ -92,16 +92,19 @@ async fn a_pause_of_one_call_is_kept_for_that_call_alone() {
     let part = format!("/calls/{}", ids[0]);
     stage.faults().always_where(&part, throttled);
     let answer = running.handle.fetch(CallKey::Id(ids[0])).await;
-    assert!(matches!(answer, Fetched::Unavailable { .. }), "{answer:?}");
+    assert!(
+        matches!(answer, FetchOutcome::Unavailable { .. }),
+        "{answer:?}"
+    );
     stage.forget_asked();
     let answer = running.handle.fetch(CallKey::Id(ids[0])).await;
-    let Fetched::Unavailable { retry_after } = answer else {
+    let FetchOutcome::Unavailable { retry_after } = answer else {
         panic!("{answer:?}");
     };
     assert_eq!(retry_after, 91, "never too soon");
     assert!(stage.asked(&part).is_empty(), "it asked for a pause");
     let other = running.handle.fetch(CallKey::Id(ids[1])).await;
-    assert_eq!(other, Fetched::Found);
+    assert_eq!(other, FetchOutcome::Found);
     running.stop().await.unwrap();
 }
 

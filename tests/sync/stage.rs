@@ -10,7 +10,7 @@ use burki_edge::model::{CallKey, Detail, KeyHash, Timestamp};
 use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World, WorldConfig};
 use burki_edge::store::{HeldDetail, Reader, StoreError, Totals, Writer};
 use burki_edge::sync::{
-    Clock, Engine, Handle, Phase, Post, Settings, SyncError, SyncStatus, Watchdog,
+    Clock, Engine, EngineChannels, Handle, Phase, Settings, Supervisor, SyncError, SyncStatus,
 };
 use burki_edge::upstream::{
     CallSource, DateForm, ErrorKind, PAGE_LIMIT, Reply, Request, UpstreamError, wire,
@@ -476,8 +476,8 @@ impl Stage {
         S: CallSource,
         F: Fn(Source) -> S + Send + Sync + 'static,
     {
-        let (post, handle) = Post::new();
-        let watchdog = Watchdog::new(post.clone(), self.clock(), &self.settings, TIMEOUT);
+        let (post, handle) = EngineChannels::new();
+        let watchdog = Supervisor::new(post.clone(), self.clock(), &self.settings, TIMEOUT);
         let (source, path, clock) = (self.source(), self.path(), self.clock());
         let settings = self.settings.clone();
         let make = move || {

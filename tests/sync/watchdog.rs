@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, KeyHash};
 use burki_edge::simulator::{Fault, Flavour, WorldConfig};
-use burki_edge::sync::{Fetched, Phase, Post, Settings, SyncError, UpstreamState, Watchdog, Work};
+use burki_edge::sync::{
+    EngineChannels, FetchOutcome, Phase, Settings, Supervised, Supervisor, SyncError, UpstreamState,
+};
 use burki_edge::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 use tempfile::NamedTempFile;
 use tokio::time::Instant;
@@ -93,7 +95,7 @@ async fn an_engine_that_panics_is_replaced_behind_the_same_handle() {
     assert!(!error.message.contains("+49") && !error.hint.is_empty());
     let id = stage.world().start_call(Some(stage.now()));
     let fetched = running.handle.fetch(CallKey::Id(id)).await;
-    assert_eq!(fetched, Fetched::Found);
+    assert_eq!(fetched, FetchOutcome::Found);
     running.pass(120).await;
     assert_eq!(log.count("the sync panicked"), 1);
     assert_eq!(log.count("the sync runs again failures=1 restarts=1"), 1);
@@ -120,7 +122,7 @@ async fn one_that_panics_for_ever_is_tried_at_the_backoffs_pace_and_told_once() 
     let fetched = running.handle.fetch(CallKey::Id(1));
     let waited = tokio::time::timeout(Duration::from_secs(60), fetched).await;
     assert!(
-        matches!(waited, Ok(Fetched::Unavailable { .. })),
+        matches!(waited, Ok(FetchOutcome::Unavailable { .. })),
         "{waited:?}"
     );
     running.stop().await.unwrap();
@@ -193,7 +195,7 @@ async fn what_fails_alone_for_ever_is_told_once_and_tried_anew_once_an_hour() {
 /// Anything at all in an engine's place.
 struct Fake(Pin<Box<dyn Future<Output = Result<(), SyncError>> + Send>>);
 
-impl Work for Fake {
+impl Supervised for Fake {
     async fn run(self, cancel: CancellationToken) -> Result<(), SyncError> {
         tokio::select! {
             ended = self.0 => ended,
@@ -202,13 +204,13 @@ impl Work for Fake {
     }
 }
 
-fn watchdog(post: &Post, poll_interval: Duration) -> Watchdog {
+fn watchdog(post: &EngineChannels, poll_interval: Duration) -> Supervisor {
     let stage = Stage::new(WorldConfig::default());
     let settings = Settings {
         poll_interval,
         ..stage.settings.clone()
     };
-    Watchdog::new(
+    Supervisor::new(
         post.clone(),
         stage.clock(),
         &settings,
@@ -220,7 +222,7 @@ fn watchdog(post: &Post, poll_interval: Duration) -> Watchdog {
 async fn one_that_stands_still_is_replaced_after_its_patience() {
     for (poll, patience) in [(10, 300), (60, 600)] {
         let log = Log::begin();
-        let (post, handle) = Post::new();
+        let (post, handle) = EngineChannels::new();
         let made = Arc::new(AtomicUsize::new(0));
         let make = {
             let made = Arc::clone(&made);

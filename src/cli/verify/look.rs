@@ -12,7 +12,7 @@ use super::compare::{Difference, Kind, difference};
 use crate::cli::running::{FAILURES, bar, worth_waiting};
 use crate::model::CallKey;
 use crate::store::{Reader, StoreError};
-use crate::sync::{Fetched, Handle, UpstreamState};
+use crate::sync::{FetchOutcome, Handle, UpstreamState};
 
 /// How many calls a verification asks for one by one: over eight minutes' budget by default.
 const ASKED: usize = 1000;
@@ -59,11 +59,13 @@ impl Asking {
         let mut alone = 0;
         for _ in 0..FAILURES {
             match self.handle.fetch(CallKey::Id(id)).await {
-                Fetched::Found | Fetched::Unstored { .. } => return Ok(Some(true)),
-                Fetched::NotFound | Fetched::NotFoundThen { .. } => return Ok(Some(false)),
+                FetchOutcome::Found | FetchOutcome::Unstored { .. } => return Ok(Some(true)),
+                FetchOutcome::NotFound | FetchOutcome::NotFoundThen { .. } => {
+                    return Ok(Some(false));
+                }
                 // Said of details alone.
-                Fetched::NoSuchDetail => {}
-                Fetched::Unavailable { retry_after } => {
+                FetchOutcome::NoSuchDetail => {}
+                FetchOutcome::Unavailable { retry_after } => {
                     let status = self.handle.status().borrow().clone();
                     worth_waiting(&status)?;
                     alone += u32::from(status.state == UpstreamState::Online);

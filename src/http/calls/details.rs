@@ -25,7 +25,7 @@ use crate::http::respond;
 use crate::http::routing::path::Name;
 use crate::model::{CallKey, Detail, text_hash};
 use crate::store::HeldDetail;
-use crate::sync::Fetched;
+use crate::sync::FetchOutcome;
 
 /// What is told of a call that goes on is taken for current for so long, in seconds: clients that
 /// watch it together are one to the upstream.
@@ -132,8 +132,8 @@ async fn find(
     }
     let fetched = worker.shared().handle.fetch_detail(call.id, kind);
     let (origin, retry_after) = match get::in_time(fetched).await {
-        Fetched::Found => (asked, RETRY_AFTER),
-        Fetched::Unstored { text, at } => {
+        FetchOutcome::Found => (asked, RETRY_AFTER),
+        FetchOutcome::Unstored { text, at } => {
             let detail = HeldDetail {
                 body_hash: text_hash(&text),
                 body: text.to_string(),
@@ -146,10 +146,10 @@ async fn find(
             };
             return Ok((call, detail, freshness));
         }
-        Fetched::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
-        Fetched::NotFound => return Err(get::absent(key, 0, asked)),
-        Fetched::NotFoundThen { age } => return Err(get::absent(key, age, asked)),
-        Fetched::NoSuchDetail => return Err(Failure::UnknownPath),
+        FetchOutcome::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
+        FetchOutcome::NotFound => return Err(get::absent(key, 0, asked)),
+        FetchOutcome::NotFoundThen { age } => return Err(get::absent(key, age, asked)),
+        FetchOutcome::NoSuchDetail => return Err(Failure::UnknownPath),
     };
     match held()? {
         Some(detail) => {

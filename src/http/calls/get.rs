@@ -24,7 +24,7 @@ use crate::http::reading::worker::{Known, Worker};
 use crate::http::respond;
 use crate::http::routing::path::Name;
 use crate::model::CallKey;
-use crate::sync::Fetched;
+use crate::sync::FetchOutcome;
 
 /// A client waits this long for the upstream, at most.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
@@ -143,8 +143,8 @@ pub async fn resolve(
     // Looked up again after the wait: the replica may know more by now.
     match in_time(worker.shared().handle.fetch(key.clone())).await {
         // Changed in between, the key may not be its any more.
-        Fetched::Found => Resolved::held(worker.look_up(key)?, asked, UNAVAILABLE),
-        Fetched::Unstored { text, at } => {
+        FetchOutcome::Found => Resolved::held(worker.look_up(key)?, asked, UNAVAILABLE),
+        FetchOutcome::Unstored { text, at } => {
             // The engine has read it as a call already.
             let call = Entry::unstored(&text, at).map_err(|_| UNAVAILABLE)?;
             let (call, pending) = worker.overlaid(call);
@@ -156,9 +156,9 @@ pub async fn resolve(
                 stored: false,
             })
         }
-        Fetched::NotFound => Err(absent(key, 0, asked)),
-        Fetched::NotFoundThen { age } => Err(absent(key, age, asked)),
-        Fetched::Unavailable { retry_after } => match worker.look_up(key)? {
+        FetchOutcome::NotFound => Err(absent(key, 0, asked)),
+        FetchOutcome::NotFoundThen { age } => Err(absent(key, age, asked)),
+        FetchOutcome::Unavailable { retry_after } => match worker.look_up(key)? {
             Known::Absent {
                 age,
                 may_be_new: false,
@@ -169,15 +169,15 @@ pub async fn resolve(
             }
         },
         // Said of details alone.
-        Fetched::NoSuchDetail => Err(Failure::UnknownPath),
+        FetchOutcome::NoSuchDetail => Err(Failure::UnknownPath),
     }
 }
 
 /// What the upstream said, if it did so while the client waits.
-pub async fn in_time(answer: impl Future<Output = Fetched>) -> Fetched {
+pub async fn in_time(answer: impl Future<Output = FetchOutcome>) -> FetchOutcome {
     match tokio::time::timeout(FETCH_DEADLINE, answer).await {
         Ok(fetched) => fetched,
-        Err(_) => Fetched::Unavailable {
+        Err(_) => FetchOutcome::Unavailable {
             retry_after: RETRY_AFTER,
         },
     }

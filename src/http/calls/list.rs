@@ -12,7 +12,7 @@ use crate::http::params::Query;
 use crate::http::reading::completeness::{Extent, Reach};
 use crate::model::{CallFilter, Timestamp, text_hash};
 use crate::store::Held;
-use crate::sync::Pending;
+use crate::sync::PendingWrites;
 
 const USUAL_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 1000;
@@ -34,7 +34,7 @@ pub struct Page {
 /// Reads the parameters of a list.
 ///
 /// `pending` must have been loaded before the file is read: no change that waits is missed then.
-pub fn understand(query: &str, pending: Arc<Pending>) -> Result<Question, Failure> {
+pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, Failure> {
     let asked = Asked::of(query)?;
     Ok(Box::new(move |reader| {
         // Before the rows: which of them no window speaks of.
@@ -59,7 +59,7 @@ pub fn understand(query: &str, pending: Arc<Pending>) -> Result<Question, Failur
 }
 
 /// Shows a call as it will be once the changes of it that wait were made.
-fn lay_over(pending: &Pending, row: &mut Held) {
+fn lay_over(pending: &PendingWrites, row: &mut Held) {
     if let Some(body) = pending.overlay(row.id, &row.body) {
         row.body_hash = text_hash(&body);
         row.body = body;

@@ -11,7 +11,7 @@ use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::Timestamp;
 use crate::store::{Conflict, Write};
-use crate::sync::{Dropped, Pending};
+use crate::sync::{Dropped, PendingWrites};
 
 /// The changes that are in the text served and not at the upstream yet, by number.
 pub const PENDING: HeaderName = HeaderName::from_static("burki-edge-pending");
@@ -113,7 +113,7 @@ pub async fn forget(worker: &Worker, id: &str) -> Result<HttpResponse, Failure> 
 }
 
 /// The value of [`PENDING`]; `None` where nothing of the call waits.
-pub fn pending_ids(pending: &Pending, call_id: i64) -> Option<HeaderValue> {
+pub fn pending_ids(pending: &PendingWrites, call_id: i64) -> Option<HeaderValue> {
     let ids: Vec<String> = (pending.write_ids(call_id))
         .map(|id| id.to_string())
         .collect();

@@ -18,7 +18,7 @@ use crate::http::middleware::request_id::RequestIds;
 use crate::http::reading::shared_transaction::Snapshot;
 use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};
 use crate::store::{Reader, StoreError};
-use crate::sync::{Coverage, Pending, Phase, SyncStatus, UpstreamState};
+use crate::sync::{Coverage, PendingWrites, Phase, SyncStatus, UpstreamState};
 
 /// A worker's own view: its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
@@ -55,7 +55,7 @@ pub fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64
     ages.min().unwrap_or(UNKNOWN_AGE)
 }
 
-fn overlaid(pending: &Pending, call: Rc<Entry>) -> (Rc<Entry>, Option<HeaderValue>) {
+fn overlaid(pending: &PendingWrites, call: Rc<Entry>) -> (Rc<Entry>, Option<HeaderValue>) {
     if pending.is_empty() {
         return (call, None);
     }

@@ -5,9 +5,9 @@ use tracing::warn;
 
 use crate::model::CallKey;
 use crate::sync::engine::Engine;
-use crate::sync::handle::{Command, Fetched, Hint};
+use crate::sync::handle::{Command, FetchOutcome, Hint};
 use crate::sync::plan::Job;
-use crate::sync::planners::misses::Wanted;
+use crate::sync::planners::misses::Miss;
 use crate::upstream::CallSource;
 
 /// Hints that may wait.
@@ -40,7 +40,7 @@ impl<S: CallSource> Engine<S> {
             Command::Fetch(key, reply) => {
                 if let Some(until) = self.rests(&key) {
                     let wait = until.duration_since(Instant::now()).as_secs() + 1;
-                    let _ = reply.send(Fetched::Unavailable { retry_after: wait });
+                    let _ = reply.send(FetchOutcome::Unavailable { retry_after: wait });
                     return;
                 }
                 self.clients.wait(key, reply, self.unavailable());
@@ -70,10 +70,10 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Until when the upstream asked not to be asked this.
-    fn rests(&self, wanted: &Wanted) -> Option<Instant> {
+    fn rests(&self, wanted: &Miss) -> Option<Instant> {
         let job = match wanted {
-            Wanted::Call(key) => Job::Point(key.clone()),
-            Wanted::Detail(id, kind) => Job::Detail(*id, *kind),
+            Miss::Call(key) => Job::Call(key.clone()),
+            Miss::Detail(id, kind) => Job::Detail(*id, *kind),
         };
         self.denials.rest_until(&job, Instant::now())
     }

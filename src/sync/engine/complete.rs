@@ -7,16 +7,16 @@ use tracing::{info, warn};
 
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::sync::engine::Engine;
-use crate::sync::engine::in_flight::Finished;
-use crate::sync::health::denials::Part;
+use crate::sync::engine::in_flight::Completed;
+use crate::sync::health::denials::ApiPart;
 use crate::sync::health::failure_scope;
-use crate::sync::health::failure_scope::{Asked, Scope};
+use crate::sync::health::failure_scope::{RequestKind, Scope};
 use crate::sync::health::stall::Task;
 use crate::sync::plan::Job;
 use crate::sync::planners::date_format::Probed;
 use crate::sync::planners::head_page::Again;
 use crate::sync::planners::unreadable::Outcome;
-use crate::sync::settings::{Failure, SyncError};
+use crate::sync::settings::{ApplyError, SyncError};
 use crate::upstream::{
     AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
 };
@@ -28,10 +28,10 @@ const NOBODY_KNOWS: Verified = Verified {
 };
 
 impl<S: CallSource> Engine<S> {
-    pub(in crate::sync) async fn absorb(&mut self, finished: Finished) -> Result<(), SyncError> {
+    pub(in crate::sync) async fn absorb(&mut self, finished: Completed) -> Result<(), SyncError> {
         // The clock may have been set while it was under way.
         self.mind_the_clock();
-        let Finished {
+        let Completed {
             job,
             asked,
             mut request,
@@ -81,8 +81,8 @@ impl<S: CallSource> Engine<S> {
                     self.note_answer(&job, reply.retry_after);
                     return Ok(());
                 }
-                Err(Failure::Fatal(error)) => return Err(error),
-                Err(Failure::Upstream(error)) => error,
+                Err(ApplyError::Fatal(error)) => return Err(error),
+                Err(ApplyError::Upstream(error)) => error,
             },
             Err(error) if matches!(job, Job::Review(_) | Job::Write(_)) => {
                 // It may have arrived: it is looked for before it is sent again.
@@ -119,7 +119,7 @@ impl<S: CallSource> Engine<S> {
     /// An answer was taken in; it may ask for a pause.
     fn note_answer(&mut self, job: &Job, retry_after: Option<Duration>) {
         let now = self.now();
-        self.health.succeeded(Asked::of(job), now);
+        self.health.succeeded(RequestKind::of(job), now);
         if let Some(part) = self.denials.answered(job) {
             info!(part = part.name(), "the upstream answers for these again");
         }
@@ -127,7 +127,7 @@ impl<S: CallSource> Engine<S> {
             self.leave_alone(job, wait);
         }
         // A probe that finds nothing is answered, and no progress.
-        let goes_on = |task: &Task| *task != Task::Dates || self.dates.is_known();
+        let goes_on = |task: &Task| *task != Task::DateFormat || self.dates.is_known();
         let task = Task::of(job).filter(goes_on);
         self.stuck.succeeded(task.as_ref());
         self.post.stalls.send_if_modified(|stall| {
@@ -157,7 +157,7 @@ impl<S: CallSource> Engine<S> {
         if self.following.failed(job, error.kind, answered) {
             return;
         }
-        let scope = match failure_scope::scope(error.kind, Asked::of(job)) {
+        let scope = match failure_scope::scope(error.kind, RequestKind::of(job)) {
             scope @ (Scope::Length | Scope::Rows) => self.fail_by_page(job, asked, error, scope),
             scope => Some(scope),
         };
@@ -178,7 +178,7 @@ impl<S: CallSource> Engine<S> {
             Job::Total | Job::Count(_) => self.counting.give_up(now.instant),
             Job::Assistants(_) => self.assistants.failed(now.instant),
             Job::Canary(_) => self.proof.canary_missing(now.instant),
-            Job::Point(CallKey::Id(id)) => self.proof.failed(*id),
+            Job::Call(CallKey::Id(id)) => self.proof.failed(*id),
             Job::Detail(id, kind)
                 if scope != Scope::Upstream && failure_scope::is_denial(error.kind) =>
             {
@@ -186,9 +186,9 @@ impl<S: CallSource> Engine<S> {
                 self.details.denied(*id, *kind, rest, now.instant, now.wall);
             }
             Job::Detail(id, kind) => self.details.failed(*id, *kind, now.instant, now.wall),
-            Job::Dates(start, form) if answered => self.note_probe((*start, *form), false),
+            Job::DateFormat(start, form) if answered => self.note_probe((*start, *form), false),
             // What broke on the way says nothing of how dates are read.
-            Job::Dates(..) => self.dates.put_off(),
+            Job::DateFormat(..) => self.dates.put_off(),
             _ => {}
         }
         match scope {
@@ -220,7 +220,7 @@ impl<S: CallSource> Engine<S> {
         if let Some(wait) = error.retry_after {
             self.leave_alone(job, wait);
         }
-        let Some(part) = Part::of(job) else {
+        let Some(part) = ApiPart::of(job) else {
             return;
         };
         self.health.failed_apart(part, error, now);
@@ -303,13 +303,13 @@ impl<S: CallSource> Engine<S> {
                     }
                 }
             }
-            Job::Crowd(instant) => {
+            Job::SameInstant(instant) => {
                 let crowd = self.crowds.get_mut(instant)?;
                 crowd.failed(now);
                 let rests = crowd.rests(now);
                 rests.then_some(Scope::One)
             }
-            Job::Follow(group) => {
+            Job::OpenCalls(group) => {
                 self.unlisted.push(group.clone());
                 Some(Scope::One)
             }
@@ -330,11 +330,11 @@ impl<S: CallSource> Engine<S> {
     /// The answer asked for a pause: of what it was asked for.
     fn leave_alone(&mut self, job: &Job, wait: Duration) {
         let now = self.now();
-        match Asked::of(job) {
-            Asked::Identity | Asked::Head => self.health.leave_alone(wait, now),
-            Asked::Range => self.health.leave_history_alone(wait, now),
-            Asked::Count => self.counting.leave_alone(wait, now.instant),
-            Asked::Call | Asked::Detail | Asked::Write => {}
+        match RequestKind::of(job) {
+            RequestKind::Identity | RequestKind::Head => self.health.leave_alone(wait, now),
+            RequestKind::Range => self.health.leave_history_alone(wait, now),
+            RequestKind::Count => self.counting.leave_alone(wait, now.instant),
+            RequestKind::Call | RequestKind::Detail | RequestKind::Write => {}
         }
     }
 
@@ -369,7 +369,7 @@ impl<S: CallSource> Engine<S> {
                 self.know(coverage);
             }
             Probed::Nothing => {
-                self.note_failure(&Job::Dates(asked.0, asked.1), wire::bad_answer().kind);
+                self.note_failure(&Job::DateFormat(asked.0, asked.1), wire::bad_answer().kind);
             }
         }
     }

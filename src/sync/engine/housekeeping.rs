@@ -12,7 +12,7 @@ use crate::store::{Learned, StoreError};
 use crate::sync::engine::Engine;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::plan::Job;
-use crate::sync::planners::count_bisection::Found;
+use crate::sync::planners::count_bisection::Discrepancy;
 use crate::sync::planners::deletion_guard::Change;
 use crate::sync::planners::deletion_proof;
 use crate::sync::planners::deletion_proof::Proven;
@@ -213,8 +213,9 @@ impl<S: CallSource> Engine<S> {
 
     /// Takes down that what was read added calls where the upstream counts differently.
     pub(in crate::sync) fn note_explained(&mut self, read: &RangeInclusive<Timestamp>, new: usize) {
-        let overlaps =
-            |found: &Found| found.range.start() <= read.end() && read.start() <= found.range.end();
+        let overlaps = |found: &Discrepancy| {
+            found.range.start() <= read.end() && read.start() <= found.range.end()
+        };
         if new > 0 && self.wanted.iter().any(overlaps) {
             self.counting.explained();
         }
@@ -278,7 +279,7 @@ impl<S: CallSource> Engine<S> {
             .unanswered()
             .filter(|id| {
                 let key = CallKey::Id(*id);
-                let job = Job::Point(key.clone());
+                let job = Job::Call(key.clone());
                 !self.vanished.contains(&key)
                     && !self.requests.again().contains(&job)
                     && !self.requests.is_under_way(&job)

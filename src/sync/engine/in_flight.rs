@@ -8,27 +8,27 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified};
-use crate::sync::health::rate_limit::Budget;
+use crate::sync::health::rate_limit::RateLimit;
 use crate::sync::plan::Job;
-use crate::sync::proxy_permits::{Passes, Permit};
+use crate::sync::proxy_permits::{Permit, ProxyPermits};
 use crate::sync::settings::Settings;
 use crate::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 
-pub struct Requests<S> {
+pub struct InFlight<S> {
     source: Arc<S>,
-    fetches: JoinSet<Finished>,
+    fetches: JoinSet<Completed>,
     /// By sequence number, oldest first.
     under_way: Vec<(u64, Job)>,
     /// Those whose connection broke, to be sent once more.
     again: Vec<Job>,
-    passes: Passes,
+    passes: ProxyPermits,
     next_seq: u64,
     /// When each was sent that is not known to have ended.
     sent: BTreeMap<u64, Instant>,
     /// Now and then, what had ended.
     ended: VecDeque<Ended>,
     at_once: usize,
-    budget: Budget,
+    budget: RateLimit,
 }
 
 /// What had ended at some time.
@@ -49,7 +49,7 @@ const APART: Duration = Duration::from_secs(1);
 
 /// When a request begins.
 #[derive(Clone, Copy, Debug)]
-pub struct Start {
+pub struct StartTime {
     /// The schedule's time.
     pub now: Instant,
     pub wall: Timestamp,
@@ -58,12 +58,12 @@ pub struct Start {
 }
 
 /// A request that came to its end.
-pub struct Finished {
+pub struct Completed {
     pub job: Job,
     /// As it was sent.
     pub asked: Request,
     pub request: Verified,
-    pub start: Start,
+    pub start: StartTime,
     /// It was sent before, and the connection broke.
     pub repeated: bool,
     /// The form that its bounds were asked for in.
@@ -71,20 +71,20 @@ pub struct Finished {
     pub result: Result<Reply, UpstreamError>,
 }
 
-impl<S: CallSource> Requests<S> {
+impl<S: CallSource> InFlight<S> {
     /// Numbers go on after `last_seq`.
-    pub fn new(source: S, settings: &Settings, last_seq: u64) -> Requests<S> {
-        Requests {
+    pub fn new(source: S, settings: &Settings, last_seq: u64) -> InFlight<S> {
+        InFlight {
             source: Arc::new(source),
             fetches: JoinSet::new(),
             under_way: Vec::new(),
             again: Vec::new(),
-            passes: Passes::default(),
+            passes: ProxyPermits::default(),
             next_seq: last_seq + 1,
             sent: BTreeMap::new(),
             ended: VecDeque::new(),
             at_once: settings.max_concurrency,
-            budget: Budget::new(settings.max_requests_per_minute),
+            budget: RateLimit::new(settings.max_requests_per_minute),
         }
     }
 
@@ -114,7 +114,7 @@ impl<S: CallSource> Requests<S> {
 
     /// Numbers a request that a client's answer waits for, and pays for it; or says when the budget
     /// allows one, `None` where too many are under way.
-    pub fn permit(&mut self, start: Start) -> Result<Permit, Option<Instant>> {
+    pub fn permit(&mut self, start: StartTime) -> Result<Permit, Option<Instant>> {
         let request = Verified {
             at: start.wall,
             seq: self.next_seq,
@@ -176,7 +176,7 @@ impl<S: CallSource> Requests<S> {
         job: Job,
         request: Request,
         dates: DateForm,
-        start: Start,
+        start: StartTime,
     ) -> Result<(), Option<Instant>> {
         if self.under_way.len() >= self.at_once {
             return Err(None);
@@ -195,7 +195,7 @@ impl<S: CallSource> Requests<S> {
         let source = Arc::clone(&self.source);
         self.fetches.spawn(async move {
             let result = source.fetch(&request, dates).await;
-            Finished {
+            Completed {
                 job,
                 asked: request,
                 request: verified,
@@ -209,7 +209,7 @@ impl<S: CallSource> Requests<S> {
     }
 
     /// The next one to end; `None` where none is under way. Safe to cancel.
-    pub async fn next(&mut self) -> Option<Result<Finished, JoinError>> {
+    pub async fn next(&mut self) -> Option<Result<Completed, JoinError>> {
         let finished = self.fetches.join_next().await?;
         if let Ok(finished) = &finished {
             self.under_way
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    fn requests() -> Requests<Nobody> {
+    fn requests() -> InFlight<Nobody> {
         let settings = Settings {
             poll_interval: APART,
             reconcile_interval: REMEMBERED,
@@ -276,7 +276,7 @@ mod tests {
             details: BTreeSet::new(),
             seed: 1,
         };
-        Requests::new(Nobody, &settings, 0)
+        InFlight::new(Nobody, &settings, 0)
     }
 
     /// Requests 1 and 2 overlap and end; 3 begins and ends alone.
@@ -285,8 +285,8 @@ mod tests {
         let begun = Instant::now();
         let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
         let mut requests = requests();
-        let permit = |requests: &mut Requests<Nobody>, seconds: f64| {
-            let start = Start {
+        let permit = |requests: &mut InFlight<Nobody>, seconds: f64| {
+            let start = StartTime {
                 now: at(seconds),
                 wall: Timestamp::from_micros(0),
                 put_back: Duration::ZERO,
@@ -302,7 +302,7 @@ mod tests {
         drop(permit(&mut requests, 16.9));
         drop(permit(&mut requests, 17.0));
 
-        let place = |requests: &Requests<Nobody>, seconds: f64| {
+        let place = |requests: &InFlight<Nobody>, seconds: f64| {
             let place = requests.place_as_of(at(seconds))?;
             Some((place.0.duration_since(begun).as_secs(), place.1))
         };

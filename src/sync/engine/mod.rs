@@ -27,34 +27,34 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{CallKey, KeyHash, Timestamp};
 use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
-use crate::sync::engine::in_flight::{Requests, Start};
-use crate::sync::handle::{Clock, Handle, Post};
+use crate::sync::engine::in_flight::{InFlight, StartTime};
+use crate::sync::handle::{Clock, EngineChannels, Handle};
 use crate::sync::health::denials::Denials;
 use crate::sync::health::replica_file::Housekeeping;
-use crate::sync::health::stall::Stuck;
+use crate::sync::health::stall::StallDetector;
 use crate::sync::health::status::Phase;
-use crate::sync::health::upstream::{Health, Moment};
+use crate::sync::health::upstream::{Health, Now};
 use crate::sync::knowledge::coverage::Coverage;
-use crate::sync::knowledge::pending_writes::Pending;
+use crate::sync::knowledge::pending_writes::PendingWrites;
 use crate::sync::plan;
-use crate::sync::plan::{Job, Next};
+use crate::sync::plan::{Decision, Job};
 use crate::sync::planners::assistants::Assistants;
-use crate::sync::planners::count_bisection::Found;
-use crate::sync::planners::count_check::Counting;
-use crate::sync::planners::date_format::Dates;
-use crate::sync::planners::deletion_guard::Holds;
-use crate::sync::planners::deletion_proof::Proof;
+use crate::sync::planners::count_bisection::Discrepancy;
+use crate::sync::planners::count_check::CountCheck;
+use crate::sync::planners::date_format::DateFormat;
+use crate::sync::planners::deletion_guard::DeletionGuard;
+use crate::sync::planners::deletion_proof::DeletionProof;
 use crate::sync::planners::details::Details;
-use crate::sync::planners::feed::Following;
-use crate::sync::planners::head_page::Newest;
-use crate::sync::planners::key_witness::Vouching;
-use crate::sync::planners::misses::{Clients, Wanted};
-use crate::sync::planners::outbox::Replay;
+use crate::sync::planners::feed::UpstreamKind;
+use crate::sync::planners::head_page::HeadPage;
+use crate::sync::planners::key_witness::KeyWitness;
+use crate::sync::planners::misses::{Miss, Misses};
+use crate::sync::planners::outbox::OutboxReplay;
 use crate::sync::planners::page_extent::PageSize;
-use crate::sync::planners::revalidation::Pace;
-use crate::sync::planners::same_instant::Crowd;
-use crate::sync::planners::unreadable::Troubles;
-use crate::sync::proxy_permits::Leave;
+use crate::sync::planners::revalidation::RevalidationPolicy;
+use crate::sync::planners::same_instant::SameInstantGroup;
+use crate::sync::planners::unreadable::Unreadable;
+use crate::sync::proxy_permits::PermitReply;
 use crate::sync::settings::{Settings, SyncError};
 use crate::upstream::{CallSource, Request, Teller};
 
@@ -65,7 +65,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub struct Engine<S> {
     pub(in crate::sync) clock: Clock,
     pub(in crate::sync) settings: Settings,
-    pub(in crate::sync) post: Post,
+    pub(in crate::sync) post: EngineChannels,
     pub(in crate::sync) writer: SharedWriter,
     pub(in crate::sync) random: SmallRng,
 
@@ -73,25 +73,25 @@ pub struct Engine<S> {
     pub(in crate::sync) coverage: Arc<Coverage>,
     pub(in crate::sync) census: Census,
     pub(in crate::sync) organization_id: Option<i64>,
-    pub(in crate::sync) following: Following,
+    pub(in crate::sync) following: UpstreamKind,
     /// How far another edge was followed by the process before.
     pub(in crate::sync) followed_before: Option<Followed>,
     pub(in crate::sync) identified: bool,
     pub(in crate::sync) key_hash: KeyHash,
     /// The file's calls were read by this very key before.
     pub(in crate::sync) key_is_known: bool,
-    pub(in crate::sync) vouching: Vouching,
+    pub(in crate::sync) vouching: KeyWitness,
     /// Who tells whose key it is, or did last.
     pub(in crate::sync) teller: Teller,
     /// The latest request that confirmed the organization, and when.
     pub(in crate::sync) confirmed: Option<(u64, Instant)>,
     pub(in crate::sync) identity_due: bool,
     pub(in crate::sync) assistants: Assistants,
-    pub(in crate::sync) dates: Dates,
+    pub(in crate::sync) dates: DateFormat,
     pub(in crate::sync) page_size: PageSize,
     pub(in crate::sync) head_at: Option<Instant>,
     /// How the head is asked for.
-    pub(in crate::sync) newest: Newest,
+    pub(in crate::sync) newest: HeadPage,
     /// When the calls above a head that begins below unreadable rows are asked for by id again.
     pub(in crate::sync) above_head_due: Option<Instant>,
     /// Open calls of a status that could not be listed.
@@ -102,23 +102,23 @@ pub struct Engine<S> {
     /// The head tells how many calls there are.
     pub(in crate::sync) head_has_total: bool,
     pub(in crate::sync) total: Option<u64>,
-    pub(in crate::sync) holds: Holds,
-    pub(in crate::sync) counting: Counting,
-    pub(in crate::sync) wanted: Vec<Found>,
+    pub(in crate::sync) holds: DeletionGuard,
+    pub(in crate::sync) counting: CountCheck,
+    pub(in crate::sync) wanted: Vec<Discrepancy>,
     /// To be read to find out whether the page above it was cut.
     pub(in crate::sync) below_a_cut: Option<RangeInclusive<Timestamp>>,
-    pub(in crate::sync) proof: Proof,
-    pub(in crate::sync) troubles: Troubles,
+    pub(in crate::sync) proof: DeletionProof,
+    pub(in crate::sync) troubles: Unreadable,
     pub(in crate::sync) follow: Vec<OpenCalls>,
     pub(in crate::sync) vanished: VecDeque<CallKey>,
     pub(in crate::sync) hinted: VecDeque<CallKey>,
     /// A hint spoke of no call in particular.
     pub(in crate::sync) hinted_head: bool,
     /// By instant.
-    pub(in crate::sync) crowds: BTreeMap<Timestamp, Crowd>,
-    pub(in crate::sync) clients: Clients,
+    pub(in crate::sync) crowds: BTreeMap<Timestamp, SameInstantGroup>,
+    pub(in crate::sync) clients: Misses,
     pub(in crate::sync) details: Details,
-    pub(in crate::sync) replay: Replay,
+    pub(in crate::sync) replay: OutboxReplay,
     pub(in crate::sync) housekeeping: Housekeeping,
     /// How old the answer is that is taken in.
     pub(in crate::sync) answer_age: Duration,
@@ -128,9 +128,9 @@ pub struct Engine<S> {
     pub(in crate::sync) list_age: Duration,
 
     // What is under way, and when more may be.
-    pub(in crate::sync) requests: Requests<S>,
+    pub(in crate::sync) requests: InFlight<S>,
     /// Clients that wait for leave to ask the upstream themselves, longest first.
-    pub(in crate::sync) permits: VecDeque<Leave>,
+    pub(in crate::sync) permits: VecDeque<PermitReply>,
     /// Requests for clients since the last one for history.
     pub(in crate::sync) clients_in_a_row: usize,
     /// Requests for history.
@@ -138,11 +138,11 @@ pub struct Engine<S> {
     /// The request before was a head.
     pub(in crate::sync) head_was_last: bool,
     pub(in crate::sync) health: Health,
-    pub(in crate::sync) stuck: Stuck,
+    pub(in crate::sync) stuck: StallDetector,
     /// The head was read since the process started.
     pub(in crate::sync) begun: bool,
     /// The last look at both clocks.
-    pub(in crate::sync) looked: Moment,
+    pub(in crate::sync) looked: Now,
     /// By how much our clock was put back, all in all.
     pub(in crate::sync) put_back: Duration,
 }
@@ -150,7 +150,7 @@ pub struct Engine<S> {
 impl<S: CallSource> Engine<S> {
     /// Takes up where the file's last process left off.
     pub fn new(source: S, writer: Writer, settings: Settings, clock: Clock) -> (Engine<S>, Handle) {
-        let (post, handle) = Post::new();
+        let (post, handle) = EngineChannels::new();
         let engine = Engine::resume(source, writer, settings, clock, post);
         (engine, handle)
     }
@@ -161,9 +161,9 @@ impl<S: CallSource> Engine<S> {
         mut writer: Writer,
         settings: Settings,
         clock: Clock,
-        post: Post,
+        post: EngineChannels,
     ) -> Engine<S> {
-        let looked = Moment {
+        let looked = Now {
             instant: Instant::now(),
             wall: clock(),
         };
@@ -185,11 +185,12 @@ impl<S: CallSource> Engine<S> {
         let housekeeping = Housekeeping::new(file, settings.poll_interval, looked.instant);
         post.published.store(Arc::clone(&coverage));
         writer.announce_to(Arc::clone(&post.revisions));
-        post.pending.store(Pending::of(writer.outbox()).into());
+        post.pending
+            .store(PendingWrites::of(writer.outbox()).into());
         post.status
             .send_modify(|status| status.organization_id = organization_id);
         Engine {
-            requests: Requests::new(source, &settings, writer.request_seq()),
+            requests: InFlight::new(source, &settings, writer.request_seq()),
             permits: VecDeque::new(),
             clients_in_a_row: 0,
             turn: 0,
@@ -200,54 +201,54 @@ impl<S: CallSource> Engine<S> {
             coverage,
             census: writer.census(),
             organization_id,
-            following: Following::resume(writer.followed()),
+            following: UpstreamKind::resume(writer.followed()),
             followed_before: writer.followed().cloned(),
             identified: false,
             key_hash,
             key_is_known,
-            vouching: Vouching::default(),
+            vouching: KeyWitness::default(),
             teller: Teller::default(),
             confirmed: None,
             identity_due: false,
             assistants: Assistants::default(),
-            dates: Dates::of_texts(writer.finest_start()),
+            dates: DateFormat::of_texts(writer.finest_start()),
             page_size,
             head_at: None,
-            newest: Newest::new(page_limit),
+            newest: HeadPage::new(page_limit),
             above_head_due: None,
             unlisted: Vec::new(),
             denials: Denials::default(),
             without_start_due: None,
             head_has_total: false,
             total: None,
-            holds: Holds::default(),
-            counting: Counting::new(
+            holds: DeletionGuard::default(),
+            counting: CountCheck::new(
                 settings.poll_interval,
                 settings.max_requests_per_minute,
                 settings.reconcile_interval,
             ),
             wanted: Vec::new(),
             below_a_cut: None,
-            proof: Proof::default(),
-            troubles: Troubles::new(page_limit),
+            proof: DeletionProof::default(),
+            troubles: Unreadable::new(page_limit),
             follow: Vec::new(),
             vanished: VecDeque::new(),
             hinted: VecDeque::new(),
             hinted_head: false,
             crowds: BTreeMap::new(),
-            clients: Clients::default(),
+            clients: Misses::default(),
             details: Details::new(
                 settings.details.clone(),
                 settings.seed,
                 writer.details_books(),
             ),
-            replay: Replay::of(writer.outbox()),
+            replay: OutboxReplay::of(writer.outbox()),
             housekeeping,
             answer_age: Duration::ZERO,
             answer_is_kept: false,
             list_age: Duration::ZERO,
             health: Health::resumed(settings.seed, &before),
-            stuck: Stuck::default(),
+            stuck: StallDetector::default(),
             begun: before.phase != Phase::Starting,
             looked,
             put_back: Duration::ZERO,
@@ -304,8 +305,8 @@ impl<S: CallSource> Engine<S> {
                 }
             }
             match next {
-                Next::Sleep(until) => return until,
-                Next::Send(job, request) => {
+                Decision::Sleep(until) => return until,
+                Decision::Send(job, request) => {
                     if let Err(until) = self.send(job, request, now) {
                         return until;
                     }
@@ -324,10 +325,10 @@ impl<S: CallSource> Engine<S> {
         // An answer wakes the engine before the next poll does.
         let later = now + self.settings.poll_interval;
         let dates = match &job {
-            Job::Dates(_, form) => *form,
+            Job::DateFormat(_, form) => *form,
             _ => self.dates.form().unwrap_or_default(),
         };
-        let start = Start {
+        let start = StartTime {
             now,
             wall: (self.clock)(),
             put_back: self.put_back,
@@ -340,17 +341,19 @@ impl<S: CallSource> Engine<S> {
                 self.hinted_head = false;
                 return Ok(());
             }
-            Job::Identify | Job::Vouch(_) | Job::Dates(..) | Job::Assistants(_) => return Ok(()),
+            Job::Identify | Job::KeyWitness(_) | Job::DateFormat(..) | Job::Assistants(_) => {
+                return Ok(());
+            }
             Job::Detail(id, kind) => {
-                let asked = self.clients.sent(&Wanted::Detail(id, kind));
+                let asked = self.clients.sent(&Miss::Detail(id, kind));
                 self.clients_in_a_row += usize::from(asked);
                 return Ok(());
             }
-            Job::Point(key) => {
+            Job::Call(key) => {
                 let hinted = self.hinted.len();
                 self.hinted.retain(|hinted| *hinted != key);
                 self.vanished.retain(|vanished| *vanished != key);
-                if self.clients.sent(&Wanted::Call(key)) || self.hinted.len() < hinted {
+                if self.clients.sent(&Miss::Call(key)) || self.hinted.len() < hinted {
                     self.clients_in_a_row += 1;
                     return Ok(());
                 }
@@ -359,16 +362,16 @@ impl<S: CallSource> Engine<S> {
                 self.clients_in_a_row += 1;
                 return Ok(());
             }
-            Job::Follow(group) => self.follow.retain(|followed| *followed != group),
-            Job::Canary(_) | Job::Total | Job::Count(_) | Job::Range(_) | Job::Crowd(_) => {}
+            Job::OpenCalls(group) => self.follow.retain(|followed| *followed != group),
+            Job::Canary(_) | Job::Total | Job::Count(_) | Job::Range(_) | Job::SameInstant(_) => {}
         }
         self.clients_in_a_row = 0;
         self.turn += 1;
         Ok(())
     }
 
-    pub(in crate::sync) fn pace(&self) -> Pace {
-        Pace::of(&self.settings)
+    pub(in crate::sync) fn pace(&self) -> RevalidationPolicy {
+        RevalidationPolicy::of(&self.settings)
     }
 
     /// The oldest start that is mirrored.
@@ -378,8 +381,8 @@ impl<S: CallSource> Engine<S> {
         })
     }
 
-    pub(in crate::sync) fn now(&self) -> Moment {
-        Moment {
+    pub(in crate::sync) fn now(&self) -> Now {
+        Now {
             instant: Instant::now(),
             wall: (self.clock)(),
         }

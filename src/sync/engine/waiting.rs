@@ -4,9 +4,9 @@ use tokio::time::Instant;
 
 use crate::model::{CallKey, Verified, whole_seconds};
 use crate::sync::engine::Engine;
-use crate::sync::handle::{Fetched, RETRY_SOON};
+use crate::sync::handle::{FetchOutcome, RETRY_SOON};
 use crate::sync::plan::Job;
-use crate::sync::planners::misses::Wanted;
+use crate::sync::planners::misses::Miss;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
@@ -15,7 +15,7 @@ impl<S: CallSource> Engine<S> {
         if let Job::Canary(_) = job {
             self.proof.canary_missing(Instant::now());
         }
-        if let Job::Point(key) = job {
+        if let Job::Call(key) = job {
             if let CallKey::Id(id) = key {
                 self.proof.failed(*id);
             }
@@ -25,14 +25,14 @@ impl<S: CallSource> Engine<S> {
             return;
         };
         let text = match (&wanted, answer) {
-            (Wanted::Call(_), Answer::Call(call)) => Some(call.body),
-            (Wanted::Detail(..), Answer::Detail(body)) => Some(body),
-            (Wanted::Call(_), Answer::NotFound) => None,
+            (Miss::Call(_), Answer::Call(call)) => Some(call.body),
+            (Miss::Detail(..), Answer::Detail(body)) => Some(body),
+            (Miss::Call(_), Answer::NotFound) => None,
             // What is denied of a detail is asked for as a call.
             _ => return self.clients.tell(&wanted, &self.unavailable()),
         };
         let fetched = match text {
-            Some(text) => Fetched::Unstored {
+            Some(text) => FetchOutcome::Unstored {
                 text: text.into(),
                 at: request.at,
             },
@@ -42,10 +42,10 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// The upstream's word that there is no such call.
-    pub(in crate::sync) fn not_found(&self) -> Fetched {
+    pub(in crate::sync) fn not_found(&self) -> FetchOutcome {
         match whole_seconds(self.answer_age) {
-            0 => Fetched::NotFound,
-            age => Fetched::NotFoundThen { age },
+            0 => FetchOutcome::NotFound,
+            age => FetchOutcome::NotFoundThen { age },
         }
     }
 
@@ -53,7 +53,7 @@ impl<S: CallSource> Engine<S> {
         // Nobody waits for an upstream that is known not to answer.
         let unavailable = self.unavailable();
         for job in self.requests.give_up_calls() {
-            if let Job::Point(CallKey::Id(id)) = job {
+            if let Job::Call(CallKey::Id(id)) = job {
                 self.proof.failed(id);
             }
             if let Some(wanted) = job.wanted() {
@@ -63,13 +63,13 @@ impl<S: CallSource> Engine<S> {
         self.clients.dismiss(&unavailable);
     }
 
-    pub(in crate::sync) fn unavailable(&self) -> Fetched {
+    pub(in crate::sync) fn unavailable(&self) -> FetchOutcome {
         let now = Instant::now();
         let wait = self
             .health
             .paused_until()
             .map(|until| until.duration_since(now).as_secs() + 1);
-        Fetched::Unavailable {
+        FetchOutcome::Unavailable {
             retry_after: wait.unwrap_or(RETRY_SOON),
         }
     }

@@ -14,8 +14,8 @@ use crate::sync::health::failure_scope;
 use crate::sync::health::stall::Stall;
 use crate::sync::health::status::SyncStatus;
 use crate::sync::knowledge::coverage::Coverage;
-use crate::sync::knowledge::pending_writes::Pending;
-use crate::sync::planners::misses::Wanted;
+use crate::sync::knowledge::pending_writes::PendingWrites;
+use crate::sync::planners::misses::Miss;
 use crate::sync::proxy_permits::Permit;
 use crate::upstream::{Incoming, Line, Outgoing};
 
@@ -24,7 +24,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// What asking the upstream for one call, or for what belongs to one, came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fetched {
+pub enum FetchOutcome {
     /// The upstream sent it, and the replica holds it now.
     Found,
     /// The upstream sent this text, and the replica's file can't be written. It was the upstream's
@@ -43,7 +43,7 @@ pub enum Fetched {
 /// What the engine is asked to do.
 #[derive(Debug)]
 pub(in crate::sync) enum Command {
-    Fetch(Wanted, oneshot::Sender<Fetched>),
+    Fetch(Miss, oneshot::Sender<FetchOutcome>),
     SyncNow,
     Hint(Hint),
     ReleaseHolds,
@@ -100,11 +100,11 @@ const COMMANDS: usize = 1024;
 
 /// The engine's end of the [`Handle`]; outlives an engine that fails.
 #[derive(Clone)]
-pub struct Post {
+pub struct EngineChannels {
     pub(in crate::sync) commands: Arc<Mutex<mpsc::Receiver<Command>>>,
     pub(in crate::sync) status: watch::Sender<SyncStatus>,
     pub(in crate::sync) published: Arc<ArcSwap<Coverage>>,
-    pub(in crate::sync) pending: Arc<ArcSwap<Pending>>,
+    pub(in crate::sync) pending: Arc<ArcSwap<PendingWrites>>,
     pub(in crate::sync) revisions: Arc<Revisions>,
     /// Who comes with the upstream's key may read what is held.
     pub(in crate::sync) lets_key_in: Arc<AtomicBool>,
@@ -116,8 +116,8 @@ pub struct Post {
     pub(in crate::sync) renewed: Arc<Notify>,
 }
 
-impl Post {
-    pub fn new() -> (Post, Handle) {
+impl EngineChannels {
+    pub fn new() -> (EngineChannels, Handle) {
         let (commands_in, commands) = mpsc::channel(COMMANDS);
         let (status, status_out) = watch::channel(SyncStatus::starting(None));
         let published = Arc::new(ArcSwap::default());
@@ -135,7 +135,7 @@ impl Post {
             renewed: Arc::clone(&renewed),
             line: None,
         };
-        let post = Post {
+        let post = EngineChannels {
             commands: Arc::new(Mutex::new(commands)),
             status,
             published,
@@ -156,7 +156,7 @@ pub struct Handle {
     pub(in crate::sync) commands: mpsc::Sender<Command>,
     pub(in crate::sync) status: watch::Receiver<SyncStatus>,
     pub(in crate::sync) coverage: Arc<ArcSwap<Coverage>>,
-    pending: Arc<ArcSwap<Pending>>,
+    pending: Arc<ArcSwap<PendingWrites>>,
     revisions: Arc<Revisions>,
     lets_key_in: Arc<AtomicBool>,
     renewed: Arc<Notify>,
@@ -172,17 +172,17 @@ pub(in crate::sync) const RETRY_SOON: u64 = 5;
 impl Handle {
     /// Asks the upstream for one call, ahead of all other work, and stores what it says. Those who
     /// ask for the same call at the same time share one request.
-    pub async fn fetch(&self, key: CallKey) -> Fetched {
-        self.want(Wanted::Call(key)).await
+    pub async fn fetch(&self, key: CallKey) -> FetchOutcome {
+        self.want(Miss::Call(key)).await
     }
 
     /// The same for what belongs to a call that is held.
-    pub async fn fetch_detail(&self, call_id: i64, kind: Detail) -> Fetched {
-        self.want(Wanted::Detail(call_id, kind)).await
+    pub async fn fetch_detail(&self, call_id: i64, kind: Detail) -> FetchOutcome {
+        self.want(Miss::Detail(call_id, kind)).await
     }
 
-    async fn want(&self, wanted: Wanted) -> Fetched {
-        let unavailable = Fetched::Unavailable {
+    async fn want(&self, wanted: Miss) -> FetchOutcome {
+        let unavailable = FetchOutcome::Unavailable {
             retry_after: RETRY_SOON,
         };
         let (reply, answer) = oneshot::channel();
@@ -295,7 +295,7 @@ impl Handle {
     }
 
     /// The changes that the upstream does not have yet. Load it *before* reading a row.
-    pub fn pending(&self) -> Guard<Arc<Pending>> {
+    pub fn pending(&self) -> Guard<Arc<PendingWrites>> {
         self.pending.load()
     }
 

@@ -17,7 +17,7 @@ const MOST: usize = 1000;
 
 /// A part of the calls API that can fail by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum ApiPart {
     Assistants,
     History,
     Counts,
@@ -26,47 +26,49 @@ pub enum Part {
     Changes,
 }
 
-impl Part {
+impl ApiPart {
     /// `None` for what stands for the whole upstream.
-    pub fn of(job: &Job) -> Option<Part> {
+    pub fn of(job: &Job) -> Option<ApiPart> {
         Some(match job {
-            Job::Identify | Job::Vouch(_) | Job::Head | Job::Feed => return None,
-            Job::Assistants(_) => Part::Assistants,
-            Job::Range(_) | Job::Crowd(_) | Job::Follow(_) | Job::Dates(..) => Part::History,
-            Job::Total | Job::Count(_) => Part::Counts,
-            Job::Point(_) | Job::Canary(_) => Part::Calls,
-            Job::Detail(_, kind) => Part::Details(*kind),
-            Job::Review(_) | Job::Write(_) => Part::Changes,
+            Job::Identify | Job::KeyWitness(_) | Job::Head | Job::Feed => return None,
+            Job::Assistants(_) => ApiPart::Assistants,
+            Job::Range(_) | Job::SameInstant(_) | Job::OpenCalls(_) | Job::DateFormat(..) => {
+                ApiPart::History
+            }
+            Job::Total | Job::Count(_) => ApiPart::Counts,
+            Job::Call(_) | Job::Canary(_) => ApiPart::Calls,
+            Job::Detail(_, kind) => ApiPart::Details(*kind),
+            Job::Review(_) | Job::Write(_) => ApiPart::Changes,
         })
     }
 
     /// In words for people.
     pub fn name(self) -> &'static str {
         match self {
-            Part::Assistants => "assistants",
-            Part::History => "older pages of the list",
-            Part::Counts => "counts",
-            Part::Calls => "some calls by id",
-            Part::Details(kind) => kind.as_str(),
-            Part::Changes => "changes of metadata",
+            ApiPart::Assistants => "assistants",
+            ApiPart::History => "older pages of the list",
+            ApiPart::Counts => "counts",
+            ApiPart::Calls => "some calls by id",
+            ApiPart::Details(kind) => kind.as_str(),
+            ApiPart::Changes => "changes of metadata",
         }
     }
 }
 
 /// Which of a part: all of it, or one call's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Of {
+enum PartKey {
     All,
     Id(i64),
     Sid(String),
 }
 
-impl Of {
-    fn job(job: &Job) -> Of {
+impl PartKey {
+    fn job(job: &Job) -> PartKey {
         match job {
-            Job::Detail(id, _) | Job::Canary(id) | Job::Point(CallKey::Id(id)) => Of::Id(*id),
-            Job::Point(CallKey::Sid(sid)) => Of::Sid(sid.clone()),
-            _ => Of::All,
+            Job::Detail(id, _) | Job::Canary(id) | Job::Call(CallKey::Id(id)) => PartKey::Id(*id),
+            Job::Call(CallKey::Sid(sid)) => PartKey::Sid(sid.clone()),
+            _ => PartKey::All,
         }
     }
 }
@@ -80,14 +82,14 @@ struct Denial {
 
 #[derive(Debug, Default)]
 pub struct Denials {
-    parts: BTreeMap<Part, BTreeMap<Of, Denial>>,
+    parts: BTreeMap<ApiPart, BTreeMap<PartKey, Denial>>,
 }
 
 impl Denials {
     /// The request was denied, and is not to be repeated for that long if the upstream said so.
     /// Returns whether the part was not denied before.
     pub fn denied(&mut self, job: &Job, retry_after: Option<Duration>, now: Instant) -> bool {
-        let Some(part) = Part::of(job) else {
+        let Some(part) = ApiPart::of(job) else {
             return false;
         };
         let denials = self.parts.entry(part).or_default();
@@ -96,22 +98,22 @@ impl Denials {
                 || denial.rest_until.is_some_and(|until| until > now)
         });
         let is_news = denials.is_empty();
-        if denials.len() < MOST || denials.contains_key(&Of::job(job)) {
+        if denials.len() < MOST || denials.contains_key(&PartKey::job(job)) {
             let rest_until = retry_after.map(|wait| now + wait);
             let denial = Denial {
                 last: now,
                 rest_until,
             };
-            denials.insert(Of::job(job), denial);
+            denials.insert(PartKey::job(job), denial);
         }
         is_news
     }
 
     /// The request was answered. Returns the part that is not denied any more.
-    pub fn answered(&mut self, job: &Job) -> Option<Part> {
-        let part = Part::of(job)?;
+    pub fn answered(&mut self, job: &Job) -> Option<ApiPart> {
+        let part = ApiPart::of(job)?;
         let denials = self.parts.get_mut(&part)?;
-        denials.remove(&Of::job(job))?;
+        denials.remove(&PartKey::job(job))?;
         if !denials.is_empty() {
             return None;
         }
@@ -121,7 +123,10 @@ impl Denials {
 
     /// Until when the upstream asked not to be asked this.
     pub fn rest_until(&self, job: &Job, now: Instant) -> Option<Instant> {
-        let denial = self.parts.get(&Part::of(job)?)?.get(&Of::job(job))?;
+        let denial = self
+            .parts
+            .get(&ApiPart::of(job)?)?
+            .get(&PartKey::job(job))?;
         denial.rest_until.filter(|until| *until > now)
     }
 }
@@ -140,10 +145,10 @@ mod tests {
         assert!(denials.denied(&recording(1), None, now));
         assert!(!denials.denied(&recording(2), None, now));
         assert!(!denials.denied(&recording(1), None, now));
-        assert!(denials.denied(&Job::Point(CallKey::Id(1)), None, now));
+        assert!(denials.denied(&Job::Call(CallKey::Id(1)), None, now));
         assert_eq!(denials.answered(&recording(3)), None, "was never denied");
         assert_eq!(denials.answered(&recording(2)), None);
-        let part = Part::Details(Detail::Recordings);
+        let part = ApiPart::Details(Detail::Recordings);
         assert_eq!(denials.answered(&recording(1)), Some(part));
         assert!(denials.denied(&recording(1), None, now + 2 * REMEMBERED));
         assert!(denials.denied(&recording(2), None, now + 4 * REMEMBERED));
@@ -153,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_to_rest_for_long_stays_denied_for_as_long() {
         let now = Instant::now();
-        let point = |id| Job::Point(CallKey::Id(id));
+        let point = |id| Job::Call(CallKey::Id(id));
         for (rest, is_news) in [(3 * REMEMBERED, false), (REMEMBERED, true)] {
             let mut denials = Denials::default();
             assert!(denials.denied(&point(1), Some(rest), now));
@@ -165,7 +170,7 @@ mod tests {
     fn no_more_than_so_many_are_remembered_and_those_are_kept_up_to_date() {
         let now = Instant::now();
         let mut denials = Denials::default();
-        let point = |id| Job::Point(CallKey::Id(id));
+        let point = |id| Job::Call(CallKey::Id(id));
         for id in 0..=MOST as i64 {
             denials.denied(&point(id), Some(MINUTE), now);
         }
@@ -178,12 +183,16 @@ mod tests {
     #[test]
     fn each_part_has_a_name_of_its_own_in_the_log() {
         let jobs = [
-            Job::Point(CallKey::Sid("CA1".to_owned())),
+            Job::Call(CallKey::Sid("CA1".to_owned())),
             Job::Total,
             Job::Detail(1, Detail::Recordings),
             Job::Write(1),
         ];
-        let names: Vec<_> = jobs.iter().filter_map(Part::of).map(Part::name).collect();
+        let names: Vec<_> = jobs
+            .iter()
+            .filter_map(ApiPart::of)
+            .map(ApiPart::name)
+            .collect();
         assert!(names.iter().all(|name| name.len() > 4), "{names:?}");
         let distinct: std::collections::HashSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len(), "{names:?}");
@@ -193,7 +202,7 @@ mod tests {
     fn a_call_that_is_asked_for_by_its_sid_is_one_of_its_own() {
         let now = Instant::now();
         let mut denials = Denials::default();
-        let sid = |sid: &str| Job::Point(CallKey::Sid(sid.to_owned()));
+        let sid = |sid: &str| Job::Call(CallKey::Sid(sid.to_owned()));
         denials.denied(&sid("CA1"), Some(MINUTE), now);
         assert_eq!(denials.rest_until(&sid("CA1"), now), Some(now + MINUTE));
         assert_eq!(denials.rest_until(&sid("CA2"), now), None);
@@ -203,7 +212,7 @@ mod tests {
     fn what_is_to_rest_rests_by_itself() {
         let now = Instant::now();
         let mut denials = Denials::default();
-        let (one, other) = (Job::Point(CallKey::Id(1)), Job::Point(CallKey::Id(2)));
+        let (one, other) = (Job::Call(CallKey::Id(1)), Job::Call(CallKey::Id(2)));
         denials.denied(&one, Some(MINUTE), now);
         assert_eq!(denials.rest_until(&one, now), Some(now + MINUTE));
         assert_eq!(denials.rest_until(&one, now + MINUTE), None);

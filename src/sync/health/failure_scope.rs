@@ -10,7 +10,7 @@ use crate::upstream::{ErrorKind, Retry, UpstreamError};
 
 /// What was asked, as far as it matters for what its failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Asked {
+pub enum RequestKind {
     /// Whose key it is.
     Identity,
     /// The newest page of the list, or the feed of an edge.
@@ -27,16 +27,18 @@ pub enum Asked {
     Write,
 }
 
-impl Asked {
-    pub fn of(job: &Job) -> Asked {
+impl RequestKind {
+    pub fn of(job: &Job) -> RequestKind {
         match job {
-            Job::Identify | Job::Vouch(_) => Asked::Identity,
-            Job::Head | Job::Feed => Asked::Head,
-            Job::Range(_) | Job::Crowd(_) | Job::Follow(_) => Asked::Range,
-            Job::Total | Job::Count(_) => Asked::Count,
-            Job::Point(_) | Job::Canary(_) | Job::Dates(..) | Job::Assistants(_) => Asked::Call,
-            Job::Detail(..) => Asked::Detail,
-            Job::Review(_) | Job::Write(_) => Asked::Write,
+            Job::Identify | Job::KeyWitness(_) => RequestKind::Identity,
+            Job::Head | Job::Feed => RequestKind::Head,
+            Job::Range(_) | Job::SameInstant(_) | Job::OpenCalls(_) => RequestKind::Range,
+            Job::Total | Job::Count(_) => RequestKind::Count,
+            Job::Call(_) | Job::Canary(_) | Job::DateFormat(..) | Job::Assistants(_) => {
+                RequestKind::Call
+            }
+            Job::Detail(..) => RequestKind::Detail,
+            Job::Review(_) | Job::Write(_) => RequestKind::Write,
         }
     }
 }
@@ -62,10 +64,10 @@ pub enum Scope {
     One,
 }
 
-use Asked::{Call, Count, Detail, Head, Identity, Range, Write};
+use RequestKind::{Call, Count, Detail, Head, Identity, Range, Write};
 
 /// The columns of [`TABLE`].
-const ASKED: [Asked; 7] = [Identity, Head, Range, Count, Call, Detail, Write];
+const ASKED: [RequestKind; 7] = [Identity, Head, Range, Count, Call, Detail, Write];
 
 /// A row for each class of error.
 #[rustfmt::skip]
@@ -91,7 +93,7 @@ const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 14] = {
 };
 
 /// Whom a failure of this class speaks of, where this was asked.
-pub fn scope(kind: ErrorKind, asked: Asked) -> Scope {
+pub fn scope(kind: ErrorKind, asked: RequestKind) -> Scope {
     let column = ASKED.iter().position(|column| *column == asked);
     let row = TABLE.iter().find(|(row, _)| *row == kind);
     // Every class and every kind of request is in the table, which a test reads whole.

@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 ///
 /// It holds a quarter of a minute's budget, so that a client's miss rarely waits, and refills so
 /// slowly that a full bucket and its refill together stay within the budget of any minute.
-pub struct Budget {
+pub struct RateLimit {
     /// Between two requests when the bucket is empty.
     interval: Duration,
     /// Requests that may be sent at once when it is full.
@@ -24,13 +24,13 @@ pub struct Budget {
     spent: VecDeque<(Instant, u32)>,
 }
 
-impl Budget {
-    pub fn new(per_minute: u32) -> Budget {
+impl RateLimit {
+    pub fn new(per_minute: u32) -> RateLimit {
         let per_minute = per_minute.max(1);
         let bucket = (per_minute / 4).max(1);
         // The nanosecond keeps a rounded interval from fitting one request too many.
         let interval = MINUTE / (per_minute - bucket + 1) + Duration::from_nanos(1);
-        Budget {
+        RateLimit {
             interval,
             bucket,
             tolerance: interval * (bucket - 1),
@@ -99,7 +99,7 @@ mod tests {
             per_minute in 1..300_u32,
             pauses in prop::collection::vec(0..5000_u64, 1..400),
         ) {
-            let mut budget = Budget::new(per_minute);
+            let mut budget = RateLimit::new(per_minute);
             let mut now = Instant::now();
             let mut sent = Vec::new();
             for pause in pauses {
@@ -116,7 +116,7 @@ mod tests {
 
         #[test]
         fn the_time_it_names_is_the_time_there_is_a_token(per_minute in 1..300_u32, more in 0..500_u32) {
-            let mut budget = Budget::new(per_minute);
+            let mut budget = RateLimit::new(per_minute);
             let mut now = Instant::now();
             for _ in 0..more {
                 if let Err(ready) = budget.take(now) {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn what_can_wait_leaves_half_of_the_bucket() {
         for per_minute in [8, 12, 13, 120] {
-            let mut budget = Budget::new(per_minute);
+            let mut budget = RateLimit::new(per_minute);
             let now = Instant::now();
             while budget.spare_at(now, now) <= now {
                 budget.take(now).unwrap();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_only_token_is_back_when_it_is_needed() {
-        let mut budget = Budget::new(7);
+        let mut budget = RateLimit::new(7);
         let now = Instant::now();
         let soon = now + Duration::from_secs(5);
         let late = now + Duration::from_secs(9);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn most_of_the_budget_can_be_spent_in_the_long_run() {
-        let mut budget = Budget::new(120);
+        let mut budget = RateLimit::new(120);
         let start = Instant::now();
         let (mut now, mut sent) = (start, 0);
         while now.duration_since(start) < MINUTE * 59 {

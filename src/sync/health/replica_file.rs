@@ -56,7 +56,7 @@ struct Log {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Chores {
+pub struct FileTasks {
     pub copy_log: bool,
     pub news: Option<News>,
 }
@@ -97,7 +97,7 @@ impl Housekeeping {
     ///
     /// # Errors
     /// The file is not the one that is open any more.
-    pub fn look(&mut self, is_read: bool, now: Instant) -> Result<Option<Chores>, StoreError> {
+    pub fn look(&mut self, is_read: bool, now: Instant) -> Result<Option<FileTasks>, StoreError> {
         if self
             .looked
             .is_some_and(|looked| looked + self.interval > now)
@@ -125,7 +125,7 @@ impl Housekeeping {
 }
 
 impl Log {
-    fn look(&mut self, log: LogFile, is_read: bool, now: Instant) -> Chores {
+    fn look(&mut self, log: LogFile, is_read: bool, now: Instant) -> FileTasks {
         let since = match self.last {
             Some((last, since)) if last == log => since,
             _ => now,
@@ -140,7 +140,7 @@ impl Log {
         if copy_log {
             self.copied = Some(now);
         }
-        Chores {
+        FileTasks {
             copy_log,
             news: self.news(log.size),
         }
@@ -215,7 +215,7 @@ mod tests {
         let mut log = log(begun);
         for second in 0..2000 {
             let chores = log.look(file(0, 0), true, begun + second * SECOND);
-            assert_eq!(chores, Chores::default());
+            assert_eq!(chores, FileTasks::default());
         }
     }
 

@@ -22,26 +22,26 @@ const MOST_HEADS: u32 = 30;
 pub enum Task {
     Identity,
     Head,
-    Dates,
+    DateFormat,
     Canary,
     Total,
     Count,
-    Follow(String),
-    Crowd(Timestamp),
+    OpenCalls(String),
+    SameInstant(Timestamp),
 }
 
 impl Task {
     pub fn of(job: &Job) -> Option<Task> {
         Some(match job {
-            Job::Identify | Job::Vouch(_) => Task::Identity,
+            Job::Identify | Job::KeyWitness(_) => Task::Identity,
             Job::Head | Job::Feed => Task::Head,
-            Job::Dates(..) => Task::Dates,
+            Job::DateFormat(..) => Task::DateFormat,
             Job::Canary(_) => Task::Canary,
             Job::Total => Task::Total,
             Job::Count(_) => Task::Count,
-            Job::Follow(group) => Task::Follow(group.status.clone()),
-            Job::Crowd(instant) => Task::Crowd(*instant),
-            Job::Point(_) | Job::Detail(..) | Job::Range(_) | Job::Assistants(_) => return None,
+            Job::OpenCalls(group) => Task::OpenCalls(group.status.clone()),
+            Job::SameInstant(instant) => Task::SameInstant(*instant),
+            Job::Call(_) | Job::Detail(..) | Job::Range(_) | Job::Assistants(_) => return None,
             Job::Review(_) | Job::Write(_) => return None,
         })
     }
@@ -51,11 +51,11 @@ impl Task {
         match self {
             Task::Identity => "whose key it is can't be confirmed",
             Task::Head => "the newest calls can't be read",
-            Task::Dates => "how dates are read can't be found out",
+            Task::DateFormat => "how dates are read can't be found out",
             Task::Canary => "no call can be found that vouches for a deletion",
             Task::Total | Task::Count => "calls can't be counted",
-            Task::Follow(_) => "the calls of one open status can't be listed",
-            Task::Crowd(_) => "the calls of one instant can't be read",
+            Task::OpenCalls(_) => "the calls of one open status can't be listed",
+            Task::SameInstant(_) => "the calls of one instant can't be read",
         }
     }
 
@@ -84,11 +84,11 @@ struct Run {
 }
 
 #[derive(Debug, Default)]
-pub struct Stuck {
+pub struct StallDetector {
     runs: BTreeMap<Task, Run>,
 }
 
-impl Stuck {
+impl StallDetector {
     /// An answer to this was taken in.
     pub fn succeeded(&mut self, task: Option<&Task>) {
         if let Some(task) = task {
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn ten_failures_of_one_kind_while_others_go_well_are_a_stall() {
-        let mut stuck = Stuck::default();
-        let failed = |stuck: &mut Stuck, error| {
+        let mut stuck = StallDetector::default();
+        let failed = |stuck: &mut StallDetector, error| {
             stuck.succeeded(Some(&Task::Head));
             stuck.failed(Task::Count, error)
         };
@@ -144,9 +144,9 @@ mod tests {
 
     #[test]
     fn where_everything_fails_nothing_is_stuck() {
-        let mut stuck = Stuck::default();
+        let mut stuck = StallDetector::default();
         for _ in 0..1000 {
-            for task in [Task::Head, Task::Count, Task::Follow("ongoing".into())] {
+            for task in [Task::Head, Task::Count, Task::OpenCalls("ongoing".into())] {
                 assert_eq!(stuck.failed(task, ErrorKind::Unreachable), None);
             }
         }
@@ -154,8 +154,8 @@ mod tests {
 
     #[test]
     fn two_lists_are_two_tasks() {
-        let mut stuck = Stuck::default();
-        let follow = |status: &str| Task::Follow(status.to_owned());
+        let mut stuck = StallDetector::default();
+        let follow = |status: &str| Task::OpenCalls(status.to_owned());
         let mut stalled = None;
         for _ in 0..MOST {
             stuck.succeeded(Some(&follow("ringing")));

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::model::Timestamp;
 use crate::store::StoreError;
-use crate::sync::health::denials::Part;
+use crate::sync::health::denials::ApiPart;
 use crate::sync::health::stall::Stall;
 use crate::upstream::UpstreamError;
 
@@ -59,7 +59,7 @@ impl LastError {
     }
 
     /// One part of the upstream can't be had, and all else can.
-    pub(in crate::sync) fn apart(part: Part, error: &UpstreamError, at: Timestamp) -> LastError {
+    pub(in crate::sync) fn apart(part: ApiPart, error: &UpstreamError, at: Timestamp) -> LastError {
         let of_all = LastError::upstream(error, at);
         LastError {
             message: format!("{}: {}", part.name(), of_all.message),

@@ -8,9 +8,9 @@ use tracing::{error, info, warn};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::sync::health::backoff::Backoff;
-use crate::sync::health::denials::Part;
+use crate::sync::health::denials::ApiPart;
 use crate::sync::health::failure_scope;
-use crate::sync::health::failure_scope::{Asked, Scope};
+use crate::sync::health::failure_scope::{RequestKind, Scope};
 use crate::sync::health::stall::Stall;
 use crate::sync::health::status::{LastError, SyncStatus, UpstreamState};
 use crate::upstream::UpstreamError;
@@ -20,7 +20,7 @@ const GIVEN_UP: Duration = Duration::from_secs(60);
 
 /// One point in time, for schedules and for people.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct Now {
     pub instant: Instant,
     pub wall: Timestamp,
 }
@@ -72,7 +72,7 @@ impl Health {
     }
 
     /// What was told of the failure itself says less.
-    pub fn stalled(&mut self, stall: &Stall, now: Moment) {
+    pub fn stalled(&mut self, stall: &Stall, now: Now) {
         self.last_error = Some(LastError::no_progress(stall, now.wall));
     }
 
@@ -111,7 +111,7 @@ impl Health {
     }
 
     /// The upstream, its newest page or its history can't be read.
-    pub fn failed(&mut self, error: &UpstreamError, scope: Scope, now: Moment) {
+    pub fn failed(&mut self, error: &UpstreamError, scope: Scope, now: Now) {
         self.last_error = Some(LastError::upstream(error, now.wall));
         let (backoff, until) = match scope {
             Scope::Upstream => (&mut self.upstream, &mut self.paused_until),
@@ -142,15 +142,15 @@ impl Health {
     }
 
     /// One part of the upstream can't be had, and all else can.
-    pub fn failed_apart(&mut self, part: Part, error: &UpstreamError, now: Moment) {
+    pub fn failed_apart(&mut self, part: ApiPart, error: &UpstreamError, now: Now) {
         self.last_error = Some(LastError::apart(part, error, now.wall));
     }
 
     /// An answer came.
-    pub fn succeeded(&mut self, asked: Asked, now: Moment) {
+    pub fn succeeded(&mut self, asked: RequestKind, now: Now) {
         self.last_success_at = Some(now.wall);
         report_recovery(&mut self.upstream, "the upstream answers again");
-        let is_head = asked == Asked::Head;
+        let is_head = asked == RequestKind::Head;
         if self.outage || is_head {
             // Where the head failed, only a head shows that the newest can be followed again.
             let followed = self.head.failures() == 0 || is_head;
@@ -166,12 +166,12 @@ impl Health {
         // is nothing to read any more.
         let idle = is_head
             && (self.scans_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);
-        if asked == Asked::Range || idle {
+        if asked == RequestKind::Range || idle {
             report_recovery(&mut self.scans, "history can be read again");
         }
     }
 
-    pub fn store_failed(&mut self, cause: &StoreError, now: Moment) {
+    pub fn store_failed(&mut self, cause: &StoreError, now: Now) {
         if self.store.failures() == 0 {
             error!(
                 error = chain(cause),
@@ -207,7 +207,7 @@ impl Health {
     }
 
     /// The upstream asks for a pause.
-    pub fn leave_alone(&mut self, wait: Duration, now: Moment) {
+    pub fn leave_alone(&mut self, wait: Duration, now: Now) {
         if !wait.is_zero() {
             put_off(&mut self.paused_until, now.instant + wait);
             self.asked_for = true;
@@ -215,7 +215,7 @@ impl Health {
     }
 
     /// It asks for one of its history alone.
-    pub fn leave_history_alone(&mut self, wait: Duration, now: Moment) {
+    pub fn leave_history_alone(&mut self, wait: Duration, now: Now) {
         put_off(&mut self.scans_paused_until, now.instant + wait);
     }
 }
@@ -248,9 +248,9 @@ mod tests {
     use super::*;
     use crate::upstream::ErrorKind;
 
-    fn moment(seconds: u64, start: Instant) -> Moment {
+    fn moment(seconds: u64, start: Instant) -> Now {
         let span = Duration::from_secs(seconds);
-        Moment {
+        Now {
             instant: start + span,
             wall: Timestamp::from_micros(0) + span,
         }
@@ -290,9 +290,9 @@ mod tests {
             retry_after: Some(Duration::from_secs(90)),
             ..UpstreamError::new(ErrorKind::Throttled)
         };
-        health.succeeded(Asked::Head, moment(0, start));
+        health.succeeded(RequestKind::Head, moment(0, start));
         health.failed(&error, Scope::History, moment(1, start));
-        health.failed_apart(Part::Calls, &error, moment(1, start));
+        health.failed_apart(ApiPart::Calls, &error, moment(1, start));
         assert_eq!(health.state(), UpstreamState::Online);
         assert_eq!(health.paused_until(), None);
         assert_eq!(health.scans_paused_until(), Some(moment(91, start).instant));
@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn a_failing_read_of_history_does_not_stop_the_head() {
         let (start, mut health) = (Instant::now(), Health::new(1));
-        health.succeeded(Asked::Head, moment(0, start));
+        health.succeeded(RequestKind::Head, moment(0, start));
         health.failed(
             &UpstreamError::new(ErrorKind::ServerError),
             Scope::History,
@@ -334,13 +334,13 @@ mod tests {
         assert_eq!(health.state(), UpstreamState::Online);
         assert_eq!(health.paused_until(), None);
         assert!(health.scans_paused_until().is_some());
-        health.succeeded(Asked::Head, moment(2, start));
+        health.succeeded(RequestKind::Head, moment(2, start));
         assert_eq!(
             health.consecutive_errors(),
             1,
             "the head's success is not history's"
         );
-        health.succeeded(Asked::Range, moment(3, start));
+        health.succeeded(RequestKind::Range, moment(3, start));
         assert_eq!(health.consecutive_errors(), 0);
     }
 
@@ -349,9 +349,9 @@ mod tests {
         let (start, mut health) = (Instant::now(), Health::new(1));
         let error = UpstreamError::new(ErrorKind::ServerError);
         health.failed(&error, Scope::History, moment(0, start));
-        health.succeeded(Asked::Head, moment(30, start));
+        health.succeeded(RequestKind::Head, moment(30, start));
         assert_eq!(health.consecutive_errors(), 1);
-        health.succeeded(Asked::Head, moment(100, start));
+        health.succeeded(RequestKind::Head, moment(100, start));
         assert_eq!(health.consecutive_errors(), 0);
     }
 
@@ -359,7 +359,7 @@ mod tests {
     fn what_fails_apart_is_told_with_its_part_and_what_to_do() {
         let (start, mut health) = (Instant::now(), Health::new(1));
         let error = UpstreamError::new(ErrorKind::ServerError);
-        health.failed_apart(Part::Counts, &error, moment(1, start));
+        health.failed_apart(ApiPart::Counts, &error, moment(1, start));
         let told = health.last_error().unwrap();
         assert!(told.message.starts_with("counts: "), "{}", told.message);
         assert!(told.hint.contains("all else is followed"), "{}", told.hint);
@@ -387,14 +387,14 @@ mod tests {
             moment(0, start),
         );
         assert_eq!(health.state(), UpstreamState::Unauthorized);
-        health.succeeded(Asked::Call, moment(1, start));
+        health.succeeded(RequestKind::Call, moment(1, start));
         assert_eq!(health.state(), UpstreamState::Online);
         health.failed(
             &UpstreamError::new(ErrorKind::ServerError),
             Scope::Head,
             moment(60, start),
         );
-        health.succeeded(Asked::Call, moment(61, start));
+        health.succeeded(RequestKind::Call, moment(61, start));
         assert_eq!(health.state(), UpstreamState::Offline);
     }
 }

@@ -11,18 +11,18 @@ use crate::store::{Outbox, Write};
 /// Load it *before* reading a call's row: a change leaves it only once the row holds what came of
 /// it, so that nobody who writes reads the old text again.
 #[derive(Debug, Default)]
-pub struct Pending {
+pub struct PendingWrites {
     calls: HashMap<i64, Vec<Arc<Write>>>,
     waiting: usize,
     failed: usize,
     conflicts: u64,
 }
 
-impl Pending {
-    pub(in crate::sync) fn of(outbox: &Outbox) -> Pending {
-        let mut pending = Pending {
+impl PendingWrites {
+    pub(in crate::sync) fn of(outbox: &Outbox) -> PendingWrites {
+        let mut pending = PendingWrites {
             conflicts: outbox.conflicts,
-            ..Pending::default()
+            ..PendingWrites::default()
         };
         for write in &outbox.writes {
             if write.failed.is_some() {

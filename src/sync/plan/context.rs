@@ -10,27 +10,27 @@ use crate::store::OpenCalls;
 use crate::sync::engine::Engine;
 use crate::sync::knowledge::coverage::{Coverage, NEVER};
 use crate::sync::plan::job::Job;
-use crate::sync::planners::count_bisection::Found;
-use crate::sync::planners::feed::Following;
-use crate::sync::planners::head_page::Newest;
-use crate::sync::planners::misses::Wanted;
-use crate::sync::planners::outbox::Replay;
-use crate::sync::planners::revalidation::Pace;
-use crate::sync::planners::same_instant::Crowd;
-use crate::sync::planners::unreadable::Troubles;
+use crate::sync::planners::count_bisection::Discrepancy;
+use crate::sync::planners::feed::UpstreamKind;
+use crate::sync::planners::head_page::HeadPage;
+use crate::sync::planners::misses::Miss;
+use crate::sync::planners::outbox::OutboxReplay;
+use crate::sync::planners::revalidation::RevalidationPolicy;
+use crate::sync::planners::same_instant::SameInstantGroup;
+use crate::sync::planners::unreadable::Unreadable;
 use crate::upstream::{CallSource, DateForm, Teller};
 
 type Range = RangeInclusive<Timestamp>;
 
 /// What the decision depends on.
-pub struct View<'a> {
+pub struct Context<'a> {
     pub now: Instant,
     pub wall: Timestamp,
     /// The oldest start that is to be mirrored.
     pub since: Timestamp,
-    pub pace: Pace,
+    pub pace: RevalidationPolicy,
     pub page_limit: usize,
-    pub following: &'a Following,
+    pub following: &'a UpstreamKind,
     /// The key's organization is the file's.
     pub identified: bool,
     /// A call that is held and is to be found by a key that is new here.
@@ -43,7 +43,7 @@ pub struct View<'a> {
     /// When the last head was begun that succeeded; `None` reads it at once.
     pub head_at: Option<Instant>,
     /// How the head is asked for.
-    pub newest: &'a Newest,
+    pub newest: &'a HeadPage,
     /// Counts are not left alone.
     pub may_count: bool,
     /// How many assistants the next page of their list is behind, if one is due.
@@ -56,7 +56,7 @@ pub struct View<'a> {
     /// Requests whose connection broke, to be sent once more.
     pub again: &'a [Job],
     /// What clients wait for, longest first.
-    pub asked: &'a VecDeque<Wanted>,
+    pub asked: &'a VecDeque<Miss>,
     /// Calls that hints spoke of.
     pub hinted: &'a VecDeque<CallKey>,
     /// A hint spoke of no call in particular.
@@ -69,8 +69,8 @@ pub struct View<'a> {
     pub count: Option<Range>,
     /// Ranges in which something is known to differ.
     pub wanted: Vec<Range>,
-    pub crowds: &'a BTreeMap<Timestamp, Crowd>,
-    pub troubles: &'a Troubles,
+    pub crowds: &'a BTreeMap<Timestamp, SameInstantGroup>,
+    pub troubles: &'a Unreadable,
     /// Windows verified before this are compared again, whatever their age.
     pub reread_before: Option<Timestamp>,
     /// The list leaves out so many calls that it may be somebody else's.
@@ -80,7 +80,7 @@ pub struct View<'a> {
     /// When that may be asked for, or looked for; `None`: there is none to be looked for.
     pub detail_at: Option<Instant>,
     /// Changes that wait to be sent.
-    pub replay: &'a Replay,
+    pub replay: &'a OutboxReplay,
     /// By sequence number.
     pub under_way: &'a [(u64, Job)],
     /// Requests for clients since the last one for history.
@@ -101,7 +101,7 @@ pub struct View<'a> {
     pub scans_paused_until: Option<Instant>,
 }
 
-impl View<'_> {
+impl Context<'_> {
     pub fn is_idle(&self, job: &Job) -> bool {
         self.under_way.iter().all(|(_, under_way)| under_way != job)
     }
@@ -119,22 +119,22 @@ impl View<'_> {
     pub fn point(&self, keys: &VecDeque<CallKey>) -> Option<Job> {
         keys.iter()
             .cloned()
-            .map(Job::Point)
+            .map(Job::Call)
             .find(|job| self.is_idle(job))
     }
 
     /// The first that a client waits for and that is not being asked for.
     pub fn client(&self) -> Option<Job> {
-        let job = |wanted: &Wanted| match wanted {
-            Wanted::Call(key) => Job::Point(key.clone()),
-            Wanted::Detail(id, kind) => Job::Detail(*id, *kind),
+        let job = |wanted: &Miss| match wanted {
+            Miss::Call(key) => Job::Call(key.clone()),
+            Miss::Detail(id, kind) => Job::Detail(*id, *kind),
         };
         self.asked.iter().map(job).find(|job| self.is_idle(job))
     }
 }
 
 impl<S: CallSource> Engine<S> {
-    pub(in crate::sync) fn view(&mut self, now: Instant) -> View<'_> {
+    pub(in crate::sync) fn view(&mut self, now: Instant) -> Context<'_> {
         // Below a ranged head they are nobody else's to read: at first, after the reading was given
         // up, and again when it is due.
         let due = self.without_start_due.is_none_or(|due| due <= now);
@@ -148,16 +148,16 @@ impl<S: CallSource> Engine<S> {
             self.crowds.remove(&NEVER);
         } else if due {
             let page_limit = self.page_size.limit();
-            self.crowds
-                .entry(NEVER)
-                .or_insert_with(|| Crowd::new(NEVER, page_limit).narrowed(self.newest.limit()));
+            self.crowds.entry(NEVER).or_insert_with(|| {
+                SameInstantGroup::new(NEVER, page_limit).narrowed(self.newest.limit())
+            });
         }
         self.clients.forget_gone();
-        let range = |found: &Found| found.range.clone();
+        let range = |found: &Discrepancy| found.range.clone();
         let (detail, detail_at) = self.next_detail(now);
         // What an intermediary keeps is not younger for being read at once again.
         let wall = (self.clock)() - self.list_age;
-        View {
+        Context {
             now,
             wall,
             since: self.since(),

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use crate::model::{CallKey, Detail, Timestamp};
 use crate::store::OpenCalls;
 use crate::sync::knowledge::coverage::NEVER;
-use crate::sync::planners::misses::Wanted;
+use crate::sync::planners::misses::Miss;
 use crate::upstream::DateForm;
 
 type Range = RangeInclusive<Timestamp>;
@@ -20,13 +20,13 @@ pub enum Job {
     /// What changed, where the upstream is another edge. Is it one?
     Feed,
     /// Are dates in this form read right? Asked for an instant at which a call is known to start.
-    Dates(Timestamp, DateForm),
+    DateFormat(Timestamp, DateForm),
     /// A held call by id, which only its own organization's key is answered.
-    Vouch(i64),
+    KeyWitness(i64),
     /// A page of the list of assistants, behind the first so many.
     Assistants(usize),
     /// One call: a client waits for it, a hint spoke of it, or it left a list.
-    Point(CallKey),
+    Call(CallKey),
     /// What belongs to a call: a client waits for it, or it is to be kept.
     Detail(i64, Detail),
     /// A call that should be there.
@@ -36,11 +36,11 @@ pub enum Job {
     /// How many calls a range has.
     Count(Range),
     /// The open calls of one status below the head.
-    Follow(OpenCalls),
+    OpenCalls(OpenCalls),
     /// A range, from its newest end.
     Range(Range),
     /// The next step of reading an instant with more calls than a page.
-    Crowd(Timestamp),
+    SameInstant(Timestamp),
     /// The call of a change that waits, before that is sent.
     Review(u64),
     /// A change that waits.
@@ -51,27 +51,33 @@ impl Job {
     /// Whether it reads calls or what belongs to them, so that it may as well be asked again.
     pub fn is_read(&self) -> bool {
         match self {
-            Job::Identify | Job::Vouch(_) | Job::Assistants(_) | Job::Feed => false,
+            Job::Identify | Job::KeyWitness(_) | Job::Assistants(_) | Job::Feed => false,
             Job::Review(_) | Job::Write(_) => false,
-            Job::Head | Job::Dates(..) | Job::Point(_) | Job::Detail(..) | Job::Canary(_) => true,
-            Job::Total | Job::Count(_) | Job::Follow(_) | Job::Range(_) | Job::Crowd(_) => true,
+            Job::Head | Job::DateFormat(..) | Job::Call(_) | Job::Detail(..) | Job::Canary(_) => {
+                true
+            }
+            Job::Total
+            | Job::Count(_)
+            | Job::OpenCalls(_)
+            | Job::Range(_)
+            | Job::SameInstant(_) => true,
         }
     }
 
     /// Whether the answer is of what the dates asked for are read as.
     pub fn depends_on_dates(&self) -> bool {
         match self {
-            Job::Range(_) | Job::Count(_) | Job::Follow(_) => true,
-            Job::Crowd(instant) => *instant != NEVER,
+            Job::Range(_) | Job::Count(_) | Job::OpenCalls(_) => true,
+            Job::SameInstant(instant) => *instant != NEVER,
             _ => false,
         }
     }
 
     /// What clients may be waiting for.
-    pub fn wanted(&self) -> Option<Wanted> {
+    pub fn wanted(&self) -> Option<Miss> {
         match self {
-            Job::Point(key) => Some(Wanted::Call(key.clone())),
-            Job::Detail(id, kind) => Some(Wanted::Detail(*id, *kind)),
+            Job::Call(key) => Some(Miss::Call(key.clone())),
+            Job::Detail(id, kind) => Some(Miss::Detail(*id, *kind)),
             _ => None,
         }
     }
@@ -96,14 +102,14 @@ mod tests {
             (Job::Review(1), false, false),
             (Job::Write(1), false, false),
             (Job::Head, true, false),
-            (Job::Point(CallKey::Id(1)), true, false),
+            (Job::Call(CallKey::Id(1)), true, false),
             (Job::Detail(1, Detail::Messages), true, false),
             (Job::Canary(1), true, false),
             (Job::Total, true, false),
-            (Job::Crowd(NEVER), true, false),
-            (Job::Crowd(Timestamp::MIN), true, true),
+            (Job::SameInstant(NEVER), true, false),
+            (Job::SameInstant(Timestamp::MIN), true, true),
             (Job::Count(range.clone()), true, true),
-            (Job::Follow(group), true, true),
+            (Job::OpenCalls(group), true, true),
             (Job::Range(range), true, true),
         ] {
             let told = (job.is_read(), job.depends_on_dates());

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::model::{Timestamp, Window};
 use crate::sync::knowledge::coverage::NEVER;
-pub use crate::sync::plan::context::View;
+pub use crate::sync::plan::context::Context;
 pub use crate::sync::plan::job::Job;
 use crate::sync::plan::request::{repeated, request};
 use crate::sync::planners::feed;
@@ -44,26 +44,26 @@ type Range = RangeInclusive<Timestamp>;
 
 /// The decision.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum Decision {
     Send(Job, Request),
     /// Nothing to do before this, unless something happens.
     Sleep(Instant),
 }
 
 /// The most urgent request that is not under way.
-pub fn next(view: &View<'_>) -> Next {
+pub fn next(view: &Context<'_>) -> Decision {
     if let Some(until) = view.paused_until.filter(|until| *until > view.now) {
-        return Next::Sleep(until);
+        return Decision::Sleep(until);
     }
     if let Some(until) = view.store_rests_until.filter(|until| *until > view.now) {
         // Who waits for a call is told it all the same.
         let client = view.identified.then(|| view.client()).flatten();
-        return client.map_or(Next::Sleep(until), |job| send(view, job));
+        return client.map_or(Decision::Sleep(until), |job| send(view, job));
     }
     if let Some(id) = view.witness {
-        let job = view.idle(Job::Vouch(id));
+        let job = view.idle(Job::KeyWitness(id));
         let poll = view.now + view.pace.poll_interval;
-        return job.map_or(Next::Sleep(poll), |job| send(view, job));
+        return job.map_or(Decision::Sleep(poll), |job| send(view, job));
     }
     if let Some(next) = feed::next(view) {
         return next;
@@ -71,7 +71,7 @@ pub fn next(view: &View<'_>) -> Next {
     if !view.identified {
         return match view.idle(Job::Identify) {
             Some(job) => send(view, job),
-            None => Next::Sleep(view.now + view.pace.poll_interval),
+            None => Decision::Sleep(view.now + view.pace.poll_interval),
         };
     }
     let head_due = head_due(view, &Job::Head);
@@ -85,11 +85,13 @@ pub fn next(view: &View<'_>) -> Next {
         return send(view, job);
     }
     if view.is_out {
-        return Next::Sleep(head_due);
+        return Decision::Sleep(head_due);
     }
     let confirm = view.identity_due.then_some(Job::Identify);
     let names = view.assistants.map(Job::Assistants);
-    let dates = view.dates.map(|(instant, form)| Job::Dates(instant, form));
+    let dates = view
+        .dates
+        .map(|(instant, form)| Job::DateFormat(instant, form));
     if let Some(job) = confirm.or(dates).or(names).and_then(|job| view.idle(job)) {
         return send(view, job);
     }
@@ -111,23 +113,23 @@ pub fn next(view: &View<'_>) -> Next {
     let until = wakes.fold(head_due, Instant::min);
     match job.or(after) {
         Some(job) => send(view, job),
-        None if paused.is_some() || view.list_doubted => Next::Sleep(until),
+        None if paused.is_some() || view.list_doubted => Decision::Sleep(until),
         None => detail(view, until),
     }
 }
 
 /// What is sent when nothing else is to be before `until`.
-pub fn detail(view: &View<'_>, until: Instant) -> Next {
+pub fn detail(view: &Context<'_>, until: Instant) -> Decision {
     let job = view.detail.map(|(id, kind)| Job::Detail(id, kind));
     match (view.detail_at, job.and_then(|job| view.idle(job))) {
-        (Some(at), _) if at > view.now => Next::Sleep(until.min(at)),
+        (Some(at), _) if at > view.now => Decision::Sleep(until.min(at)),
         (Some(_), Some(job)) => send(view, job),
-        _ => Next::Sleep(until),
+        _ => Decision::Sleep(until),
     }
 }
 
 /// When the newest is read next, by this job.
-pub fn head_due(view: &View<'_>, job: &Job) -> Instant {
+pub fn head_due(view: &Context<'_>, job: &Job) -> Instant {
     if !view.is_idle(job) {
         // Its end wakes the engine.
         return view.now + view.pace.poll_interval;
@@ -141,7 +143,7 @@ pub fn head_due(view: &View<'_>, job: &Job) -> Instant {
 }
 
 /// What nobody waits for.
-fn history(view: &View<'_>) -> Option<Job> {
+fn history(view: &Context<'_>) -> Option<Job> {
     if view.list_doubted {
         // Whatever else is listed may be as wrong. One call that is held tells more.
         return view.canary.and_then(|id| view.idle(Job::Canary(id)));
@@ -154,10 +156,10 @@ fn history(view: &View<'_>) -> Option<Job> {
 }
 
 /// What is known to have changed.
-fn urgent(view: &View<'_>) -> Option<Job> {
+fn urgent(view: &Context<'_>) -> Option<Job> {
     let dated = |job: Option<Job>| job.filter(|_| view.dates_known);
     let canary = view.canary.map(Job::Canary);
-    let follow = view.follow.iter().cloned().map(Job::Follow);
+    let follow = view.follow.iter().cloned().map(Job::OpenCalls);
     let wanted = view
         .wanted
         .iter()
@@ -171,12 +173,14 @@ fn urgent(view: &View<'_>) -> Option<Job> {
 }
 
 /// What was never read.
-fn fill(view: &View<'_>) -> Option<Job> {
+fn fill(view: &Context<'_>) -> Option<Job> {
     // The one that is furthest goes on: a crowd that is read over and over does not keep the others
     // from their end.
     let mut crowds: Vec<_> = view.crowds.iter().collect();
     crowds.sort_by_key(|(_, crowd)| std::cmp::Reverse(crowd.requests()));
-    let crowds = crowds.into_iter().map(|(instant, _)| Job::Crowd(*instant));
+    let crowds = crowds
+        .into_iter()
+        .map(|(instant, _)| Job::SameInstant(*instant));
     let total =
         || view.may_count && view.total.is_none() && !view.coverage.gaps(view.since).is_empty();
     let unread = || {
@@ -191,15 +195,17 @@ fn fill(view: &View<'_>) -> Option<Job> {
     };
     crowds
         .into_iter()
-        .filter(|job| view.dates_known || *job == Job::Crowd(NEVER))
-        .filter(|job| !matches!(job, Job::Crowd(instant) if view.crowds[instant].rests(view.now)))
+        .filter(|job| view.dates_known || *job == Job::SameInstant(NEVER))
+        .filter(
+            |job| !matches!(job, Job::SameInstant(instant) if view.crowds[instant].rests(view.now)),
+        )
         .find(|job| view.is_idle(job))
         .or_else(|| view.dates_known.then(unread).flatten())
         .or_else(|| total().then_some(Job::Total).and_then(|job| view.idle(job)))
 }
 
 /// What was read too long ago: the latest first.
-fn due(view: &View<'_>) -> Option<Job> {
+fn due(view: &Context<'_>) -> Option<Job> {
     if !view.dates_known {
         return None;
     }
@@ -230,7 +236,7 @@ fn due(view: &View<'_>) -> Option<Job> {
 }
 
 /// As a multiple of the window's interval.
-fn lateness(view: &View<'_>, window: &Window) -> f64 {
+fn lateness(view: &Context<'_>, window: &Window) -> f64 {
     let reread = view
         .reread_before
         .is_some_and(|before| window.verified.at < before);
@@ -238,13 +244,13 @@ fn lateness(view: &View<'_>, window: &Window) -> f64 {
     if reread { late.max(1.0) } else { late }
 }
 
-fn is_compared(view: &View<'_>, window: &Window) -> bool {
+fn is_compared(view: &Context<'_>, window: &Window) -> bool {
     !window.open_ended && window.from != NEVER && window.to >= view.since
 }
 
 /// A window with as many of its neighbours as one page can hold. One that was just compared is not
 /// read again with it: if the page is cut after all, what is due lies below the cut.
-fn joined(view: &View<'_>, windows: &[Window], place: usize) -> Range {
+fn joined(view: &Context<'_>, windows: &[Window], place: usize) -> Range {
     let most = view.page_limit * JOINED.0 / JOINED.1;
     let (mut first, mut last) = (place, place);
     let mut rows = windows[place].rows;
@@ -274,7 +280,7 @@ fn joined(view: &View<'_>, windows: &[Window], place: usize) -> Range {
 const INSTANT: Duration = Duration::from_micros(1);
 
 /// What of a range nobody is reading and may be read now, newest first.
-fn free(view: &View<'_>, range: Range) -> Vec<Range> {
+fn free(view: &Context<'_>, range: Range) -> Vec<Range> {
     let crowds = view.crowds.keys().map(|instant| *instant..=*instant);
     let holes = view.troubles.holes().iter().map(|hole| hole.range.clone());
     let read = view.under_way.iter().filter_map(|(_, job)| match job {
@@ -292,7 +298,7 @@ fn free(view: &View<'_>, range: Range) -> Vec<Range> {
     pieces
 }
 
-fn is_free(view: &View<'_>, range: &Range) -> bool {
+fn is_free(view: &Context<'_>, range: &Range) -> bool {
     free(view, range.clone()) == [range.clone()]
 }
 
@@ -304,9 +310,9 @@ pub fn without(range: &Range, taken: &Range) -> impl Iterator<Item = Range> + us
     [above, below].into_iter().filter(|piece| !piece.is_empty())
 }
 
-pub fn send(view: &View<'_>, job: Job) -> Next {
-    let later = Next::Sleep(view.now + view.pace.poll_interval);
-    request(view, &job).map_or(later, |request| Next::Send(job, request))
+pub fn send(view: &Context<'_>, job: Job) -> Decision {
+    let later = Decision::Sleep(view.now + view.pace.poll_interval);
+    request(view, &job).map_or(later, |request| Decision::Send(job, request))
 }
 
 #[cfg(test)]
@@ -317,13 +323,13 @@ mod tests {
     use crate::model::{CallKey, Detail, Verified};
     use crate::store::OpenCalls;
     use crate::sync::knowledge::coverage::{Coverage, HeadRead};
-    use crate::sync::planners::feed::Following;
-    use crate::sync::planners::head_page::Newest;
-    use crate::sync::planners::misses::Wanted;
-    use crate::sync::planners::outbox::Replay;
-    use crate::sync::planners::revalidation::Pace;
-    use crate::sync::planners::same_instant::Crowd;
-    use crate::sync::planners::unreadable::Troubles;
+    use crate::sync::planners::feed::UpstreamKind;
+    use crate::sync::planners::head_page::HeadPage;
+    use crate::sync::planners::misses::Miss;
+    use crate::sync::planners::outbox::OutboxReplay;
+    use crate::sync::planners::revalidation::RevalidationPolicy;
+    use crate::sync::planners::same_instant::SameInstantGroup;
+    use crate::sync::planners::unreadable::Unreadable;
     use crate::upstream::{DateForm, PAGE_LIMIT, Teller};
 
     const POLL: Duration = Duration::from_secs(10);
@@ -334,25 +340,25 @@ mod tests {
         identified: bool,
         coverage: Coverage,
         head_at: Option<Instant>,
-        newest: Newest,
+        newest: HeadPage,
         hinted_head: bool,
         is_out: bool,
         head_paused_until: Option<Instant>,
         total: Option<u64>,
         again: Vec<Job>,
-        asked: VecDeque<Wanted>,
+        asked: VecDeque<Miss>,
         vanished: VecDeque<CallKey>,
         hinted: VecDeque<CallKey>,
         canary: Option<i64>,
         dates: Option<(Timestamp, DateForm)>,
         wanted: Vec<Range>,
         count: Option<Range>,
-        troubles: Troubles,
+        troubles: Unreadable,
         reread_before: Option<Timestamp>,
         turn: usize,
         head_was_last: bool,
         follow: Vec<OpenCalls>,
-        crowds: BTreeMap<Timestamp, Crowd>,
+        crowds: BTreeMap<Timestamp, SameInstantGroup>,
         detail: Option<(i64, Detail)>,
         detail_at: Option<Instant>,
         under_way: Vec<(u64, Job)>,
@@ -360,7 +366,7 @@ mod tests {
         store_rests_until: Option<Instant>,
         scans_paused_until: Option<Instant>,
         clients_in_a_row: usize,
-        replay: Replay,
+        replay: OutboxReplay,
     }
 
     fn at(micros: i64) -> Timestamp {
@@ -399,7 +405,7 @@ mod tests {
             identified: true,
             coverage,
             head_at: Some(now),
-            newest: Newest::new(PAGE_LIMIT),
+            newest: HeadPage::new(PAGE_LIMIT),
             hinted_head: false,
             is_out: false,
             head_paused_until: None,
@@ -412,7 +418,7 @@ mod tests {
             dates: None,
             wanted: Vec::new(),
             count: None,
-            troubles: Troubles::new(PAGE_LIMIT),
+            troubles: Unreadable::new(PAGE_LIMIT),
             reread_before: None,
             turn: 0,
             head_was_last: false,
@@ -425,21 +431,21 @@ mod tests {
             store_rests_until: None,
             scans_paused_until: None,
             clients_in_a_row: 0,
-            replay: Replay::default(),
+            replay: OutboxReplay::default(),
         }
     }
 
-    fn view(state: &State) -> View<'_> {
-        View {
+    fn view(state: &State) -> Context<'_> {
+        Context {
             now: state.now,
             wall: at(2000),
             since: at(0),
-            pace: Pace {
+            pace: RevalidationPolicy {
                 poll_interval: POLL,
                 reconcile_interval: Duration::from_secs(3600),
             },
             page_limit: PAGE_LIMIT,
-            following: &Following::Nobody,
+            following: &UpstreamKind::Burki,
             identified: state.identified,
             witness: None,
             teller: Teller::User,
@@ -480,7 +486,7 @@ mod tests {
         }
     }
 
-    fn decide(state: &State) -> Next {
+    fn decide(state: &State) -> Decision {
         next(&view(state))
     }
 
@@ -496,15 +502,15 @@ mod tests {
     fn a_repetition_that_has_nothing_to_ask_any_more_holds_up_nothing() {
         let mut state = state(&[]);
         state.head_at = None;
-        state.again.push(Job::Crowd(at(400)));
-        state.again.push(Job::Point(CallKey::Id(3)));
-        assert_eq!(order(state)[..2], [Job::Point(CallKey::Id(3)), Job::Head]);
+        state.again.push(Job::SameInstant(at(400)));
+        state.again.push(Job::Call(CallKey::Id(3)));
+        assert_eq!(order(state)[..2], [Job::Call(CallKey::Id(3)), Job::Head]);
     }
 
     /// Everything the plan would send, one after the other, were nothing ever answered.
     fn order(mut state: State) -> Vec<Job> {
         let mut jobs = Vec::new();
-        while let Next::Send(job, _) = decide(&state) {
+        while let Decision::Send(job, _) = decide(&state) {
             state.again.retain(|again| *again != job);
             state.under_way.push((jobs.len() as u64, job.clone()));
             jobs.push(job);
@@ -517,22 +523,22 @@ mod tests {
         let mut state = state(&[window(500, 699)]);
         state.head_at = None;
         state.total = None;
-        state.again.push(Job::Point(CallKey::Id(3)));
+        state.again.push(Job::Call(CallKey::Id(3)));
         state.asked.push_back(CallKey::Id(1).into());
-        state.asked.push_back(Wanted::Detail(2, Detail::Messages));
+        state.asked.push_back(Miss::Detail(2, Detail::Messages));
         state.vanished.push_back(CallKey::Id(9));
         state.follow.push(group("ongoing"));
         state
             .crowds
-            .insert(at(400), Crowd::new(at(400), PAGE_LIMIT));
+            .insert(at(400), SameInstantGroup::new(at(400), PAGE_LIMIT));
         let expected = [
-            Job::Point(CallKey::Id(3)),
+            Job::Call(CallKey::Id(3)),
             Job::Head,
-            Job::Point(CallKey::Id(1)),
+            Job::Call(CallKey::Id(1)),
             Job::Detail(2, Detail::Messages),
-            Job::Follow(group("ongoing")),
-            Job::Point(CallKey::Id(9)),
-            Job::Crowd(at(400)),
+            Job::OpenCalls(group("ongoing")),
+            Job::Call(CallKey::Id(9)),
+            Job::SameInstant(at(400)),
             Job::Range(at(700)..=at(999)),
             Job::Range(at(401)..=at(499)),
             Job::Range(at(0)..=at(399)),
@@ -564,15 +570,15 @@ mod tests {
         state.detail = Some((5, Detail::Recordings));
         let soon = state.now + Duration::from_secs(2);
         state.detail_at = Some(soon);
-        assert_eq!(decide(&state), Next::Sleep(soon));
+        assert_eq!(decide(&state), Decision::Sleep(soon));
         state.now = soon;
         state.scans_paused_until = Some(soon + POLL);
-        assert!(matches!(decide(&state), Next::Sleep(_)));
+        assert!(matches!(decide(&state), Decision::Sleep(_)));
         state.scans_paused_until = None;
         state.is_out = true;
-        assert!(matches!(decide(&state), Next::Sleep(_)));
+        assert!(matches!(decide(&state), Decision::Sleep(_)));
         state.is_out = false;
-        assert!(matches!(decide(&state), Next::Send(Job::Detail(..), _)));
+        assert!(matches!(decide(&state), Decision::Send(Job::Detail(..), _)));
     }
 
     #[test]
@@ -585,8 +591,8 @@ mod tests {
         state.count = Some(at(0)..=at(400));
         let expected = [
             Job::Canary(8),
-            Job::Follow(group("ongoing")),
-            Job::Point(CallKey::Id(9)),
+            Job::OpenCalls(group("ongoing")),
+            Job::Call(CallKey::Id(9)),
             Job::Range(at(100)..=at(199)),
             Job::Count(at(0)..=at(400)),
             Job::Range(at(700)..=at(999)),
@@ -602,15 +608,15 @@ mod tests {
         let job = |turn| {
             state.turn = turn;
             match decide(&state) {
-                Next::Send(job, _) => job,
-                Next::Sleep(_) => panic!("nothing to do"),
+                Decision::Send(job, _) => job,
+                Decision::Sleep(_) => panic!("nothing to do"),
             }
         };
         let jobs: Vec<_> = (0..4).map(job).collect();
         let expected = [
-            Job::Follow(group("ongoing")),
+            Job::OpenCalls(group("ongoing")),
             Job::Range(at(700)..=at(999)),
-            Job::Follow(group("ongoing")),
+            Job::OpenCalls(group("ongoing")),
             Job::Range(at(0)..=at(699)),
         ];
         assert_eq!(jobs, expected);
@@ -623,9 +629,9 @@ mod tests {
         state.wanted.push(at(100)..=at(199));
         state.count = Some(at(0)..=at(400));
         state.asked.push_back(CallKey::Id(1).into());
-        let probe = Job::Dates(at(1000), DateForm::NAIVE);
+        let probe = Job::DateFormat(at(1000), DateForm::NAIVE);
         state.dates = Some((at(1000), DateForm::NAIVE));
-        assert_eq!(order(state), [probe, Job::Point(CallKey::Id(1))]);
+        assert_eq!(order(state), [probe, Job::Call(CallKey::Id(1))]);
     }
 
     #[test]
@@ -656,11 +662,11 @@ mod tests {
     fn a_window_that_is_busy_does_not_keep_the_others_from_their_turn() {
         let mut state = state(&[window(0, 99), window(100, 100), window(101, 999)]);
         state.reread_before = Some(at(1));
-        let mut crowd = Crowd::new(at(100), PAGE_LIMIT);
+        let mut crowd = SameInstantGroup::new(at(100), PAGE_LIMIT);
         let counted = Verified { at: at(1), seq: 2 };
         crowd.absorb(counted, &crate::upstream::Answer::Count(2000), state.now);
         state.crowds.insert(at(100), crowd);
-        state.under_way.push((1, Job::Crowd(at(100))));
+        state.under_way.push((1, Job::SameInstant(at(100))));
         let expected = [Job::Range(at(0)..=at(99)), Job::Range(at(101)..=at(999))];
         assert_eq!(order(state), expected);
     }
@@ -678,9 +684,9 @@ mod tests {
     fn hints_bring_the_head_forward_but_not_more_than_once_a_second() {
         let mut state = state(&[window(0, 999)]);
         state.hinted_head = true;
-        assert_eq!(decide(&state), Next::Sleep(state.now + HINTED_HEAD));
+        assert_eq!(decide(&state), Decision::Sleep(state.now + HINTED_HEAD));
         state.now += HINTED_HEAD;
-        assert!(matches!(decide(&state), Next::Send(Job::Head, _)));
+        assert!(matches!(decide(&state), Decision::Send(Job::Head, _)));
     }
 
     #[test]
@@ -698,11 +704,11 @@ mod tests {
         state.head_at = None;
         state.asked.push_back(CallKey::Id(1).into());
         state.paused_until = Some(until);
-        assert_eq!(decide(&state), Next::Sleep(until));
+        assert_eq!(decide(&state), Decision::Sleep(until));
         state.paused_until = Some(state.now);
         state.scans_paused_until = Some(until);
         state.follow.push(group("ongoing"));
-        assert_eq!(order(state), [Job::Head, Job::Point(CallKey::Id(1))]);
+        assert_eq!(order(state), [Job::Head, Job::Call(CallKey::Id(1))]);
     }
 
     #[test]
@@ -710,16 +716,16 @@ mod tests {
         let mut state = state(&[]);
         state.asked.push_back(CallKey::Id(1).into());
         state.clients_in_a_row = 3;
-        let expected = [Job::Range(at(0)..=at(999)), Job::Point(CallKey::Id(1))];
+        let expected = [Job::Range(at(0)..=at(999)), Job::Call(CallKey::Id(1))];
         assert_eq!(order(state), expected);
     }
 
     #[test]
     fn a_complete_replica_sleeps_until_the_next_poll() {
         let mut state = state(&[window(0, 999)]);
-        assert_eq!(decide(&state), Next::Sleep(state.now + POLL));
+        assert_eq!(decide(&state), Decision::Sleep(state.now + POLL));
         state.now += POLL;
-        assert!(matches!(decide(&state), Next::Send(Job::Head, _)));
+        assert!(matches!(decide(&state), Decision::Send(Job::Head, _)));
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! How a job is asked.
 
 use crate::model::{CallKey, Timestamp};
-use crate::sync::plan::{Job, View};
+use crate::sync::plan::{Context, Job};
 use crate::sync::planners::feed;
-use crate::sync::planners::same_instant::Crowd;
+use crate::sync::planners::same_instant::SameInstantGroup;
 use crate::sync::planners::unreadable::Narrowed;
 use crate::upstream::{ListQuery, Request};
 
 /// `None` for a crowd, or another edge, that is not there.
-pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
+pub fn request(view: &Context<'_>, job: &Job) -> Option<Request> {
     let list = |from, to, status, limit| {
         Some(Request::List(ListQuery {
             from,
@@ -30,11 +30,13 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
                 limit: view.newest.limit(),
             }))
         }
-        Job::Dates(instant, _) => list(Some(*instant), Some(*instant), None, view.newest.limit()),
+        Job::DateFormat(instant, _) => {
+            list(Some(*instant), Some(*instant), None, view.newest.limit())
+        }
         Job::Assistants(skip) => Some(Request::Assistants { skip: *skip }),
-        Job::Point(key) => Some(Request::Call(key.clone())),
+        Job::Call(key) => Some(Request::Call(key.clone())),
         Job::Detail(id, kind) => Some(Request::Detail(*id, *kind)),
-        Job::Vouch(id) | Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),
+        Job::KeyWitness(id) | Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),
         Job::Total => Some(Request::Count {
             from: None,
             to: None,
@@ -43,7 +45,7 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
             from: Some(*range.start()),
             to: Some(*range.end()),
         }),
-        Job::Follow(group) => list(
+        Job::OpenCalls(group) => list(
             Some(group.oldest),
             Some(group.newest),
             Some(group.status.clone()),
@@ -62,13 +64,13 @@ pub fn request(view: &View<'_>, job: &Job) -> Option<Request> {
         }
         Job::Feed => feed::changes(view),
         Job::Review(_) | Job::Write(_) => view.replay.request(job),
-        Job::Crowd(instant) => view.crowds.get(instant).map(Crowd::request),
+        Job::SameInstant(instant) => view.crowds.get(instant).map(SameInstantGroup::request),
     }
 }
 
 /// The first request to be repeated that still has something to ask: what it was for may have been
 /// given up meanwhile, and nothing waits for it then.
-pub fn repeated(view: &View<'_>) -> Option<Job> {
+pub fn repeated(view: &Context<'_>) -> Option<Job> {
     let mut jobs = view.again.iter();
     jobs.find(|job| request(view, job).is_some()).cloned()
 }

@@ -13,28 +13,28 @@ const INSTANT: Duration = Duration::from_micros(1);
 
 /// A range that counts differently, and is to be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct Discrepancy {
     pub range: RangeInclusive<Timestamp>,
     /// How many more calls the upstream has there.
     pub difference: i64,
 }
 
 #[derive(Debug)]
-pub struct Search {
+pub struct CountBisection {
     /// What is still to be halved, the older half of each to be counted first.
-    parts: Vec<Found>,
+    parts: Vec<Discrepancy>,
     /// Nothing is known of this one yet.
     root: Option<RangeInclusive<Timestamp>>,
-    found: Vec<Found>,
+    found: Vec<Discrepancy>,
     /// The whole range's difference.
     difference: i64,
     /// Reading so many rows is one request.
     page_limit: usize,
 }
 
-impl Search {
-    pub fn new(root: RangeInclusive<Timestamp>, page_limit: usize) -> Search {
-        Search {
+impl CountBisection {
+    pub fn new(root: RangeInclusive<Timestamp>, page_limit: usize) -> CountBisection {
+        CountBisection {
             parts: Vec::new(),
             root: Some(root),
             found: Vec::new(),
@@ -57,7 +57,7 @@ impl Search {
         }
     }
 
-    /// Takes in how often `range`, which was asked for by [`Search::next`], is counted upstream
+    /// Takes in how often `range`, which was asked for by [`CountBisection::next`], is counted upstream
     /// and here.
     pub fn absorb(
         &mut self,
@@ -90,7 +90,7 @@ impl Search {
     }
 
     /// The ranges that differ, once there is nothing left to count.
-    pub fn into_found(self) -> (i64, Vec<Found>) {
+    pub fn into_found(self) -> (i64, Vec<Discrepancy>) {
         (self.difference, self.found)
     }
 
@@ -98,7 +98,7 @@ impl Search {
         if difference == 0 {
             return;
         }
-        let part = Found { range, difference };
+        let part = Discrepancy { range, difference };
         let (count, rows) = within(&part.range, windows).fold((0, 0), |(count, rows), window| {
             (count + 1, rows + window.rows)
         });
@@ -110,7 +110,7 @@ impl Search {
     }
 
     /// Up to the end of the window where half of the rows are.
-    fn older_half(&self, part: &Found, windows: &[Window]) -> RangeInclusive<Timestamp> {
+    fn older_half(&self, part: &Discrepancy, windows: &[Window]) -> RangeInclusive<Timestamp> {
         let (start, end) = (*part.range.start(), *part.range.end());
         let rows: usize = within(&part.range, windows).map(|window| window.rows).sum();
         let mut older = 0;
@@ -168,9 +168,9 @@ mod tests {
 
     /// Runs a search over what the upstream has more (or less) than one call an instant; returns
     /// what it found and how many counts that took.
-    fn search(differences: &[(i64, i64)]) -> (Vec<Found>, usize) {
+    fn search(differences: &[(i64, i64)]) -> (Vec<Discrepancy>, usize) {
         let windows = windows();
-        let mut search = Search::new(at(0)..=at(9999), 10);
+        let mut search = CountBisection::new(at(0)..=at(9999), 10);
         let mut counts = 0;
         while let Some(range) = search.next(&windows) {
             counts += 1;

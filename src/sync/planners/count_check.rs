@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Window};
-use crate::sync::planners::count_bisection::{Found, Search};
+use crate::sync::planners::count_bisection::{CountBisection, Discrepancy};
 
 /// The longest time between two counts of the whole, where the list does not tell its total.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ const FIRST_REST: Duration = Duration::from_secs(60);
 /// Where one search is.
 #[derive(Debug)]
 struct Running {
-    search: Search,
+    search: CountBisection,
     /// The range is all of history, not history up to a cut.
     is_whole: bool,
 }
@@ -56,7 +56,7 @@ struct Unexplained {
 }
 
 #[derive(Debug)]
-pub struct Counting {
+pub struct CountCheck {
     /// Between two counts of the whole.
     interval: Duration,
     longest_rest: Duration,
@@ -77,11 +77,11 @@ pub struct Counting {
     not_before: Option<Instant>,
 }
 
-impl Counting {
+impl CountCheck {
     /// `per_minute` requests may be sent; a head is read every `poll_interval`. No rest is longer
     /// than `longest_rest`.
-    pub fn new(poll_interval: Duration, per_minute: u32, longest_rest: Duration) -> Counting {
-        Counting {
+    pub fn new(poll_interval: Duration, per_minute: u32, longest_rest: Duration) -> CountCheck {
+        CountCheck {
             interval: interval(poll_interval, per_minute),
             longest_rest: longest_rest.max(FIRST_REST),
             running: None,
@@ -155,7 +155,7 @@ impl Counting {
     /// Begins with the count of all of history.
     pub fn begin(&mut self, root: RangeInclusive<Timestamp>, page_limit: usize) {
         self.running = Some(Running {
-            search: Search::new(root, page_limit),
+            search: CountBisection::new(root, page_limit),
             is_whole: true,
         });
     }
@@ -164,7 +164,7 @@ impl Counting {
     pub fn begin_cut(&mut self, range: RangeInclusive<Timestamp>, page_limit: usize, now: Instant) {
         self.skip_cut(now);
         self.running = Some(Running {
-            search: Search::new(range, page_limit),
+            search: CountBisection::new(range, page_limit),
             is_whole: false,
         });
     }
@@ -202,7 +202,7 @@ impl Counting {
         held: u64,
         windows: &[Window],
         now: Instant,
-    ) -> Vec<Found> {
+    ) -> Vec<Discrepancy> {
         let Some(mut running) = self.running.take() else {
             return Vec::new();
         };
@@ -307,8 +307,8 @@ mod tests {
     const REST: Duration = Duration::from_secs(3600);
     const POLL: Duration = Duration::from_secs(10);
 
-    fn counting() -> Counting {
-        Counting::new(POLL, 6000, REST)
+    fn counting() -> CountCheck {
+        CountCheck::new(POLL, 6000, REST)
     }
 
     fn root() -> RangeInclusive<Timestamp> {
@@ -316,7 +316,7 @@ mod tests {
     }
 
     /// A search that finds `difference` at its first count.
-    fn search(counting: &mut Counting, difference: i64, now: Instant) -> usize {
+    fn search(counting: &mut CountCheck, difference: i64, now: Instant) -> usize {
         counting.begin(root(), 10);
         let upstream = u64::try_from(4 + difference).unwrap();
         counting.absorb(&root(), upstream, 4, &[], now).len()
@@ -415,7 +415,7 @@ mod tests {
     fn a_search_that_left_its_difference_rests_for_a_minute_without_another_count() {
         let now = Instant::now();
         let mut counting = counting();
-        let two_heads = |counting: &mut Counting, difference, now| {
+        let two_heads = |counting: &mut CountCheck, difference, now| {
             counting.head_counted(difference, true);
             counting.head_counted(difference, true);
             counting.is_due(true, now)
@@ -477,7 +477,7 @@ mod tests {
         let now = Instant::now();
         let mut counting = counting();
         let part = Timestamp::from_micros(0)..=Timestamp::from_micros(4);
-        fn told(counting: &Counting, range: &RangeInclusive<Timestamp>) -> (bool, bool) {
+        fn told(counting: &CountCheck, range: &RangeInclusive<Timestamp>) -> (bool, bool) {
             (counting.is_root(range), counting.is_whole(range))
         }
         assert_eq!(told(&counting, &root()), (false, false));
@@ -520,7 +520,7 @@ mod tests {
             (2, 59, 60),
         ] {
             let mut now = Instant::now();
-            let mut counting = Counting::new(Duration::from_secs(poll), per_minute, REST);
+            let mut counting = CountCheck::new(Duration::from_secs(poll), per_minute, REST);
             for _ in 0..10 {
                 assert!(counting.is_due(false, now));
                 assert_eq!(search(&mut counting, 0, now), 0);

@@ -25,7 +25,7 @@ struct Probe {
 
 /// What is known of how dates are read.
 #[derive(Clone, Debug)]
-pub struct Dates {
+pub struct DateFormat {
     known: Option<DateForm>,
     probe: Option<Probe>,
     /// What ranges were asked for in last.
@@ -49,11 +49,11 @@ pub enum Probed {
     Nothing,
 }
 
-impl Dates {
+impl DateFormat {
     /// `finest` is the finest unit of the texts that are held: the newest page may show none of
     /// them, and bounds that are widened by a coarser one leave them out.
-    pub fn of_texts(finest: Unit) -> Dates {
-        Dates {
+    pub fn of_texts(finest: Unit) -> DateFormat {
+        DateFormat {
             known: None,
             probe: None,
             former: None,
@@ -181,12 +181,15 @@ mod tests {
         Timestamp::from_micros(micros)
     }
 
-    fn nothing_held() -> Dates {
-        Dates::of_texts(Unit::SECOND)
+    fn nothing_held() -> DateFormat {
+        DateFormat::of_texts(Unit::SECOND)
     }
 
     /// Probes until there is nothing to probe; `reads` says whether a start is found in a form.
-    fn settle(dates: &mut Dates, reads: impl Fn(Timestamp, DateForm) -> bool) -> (usize, Probed) {
+    fn settle(
+        dates: &mut DateFormat,
+        reads: impl Fn(Timestamp, DateForm) -> bool,
+    ) -> (usize, Probed) {
         let mut probes = 0;
         let mut last = Probed::GoesOn;
         while let Some(probe) = dates.probe() {
@@ -269,12 +272,12 @@ mod tests {
     #[test]
     fn a_newest_page_that_is_coarser_than_what_is_held_is_asked_for_as_that_is_first() {
         let page = [at(5_000_000), at(4_000_000)];
-        let mut dates = Dates::of_texts(Unit::MICROSECOND);
+        let mut dates = DateFormat::of_texts(Unit::MICROSECOND);
         dates.head_read(&page);
         assert_eq!(settle(&mut dates, exact), (2, Probed::Known));
         assert_eq!(dates.form().unwrap().unit, Unit::MICROSECOND);
         // It was held when the server still wrote it to the microsecond.
-        let mut dates = Dates::of_texts(Unit::MICROSECOND);
+        let mut dates = DateFormat::of_texts(Unit::MICROSECOND);
         dates.head_read(&page);
         let (_, probed) = settle(&mut dates, |_, form| form.unit == Unit::SECOND);
         assert_eq!(probed, Probed::Known);
@@ -285,7 +288,7 @@ mod tests {
     /// The coarser unit that was proven is the first guess where the next proof broke off.
     #[test]
     fn a_proven_unit_is_tried_first_after_a_probe_that_got_no_answer() {
-        let mut dates = Dates::of_texts(Unit::MICROSECOND);
+        let mut dates = DateFormat::of_texts(Unit::MICROSECOND);
         dates.head_read(&[at(2 * MILLI), at(MILLI)]);
         let (_, probed) = settle(&mut dates, |_, form| form.unit == at(MILLI).unit());
         assert_eq!(probed, Probed::Known);

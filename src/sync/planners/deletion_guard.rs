@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::model::Timestamp;
 use crate::store::Census;
-use crate::sync::health::upstream::Moment;
+use crate::sync::health::upstream::Now;
 
 /// A list that leaves out many calls is believed if it still does after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ const WHILE: Duration = Duration::from_secs(600);
 
 /// The list is not believed.
 #[derive(Debug)]
-struct Doubt {
+struct ListDoubt {
     since: Instant,
     /// No request with a lower number can vouch for the upstream.
     seq: u64,
@@ -44,8 +44,8 @@ struct Brake {
 }
 
 #[derive(Debug, Default)]
-pub struct Holds {
-    doubt: Option<Doubt>,
+pub struct DeletionGuard {
+    doubt: Option<ListDoubt>,
     brake: Option<Brake>,
     /// No other call is held that could vouch for a deletion.
     alone: bool,
@@ -73,7 +73,7 @@ fn is_many(missing: u64, calls: u64) -> bool {
     missing > 50 && missing > calls / 20
 }
 
-impl Holds {
+impl DeletionGuard {
     pub fn is_held(&self) -> bool {
         self.doubt.is_some() || self.brake.is_some() || self.alone
     }
@@ -115,7 +115,7 @@ impl Holds {
     /// Whether a list is believed whatever it leaves out.
     pub fn believes_list(&self, now: Instant) -> bool {
         let outlasted =
-            |doubt: &Doubt| doubt.vouched && now.duration_since(doubt.since) >= LONG_ENOUGH;
+            |doubt: &ListDoubt| doubt.vouched && now.duration_since(doubt.since) >= LONG_ENOUGH;
         self.released || self.doubt.as_ref().is_some_and(outlasted)
     }
 
@@ -123,7 +123,7 @@ impl Holds {
     /// that is news.
     pub fn doubt_list(&mut self, begun: Instant, seq: u64, limit: usize) -> bool {
         let news = self.doubt.is_none();
-        let doubt = self.doubt.get_or_insert(Doubt {
+        let doubt = self.doubt.get_or_insert(ListDoubt {
             since: begun,
             seq,
             limit,
@@ -136,7 +136,7 @@ impl Holds {
     /// Whether a list of up to `limit` rows says nothing for or against the one that is not
     /// believed: a shorter one leaves out less, whatever the upstream has.
     pub fn is_too_short(&self, limit: usize, now: Instant) -> bool {
-        let is_longer = |doubt: &Doubt| limit < doubt.limit;
+        let is_longer = |doubt: &ListDoubt| limit < doubt.limit;
         self.doubt.as_ref().is_some_and(is_longer) && !self.believes_list(now)
     }
 
@@ -232,7 +232,7 @@ impl Holds {
     }
 
     /// Everything was verified since `oldest`: goes on to the second pass, or ends it.
-    pub fn verified_since(&mut self, oldest: Timestamp, suspects: u64, now: Moment) {
+    pub fn verified_since(&mut self, oldest: Timestamp, suspects: u64, now: Now) {
         let Some(brake) = &mut self.brake else {
             return;
         };
@@ -306,8 +306,8 @@ mod tests {
         Timestamp::from_micros(seconds * 1_000_000)
     }
 
-    fn moment(seconds: i64) -> Moment {
-        Moment {
+    fn moment(seconds: i64) -> Now {
+        Now {
             instant: Instant::now(),
             wall: at(seconds),
         }
@@ -321,7 +321,7 @@ mod tests {
             (2000, 100, false),
             (2000, 101, true),
         ] {
-            let change = Holds::default().judge(census(calls, suspects), at(0));
+            let change = DeletionGuard::default().judge(census(calls, suspects), at(0));
             assert_eq!(change.is_some(), held, "{suspects} of {calls}");
         }
     }
@@ -329,7 +329,7 @@ mod tests {
     /// There would be nothing that the operator could look at or release.
     #[test]
     fn where_nothing_is_missing_nothing_is_held_however_many_were_removed() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.removed(400, at(0));
         assert_eq!(holds.judge(census(600, 0), at(1)), None);
         let change = holds.judge(census(600, 1), at(1));
@@ -338,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_was_removed_lately_counts_among_the_calls_there_were() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.removed(50, at(0));
         assert_eq!(holds.judge(census(1150, 10), at(1)), None, "60 of 1,200");
         assert!(holds.judge(census(1150, 11), at(1)).is_some());
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn what_was_removed_is_held_against_what_follows_for_ten_minutes() {
         for (seconds, held) in [(599, true), (600, false)] {
-            let mut holds = Holds::default();
+            let mut holds = DeletionGuard::default();
             holds.removed(60, at(0));
             let change = holds.judge(census(900, 1), at(seconds));
             assert_eq!(change.is_some(), held, "{seconds} s");
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn what_a_brake_let_through_is_not_held_against_what_follows() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         assert!(holds.judge(census(1000, 100), at(0)).is_some());
         holds.removed(100, at(1));
         assert_eq!(holds.judge(census(900, 0), at(2)), Some(Change::Lifted));
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_a_count_of_a_part_lacks_is_held_until_the_whole_is_counted() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.lacks(100);
         holds.lacks(60);
         assert_eq!(holds.judge(census(1000, 0), at(0)), Some(Change::Held(100)));
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn what_the_count_lacks_is_held_before_any_call_is_under_suspicion() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.counted(800, 1000);
         assert_eq!(holds.judge(census(1000, 0), at(0)), Some(Change::Held(200)));
         holds.counted(1000, 1000);
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn two_passes_a_minute_apart_end_it() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.judge(census(1000, 300), at(100));
         holds.verified_since(at(99), 300, moment(101));
         assert_eq!(holds.reread_before(), Some(at(100)));
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_count_that_a_pass_contradicts_is_not_held_against_it() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.counted(800, 1000);
         holds.judge(census(1000, 0), at(0));
         holds.verified_since(at(0), 0, moment(1));
@@ -422,7 +422,7 @@ mod tests {
     /// It lacked what is gone by now, and lacks as much again.
     #[test]
     fn a_count_that_stays_wrong_after_the_deletions_takes_one_more_pass() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.counted(700, 1000);
         holds.judge(census(1000, 300), at(0));
         holds.verified_since(at(0), 300, moment(1));
@@ -443,7 +443,7 @@ mod tests {
 
     #[test]
     fn a_count_that_is_wrong_does_not_hold_what_was_proven_for_ever() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.counted(0, 1000);
         holds.judge(census(1000, 3), at(0));
         holds.verified_since(at(0), 3, moment(1));
@@ -454,7 +454,7 @@ mod tests {
 
     #[test]
     fn calls_that_are_all_there_is_are_held_until_none_is_suspected_or_they_are_released() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         assert!(holds.is_alone() && !holds.is_alone(), "said once");
         holds.judge(census(2, 2), at(0));
         assert!(holds.is_held() && holds.release());
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn the_operator_may_release_what_is_held_and_nothing_else() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         assert!(!holds.release() && !holds.is_released());
         holds.judge(census(1000, 300), at(0));
         assert!(holds.release() && !holds.may_be_proven());
@@ -476,7 +476,7 @@ mod tests {
 
     #[test]
     fn what_is_released_below_a_list_is_released_until_it_was_read() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         holds.vouch_below_list(3);
         assert!(!holds.read_below_list(2), "nothing was released");
         holds.doubt_list(Instant::now(), 7, 1000);
@@ -495,7 +495,7 @@ mod tests {
     #[test]
     fn a_doubted_list_needs_a_minute_and_a_witness() {
         let start = Instant::now();
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         assert!(holds.doubt_list(start, 7, 500) && !holds.doubt_list(start, 8, 1000));
         assert!(holds.is_too_short(999, start) && !holds.is_too_short(1000, start));
         assert!(holds.lacks_witness());
@@ -510,7 +510,7 @@ mod tests {
 
     #[test]
     fn deletions_that_are_found_in_small_steps_are_many_together() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         let mut calls = 1000;
         for step in 0..2 {
             let now = at(step);
@@ -536,7 +536,7 @@ mod tests {
 
     #[test]
     fn deletions_over_hours_are_few_at_any_time() {
-        let mut holds = Holds::default();
+        let mut holds = DeletionGuard::default();
         for hour in 0..48 {
             let now = at(hour * 3600);
             assert_eq!(holds.judge(census(1000, 20), now), None, "{hour}");

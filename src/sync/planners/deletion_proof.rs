@@ -47,7 +47,7 @@ pub enum Proven {
 }
 
 #[derive(Debug, Default)]
-pub struct Proof {
+pub struct DeletionProof {
     round: Option<Round>,
     /// The call that is asked for as a canary.
     canary: Option<i64>,
@@ -58,7 +58,7 @@ pub struct Proof {
     rest_until: Option<Instant>,
 }
 
-impl Proof {
+impl DeletionProof {
     pub fn is_idle(&self, now: Instant) -> bool {
         self.round.is_none() && self.is_rested(now)
     }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_denial_counts_only_with_a_canary_and_an_identity_that_came_after_it() {
         let now = Instant::now();
-        let mut proof = Proof::default();
+        let mut proof = DeletionProof::default();
         proof.canary_found(request(1));
         proof.begin(vec![7, 8], false);
         proof.denied(7, request(2));
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn what_answers_or_fails_is_not_removed() {
         let now = Instant::now();
-        let mut proof = Proof::default();
+        let mut proof = DeletionProof::default();
         proof.begin(vec![1, 2, 3], false);
         proof.denied(1, request(1));
         proof.found(2);
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_denial_that_is_taken_back_is_none() {
         let now = Instant::now();
-        let mut proof = Proof::default();
+        let mut proof = DeletionProof::default();
         proof.begin(vec![1], false);
         proof.denied(1, request(1));
         proof.found(1);
@@ -274,8 +274,8 @@ mod tests {
     #[test]
     fn a_sample_stands_for_all_only_if_every_one_is_denied() {
         let now = Instant::now();
-        for spoil in [Proof::found, Proof::failed] {
-            let mut proof = Proof::default();
+        for spoil in [DeletionProof::found, DeletionProof::failed] {
+            let mut proof = DeletionProof::default();
             proof.begin(vec![1, 2], true);
             proof.denied(1, request(1));
             spoil(&mut proof, 2);
@@ -283,7 +283,7 @@ mod tests {
             assert_eq!(proof.conclude(None, true, now), None);
             assert!(!proof.is_idle(now) && proof.is_idle(now + REST));
         }
-        let mut proof = Proof::default();
+        let mut proof = DeletionProof::default();
         proof.begin(vec![1, 2], true);
         proof.denied(1, request(1));
         proof.denied(2, request(2));
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn where_no_canary_sings_the_round_is_given_up_for_a_while() {
         let now = Instant::now();
-        let mut proof = Proof::default();
+        let mut proof = DeletionProof::default();
         proof.begin(vec![1], false);
         proof.denied(1, request(1));
         for canary in 0..MOST_CANARIES as i64 {

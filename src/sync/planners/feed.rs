@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::model::Timestamp;
 use crate::store::Followed;
 use crate::sync::health::failure_scope;
-use crate::sync::health::upstream::Moment;
+use crate::sync::health::upstream::Now;
 use crate::sync::plan;
 use crate::sync::plan::request;
-use crate::sync::plan::{Job, Next, View};
-use crate::sync::planners::deletion_guard::Holds;
+use crate::sync::plan::{Context, Decision, Job};
+use crate::sync::planners::deletion_guard::DeletionGuard;
 use crate::upstream::{ErrorKind, Request};
 
 /// After so many tries a server that says neither is no edge.
@@ -22,7 +22,7 @@ const TRIES: u32 = 5;
 
 /// What the upstream is.
 #[derive(Debug)]
-pub enum Following {
+pub enum UpstreamKind {
     Unknown {
         /// Questions that were answered and left it unknown.
         tries: u32,
@@ -32,12 +32,12 @@ pub enum Following {
         from: u64,
     },
     /// No edge.
-    Nobody,
-    Edge(Edge),
+    Burki,
+    Edge(FeedCursor),
 }
 
 #[derive(Debug)]
-pub struct Edge {
+pub struct FeedCursor {
     pub feed_id: String,
     /// Every change up to here is held.
     pub place: u64,
@@ -45,59 +45,59 @@ pub struct Edge {
     pub limit: usize,
     /// No change stays unseen there for longer.
     pub bound: Option<Duration>,
-    pub sweep: Option<Sweep>,
+    pub sweep: Option<FullPass>,
     /// When the last complete pass began.
     pub swept_from: Option<Timestamp>,
 }
 
 /// A pass over all there is, from place 0.
 #[derive(Debug)]
-pub struct Sweep {
+pub struct FullPass {
     pub begun: Timestamp,
     pub listed: HashSet<i64>,
 }
 
-impl Following {
+impl UpstreamKind {
     /// Goes on where the file's last process stopped. A pass that it had not ended begins anew.
-    pub fn resume(followed: Option<&Followed>) -> Following {
+    pub fn resume(followed: Option<&Followed>) -> UpstreamKind {
         let whole = followed.filter(|followed| followed.whole);
-        Following::Unknown {
+        UpstreamKind::Unknown {
             tries: 0,
             other: false,
             from: whole.map_or(0, |followed| followed.place),
         }
     }
 
-    pub fn edge(&mut self) -> Option<&mut Edge> {
+    pub fn edge(&mut self) -> Option<&mut FeedCursor> {
         match self {
-            Following::Edge(edge) => Some(edge),
-            Following::Unknown { .. } | Following::Nobody => None,
+            UpstreamKind::Edge(edge) => Some(edge),
+            UpstreamKind::Unknown { .. } | UpstreamKind::Burki => None,
         }
     }
 
     /// Whose key it is was answered. Returns whether what the upstream is can be told now.
     pub fn answered(&mut self, organization: Option<i64>) -> bool {
-        if let Following::Unknown { tries, other, .. } = self {
+        if let UpstreamKind::Unknown { tries, other, .. } = self {
             *tries += 1;
             *other = false;
             if organization.is_some() || *tries >= TRIES {
-                *self = Following::Nobody;
+                *self = UpstreamKind::Burki;
             }
         }
-        !matches!(self, Following::Unknown { .. })
+        !matches!(self, UpstreamKind::Unknown { .. })
     }
 
     /// A question failed. Returns whether another one is to be tried instead, since the server
     /// answers: this one it may only not know.
     pub fn failed(&mut self, job: &Job, kind: ErrorKind, answered: bool) -> bool {
         match (self, job) {
-            (Following::Unknown { tries, other, .. }, Job::Feed | Job::Identify) if answered => {
+            (UpstreamKind::Unknown { tries, other, .. }, Job::Feed | Job::Identify) if answered => {
                 let known = failure_scope::may_not_be_known(kind);
                 *tries += u32::from(known);
                 *other = *job == Job::Feed;
                 *other && known
             }
-            (Following::Edge(edge), Job::Feed) => {
+            (UpstreamKind::Edge(edge), Job::Feed) => {
                 let smaller = failure_scope::may_be_of_the_page(kind);
                 // The line may be too slow for so many in one answer.
                 edge.limit = (edge.limit / (1 + usize::from(smaller))).max(1);
@@ -108,10 +108,16 @@ impl Following {
     }
 }
 
-impl Edge {
+impl FeedCursor {
     /// `holds`: calls are held, which this order may never have told of.
-    pub fn new(feed_id: String, place: u64, limit: usize, holds: bool, now: Timestamp) -> Edge {
-        let mut edge = Edge {
+    pub fn new(
+        feed_id: String,
+        place: u64,
+        limit: usize,
+        holds: bool,
+        now: Timestamp,
+    ) -> FeedCursor {
+        let mut edge = FeedCursor {
             feed_id,
             place,
             limit,
@@ -127,14 +133,14 @@ impl Edge {
 
     fn begin_sweep(&mut self, now: Timestamp) {
         self.place = 0;
-        self.sweep = Some(Sweep {
+        self.sweep = Some(FullPass {
             begun: now,
             listed: HashSet::new(),
         });
     }
 
     /// Two passes, a minute apart, let many deletions through. Returns whether one was begun.
-    pub fn pass_the_brake(&mut self, holds: &mut Holds, suspects: u64, now: Moment) -> bool {
+    pub fn pass_the_brake(&mut self, holds: &mut DeletionGuard, suspects: u64, now: Now) -> bool {
         if let Some(from) = self.swept_from {
             holds.verified_since(from, suspects, now);
         }
@@ -149,28 +155,28 @@ impl Edge {
 }
 
 /// What comes next where the upstream is an edge, or may be one; else `None`.
-pub fn next(view: &View<'_>) -> Option<Next> {
+pub fn next(view: &Context<'_>) -> Option<Decision> {
     let edge = match view.following {
-        Following::Nobody => return None,
-        Following::Unknown { other: true, .. } => return None,
-        Following::Unknown { .. } => {
+        UpstreamKind::Burki => return None,
+        UpstreamKind::Unknown { other: true, .. } => return None,
+        UpstreamKind::Unknown { .. } => {
             let poll = view.now + view.pace.poll_interval;
             let job = view.idle(Job::Feed);
-            return Some(job.map_or(Next::Sleep(poll), |job| plan::send(view, job)));
+            return Some(job.map_or(Decision::Sleep(poll), |job| plan::send(view, job)));
         }
-        Following::Edge(edge) => edge,
+        UpstreamKind::Edge(edge) => edge,
     };
     let due = match (view.identity_due, view.is_idle(&Job::Feed)) {
         (true, true) => view.head_paused_until.unwrap_or(view.now),
         _ => plan::head_due(view, &Job::Feed),
     };
-    let feed = (due <= view.now).then(|| Next::Send(Job::Feed, request(edge)));
+    let feed = (due <= view.now).then(|| Decision::Send(Job::Feed, request(edge)));
     let again = request::repeated(view).map(|job| plan::send(view, job));
     if let Some(next) = again.or(feed) {
         return Some(next);
     }
     if view.is_out || !view.identified {
-        return Some(Next::Sleep(due));
+        return Some(Decision::Sleep(due));
     }
     let canary = || view.canary.map(Job::Canary).and_then(|job| view.idle(job));
     let job = view
@@ -185,7 +191,7 @@ pub fn next(view: &View<'_>) -> Option<Next> {
     })
 }
 
-fn request(edge: &Edge) -> Request {
+fn request(edge: &FeedCursor) -> Request {
     Request::Changes {
         after: edge.place,
         limit: edge.limit,
@@ -193,14 +199,14 @@ fn request(edge: &Edge) -> Request {
 }
 
 /// How changes are asked for.
-pub fn changes(view: &View<'_>) -> Option<Request> {
+pub fn changes(view: &Context<'_>) -> Option<Request> {
     match view.following {
-        Following::Edge(edge) => Some(request(edge)),
-        Following::Unknown { from, .. } => Some(Request::Changes {
+        UpstreamKind::Edge(edge) => Some(request(edge)),
+        UpstreamKind::Unknown { from, .. } => Some(Request::Changes {
             after: *from,
             limit: view.page_limit,
         }),
-        Following::Nobody => None,
+        UpstreamKind::Burki => None,
     }
 }
 
@@ -215,15 +221,15 @@ mod tests {
         Timestamp::from_micros(seconds * 1_000_000)
     }
 
-    fn moment(seconds: i64) -> Moment {
-        Moment {
+    fn moment(seconds: i64) -> Now {
+        Now {
             instant: Instant::now(),
             wall: at(seconds),
         }
     }
 
-    fn unknown() -> Following {
-        Following::resume(None)
+    fn unknown() -> UpstreamKind {
+        UpstreamKind::resume(None)
     }
 
     #[test]
@@ -231,14 +237,14 @@ mod tests {
         let mut following = unknown();
         assert!(following.failed(&Job::Feed, ErrorKind::ServerError, true));
         assert!(following.answered(Some(7)));
-        assert!(matches!(following, Following::Nobody));
+        assert!(matches!(following, UpstreamKind::Burki));
     }
 
     #[test]
     fn a_server_that_says_neither_is_asked_a_few_times_and_is_no_edge() {
         let mut following = unknown();
         let mut rounds = 0;
-        while matches!(following, Following::Unknown { .. }) {
+        while matches!(following, UpstreamKind::Unknown { .. }) {
             assert!(following.failed(&Job::Feed, ErrorKind::BadAnswer, true));
             following.answered(None);
             rounds += 1;
@@ -255,14 +261,14 @@ mod tests {
             assert!(!following.failed(&Job::Identify, ErrorKind::Unauthorized, true));
         }
         assert!(!following.answered(None));
-        assert!(matches!(following, Following::Unknown { .. }));
+        assert!(matches!(following, UpstreamKind::Unknown { .. }));
     }
 
     #[test]
     fn two_passes_a_minute_apart_let_many_deletions_through() {
-        let mut edge = Edge::new("ab".to_owned(), 0, 1000, true, at(0));
-        let mut holds = Holds::default();
-        let end = |edge: &mut Edge| {
+        let mut edge = FeedCursor::new("ab".to_owned(), 0, 1000, true, at(0));
+        let mut holds = DeletionGuard::default();
+        let end = |edge: &mut FeedCursor| {
             edge.swept_from = edge.sweep.take().map(|sweep| sweep.begun);
         };
         end(&mut edge);
@@ -297,7 +303,8 @@ mod tests {
 
     #[test]
     fn a_line_that_is_too_slow_for_a_page_gets_a_smaller_one() {
-        let mut following = Following::Edge(Edge::new("ab".to_owned(), 5, 1000, true, at(0)));
+        let mut following =
+            UpstreamKind::Edge(FeedCursor::new("ab".to_owned(), 5, 1000, true, at(0)));
         following.failed(&Job::Feed, ErrorKind::Unreachable, false);
         following.failed(&Job::Feed, ErrorKind::Timeout, false);
         assert_eq!(following.edge().map(|edge| edge.limit), Some(500));

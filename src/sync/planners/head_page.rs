@@ -49,7 +49,7 @@ enum Below {
     /// They would fill the page.
     Many,
     /// One of them may be the row that fails.
-    Doubt,
+    ListDoubt,
     /// One of them failed, or shorter pages held nothing else.
     Failing,
     /// It was one of the two, and the page is read from the top for once.
@@ -57,7 +57,7 @@ enum Below {
 }
 
 #[derive(Debug)]
-pub struct Newest {
+pub struct HeadPage {
     /// The page's length where every row can be read.
     longest: usize,
     limit: usize,
@@ -71,9 +71,9 @@ pub struct Newest {
     successes: u32,
 }
 
-impl Newest {
-    pub fn new(longest: usize) -> Newest {
-        Newest {
+impl HeadPage {
+    pub fn new(longest: usize) -> HeadPage {
+        HeadPage {
             longest,
             limit: longest,
             skip: 0,
@@ -102,7 +102,7 @@ impl Newest {
     }
 
     pub fn is_ranged(&self) -> bool {
-        matches!(self.below, Below::Many | Below::Doubt | Below::Failing)
+        matches!(self.below, Below::Many | Below::ListDoubt | Below::Failing)
     }
 
     /// Calls without a start fill the page: it is read below them from now on.
@@ -153,9 +153,9 @@ impl Newest {
         } else if self.limit > 1 {
             self.limit = (self.limit / NARROWING).max(1);
         } else if !self.is_ranged() && self.skip == 0 {
-            self.below = Below::Doubt;
+            self.below = Below::ListDoubt;
         } else {
-            if self.below == Below::Doubt {
+            if self.below == Below::ListDoubt {
                 self.below = Below::Nothing;
             }
             self.skip += match self.skip < SINGLE_STEPS {
@@ -190,7 +190,7 @@ impl Newest {
     pub fn succeeded(&mut self) -> bool {
         self.failures = 0;
         self.below = match self.below {
-            Below::Doubt => Below::Failing,
+            Below::ListDoubt => Below::Failing,
             Below::Trying => Below::Nothing,
             below => below,
         };
@@ -270,7 +270,7 @@ mod tests {
 
     /// One poll of a list of `rows`, of which some can't be read. Returns the rows of the last page
     /// that was read, and the requests that took.
-    fn poll(newest: &mut Newest, rows: &[bool]) -> (Vec<usize>, usize) {
+    fn poll(newest: &mut HeadPage, rows: &[bool]) -> (Vec<usize>, usize) {
         let mut read = Vec::new();
         for requests in 1..200 {
             let page: Vec<usize> = (newest.skip()..rows.len()).take(newest.limit()).collect();
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_page_ends_above_a_row_that_can_not_be_read() {
         for row in [1, 2, 7, 300, 999] {
-            let mut newest = Newest::new(1000);
+            let mut newest = HeadPage::new(1000);
             let (read, requests) = poll(&mut newest, &rows(&[row]));
             assert!(read.len() * 2 > row.min(500), "{row}: {} read", read.len());
             assert!(read.iter().all(|read| *read < row), "{row}");
@@ -308,7 +308,7 @@ mod tests {
     fn rows_at_the_top_are_stepped_over_and_tried_at_each_poll() {
         for unreadable in [1, 2, 18] {
             let bad: Vec<usize> = (0..unreadable).collect();
-            let mut newest = Newest::new(1000);
+            let mut newest = HeadPage::new(1000);
             let mut polls = 0;
             while newest.skip < unreadable {
                 poll(&mut newest, &rows(&bad));
@@ -327,7 +327,7 @@ mod tests {
     }
 
     /// One poll of a list whose first two rows have no start, of which one can't be read.
-    fn poll_undated(newest: &mut Newest, bad: Option<usize>) -> usize {
+    fn poll_undated(newest: &mut HeadPage, bad: Option<usize>) -> usize {
         for requests in 1..200 {
             let first = if newest.is_ranged() { 2 } else { 0 } + newest.skip();
             let page = first..first + newest.limit();
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_row_without_a_start_that_can_not_be_read_is_tried_again_every_ten_polls() {
         for bad in [0, 1] {
-            let mut newest = Newest::new(1000);
+            let mut newest = HeadPage::new(1000);
             for _ in 0..3 {
                 poll_undated(&mut newest, Some(bad));
             }
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_page_is_asked_for_once_more_and_then_a_quarter_as_long() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         let mut limits = Vec::new();
         for _ in 0..6 {
             newest.failed_by_rows();
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_top_row_without_a_start_above_one_that_was_stepped_over_is_not_many() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         while newest.skip == 0 || newest.limit < 1000 {
             poll(&mut newest, &rows(&[0]));
         }
@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn a_page_below_many_that_grew_short_is_not_read_from_the_top_for_that() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         newest.range();
         newest.failed_by_length();
         newest.range();
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn the_page_is_as_long_as_the_server_serves_and_a_shorter_one_stays() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         newest.set_longest(100);
         assert_eq!(newest.limit(), 100);
         newest.set_longest(1000);
@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_page_of_full_length_is_read_from_the_top_again_once_few_have_no_start() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         newest.range();
         newest.unrange();
         assert!(!newest.is_ranged());
@@ -438,7 +438,7 @@ mod tests {
 
     #[test]
     fn a_list_that_fails_altogether_waits_after_a_moment() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         let at_once = std::iter::repeat_with(|| newest.failed_by_rows());
         let tries = at_once.take_while(|again| *again == Again::AtOnce).count();
         assert_eq!(tries, AT_ONCE as usize);
@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn a_slow_page_is_shortened_but_not_for_ever() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         assert_eq!(newest.failed_by_length(), Again::AtOnce);
         assert_eq!(newest.limit(), 250);
         assert_eq!(newest.failed_by_length(), Again::AtOnce);
@@ -462,7 +462,7 @@ mod tests {
 
     #[test]
     fn many_rows_at_the_top_are_stepped_over_in_ever_longer_steps() {
-        let mut newest = Newest::new(4);
+        let mut newest = HeadPage::new(4);
         let mut skips: Vec<usize> = Vec::new();
         for _ in 0..40 {
             newest.failed_by_rows();
@@ -480,7 +480,7 @@ mod tests {
     #[test]
     fn a_row_that_was_stepped_over_is_tried_at_each_poll_whatever_is_below() {
         for polls in 10..40 {
-            let mut newest = Newest::new(1000);
+            let mut newest = HeadPage::new(1000);
             let mut read = Vec::new();
             for _ in 0..polls {
                 (read, _) = poll(&mut newest, &rows(&[0, 300]));
@@ -493,7 +493,7 @@ mod tests {
 
     #[test]
     fn the_longer_page_that_is_tried_is_twice_as_long() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         newest.failed_by_length();
         newest.failed_by_length();
         let shortest = newest.limit();
@@ -510,7 +510,7 @@ mod tests {
 
     #[test]
     fn a_longer_page_is_tried_now_and_then() {
-        let mut newest = Newest::new(1000);
+        let mut newest = HeadPage::new(1000);
         poll(&mut newest, &rows(&[300]));
         let shorter = newest.limit();
         assert!(shorter <= 300);

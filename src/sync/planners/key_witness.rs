@@ -8,14 +8,14 @@
 const MOST: usize = 5;
 
 #[derive(Debug, Default)]
-pub struct Vouching {
+pub struct KeyWitness {
     wanted: bool,
     /// The call that is asked for.
     witness: Option<i64>,
     missing: usize,
 }
 
-impl Vouching {
+impl KeyWitness {
     /// The key is new, and nobody else says whose it is.
     pub fn begin(&mut self) {
         self.wanted = true;
@@ -35,7 +35,7 @@ impl Vouching {
 
     /// It was found: the key is theirs.
     pub fn found(&mut self) {
-        *self = Vouching::default();
+        *self = KeyWitness::default();
     }
 
     /// The upstream has no such call for this key. Returns whether that makes the key another
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_few_deleted_calls_do_not_make_a_key_another_organizations() {
-        let mut vouching = Vouching::default();
+        let mut vouching = KeyWitness::default();
         assert!(!vouching.lacks_witness());
         vouching.begin();
         for id in 1..MOST {
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn none_that_is_found_does_and_others_are_asked_for() {
-        let mut vouching = Vouching::default();
+        let mut vouching = KeyWitness::default();
         vouching.begin();
         for id in 1..3 * MOST {
             vouching.choose(id as i64);

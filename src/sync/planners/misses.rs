@@ -6,18 +6,18 @@ use std::collections::{HashMap, VecDeque};
 use tokio::sync::oneshot;
 
 use crate::model::{CallKey, Detail};
-use crate::sync::handle::Fetched;
+use crate::sync::handle::FetchOutcome;
 
 /// What a client waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wanted {
+pub enum Miss {
     Call(CallKey),
     Detail(i64, Detail),
 }
 
-impl From<CallKey> for Wanted {
-    fn from(key: CallKey) -> Wanted {
-        Wanted::Call(key)
+impl From<CallKey> for Miss {
+    fn from(key: CallKey) -> Miss {
+        Miss::Call(key)
     }
 }
 
@@ -26,21 +26,26 @@ impl From<CallKey> for Wanted {
 const MOST_ASKED: usize = 256;
 
 #[derive(Default)]
-pub struct Clients {
+pub struct Misses {
     /// Not sent yet, longest waiting first.
-    asked: VecDeque<Wanted>,
-    waiting: HashMap<Wanted, Vec<oneshot::Sender<Fetched>>>,
+    asked: VecDeque<Miss>,
+    waiting: HashMap<Miss, Vec<oneshot::Sender<FetchOutcome>>>,
 }
 
-impl Clients {
+impl Misses {
     /// What is still to be asked for, longest waiting first.
-    pub fn asked(&self) -> &VecDeque<Wanted> {
+    pub fn asked(&self) -> &VecDeque<Miss> {
         &self.asked
     }
 
     /// Another client waits, for a request of its own or one that is under way. If too many wait
     /// already, it is told `unavailable`.
-    pub fn wait(&mut self, key: Wanted, reply: oneshot::Sender<Fetched>, unavailable: Fetched) {
+    pub fn wait(
+        &mut self,
+        key: Miss,
+        reply: oneshot::Sender<FetchOutcome>,
+        unavailable: FetchOutcome,
+    ) {
         if let Some(waiting) = self.waiting.get_mut(&key) {
             waiting.push(reply);
         } else if self.asked.len() < MOST_ASKED {
@@ -66,19 +71,19 @@ impl Clients {
     }
 
     /// The request for this is under way. Returns whether a client had asked for it.
-    pub fn sent(&mut self, key: &Wanted) -> bool {
+    pub fn sent(&mut self, key: &Miss) -> bool {
         let before = self.asked.len();
         self.asked.retain(|asked| asked != key);
         self.asked.len() < before
     }
 
     /// Whether anybody asked for this and was not told yet.
-    pub fn wait_for(&self, key: &Wanted) -> bool {
+    pub fn wait_for(&self, key: &Miss) -> bool {
         self.waiting.contains_key(key)
     }
 
     /// Tells everybody who waits for this.
-    pub fn tell(&mut self, key: &Wanted, fetched: &Fetched) {
+    pub fn tell(&mut self, key: &Miss, fetched: &FetchOutcome) {
         for reply in self.waiting.remove(key).into_iter().flatten() {
             // Whoever asked may have gone; then there is nobody to tell.
             let _ = reply.send(fetched.clone());
@@ -86,7 +91,7 @@ impl Clients {
     }
 
     /// Tells everybody whose request was not sent.
-    pub fn dismiss(&mut self, fetched: &Fetched) {
+    pub fn dismiss(&mut self, fetched: &FetchOutcome) {
         for key in std::mem::take(&mut self.asked) {
             self.tell(&key, fetched);
         }

@@ -33,7 +33,7 @@ struct Rest {
 }
 
 #[derive(Default)]
-pub struct Replay {
+pub struct OutboxReplay {
     /// Those that can still be made.
     waiting: Vec<Arc<Write>>,
     /// Seen then, and marked as sent: it may go.
@@ -49,9 +49,9 @@ pub struct Replay {
     exhausted: Option<(u64, String)>,
 }
 
-impl Replay {
-    pub fn of(outbox: &Outbox) -> Replay {
-        let mut replay = Replay::default();
+impl OutboxReplay {
+    pub fn of(outbox: &Outbox) -> OutboxReplay {
+        let mut replay = OutboxReplay::default();
         replay.refresh(outbox);
         replay
     }
@@ -222,10 +222,10 @@ mod tests {
         })
     }
 
-    fn replay() -> Replay {
+    fn replay() -> OutboxReplay {
         let mut outbox = Outbox::default();
         outbox.writes = vec![write(1, 10), write(2, 10), write(3, 20)];
-        Replay::of(&outbox)
+        OutboxReplay::of(&outbox)
     }
 
     #[test]

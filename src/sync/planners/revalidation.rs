@@ -11,14 +11,14 @@ const PART_OF_AGE: u32 = 20;
 
 /// The two ends of the scale.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct RevalidationPolicy {
     pub poll_interval: Duration,
     pub reconcile_interval: Duration,
 }
 
-impl Pace {
-    pub fn of(settings: &Settings) -> Pace {
-        Pace {
+impl RevalidationPolicy {
+    pub fn of(settings: &Settings) -> RevalidationPolicy {
+        RevalidationPolicy {
             poll_interval: settings.poll_interval,
             reconcile_interval: settings.reconcile_interval,
         }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::model::Verified;
 
-    const PACE: Pace = Pace {
+    const PACE: RevalidationPolicy = RevalidationPolicy {
         poll_interval: Duration::from_secs(10),
         reconcile_interval: Duration::from_secs(86_400),
     };

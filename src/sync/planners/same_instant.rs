@@ -33,7 +33,7 @@ const REST: Duration = Duration::from_secs(30);
 
 /// The reading of one instant.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct SameInstantGroup {
     /// [`NEVER`] for the calls without a start.
     instant: Timestamp,
     page_limit: usize,
@@ -94,15 +94,15 @@ struct Mark {
 pub enum Progress {
     More,
     /// All were seen that were there when the window was verified, and can be read: see
-    /// [`Crowd::is_whole`].
+    /// [`SameInstantGroup::is_whole`].
     Read(Window),
     /// The count and the list will not agree.
     GivenUp,
 }
 
-impl Crowd {
-    pub fn new(instant: Timestamp, page_limit: usize) -> Crowd {
-        Crowd {
+impl SameInstantGroup {
+    pub fn new(instant: Timestamp, page_limit: usize) -> SameInstantGroup {
+        SameInstantGroup {
             instant,
             page_limit,
             limit: page_limit,
@@ -129,9 +129,9 @@ impl Crowd {
     }
 
     /// Begins with pages of this length: longer ones fail.
-    pub fn narrowed(self, limit: usize) -> Crowd {
+    pub fn narrowed(self, limit: usize) -> SameInstantGroup {
         let limit = limit.clamp(1, self.page_limit);
-        Crowd { limit, ..self }
+        SameInstantGroup { limit, ..self }
     }
 
     /// Our clock was put back.
@@ -249,7 +249,7 @@ impl Crowd {
         }
     }
 
-    /// Takes in the answer to [`Crowd::request`], which is of `request` or later, and came `now`.
+    /// Takes in the answer to [`SameInstantGroup::request`], which is of `request` or later, and came `now`.
     pub fn absorb(&mut self, request: Verified, answer: &Answer, now: Instant) -> Progress {
         self.requests += 1;
         self.answered = Some(now);
@@ -423,7 +423,7 @@ mod tests {
 
     fn read(instant: Timestamp, mut calls: Vec<Call>, others: &[Call], seed: u64) -> (Window, u64) {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut crowd = Crowd::new(instant, PAGE_LIMIT);
+        let mut crowd = SameInstantGroup::new(instant, PAGE_LIMIT);
         for seq in 1..300 {
             let answer = ask(&crowd.request(), &mut calls, others, &mut rng);
             let request = Verified {
@@ -467,7 +467,7 @@ mod tests {
         let mut calls: Vec<_> = (0..60).map(|id| call(id, start)).collect();
         let mut there: Vec<HashSet<i64>> = Vec::new();
         let instant = start.map_or(NEVER, |start| Timestamp::parse(start).unwrap());
-        let mut crowd = Crowd::new(instant, 25);
+        let mut crowd = SameInstantGroup::new(instant, 25);
         let moves = rng.random_range(1..6);
         let mut moments: Vec<u64> = (0..moves).map(|_| rng.random_range(2..25)).collect();
         for seq in 1.. {
@@ -508,7 +508,7 @@ mod tests {
 
     #[test]
     fn a_count_that_never_agrees_is_given_up() {
-        let mut crowd = Crowd::new(Timestamp::parse(START).unwrap(), PAGE_LIMIT);
+        let mut crowd = SameInstantGroup::new(Timestamp::parse(START).unwrap(), PAGE_LIMIT);
         let request = Verified {
             at: Timestamp::from_micros(0),
             seq: 1,
@@ -530,7 +530,7 @@ mod tests {
         panic!("still trying");
     }
 
-    fn limit(crowd: &Crowd) -> usize {
+    fn limit(crowd: &SameInstantGroup) -> usize {
         match crowd.request() {
             Request::List(query) => query.limit,
             other => panic!("{other:?}"),
@@ -538,8 +538,8 @@ mod tests {
     }
 
     /// A crowd that was counted, and reads pages of that many rows.
-    fn counted(page_limit: usize) -> (Crowd, Verified) {
-        let mut crowd = Crowd::new(Timestamp::parse(START).unwrap(), page_limit);
+    fn counted(page_limit: usize) -> (SameInstantGroup, Verified) {
+        let mut crowd = SameInstantGroup::new(Timestamp::parse(START).unwrap(), page_limit);
         let request = Verified {
             at: Timestamp::from_micros(0),
             seq: 1,
@@ -600,7 +600,7 @@ mod tests {
         crowd.absorb(request, &page(0..1), Instant::now());
         assert!(!crowd.rests(now), "it was answered");
 
-        let mut crowd = Crowd::new(NEVER, 4);
+        let mut crowd = SameInstantGroup::new(NEVER, 4);
         crowd.failed(now);
         assert!(crowd.rests(now) && !crowd.rests(now + REST));
     }
@@ -608,7 +608,7 @@ mod tests {
     #[test]
     fn an_answer_that_may_be_of_before_the_last_one_is_asked_for_a_second_after_it() {
         let now = Instant::now();
-        let mut crowd = Crowd::new(NEVER, 100);
+        let mut crowd = SameInstantGroup::new(NEVER, 100);
         assert!(!crowd.is_too_soon(now), "it is the first");
         let request = Verified {
             at: Timestamp::from_micros(0),
@@ -635,7 +635,7 @@ mod tests {
             assert_eq!(limit(&crowd), page_limit);
             assert!(crowd.rests(now) && !crowd.rests(now + REST));
         }
-        let mut crowd = Crowd::new(NEVER, 100);
+        let mut crowd = SameInstantGroup::new(NEVER, 100);
         crowd.kept_answer(now);
         assert!(crowd.rests(now), "a count has no other length");
     }
@@ -651,7 +651,7 @@ mod tests {
             };
             let (bad, now) = (13, Instant::now());
             let mut ids: Vec<i64> = (0..50).collect();
-            let mut crowd = Crowd::new(instant, 20);
+            let mut crowd = SameInstantGroup::new(instant, 20);
             let mut seq = 0;
             let window = loop {
                 seq += 1;
@@ -707,7 +707,7 @@ mod tests {
     /// no such calls are there.
     #[test]
     fn rows_that_can_not_be_told_from_the_others_leave_it_open_whether_they_are_all() {
-        let (mut crowd, now) = (Crowd::new(NEVER, 4), Instant::now());
+        let (mut crowd, now) = (SameInstantGroup::new(NEVER, 4), Instant::now());
         let absorbed = (1..1000).find_map(|seq| {
             let request = Verified {
                 at: Timestamp::from_micros(seq),

@@ -64,7 +64,7 @@ pub enum Outcome {
 }
 
 #[derive(Debug)]
-struct Trouble {
+struct FailingRange {
     narrowed: Narrowed,
     failures: u32,
     rest_until: Instant,
@@ -73,10 +73,10 @@ struct Trouble {
 }
 
 #[derive(Debug)]
-pub struct Troubles {
+pub struct Unreadable {
     page_limit: usize,
     /// By the range's newest end, and whether it is a single instant.
-    ranges: BTreeMap<(Timestamp, bool), Trouble>,
+    ranges: BTreeMap<(Timestamp, bool), FailingRange>,
     /// Instants to be read by themselves, since a narrow page held nothing else.
     instants: BTreeSet<Timestamp>,
     holes: Vec<Hole>,
@@ -88,9 +88,9 @@ fn key(range: &Range) -> (Timestamp, bool) {
     (*range.end(), range.start() == range.end())
 }
 
-impl Troubles {
-    pub fn new(page_limit: usize) -> Troubles {
-        Troubles {
+impl Unreadable {
+    pub fn new(page_limit: usize) -> Unreadable {
+        Unreadable {
             page_limit,
             ranges: BTreeMap::new(),
             instants: BTreeSet::new(),
@@ -303,12 +303,12 @@ impl Troubles {
         });
     }
 
-    fn trouble(&mut self, range: &Range, now: Instant) -> &mut Trouble {
+    fn trouble(&mut self, range: &Range, now: Instant) -> &mut FailingRange {
         let narrowed = Narrowed {
             limit: self.page_limit,
             skip: 0,
         };
-        self.ranges.entry(key(range)).or_insert(Trouble {
+        self.ranges.entry(key(range)).or_insert(FailingRange {
             narrowed,
             failures: 0,
             rest_until: now,
@@ -329,9 +329,9 @@ mod tests {
 
     /// Reads 0..=99, one row an instant, with pages of 16, of which `unreadable` fail; returns the
     /// instants read and the requests that took.
-    fn read_all(unreadable: &[i64]) -> (Vec<i64>, Troubles, usize) {
+    fn read_all(unreadable: &[i64]) -> (Vec<i64>, Unreadable, usize) {
         let now = Instant::now();
-        let mut troubles = Troubles::new(16);
+        let mut troubles = Unreadable::new(16);
         let mut unread: Vec<i64> = (0..100).collect();
         let mut read = Vec::new();
         for requests in 0..1000 {
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn a_failure_narrows_at_once_until_every_range_fails() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(1000);
+        let mut troubles = Unreadable::new(1000);
         let range = at(0)..=at(9);
         for limit in [1000, 250, 62, 15, 3, 1, 1] {
             assert_eq!(troubles.failed(&range, false, TIER, now), Outcome::Narrowed);
@@ -429,7 +429,7 @@ mod tests {
     #[test]
     fn an_instant_that_fails_on_and_on_is_a_hole_that_is_tried_again_on_its_tier() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(1000);
+        let mut troubles = Unreadable::new(1000);
         let instant = at(5)..=at(5);
         for _ in 1..FAILURES_OF_AN_INSTANT {
             troubles.failed(&instant, false, TIER, now);
@@ -445,7 +445,7 @@ mod tests {
     #[test]
     fn an_instant_whose_page_breaks_off_is_a_crowd_and_no_hole() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(1000);
+        let mut troubles = Unreadable::new(1000);
         let instant = at(5)..=at(5);
         for _ in 1..FAILURES_OF_AN_INSTANT {
             let outcome = troubles.failed(&instant, true, TIER, now);
@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn what_is_read_narrowly_goes_on_twice_as_widely_below_and_no_wider_than_is_served() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(1000);
+        let mut troubles = Unreadable::new(1000);
         for _ in 0..3 {
             troubles.failed(&(at(0)..=at(99)), false, TIER, now);
         }
@@ -485,7 +485,7 @@ mod tests {
     #[test]
     fn an_answer_that_left_rows_out_leaves_a_hole_of_as_many() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(16);
+        let mut troubles = Unreadable::new(16);
         for _ in 0..2 {
             troubles.failed(&(at(0)..=at(9)), false, TIER, now);
         }
@@ -498,7 +498,7 @@ mod tests {
     #[test]
     fn a_range_that_is_narrowed_already_stays_so_when_the_instant_above_it_was_read() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(16);
+        let mut troubles = Unreadable::new(16);
         for _ in 0..2 {
             troubles.failed(&(at(0)..=at(9)), false, TIER, now);
         }
@@ -511,7 +511,7 @@ mod tests {
     #[test]
     fn the_newest_page_closes_the_holes_that_it_reaches_and_any_above_it() {
         let now = Instant::now();
-        let mut troubles = Troubles::new(16);
+        let mut troubles = Unreadable::new(16);
         for range in [at(10)..=at(20), at(30)..=at(40), at(50)..=at(60)] {
             troubles.add_hole(range, 1, now + TIER);
         }
@@ -536,7 +536,7 @@ mod tests {
         let now = Instant::now();
         let range = at(0)..=at(9);
         for (poll, rest) in [(10, 10), (3600, 30)] {
-            let mut troubles = Troubles::new(16);
+            let mut troubles = Unreadable::new(16);
             troubles.doubt(&range, Duration::from_secs(poll), now);
             let end = now + Duration::from_secs(rest);
             assert!(troubles.is_doubted(&range));

@@ -31,7 +31,7 @@ use crate::http::params::validation_error::{Invalid, Problem};
 use crate::http::proxy;
 use crate::http::reading::worker::{Known, Worker};
 use crate::model::{CallKey, age};
-use crate::sync::{self, Fetched, Outgoing, UpstreamState};
+use crate::sync::{self, FetchOutcome, Outgoing, UpstreamState};
 
 use cache::Cache;
 use download::{Downloads, Fetch, Outcome, blocking};
@@ -152,10 +152,10 @@ async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<
     }
     let answer = worker.shared().handle.fetch(key.clone());
     match get::in_time(answer).await {
-        Fetched::Found | Fetched::Unstored { .. } => Ok(()),
-        Fetched::NotFound => Err(get::absent(&key, 0, Origin::Miss)),
-        Fetched::NotFoundThen { age } => Err(get::absent(&key, age, Origin::Miss)),
-        Fetched::Unavailable { retry_after } => match worker.look_up(&key)? {
+        FetchOutcome::Found | FetchOutcome::Unstored { .. } => Ok(()),
+        FetchOutcome::NotFound => Err(get::absent(&key, 0, Origin::Miss)),
+        FetchOutcome::NotFoundThen { age } => Err(get::absent(&key, age, Origin::Miss)),
+        FetchOutcome::Unavailable { retry_after } => match worker.look_up(&key)? {
             Known::Call { .. } => Ok(()),
             Known::Absent {
                 age,
@@ -164,7 +164,7 @@ async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<
             Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable { retry_after }),
         },
         // Said of details alone.
-        Fetched::NoSuchDetail => Err(Failure::UnknownPath),
+        FetchOutcome::NoSuchDetail => Err(Failure::UnknownPath),
     }
 }
 

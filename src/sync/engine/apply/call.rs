@@ -7,11 +7,11 @@ use crate::model::{Call, CallKey, Verified};
 use crate::store::{Learned, OpenCalls};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::INSTANT;
-use crate::sync::handle::Fetched;
-use crate::sync::planners::misses::Wanted;
+use crate::sync::handle::FetchOutcome;
+use crate::sync::planners::misses::Miss;
 use crate::sync::planners::page_extent::Reach;
 use crate::sync::proxy_permits::Permit;
-use crate::sync::settings::Failure;
+use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, ListQuery, Page};
 
 impl<S: CallSource> Engine<S> {
@@ -23,7 +23,7 @@ impl<S: CallSource> Engine<S> {
         query: &ListQuery,
         request: Verified,
         page: Page,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let listed: HashSet<i64> = page.calls.iter().map(|call| call.id).collect();
         let read = match self.page_size.reach(query, &page) {
             Reach::Whole => group.clone(),
@@ -125,7 +125,11 @@ impl<S: CallSource> Engine<S> {
                     ..learned
                 };
                 let at = request.at;
-                (learned, Fetched::Found, Fetched::Unstored { text, at })
+                (
+                    learned,
+                    FetchOutcome::Found,
+                    FetchOutcome::Unstored { text, at },
+                )
             }
             _ => {
                 if let CallKey::Id(id) = key {
@@ -142,7 +146,7 @@ impl<S: CallSource> Engine<S> {
             Some(_) => stored,
             None => unstored,
         };
-        let wanted = Wanted::Call(key.clone());
+        let wanted = Miss::Call(key.clone());
         self.clients.tell(&wanted, &fetched);
         self.judge();
     }

@@ -8,10 +8,10 @@ use crate::model::{CallKey, Detail, Verified};
 use crate::store::{Again, LearnedDetail, StoreError};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
-use crate::sync::handle::Fetched;
+use crate::sync::handle::FetchOutcome;
 use crate::sync::planners::details::{self, BATCH};
-use crate::sync::planners::misses::Wanted;
-use crate::sync::settings::Failure;
+use crate::sync::planners::misses::Miss;
+use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
@@ -24,12 +24,12 @@ impl<S: CallSource> Engine<S> {
         kind: Detail,
         request: Verified,
         answer: Answer,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let (body, fetched) = match answer {
-            Answer::Detail(body) => (Some(body), Fetched::Found),
+            Answer::Detail(body) => (Some(body), FetchOutcome::Found),
             Answer::NoSuchDetail => {
                 self.details.is_missing(kind);
-                (None, Fetched::NoSuchDetail)
+                (None, FetchOutcome::NoSuchDetail)
             }
             Answer::NotFound => {
                 self.learn_that_it_is_nobodys(id, kind);
@@ -37,7 +37,7 @@ impl<S: CallSource> Engine<S> {
             }
             _ => return Err(bad_answer("an answer to another question")),
         };
-        let unstored = body.as_deref().map(|body| Fetched::Unstored {
+        let unstored = body.as_deref().map(|body| FetchOutcome::Unstored {
             text: Arc::from(body),
             at: request.at,
         });
@@ -67,7 +67,7 @@ impl<S: CallSource> Engine<S> {
                 unstored.unwrap_or(fetched)
             }
         };
-        self.clients.tell(&Wanted::Detail(id, kind), &fetched);
+        self.clients.tell(&Miss::Detail(id, kind), &fetched);
         Ok(())
     }
 
@@ -78,7 +78,7 @@ impl<S: CallSource> Engine<S> {
         self.details.failed(id, kind, now.instant, now.wall);
         self.hint(CallKey::Id(id));
         let fetched = self.not_found();
-        self.clients.tell(&Wanted::Detail(id, kind), &fetched);
+        self.clients.tell(&Miss::Detail(id, kind), &fetched);
     }
 
     fn again(&self) -> Again {

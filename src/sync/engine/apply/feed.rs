@@ -13,8 +13,8 @@ use crate::sync::engine::apply::INSTANT;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::knowledge::coverage::{Coverage, NEVER};
 use crate::sync::knowledge::coverage_summary;
-use crate::sync::planners::feed::{Edge, Following, Sweep};
-use crate::sync::settings::Failure;
+use crate::sync::planners::feed::{FeedCursor, FullPass, UpstreamKind};
+use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, Feed, Request, Told};
 
 impl<S: CallSource> Engine<S> {
@@ -24,13 +24,13 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         begun: Instant,
         answer: Answer,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let (feed, after) = match (answer, asked) {
             (Answer::Feed(feed), Request::Changes { after, .. }) => (*feed, *after),
             (Answer::NoFeed, _) => {
                 // It may have been one: then all is read anew as it is read of a Burki.
-                self.identified &= matches!(self.following, Following::Nobody);
-                self.following = Following::Nobody;
+                self.identified &= matches!(self.following, UpstreamKind::Burki);
+                self.following = UpstreamKind::Burki;
                 return Ok(());
             }
             _ => return Err(bad_answer("an answer to another question")),
@@ -68,8 +68,8 @@ impl<S: CallSource> Engine<S> {
     /// Whose order it is, is known now.
     fn follow_feed(&mut self, feed: &Feed, after: u64) {
         let known = match &self.following {
-            Following::Edge(edge) => edge.feed_id == feed.feed_id,
-            Following::Unknown { .. } | Following::Nobody => false,
+            UpstreamKind::Edge(edge) => edge.feed_id == feed.feed_id,
+            UpstreamKind::Unknown { .. } | UpstreamKind::Burki => false,
         };
         if known {
             return;
@@ -78,7 +78,7 @@ impl<S: CallSource> Engine<S> {
         let same = before.is_some_and(|followed| followed.feed_id == feed.feed_id);
         let place = if same { after } else { 0 };
         info!(place, "the upstream is an edge; its changes are followed");
-        self.following = Following::Edge(Edge::new(
+        self.following = UpstreamKind::Edge(FeedCursor::new(
             feed.feed_id.clone(),
             place,
             self.settings.page_limit,
@@ -90,7 +90,7 @@ impl<S: CallSource> Engine<S> {
     fn news(&mut self, feed: Feed, request: Verified) -> (News, Option<Coverage>) {
         let (mut calls, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let sweep = self.following.edge().and_then(|edge| edge.sweep.as_mut());
-        let mut listed = sweep.map(|sweep: &mut Sweep| &mut sweep.listed);
+        let mut listed = sweep.map(|sweep: &mut FullPass| &mut sweep.listed);
         // The last word on a call holds.
         for item in feed.items.into_iter().rev() {
             let at = request.at - item.age;

@@ -13,7 +13,7 @@ use crate::sync::engine::apply::INSTANT;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::knowledge::coverage::{HeadRead, NEVER};
 use crate::sync::planners::page_extent::Reach;
-use crate::sync::settings::Failure;
+use crate::sync::settings::ApplyError;
 use crate::upstream::{CallSource, ErrorKind, ListQuery, Page, UpstreamError};
 
 /// A call that has been open for longer is not followed at every poll.
@@ -26,7 +26,7 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         begun: Instant,
         page: Page,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let from = match self.page_size.reach(query, &page) {
             Reach::Whole => Timestamp::MIN,
             Reach::Above(oldest) => oldest + INSTANT,
@@ -100,7 +100,7 @@ impl<S: CallSource> Engine<S> {
             self.doubt(merged.unbelieved, begun, request.seq, query.limit);
             let error = UpstreamError::new(ErrorKind::ShortList);
             let missing = format!("{} that are held", merged.unbelieved);
-            return Err(Failure::Upstream(error.caused_by(missing)));
+            return Err(ApplyError::Upstream(error.caused_by(missing)));
         }
         // What it leaves out may have to be held, and the operator's word is for that too.
         self.judge();

@@ -9,7 +9,7 @@ use crate::model::Verified;
 use crate::store::{StoreError, Writer};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
-use crate::sync::settings::{Failure, SyncError};
+use crate::sync::settings::{ApplyError, SyncError};
 use crate::upstream::{Answer, CallSource, ErrorKind, UpstreamError};
 
 impl<S: CallSource> Engine<S> {
@@ -18,7 +18,7 @@ impl<S: CallSource> Engine<S> {
         &mut self,
         request: Verified,
         organization: Option<i64>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         if self.organization_id.is_none() && !self.key_is_known && self.census.calls > 0 {
             // The file does not say whose its calls are: only they can.
             self.identified = false;
@@ -38,7 +38,7 @@ impl<S: CallSource> Engine<S> {
                         return Err(self.shut_key_out());
                     }
                     Err(error @ StoreError::OtherOrganization { .. }) => {
-                        return Err(Failure::Fatal(SyncError::Refused(error)));
+                        return Err(ApplyError::Fatal(SyncError::Refused(error)));
                     }
                     // The disk's failure is no word on whose key it is.
                     Err(error) => {
@@ -67,7 +67,10 @@ impl<S: CallSource> Engine<S> {
 
     /// A call that is held was asked for by its id. If it is told of, the key is theirs, and whose
     /// that is can be asked again.
-    pub(in crate::sync) async fn learn_vouched(&mut self, answer: Answer) -> Result<(), Failure> {
+    pub(in crate::sync) async fn learn_vouched(
+        &mut self,
+        answer: Answer,
+    ) -> Result<(), ApplyError> {
         let found = match answer {
             Answer::Call(call) => {
                 let held = move |writer: &mut Writer| writer.holds(call.id, &call.call_sid);
@@ -109,11 +112,11 @@ impl<S: CallSource> Engine<S> {
 
     /// The key is another organization's: the replica is served on to all others, and the key may
     /// be put right.
-    fn shut_key_out(&mut self) -> Failure {
+    fn shut_key_out(&mut self) -> ApplyError {
         self.identified = false;
         self.key_is_known = false;
         self.post.lets_key_in.store(false, Ordering::Relaxed);
-        Failure::Upstream(UpstreamError::new(ErrorKind::OtherOrganization))
+        ApplyError::Upstream(UpstreamError::new(ErrorKind::OtherOrganization))
     }
 
     /// Which call the new key is to find next.

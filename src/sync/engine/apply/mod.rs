@@ -18,13 +18,13 @@ use crate::model::{Timestamp, Verified};
 use crate::store::StoreError;
 use crate::sync::engine::Engine;
 use crate::sync::plan::Job;
-use crate::sync::settings::Failure;
+use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Request, Teller, UpstreamError};
 
 const INSTANT: Duration = Duration::from_micros(1);
 
-fn bad_answer(cause: impl Into<String>) -> Failure {
-    Failure::Upstream(UpstreamError::new(ErrorKind::BadAnswer).caused_by(cause.into()))
+fn bad_answer(cause: impl Into<String>) -> ApplyError {
+    ApplyError::Upstream(UpstreamError::new(ErrorKind::BadAnswer).caused_by(cause.into()))
 }
 
 impl<S: CallSource> Engine<S> {
@@ -37,7 +37,7 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         begun: Instant,
         answer: Answer,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let no_list = ListQuery::default();
         let query = match asked {
             Request::List(query) => query,
@@ -78,11 +78,11 @@ impl<S: CallSource> Engine<S> {
                 Ok(())
             }
             (Job::Feed, answer) => self.learn_feed(asked, request, begun, answer).await,
-            (Job::Vouch(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
+            (Job::KeyWitness(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
                 self.learn_vouched(answer).await
             }
             (Job::Head, Answer::Page(page)) => self.learn_head(query, request, begun, page).await,
-            (Job::Dates(instant, form), Answer::Page(page)) => {
+            (Job::DateFormat(instant, form), Answer::Page(page)) => {
                 // What a page of other calls is refused for is checked already.
                 self.note_probe((*instant, *form), !page.calls.is_empty());
                 self.learn_loose(request, page).await
@@ -90,10 +90,10 @@ impl<S: CallSource> Engine<S> {
             (Job::Range(range), Answer::Page(page)) => {
                 self.learn_range(range, query, request, page).await
             }
-            (Job::Follow(group), Answer::Page(page)) => {
+            (Job::OpenCalls(group), Answer::Page(page)) => {
                 self.learn_open(group, query, request, page).await
             }
-            (Job::Crowd(instant), answer) => {
+            (Job::SameInstant(instant), answer) => {
                 self.learn_crowd(*instant, request, begun, answer).await
             }
             (Job::Assistants(_), Answer::Assistants(page)) => {
@@ -118,7 +118,7 @@ impl<S: CallSource> Engine<S> {
                 self.learn_canary(request, answer).await;
                 Ok(())
             }
-            (Job::Point(key), answer @ (Answer::Call(_) | Answer::NotFound)) => {
+            (Job::Call(key), answer @ (Answer::Call(_) | Answer::NotFound)) => {
                 self.learn_call(key, request, answer).await;
                 Ok(())
             }

@@ -7,10 +7,10 @@ use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::handle::{Dropped, NotQueued};
 use crate::sync::health::failure_scope;
-use crate::sync::knowledge::pending_writes::Pending;
+use crate::sync::knowledge::pending_writes::PendingWrites;
 use crate::sync::plan::Job;
 use crate::sync::planners::outbox::MOST_FAILURES;
-use crate::sync::settings::Failure;
+use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, UpstreamError};
 
 const NO_SUCH_CALL: &str = "the upstream has no such call";
@@ -93,7 +93,7 @@ impl<S: CallSource> Engine<S> {
         write_id: u64,
         request: Verified,
         answer: Answer,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         self.replay.answered(write_id);
         match answer {
             Answer::Call(call) => self.settle(write_id, request, *call).await,
@@ -211,6 +211,6 @@ impl<S: CallSource> Engine<S> {
 
     fn publish_writes(&mut self, outbox: &Outbox) {
         self.replay.refresh(outbox);
-        self.post.pending.store(Pending::of(outbox).into());
+        self.post.pending.store(PendingWrites::of(outbox).into());
     }
 }

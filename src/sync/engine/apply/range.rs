@@ -11,10 +11,10 @@ use crate::sync::engine::apply::INSTANT;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::plan::request;
 use crate::sync::plan::{self, Job};
-use crate::sync::planners::count_bisection::Found;
+use crate::sync::planners::count_bisection::Discrepancy;
 use crate::sync::planners::page_extent::Reach;
-use crate::sync::planners::same_instant::Crowd;
-use crate::sync::settings::Failure;
+use crate::sync::planners::same_instant::SameInstantGroup;
+use crate::sync::settings::ApplyError;
 use crate::upstream::{CallSource, ListQuery, Page};
 
 /// A page that leaves out more held calls than this is not believed at once: reading it again costs
@@ -28,7 +28,7 @@ impl<S: CallSource> Engine<S> {
         query: &ListQuery,
         request: Verified,
         page: Page,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let (start, end) = (*range.start(), *range.end());
         let now = self.now();
         self.troubles.answered(range);
@@ -123,7 +123,7 @@ impl<S: CallSource> Engine<S> {
             // its end tells.
             self.page_size.was_cut_at(rows);
             self.below_a_cut = Some(start..=oldest);
-            self.wanted.push(Found {
+            self.wanted.push(Discrepancy {
                 range: start..=oldest,
                 difference: 0,
             });
@@ -137,7 +137,7 @@ impl<S: CallSource> Engine<S> {
         let page_limit = self.page_size.limit();
         self.crowds
             .entry(instant)
-            .or_insert_with(|| Crowd::new(instant, page_limit));
+            .or_insert_with(|| SameInstantGroup::new(instant, page_limit));
         self.troubles.read(&(instant..=instant), None, now);
     }
 
@@ -146,7 +146,7 @@ impl<S: CallSource> Engine<S> {
         &mut self,
         request: Verified,
         page: Page,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let learned = Learned {
             calls: page.calls,
             ..self.learned(request)
@@ -164,7 +164,8 @@ impl<S: CallSource> Engine<S> {
             .flat_map(|found| {
                 let apart = read.end() < found.range.start() || found.range.end() < read.start();
                 let difference = found.difference - if apart { 0 } else { new };
-                plan::without(&found.range, &read).map(move |range| Found { range, difference })
+                plan::without(&found.range, &read)
+                    .map(move |range| Discrepancy { range, difference })
             })
             .collect();
     }

@@ -10,7 +10,7 @@ use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::knowledge::coverage::NEVER;
 use crate::sync::planners::same_instant::Progress;
-use crate::sync::settings::Failure;
+use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource};
 
 /// Calls without a start, some of which can't be read, are read again after this long.
@@ -23,7 +23,7 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         begun: Instant,
         answer: Answer,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ApplyError> {
         let Some(mut crowd) = self.crowds.remove(&instant) else {
             return Ok(());
         };
