@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use burki_edge::model::{Call, Timestamp, Verified};
-use burki_edge::store::{Belief, Complete, Learned, Merged, Writer};
+use burki_edge::store::{Complete, Merged, Observation, Trust, Writer};
 use burki_edge::upstream::PAGE_LIMIT;
 use support::Plain;
 
@@ -119,19 +119,19 @@ fn expect(found: usize, expected: usize, merged: Merged) -> anyhow::Result<()> {
 }
 
 /// A page of history, with the list's word that these are all of its time.
-fn answer(seq: u64, calls: Vec<Call>) -> Learned {
+fn answer(seq: u64, calls: Vec<Call>) -> Observation {
     let starts = || calls.iter().filter_map(|call| call.started_at);
     let bounds = starts().min().zip(starts().max());
     let request = Verified {
         at: Timestamp::from_micros(0),
         seq,
     };
-    Learned {
+    Observation {
         complete: bounds.map(|(oldest, newest)| Complete {
             started: Some(oldest..=newest),
             without_start: false,
             listed: calls.iter().map(|call| call.id).collect(),
-            belief: Belief::UpTo(10),
+            belief: Trust::UpTo(10),
         }),
         ..support::answer(request, calls)
     }

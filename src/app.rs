@@ -27,7 +27,7 @@ use self::access::Keys;
 use crate::config::{Config, History, Secret, Tls};
 use crate::http::{self, Audio, Certificate, Gate, Places, Proxies, Scans, Shared, Webhooks};
 use crate::model::{Timestamp, known_addresses};
-use crate::store::{OpenedFile, Scratch, Writer};
+use crate::store::{OpenedFile, TempReplica, Writer};
 use crate::sync::{Clock, Engine, EngineChannels, Handle, Settings, Supervisor};
 use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
 
@@ -266,7 +266,7 @@ async fn sweep(audio: Audio, file: PathBuf, cancel: CancellationToken) {
     while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
         let (audio, file) = (audio.clone(), file.clone());
         let sweep = move || {
-            Scratch::clear(&file);
+            TempReplica::clear(&file);
             audio.sweep()
         };
         // One that failed is done again: what is served is looked at besides.

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use burki_edge::config::Config;
 use burki_edge::model::{Call, Timestamp, Verified};
-use burki_edge::store::{Learned, Writer};
+use burki_edge::store::{Observation, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -92,7 +92,7 @@ fn the_statement_an_analyst_is_shown_runs_on_the_file() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("burki-edge.db");
     let text = r#"{"id":1,"call_sid":"CA1","status":"completed","total_cost":0.25}"#;
-    let learned = Learned {
+    let learned = Observation {
         request: Verified {
             at: Timestamp::from_micros(0),
             seq: 1,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, ensure};
 use burki_edge::model::{Call, Detail, Timestamp, Verified, Window};
 use burki_edge::simulator::{History, Stretch, WorldConfig};
-use burki_edge::store::{LearnedDetail, Writer};
+use burki_edge::store::{DetailObservation, Writer};
 use burki_edge::upstream::PAGE_LIMIT;
 use sha2::{Digest, Sha256};
 
@@ -233,7 +233,7 @@ impl Filling {
 
     fn tell_more(&mut self, call_id: i64, seq: u64) -> anyhow::Result<()> {
         let body = transcript(call_id);
-        let learned = LearnedDetail {
+        let learned = DetailObservation {
             request: Verified {
                 at: Timestamp::now(),
                 seq,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use burki_edge::model::{Call, Timestamp, Verified};
 use burki_edge::simulator::{Simulator, World, WorldConfig};
-use burki_edge::store::{Learned, Writer};
+use burki_edge::store::{Observation, Writer};
 use burki_edge::sync::{Clock, Engine, Phase, Settings};
 use burki_edge::upstream::{CallSource, PAGE_LIMIT};
 use rusqlite::Connection;
@@ -98,8 +98,8 @@ pub fn pages(count: usize) -> anyhow::Result<Vec<Vec<Call>>> {
 }
 
 /// An answer that lists calls, and tells no more than that they are there.
-pub fn answer(request: Verified, calls: Vec<Call>) -> Learned {
-    Learned {
+pub fn answer(request: Verified, calls: Vec<Call>) -> Observation {
+    Observation {
         request,
         oldest_in_flight: request.seq,
         newest_seq: request.seq,

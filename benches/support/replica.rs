@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use burki_edge::http::{Audio, Auth, Gate, Places, Proxies, Scans, Shared, Webhooks};
 use burki_edge::model::{Call, Timestamp, Verified, Window};
-use burki_edge::store::{Learned, Readers, Writer};
+use burki_edge::store::{Observation, Readers, Writer};
 use burki_edge::sync::{Clock, Engine, Handle, Settings};
 use burki_edge::upstream::{HttpSource, PAGE_LIMIT};
 
@@ -40,7 +40,7 @@ pub fn write(file: &Path, count: usize) -> anyhow::Result<Vec<Call>> {
 }
 
 /// What the `seq`th request brought, now.
-pub fn answer(calls: Vec<Call>, seq: u64) -> Learned {
+pub fn answer(calls: Vec<Call>, seq: u64) -> Observation {
     let at = Timestamp::now();
     super::answer(Verified { at, seq }, calls)
 }

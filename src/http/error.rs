@@ -25,7 +25,7 @@ const RETRY_LONG_AFTER: u64 = 30;
 
 /// Why a request gets no resource. What it displays is the `detail` that the client reads.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ApiError {
     #[error("Authentication required. Provide a valid API key or login session.")]
     Unauthorized,
     #[error("Too many requests came from your address without a valid token; wait before the next")]
@@ -172,47 +172,49 @@ struct Detail<T> {
     detail: T,
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Failure {
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> ApiError {
         match error {
-            StoreError::TooLong => Failure::TooLong {
+            StoreError::TooLong => ApiError::TooLong {
                 retry_after: RETRY_LONG_AFTER,
             },
-            error => Failure::Store(error),
+            error => ApiError::Store(error),
         }
     }
 }
 
-impl Failure {
+impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
-            Failure::Unauthorized => StatusCode::UNAUTHORIZED,
-            Failure::UnknownPath | Failure::NoSuchCall { .. } | Failure::NoSuchWrite => {
+            ApiError::Unauthorized => StatusCode::UNAUTHORIZED,
+            ApiError::UnknownPath | ApiError::NoSuchCall { .. } | ApiError::NoSuchWrite => {
                 StatusCode::NOT_FOUND
             }
-            Failure::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Failure::NotYours | Failure::OutOfScope { .. } => StatusCode::FORBIDDEN,
-            Failure::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Failure::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Failure::BrokenBody => StatusCode::REQUEST_TIMEOUT,
-            Failure::BeingSent => StatusCode::CONFLICT,
-            Failure::Repeated { .. } | Failure::NoPath => StatusCode::BAD_REQUEST,
-            Failure::PathTooLong { .. } | Failure::QueryTooLong { .. } => StatusCode::URI_TOO_LONG,
-            Failure::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Failure::Invalid(_) | Failure::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Failure::OnlyIfCached | Failure::Unanswered => StatusCode::GATEWAY_TIMEOUT,
-            Failure::Unavailable { .. }
-            | Failure::StrangeKey { .. }
-            | Failure::NothingRead { .. }
-            | Failure::NotHeld { .. }
-            | Failure::RecordingUnavailable { .. }
-            | Failure::Busy { .. }
-            | Failure::Full { .. }
-            | Failure::NotPassed { .. }
-            | Failure::QueueFull { .. }
-            | Failure::NotKept { .. }
-            | Failure::TooLong { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Failure::Store(_) | Failure::Unwritten(_) | Failure::Panicked => {
+            ApiError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            ApiError::NotYours | ApiError::OutOfScope { .. } => StatusCode::FORBIDDEN,
+            ApiError::TooManyGuesses { .. } => StatusCode::TOO_MANY_REQUESTS,
+            ApiError::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            ApiError::BrokenBody => StatusCode::REQUEST_TIMEOUT,
+            ApiError::BeingSent => StatusCode::CONFLICT,
+            ApiError::Repeated { .. } | ApiError::NoPath => StatusCode::BAD_REQUEST,
+            ApiError::PathTooLong { .. } | ApiError::QueryTooLong { .. } => {
+                StatusCode::URI_TOO_LONG
+            }
+            ApiError::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ApiError::Invalid(_) | ApiError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::OnlyIfCached | ApiError::Unanswered => StatusCode::GATEWAY_TIMEOUT,
+            ApiError::Unavailable { .. }
+            | ApiError::StrangeKey { .. }
+            | ApiError::NothingRead { .. }
+            | ApiError::NotHeld { .. }
+            | ApiError::RecordingUnavailable { .. }
+            | ApiError::Busy { .. }
+            | ApiError::Full { .. }
+            | ApiError::NotPassed { .. }
+            | ApiError::QueueFull { .. }
+            | ApiError::NotKept { .. }
+            | ApiError::TooLong { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            ApiError::Store(_) | ApiError::Unwritten(_) | ApiError::Panicked => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
         }
@@ -221,9 +223,9 @@ impl Failure {
     /// The header that belongs to the status.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         match self {
-            Failure::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            ApiError::Unauthorized => Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             // RFC 6750, section 3.1.
-            Failure::OutOfScope { scope } => {
+            ApiError::OutOfScope { scope } => {
                 let told = match scope {
                     Scope::Read => "Bearer error=\"insufficient_scope\", scope=\"read\"",
                     Scope::Write => "Bearer error=\"insufficient_scope\", scope=\"write\"",
@@ -231,19 +233,19 @@ impl Failure {
                 };
                 Some((WWW_AUTHENTICATE, HeaderValue::from_static(told)))
             }
-            Failure::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
-            Failure::Unavailable { retry_after }
-            | Failure::StrangeKey { retry_after }
-            | Failure::NothingRead { retry_after }
-            | Failure::NotHeld { retry_after, .. }
-            | Failure::RecordingUnavailable { retry_after }
-            | Failure::Busy { retry_after }
-            | Failure::Full { retry_after }
-            | Failure::NotPassed { retry_after }
-            | Failure::QueueFull { retry_after }
-            | Failure::NotKept { retry_after }
-            | Failure::TooManyGuesses { retry_after }
-            | Failure::TooLong { retry_after } => {
+            ApiError::MethodNotAllowed { allow } => Some((ALLOW, HeaderValue::from_static(allow))),
+            ApiError::Unavailable { retry_after }
+            | ApiError::StrangeKey { retry_after }
+            | ApiError::NothingRead { retry_after }
+            | ApiError::NotHeld { retry_after, .. }
+            | ApiError::RecordingUnavailable { retry_after }
+            | ApiError::Busy { retry_after }
+            | ApiError::Full { retry_after }
+            | ApiError::NotPassed { retry_after }
+            | ApiError::QueueFull { retry_after }
+            | ApiError::NotKept { retry_after }
+            | ApiError::TooManyGuesses { retry_after }
+            | ApiError::TooLong { retry_after } => {
                 Some((RETRY_AFTER, HeaderValue::from(*retry_after)))
             }
             _ => None,
@@ -252,10 +254,10 @@ impl Failure {
 
     fn body(&self) -> String {
         match self {
-            Failure::Invalid(problems) => json(&Detail {
+            ApiError::Invalid(problems) => json(&Detail {
                 detail: problems.iter().map(Invalid::entry).collect::<Vec<_>>(),
             }),
-            Failure::Unprocessable(entries) => format!(r#"{{"detail":[{}]}}"#, entries.join(",")),
+            ApiError::Unprocessable(entries) => format!(r#"{{"detail":[{}]}}"#, entries.join(",")),
             other => json(&Detail {
                 detail: other.to_string(),
             }),
@@ -265,15 +267,15 @@ impl Failure {
     /// Says in the log what the client is not told, and by which request it can be found.
     pub fn log(&self, request: &RequestId) {
         match self {
-            Failure::Store(error) => {
+            ApiError::Store(error) => {
                 let error = error as &dyn Error;
                 tracing::error!(error, %request, "the replica could not be read");
             }
-            Failure::Unwritten(error) => {
+            ApiError::Unwritten(error) => {
                 let error = error as &dyn Error;
                 tracing::error!(error, %request, "an answer could not be written");
             }
-            Failure::Panicked => tracing::error!(%request, "a request's handler panicked"),
+            ApiError::Panicked => tracing::error!(%request, "a request's handler panicked"),
             _ => {}
         }
     }
@@ -282,7 +284,7 @@ impl Failure {
         let mut response = respond::json_response(self.status(), self.body());
         let headers = response.headers_mut();
         match self {
-            Failure::NoSuchCall {
+            ApiError::NoSuchCall {
                 freshness: Some(freshness),
                 ..
             } => freshness.write(headers),
@@ -306,7 +308,7 @@ mod tests {
     use super::*;
     use crate::http::params::InvalidInteger;
 
-    fn body(failure: Failure) -> String {
+    fn body(failure: ApiError) -> String {
         let body = failure.into_response().into_body().try_into_bytes();
         String::from_utf8(body.unwrap().to_vec()).unwrap()
     }
@@ -315,7 +317,7 @@ mod tests {
     fn a_cause_inside_the_edge_is_not_told() {
         let error = StoreError::Foreign("/var/lib/secret.db".into());
         assert_eq!(
-            body(Failure::Store(error)),
+            body(ApiError::Store(error)),
             r#"{"detail":"Internal Server Error"}"#
         );
     }
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn an_error_repeats_the_clients_text_escaped_as_the_upstream_escapes_it() {
         let input = "\"\\\u{1}\n\u{7f}é\u{2028}".to_owned();
-        let failure = Failure::Invalid(vec![Invalid {
+        let failure = ApiError::Invalid(vec![Invalid {
             place: ["path", "call_id"],
             problem: InvalidInteger::TooLong.into(),
             input,
@@ -338,7 +340,7 @@ mod tests {
 
     #[test]
     fn an_error_is_json_that_no_cache_keeps() {
-        let response = Failure::Unavailable { retry_after: 7 }.into_response();
+        let response = ApiError::Unavailable { retry_after: 7 }.into_response();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let header = |name| response.headers().get(name).unwrap();
         assert_eq!(header(RETRY_AFTER), "7");

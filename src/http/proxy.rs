@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::caching::freshness::CACHE_STATUS;
 use crate::http::calls::get;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
@@ -68,20 +68,20 @@ pub async fn stream(
     caller: Caller,
     request: &HttpRequest,
     payload: Payload,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     if caller != Caller::Upstream {
-        return Err(Failure::NotYours);
+        return Err(ApiError::NotYours);
     }
     let broken = Arc::new(AtomicBool::new(false));
     let body = pieces(payload, Arc::clone(&broken));
     let passed = pass(worker, outgoing(request, Key::Callers, body)).await;
     let (permit, incoming) = passed.map_err(|failure| match broken.load(Ordering::Relaxed) {
-        true => Failure::BrokenBody,
+        true => ApiError::BrokenBody,
         false => failure,
     })?;
     // Nobody asked for another protocol (RFC 9110, section 15.2.2).
     if incoming.status < 200 {
-        return Err(Failure::Unanswered);
+        return Err(ApiError::Unanswered);
     }
     let mut response = HttpResponse::build(status(&incoming));
     for header in headers(&incoming) {
@@ -118,11 +118,11 @@ pub async fn change(
     caller: Caller,
     request: &HttpRequest,
     body: Bytes,
-) -> Result<(Permit, Answer), Failure> {
+) -> Result<(Permit, Answer), ApiError> {
     let key = match caller {
         Caller::Upstream => Key::Callers,
         Caller::Edge(_) if !worker.shared().handle.lets_key_in() => {
-            return Err(Failure::StrangeKey {
+            return Err(ApiError::StrangeKey {
                 retry_after: get::RETRY_AFTER,
             });
         }
@@ -137,9 +137,9 @@ pub async fn whole(
     caller: Caller,
     request: &HttpRequest,
     body: Bytes,
-) -> Result<(Permit, Answer), Failure> {
+) -> Result<(Permit, Answer), ApiError> {
     if caller != Caller::Upstream {
-        return Err(Failure::NotYours);
+        return Err(ApiError::NotYours);
     }
     ask(worker, Key::Callers, request, body).await
 }
@@ -149,7 +149,7 @@ async fn ask(
     key: Key,
     request: &HttpRequest,
     body: Bytes,
-) -> Result<(Permit, Answer), Failure> {
+) -> Result<(Permit, Answer), ApiError> {
     let once = stream::once(std::future::ready(Ok(body))).boxed();
     let mut outgoing = outgoing(request, key, once);
     let own = |name: &String| CLIENTS_OWN.iter().any(|own| own == name.as_str());
@@ -163,7 +163,7 @@ async fn ask(
 }
 
 /// Reads the whole answer.
-pub async fn read(incoming: Incoming) -> Result<Answer, Failure> {
+pub async fn read(incoming: Incoming) -> Result<Answer, ApiError> {
     let mut answer = Answer {
         status: status(&incoming),
         headers: headers(&incoming),
@@ -172,7 +172,7 @@ pub async fn read(incoming: Incoming) -> Result<Answer, Failure> {
     let mut pieces = incoming.body;
     while let Some(piece) = pieces.next().await {
         let fits = |piece: &Bytes| answer.body.len() + piece.len() <= LARGEST_ANSWER;
-        let piece = piece.ok().filter(fits).ok_or(Failure::Unanswered)?;
+        let piece = piece.ok().filter(fits).ok_or(ApiError::Unanswered)?;
         answer.body.extend_from_slice(&piece);
     }
     Ok(answer)
@@ -192,19 +192,19 @@ fn outgoing(request: &HttpRequest, key: Key, body: Chunks) -> Outgoing {
     }
 }
 
-async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming), Failure> {
+async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming), ApiError> {
     // Neither is for a server that stands in for another (RFC 9110, sections 9.3.6 and 9.3.8).
     if matches!(outgoing.method.as_str(), "CONNECT" | "TRACE") {
-        return Err(Failure::MethodNotAllowed { allow: PASSED_ON });
+        return Err(ApiError::MethodNotAllowed { allow: PASSED_ON });
     }
     // `*` is of the server as a whole (RFC 9112, section 3.2.4), and no path of the upstream's.
     if !outgoing.path_and_query.starts_with('/') {
-        return Err(Failure::NoPath);
+        return Err(ApiError::NoPath);
     }
     let passed = worker.shared().handle.pass(outgoing).await;
     passed.map_err(|NotPassed { retry_after, sent }| match sent {
-        true => Failure::Unanswered,
-        false => Failure::NotPassed { retry_after },
+        true => ApiError::Unanswered,
+        false => ApiError::NotPassed { retry_after },
     })
 }
 

@@ -24,21 +24,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use assistants::Names;
 pub use details::queue::{Again, DetailsBooks, DueDetails};
-pub use details::text::{HeldDetail, LearnedDetail};
+pub use details::text::{DetailObservation, StoredDetail};
 pub use file::lock::is_written;
 pub use file::opened_file::{LogFile, OpenedFile};
-pub use file::temp_replica::Scratch;
+pub use file::temp_replica::TempReplica;
 pub use identity::Identity;
 pub use lists::{Listed, Place};
 pub use outbox::{Conflict, NewWrite, Outbox, Queued, Write};
 pub use read::aggregates::{Analytics, Assistant, Day, Durations};
 pub use read::changes::{Change, Changed, Changes, Heard};
 pub use read::pool::{PoolState, Readers};
-pub use read::reader::{Held, Reader, Totals};
+pub use read::reader::{Reader, StoredCall, Totals};
 pub use read::scan::{Scan, Text};
-pub use write::answer::{Belief, Complete, Learned, Merged};
-pub use write::feed::{Followed, News};
+pub use write::feed::{FeedPage, FeedPosition};
 pub use write::ledger::Census;
+pub use write::observation::{Complete, Merged, Observation, Trust};
 pub use write::row_versions::{Revision, Revisions};
 pub use write::writer::{OpenCalls, Writer};
 

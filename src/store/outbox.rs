@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use crate::model::{Timestamp, metadata};
-use crate::store::{Learned, Merged, Reader, StoreError, Writer};
+use crate::model::{Timestamp, metadata_merge};
+use crate::store::{Merged, Observation, Reader, StoreError, Writer};
 
 /// Conflicts that are remembered; all are counted.
 const REMEMBERED: i64 = 20;
@@ -184,7 +184,7 @@ impl Writer {
             write_id: self.outbox.last_id + 1,
             call_id: new.call_id,
             call_sid,
-            before: metadata::call_meta(&body).map(str::to_owned),
+            before: metadata_merge::call_meta(&body).map(str::to_owned),
             metadata: new.metadata,
             accepted_at: new.accepted_at,
             sent_at: new.may_have_arrived.then_some(new.accepted_at),
@@ -216,7 +216,7 @@ impl Writer {
         let waiting = self.outbox.writes.iter();
         let waiting = waiting.filter(|write| write.call_id == new.call_id);
         let changes = waiting.filter(|write| write.failed.is_none());
-        let laid = metadata::overlay(&body, changes.map(|write| write.metadata.as_str()));
+        let laid = metadata_merge::overlay(&body, changes.map(|write| write.metadata.as_str()));
         Ok(Queued::Accepted {
             write_id: self.outbox.last_id,
             body: laid.unwrap_or(body),
@@ -254,7 +254,7 @@ impl Writer {
     /// change stays, to be looked for once more. Returns whether it is forgotten.
     pub fn merge_written(
         &mut self,
-        learned: Learned,
+        learned: Observation,
         write_id: u64,
     ) -> Result<(Merged, bool), StoreError> {
         let Some(write) = self.outbox.find(write_id).cloned() else {
@@ -266,7 +266,7 @@ impl Writer {
             later.filter(|other| other.call_id == write.call_id && other.write_id > write_id);
         let later: Vec<(u64, Option<String>)> = later
             .map(|other| {
-                let before = metadata::merged(other.before.as_deref(), &write.metadata);
+                let before = metadata_merge::merged(other.before.as_deref(), &write.metadata);
                 (other.write_id, before)
             })
             .collect();

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::UpstreamError;
 use super::wire::{bad_answer, parse_object, read_call};
-use crate::model::{Call, Piece, Timestamp};
+use crate::model::{Call, CoverageRange, Timestamp};
 
 /// A page of another edge's order of changes.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Feed {
     /// The edge had read all it is to read.
     pub complete: bool,
     /// What the edge knew before the page was read.
-    pub coverage: Vec<Piece>,
+    pub coverage: Vec<CoverageRange>,
     /// No change stays unseen there for longer; `None` while nothing bounds it.
     pub freshness_bound: Option<Duration>,
 }
@@ -112,14 +112,14 @@ pub fn read(after: u64, text: &str) -> Result<Feed, UpstreamError> {
         })
     });
     let items = items.collect::<Result<_, _>>()?;
-    let pieces = wire.coverage.into_iter().map(|piece| Piece {
+    let pieces = wire.coverage.into_iter().map(|piece| CoverageRange {
         from: piece.from.map(Timestamp::from_micros),
         to: piece.to.map(Timestamp::from_micros),
         age_s: seconds(piece.age_s).as_secs(),
         open_ended: piece.open_ended,
     });
-    let coverage: Vec<Piece> = pieces.collect();
-    let sound = |piece: &Piece| match (piece.from, piece.to) {
+    let coverage: Vec<CoverageRange> = pieces.collect();
+    let sound = |piece: &CoverageRange| match (piece.from, piece.to) {
         (Some(_), None) => false,
         (None, None) => !piece.open_ended,
         (from, Some(to)) => {

@@ -27,7 +27,7 @@ enum Difference {
     /// them which those are, was drawn by the captured server.
     ListedByOrder,
     /// What is where the redirect points to.
-    Followed,
+    FeedPosition,
     /// The status and the headers of the GET.
     HeadOfGet,
     /// The same refusal, with HEAD among the methods that are allowed.
@@ -85,7 +85,7 @@ const DIFFERENCES: [(Difference, &str, &[&str]); 8] = [
         ],
     ),
     (
-        Difference::Followed,
+        Difference::FeedPosition,
         "a slash at the end makes no difference to the edge",
         &["GET /api/v1/calls/5/", "GET /api/v1/calls?limit=2"],
     ),
@@ -275,7 +275,7 @@ async fn assert_answers(site: &Site, world: &World, capture: &Capture, answer: &
             assert_eq!(starts(&ours), starts(&theirs), "{told}");
             (200, listed(path, &served))
         }
-        Some(Difference::Followed) => {
+        Some(Difference::FeedPosition) => {
             let location = &seen.headers["location"];
             let target = &location[location.find("/api").unwrap()..];
             let there = site.get(target).await;
@@ -297,8 +297,8 @@ async fn assert_answers(site: &Site, world: &World, capture: &Capture, answer: &
     for name in HEADERS {
         let expected = seen.headers.get(name).map(String::as_str);
         let expected = match (difference, name) {
-            (Some(Difference::Followed), "location") => None,
-            (Some(Difference::Followed), "content-type") => Some("application/json"),
+            (Some(Difference::FeedPosition), "location") => None,
+            (Some(Difference::FeedPosition), "content-type") => Some("application/json"),
             (Some(Difference::HeadOfGet), "allow") => None,
             (Some(Difference::HeadAllowed), "allow") => Some("GET, HEAD"),
             _ => expected,

@@ -1,7 +1,7 @@
 //! Deletion by proof, and calls that come back.
 
 use burki_edge::model::CallKey;
-use burki_edge::store::{Census, Learned, Merged, Reader, Writer};
+use burki_edge::store::{Census, Merged, Observation, Reader, Writer};
 use tempfile::TempDir;
 
 use super::support::*;
@@ -53,7 +53,7 @@ fn a_denial_removes_nobody_who_is_no_suspect_or_was_heard_of_since() {
     writer.merge(answer(8, vec![call(3)])).unwrap();
     // 4 is back in the very answer that proves the others gone.
     writer.merge(absence(6, 4)).unwrap();
-    let proof = Learned {
+    let proof = Observation {
         calls: vec![call(4)],
         ..denial(9, &[(1, 7), (2, 5), (3, 7), (4, 7), (99, 7)])
     };
@@ -74,7 +74,7 @@ fn a_suspicion_of_the_same_answer_is_no_proof() {
     writer
         .merge(answer(1, vec![record(1, "failed", None, None, "")]))
         .unwrap();
-    let both = Learned {
+    let both = Observation {
         absent: Some(CallKey::Id(1)),
         ..denial(2, &[(1, 2)])
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use burki_edge::model::{Detail, Timestamp};
-use burki_edge::store::{DueDetails, LearnedDetail, Reader, Writer};
+use burki_edge::store::{DetailObservation, DueDetails, Reader, Writer};
 use tempfile::TempDir;
 
 use super::support::{URL, absence, answer, denial, record, request};
@@ -31,7 +31,7 @@ fn set(kinds: &[Detail]) -> BTreeSet<Detail> {
 }
 
 fn keep(writer: &mut Writer, id: i64, kind: Detail, seq: u64, body: &str) -> bool {
-    let learned = LearnedDetail {
+    let learned = DetailObservation {
         request: request(seq),
         newest_seq: seq,
         call_id: id,

@@ -1,7 +1,7 @@
 //! Who is a suspect, and which lists are believed.
 
 use burki_edge::model::CallKey;
-use burki_edge::store::{Belief, Learned, Merged, Reader, Writer};
+use burki_edge::store::{Merged, Observation, Reader, Trust, Writer};
 use tempfile::TempDir;
 
 use super::support::*;
@@ -14,7 +14,7 @@ fn a_call_the_upstream_denies_is_a_suspect_and_served_until_it_is_seen_again() {
     let call = record(1, "ongoing", Some(1), None, "");
     writer.merge(answer(5, vec![call.clone()])).unwrap();
     let reader = Reader::open(&path).unwrap();
-    let denied = |seq, key| Learned {
+    let denied = |seq, key| Observation {
         absent: Some(key),
         ..answer(seq, vec![])
     };
@@ -43,7 +43,7 @@ fn what_a_complete_list_leaves_out_is_a_suspect_and_what_it_does_not_cover_is_no
     calls.push(record(100, "failed", None, None, ""));
     writer.merge(answer(5, calls)).unwrap();
     writer
-        .merge(complete(4, 50, 60..100, Belief::UnlessMany))
+        .merge(complete(4, 50, 60..100, Trust::UnlessMany))
         .unwrap();
     assert_eq!(
         suspects(&path),
@@ -51,7 +51,7 @@ fn what_a_complete_list_leaves_out_is_a_suspect_and_what_it_does_not_cover_is_no
         "the list was asked for before they were heard of"
     );
     writer
-        .merge(complete(6, 50, 60..100, Belief::UnlessMany))
+        .merge(complete(6, 50, 60..100, Trust::UnlessMany))
         .unwrap();
     assert_eq!(
         suspects(&path),
@@ -59,7 +59,7 @@ fn what_a_complete_list_leaves_out_is_a_suspect_and_what_it_does_not_cover_is_no
         "calls 50 to 59, and the one without a start"
     );
     writer
-        .merge(complete(7, 50, 50..100, Belief::UnlessMany))
+        .merge(complete(7, 50, 50..100, Trust::UnlessMany))
         .unwrap();
     assert_eq!(suspects(&path), 1);
 }
@@ -74,24 +74,24 @@ fn a_list_that_leaves_out_very_many_calls_is_not_believed_at_once() {
         .collect();
     let before = vec![window(0, 999, 1)];
     writer
-        .merge(Learned {
+        .merge(Observation {
             windows: Some(before.clone()),
             ..answer(1, calls)
         })
         .unwrap();
-    let empty = |seq, belief| Learned {
+    let empty = |seq, belief| Observation {
         windows: Some(vec![window(0, 2000, seq)]),
         ..complete(seq, 0, 0..0, belief)
     };
     assert_eq!(
         writer
-            .merge(empty(2, Belief::UnlessMany))
+            .merge(empty(2, Trust::UnlessMany))
             .unwrap()
             .unbelieved,
         1000
     );
     assert_eq!((suspects(&path), writer.windows()), (0, &*before));
-    assert_eq!(writer.merge(empty(3, Belief::Whole)).unwrap().unbelieved, 0);
+    assert_eq!(writer.merge(empty(3, Trust::Whole)).unwrap().unbelieved, 0);
     assert_eq!(suspects(&path), 1000);
 }
 
@@ -103,14 +103,14 @@ fn of_an_answer_that_is_not_believed_nothing_is_written() {
     let calls = (0..10).map(|id| record(id, "completed", Some(id), None, ""));
     let before = vec![window(0, 9, 1)];
     writer
-        .merge(Learned {
+        .merge(Observation {
             windows: Some(before.clone()),
             ..answer(1, calls.collect())
         })
         .unwrap();
     writer.merge(absence(2, 9)).unwrap();
     let census = writer.census();
-    let doubted = Learned {
+    let doubted = Observation {
         // Call 0 changed, 20 is new, 9 is proven gone, 1 to 8 are left out.
         calls: vec![
             record(0, "failed", Some(0), None, "changed"),
@@ -119,7 +119,7 @@ fn of_an_answer_that_is_not_believed_nothing_is_written() {
         absent: Some(CallKey::Id(0)),
         denied: vec![(9, request(3))],
         windows: Some(vec![window(0, 99, 3)]),
-        ..complete(3, 0, 20..21, Belief::UpTo(7))
+        ..complete(3, 0, 20..21, Trust::UpTo(7))
     };
     // 0 is on the answer but not on the list: it was written by this request, so is not missing.
     let unbelieved = Merged {
@@ -152,7 +152,7 @@ fn a_list_that_keeps_none_of_three_or_more_is_not_believed() {
         let calls = (0..held).map(|id| record(id, "completed", Some(id), None, ""));
         writer.merge(answer(1, calls.collect())).unwrap();
         // It kept the listed one also if that says something else now.
-        let mut list = complete(2, 0, listed.clone(), Belief::UnlessMany);
+        let mut list = complete(2, 0, listed.clone(), Trust::UnlessMany);
         list.calls = listed
             .clone()
             .map(|id| record(id, "failed", Some(id), None, "changed"))
@@ -178,7 +178,7 @@ fn a_list_is_believed_up_to_what_it_may_leave_out() {
         let calls = (0..60).map(|id| record(id, "completed", Some(id), None, ""));
         writer.merge(answer(1, calls.collect())).unwrap();
         let left_out = 60 - listed.clone().count();
-        let merged = writer.merge(complete(2, 0, listed, Belief::UpTo(most)));
+        let merged = writer.merge(complete(2, 0, listed, Trust::UpTo(most)));
         assert_eq!(merged.unwrap().unbelieved == 0, believed, "{most}");
         assert_eq!(suspects(&path), if believed { left_out as u64 } else { 0 });
     }
@@ -191,13 +191,13 @@ fn a_denial_never_doubts_what_a_later_request_found_unchanged() {
     let mut writer = Writer::open(&path, URL).unwrap();
     let call = record(1, "completed", Some(1), None, "");
     writer.merge(answer(1, vec![call.clone()])).unwrap();
-    let confirmation = Learned {
+    let confirmation = Observation {
         oldest_in_flight: 2,
         ..answer(3, vec![call])
     };
     writer.merge(confirmation).unwrap();
     for key in [CallKey::Id(1), CallKey::Sid("CA1".into())] {
-        let late = Learned {
+        let late = Observation {
             absent: Some(key),
             ..answer(2, vec![])
         };

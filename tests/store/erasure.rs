@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burki_edge::model::{Call, CallFilter, Detail, Part, Timestamp};
-use burki_edge::store::{Again, LearnedDetail, Reader, Writer};
+use burki_edge::store::{Again, DetailObservation, Reader, Writer};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -60,7 +60,7 @@ fn a_call_that_is_gone_is_nowhere_in_the_file() {
     writer.merge(answer(1, others.collect())).unwrap();
     writer.merge(answer(2, vec![call(5, SID, NUMBER)])).unwrap();
     let transcript = format!(r#"[{{"content":"my number is {NUMBER}"}}]"#);
-    let learned = LearnedDetail {
+    let learned = DetailObservation {
         call_id: 5,
         kind: Detail::Transcripts,
         request: request(3),

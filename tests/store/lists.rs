@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burki_edge::model::{Call, CallFilter, CallKey, Part, Timestamp};
 use burki_edge::store::{
-    Analytics, Assistant, Day, Durations, Held, Learned, Place, Reader, Writer,
+    Analytics, Assistant, Day, Durations, Observation, Place, Reader, StoredCall, Writer,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -292,11 +292,11 @@ fn analytics(world: &BTreeMap<i64, Call>, from: Timestamp, to: Timestamp) -> Ana
     analytics
 }
 
-fn ids(rows: &[Held]) -> Vec<i64> {
+fn ids(rows: &[StoredCall]) -> Vec<i64> {
     rows.iter().map(|row| row.id).collect()
 }
 
-fn after(row: &Held) -> Place {
+fn after(row: &StoredCall) -> Place {
     Place {
         started_at: row.started_at,
         id: row.id,
@@ -336,7 +336,7 @@ fn check_list(reader: &Reader, world: &BTreeMap<i64, Call>, filter: &CallFilter,
         assert_eq!((page.rows.len(), page.total), (0, total));
     }
     assert_eq!(reader.list(filter, 0, 0).unwrap().rows, []);
-    let mut by_place: Vec<Held> = Vec::new();
+    let mut by_place: Vec<StoredCall> = Vec::new();
     loop {
         let place = by_place.last().map(after);
         let rows = reader.list_after(filter, place, limit).unwrap();
@@ -402,7 +402,7 @@ proptest! {
                 }
                 Step::Deny(ids, gone) => {
                     for id in &ids {
-                        writer.merge(Learned { oldest_in_flight: 0, ..absence(seq, *id) }).unwrap();
+                        writer.merge(Observation { oldest_in_flight: 0, ..absence(seq, *id) }).unwrap();
                     }
                     if gone {
                         let denied: Vec<_> = ids.iter().map(|id| (*id, seq + 1)).collect();

@@ -1,7 +1,7 @@
 //! What an answer does to the rows.
 
 use burki_edge::model::{Call, Timestamp};
-use burki_edge::store::{Learned, Merged, Reader, StoreError, Writer};
+use burki_edge::store::{Merged, Observation, Reader, StoreError, Writer};
 use tempfile::TempDir;
 
 use super::support::*;
@@ -66,7 +66,7 @@ fn windows_of_another_shape_are_written_though_no_call_changed() {
     let mut writer = Writer::open(&path, URL).unwrap();
     let both = vec![window(0, 9, 1), window(10, 19, 1)];
     for windows in [both.clone(), vec![window(10, 19, 1)], Vec::new(), both] {
-        let learned = Learned {
+        let learned = Observation {
             windows: Some(windows.clone()),
             ..answer(1, Vec::new())
         };
@@ -102,7 +102,7 @@ fn an_answer_never_replaces_what_a_later_request_found_unchanged() {
     let held = record(1, "completed", Some(10), Some(5), "held");
     writer.merge(answer(1, vec![held.clone()])).unwrap();
     // Request 2 is under way; 3 confirms the text, which is not worth a write; then 2 arrives.
-    let confirmation = Learned {
+    let confirmation = Observation {
         oldest_in_flight: 2,
         ..answer(3, vec![held.clone()])
     };
@@ -125,12 +125,12 @@ fn an_answer_tells_of_a_call_that_a_later_request_only_missed() {
     let there = |start, name| record(1, "completed", Some(start), Some(5), name);
     writer.merge(answer(3, vec![there(10, "held")])).unwrap();
     // Requests 2, 4 and 5 are under way; 6 does not find the call where it was.
-    let missing = Learned {
+    let missing = Observation {
         oldest_in_flight: 2,
         ..absence(6, 1)
     };
     writer.merge(missing).unwrap();
-    let late = |seq, start, name| Learned {
+    let late = |seq, start, name| Observation {
         oldest_in_flight: 2,
         ..answer(seq, vec![there(start, name)])
     };
@@ -153,14 +153,14 @@ fn a_page_that_fails_to_commit_leaves_rows_coverage_and_rollups_unmoved() {
     let path = folder.path().join("edge.db");
     let mut writer = Writer::open(&path, URL).unwrap();
     let before = vec![window(0, 9, 1)];
-    let first = Learned {
+    let first = Observation {
         windows: Some(before.clone()),
         ..answer(1, vec![record(1, "failed", Some(1), None, "")])
     };
     writer.merge(first).unwrap();
     // Two windows cannot begin at the same instant: the last statement of the transaction fails.
     let broken = vec![window(0, 9, 1), window(50, 60, 2), window(50, 70, 2)];
-    let second = Learned {
+    let second = Observation {
         windows: Some(broken),
         ..answer(2, vec![record(2, "failed", Some(2), None, "")])
     };
@@ -180,7 +180,7 @@ fn an_answer_without_news_writes_nothing() {
     let calls: Vec<_> = (0..100)
         .map(|id| record(id, "completed", Some(id), Some(1), ""))
         .collect();
-    let learned = |seq| Learned {
+    let learned = |seq| Observation {
         windows: Some(vec![window(0, 99, seq)]),
         ..answer(seq, calls.clone())
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burki_edge::model::{Call, CallKey, Timestamp};
 use burki_edge::store::{
-    Belief, Census, Change, Changed, Complete, Learned, Merged, Reader, Writer,
+    Census, Change, Changed, Complete, Merged, Observation, Reader, Trust, Writer,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -126,7 +126,7 @@ impl Model {
         }
     }
 
-    fn merge(&mut self, learned: &Learned) -> Merged {
+    fn merge(&mut self, learned: &Observation) -> Merged {
         self.moved.clear();
         let before = self.clone();
         let seq = learned.request.seq;
@@ -155,9 +155,9 @@ impl Model {
             let keeps_none = !held_before.iter().any(told);
             let all = missing.len() >= 3 && keeps_none;
             let believed = match complete.belief {
-                Belief::Whole => true,
-                Belief::UnlessMany => !all,
-                Belief::UpTo(most) => (missing.is_empty() || !keeps_none) && missing.len() <= most,
+                Trust::Whole => true,
+                Trust::UnlessMany => !all,
+                Trust::UpTo(most) => (missing.is_empty() || !keeps_none) && missing.len() <= most,
             };
             if !believed {
                 *self = before;
@@ -227,7 +227,7 @@ struct Answer {
     singly: bool,
     absent: Option<i64>,
     denied: Vec<(i64, u64)>,
-    complete: Option<(RangeInclusive<i64>, bool, Belief)>,
+    complete: Option<(RangeInclusive<i64>, bool, Trust)>,
 }
 
 const IDS: std::ops::Range<i64> = 0..8;
@@ -243,9 +243,9 @@ fn answers() -> impl Strategy<Value = Answer> {
         (id, status, day, duration, respelled)
     });
     let belief = prop_oneof![
-        Just(Belief::Whole),
-        Just(Belief::UnlessMany),
-        (0..4_usize).prop_map(Belief::UpTo),
+        Just(Trust::Whole),
+        Just(Trust::UnlessMany),
+        (0..4_usize).prop_map(Trust::UpTo),
     ];
     let days = (-2..1_i64, 0..4_i64).prop_map(|(from, days)| from..=from + days);
     (
@@ -276,7 +276,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn learned(told: &Answer) -> Learned {
+fn learned(told: &Answer) -> Observation {
     let mut calls: Vec<Call> = Vec::new();
     for (id, status, day, duration, respelled) in &told.rows {
         if calls.iter().all(|call| call.id != *id) {
@@ -301,12 +301,12 @@ fn learned(told: &Answer) -> Learned {
             belief: *belief,
         }
     });
-    Learned {
+    Observation {
         oldest_in_flight: 0,
         singly: told.singly,
         absent: told.absent.map(CallKey::Id),
         complete,
-        ..Learned {
+        ..Observation {
             calls,
             ..denial(told.seq, &told.denied)
         }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use burki_edge::model::{Call, CallKey, Timestamp, Verified, Window};
-use burki_edge::store::{Belief, Complete, Learned, Reader};
+use burki_edge::store::{Complete, Observation, Reader, Trust};
 
 pub const URL: &str = "https://api.burki.dev";
 
@@ -30,8 +30,8 @@ pub fn record(
     .expect("a record")
 }
 
-pub fn answer(seq: u64, calls: Vec<Call>) -> Learned {
-    Learned {
+pub fn answer(seq: u64, calls: Vec<Call>) -> Observation {
+    Observation {
         request: request(seq),
         oldest_in_flight: seq,
         newest_seq: seq,
@@ -76,7 +76,7 @@ pub fn files(folder: &Path) -> BTreeMap<String, u64> {
 }
 
 /// A list that is complete from `from` on, and holds the calls `ids`.
-pub fn complete(seq: u64, from: i64, ids: std::ops::Range<i64>, belief: Belief) -> Learned {
+pub fn complete(seq: u64, from: i64, ids: std::ops::Range<i64>, belief: Trust) -> Observation {
     let calls = ids
         .clone()
         .map(|id| record(id, "completed", Some(id), None, ""))
@@ -87,7 +87,7 @@ pub fn complete(seq: u64, from: i64, ids: std::ops::Range<i64>, belief: Belief) 
         listed: ids.clone().collect(),
         belief,
     };
-    Learned {
+    Observation {
         complete: Some(complete),
         ..answer(seq, calls)
     }
@@ -102,8 +102,8 @@ pub fn suspects(path: &Path) -> u64 {
 }
 
 /// The upstream denied the calls `denied`, each by a request of its own, and that proves it.
-pub fn denial(seq: u64, denied: &[(i64, u64)]) -> Learned {
-    Learned {
+pub fn denial(seq: u64, denied: &[(i64, u64)]) -> Observation {
+    Observation {
         denied: denied
             .iter()
             .map(|(id, seq)| (*id, request(*seq)))
@@ -113,8 +113,8 @@ pub fn denial(seq: u64, denied: &[(i64, u64)]) -> Learned {
 }
 
 /// The upstream said that it has no such call.
-pub fn absence(seq: u64, id: i64) -> Learned {
-    Learned {
+pub fn absence(seq: u64, id: i64) -> Observation {
+    Observation {
         absent: Some(CallKey::Id(id)),
         ..answer(seq, vec![])
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use burki_edge::model::{CallKey, Detail, KeyHash, Timestamp};
 use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World, WorldConfig};
-use burki_edge::store::{HeldDetail, Reader, StoreError, Totals, Writer};
+use burki_edge::store::{Reader, StoreError, StoredDetail, Totals, Writer};
 use burki_edge::sync::{
     Clock, Engine, EngineChannels, Handle, Phase, Settings, Supervisor, SyncError, SyncStatus,
 };
@@ -308,7 +308,7 @@ impl Stage {
     }
 
     /// What the replica holds of a call beside its record.
-    pub fn detail(&self, id: i64, kind: Detail) -> Option<HeldDetail> {
+    pub fn detail(&self, id: i64, kind: Detail) -> Option<StoredDetail> {
         let reader = Reader::open(&self.path()).expect("a reader");
         reader.detail(id, kind).expect("a read")
     }

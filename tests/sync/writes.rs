@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use burki_edge::model::{CallKey, metadata};
+use burki_edge::model::{CallKey, metadata_merge};
 use burki_edge::simulator::{Fault, WorldConfig};
 use burki_edge::store::{NewWrite, Reader, Write};
 use burki_edge::sync::{Dropped, NotQueued, UpstreamState};
@@ -62,7 +62,7 @@ impl Stage {
 }
 
 fn value(body: &str, key: &str) -> Option<String> {
-    metadata::member(metadata::call_meta(body)?, key).map(str::to_owned)
+    metadata_merge::member(metadata_merge::call_meta(body)?, key).map(str::to_owned)
 }
 
 fn stage() -> Stage {

@@ -29,7 +29,7 @@ use super::running::{Running, bar, filled};
 use super::serve::stop_on_signal;
 use crate::config::{Config, History};
 use crate::model::{CallKey, NEVER, Timestamp};
-use crate::store::{Identity, Reader, Scratch, StoreError, Text, is_written};
+use crate::store::{Identity, Reader, StoreError, TempReplica, Text, is_written};
 use crate::sync::SyncStatus;
 use crate::{app, telemetry};
 
@@ -128,7 +128,7 @@ async fn verify(
     followed: Option<Duration>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Compared> {
-    let scratch = Scratch::beside(&config.store.path)?;
+    let scratch = TempReplica::beside(&config.store.path)?;
     // The calls are compared: what belongs to them would be asked for in vain.
     let mut calls = config.clone();
     calls.sync.details.clear();

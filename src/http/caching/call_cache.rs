@@ -10,7 +10,7 @@ use quick_cache::unsync::Cache;
 
 use crate::http::caching::freshness::EntityTag;
 use crate::model::{Call, InvalidCall, Timestamp, text_hash};
-use crate::store::{Held, Revision};
+use crate::store::{Revision, StoredCall};
 
 /// All workers together keep so many bytes, where there is one for each core: 80,000 calls of half a
 /// kilobyte.
@@ -24,7 +24,7 @@ const FIRST_ROOM: usize = 4096;
 
 /// A call as an answer needs it. Cheap to copy.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct CachedCall {
     pub id: i64,
     /// The upstream's JSON text.
     pub body: ByteString,
@@ -36,9 +36,9 @@ pub struct Entry {
     pub suspect: bool,
 }
 
-impl From<Held> for Entry {
-    fn from(held: Held) -> Entry {
-        Entry {
+impl From<StoredCall> for CachedCall {
+    fn from(held: StoredCall) -> CachedCall {
+        CachedCall {
             id: held.id,
             tag: EntityTag::new(held.body_hash),
             body: held.body.into(),
@@ -49,14 +49,14 @@ impl From<Held> for Entry {
     }
 }
 
-impl Entry {
+impl CachedCall {
     /// A text of the upstream's that the replica could not store.
     ///
     /// # Errors
     /// It is no call record.
-    pub fn unstored(text: &str, at: Timestamp) -> Result<Entry, InvalidCall> {
+    pub fn unstored(text: &str, at: Timestamp) -> Result<CachedCall, InvalidCall> {
         let call = Call::from_json(text)?;
-        Ok(Entry {
+        Ok(CachedCall {
             id: call.id,
             tag: EntityTag::new(call.body_hash()),
             body: String::from(call.body).into(),
@@ -67,8 +67,8 @@ impl Entry {
     }
 
     /// The same call with another text.
-    pub fn with_body(&self, body: String) -> Entry {
-        Entry {
+    pub fn with_body(&self, body: String) -> CachedCall {
+        CachedCall {
             tag: EntityTag::new(text_hash(&body)),
             body: body.into(),
             ..self.clone()
@@ -77,38 +77,38 @@ impl Entry {
 }
 
 /// The entries of one worker, by id.
-pub struct Entries(Cache<i64, (Revision, Rc<Entry>), Weight>);
+pub struct CallCache(Cache<i64, (Revision, Rc<CachedCall>), Weight>);
 
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<i64, (Revision, Rc<Entry>)> for Weight {
-    fn weight(&self, _: &i64, (_, entry): &(Revision, Rc<Entry>)) -> u64 {
+impl Weighter<i64, (Revision, Rc<CachedCall>)> for Weight {
+    fn weight(&self, _: &i64, (_, entry): &(Revision, Rc<CachedCall>)) -> u64 {
         entry.body.len() as u64 + OVERHEAD
     }
 }
 
-impl Default for Entries {
-    fn default() -> Entries {
+impl Default for CallCache {
+    fn default() -> CallCache {
         let workers = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
-        Entries::of_bytes(MOST_BYTES / workers)
+        CallCache::of_bytes(MOST_BYTES / workers)
     }
 }
 
-impl Entries {
-    fn of_bytes(most: u64) -> Entries {
-        Entries(Cache::with_weighter(FIRST_ROOM, most, Weight))
+impl CallCache {
+    fn of_bytes(most: u64) -> CallCache {
+        CallCache(Cache::with_weighter(FIRST_ROOM, most, Weight))
     }
 
     /// The call, if it is in this revision still.
-    pub fn get(&self, id: i64, revision: Revision) -> Option<Rc<Entry>> {
+    pub fn get(&self, id: i64, revision: Revision) -> Option<Rc<CachedCall>> {
         let (kept_in, entry) = self.0.get(&id)?;
         (*kept_in == revision).then(|| Rc::clone(entry))
     }
 
     /// Keeps a call that was read after it was seen to be in this revision. What is asked for
     /// again and again stays; a walk through all calls pushes out nothing of that.
-    pub fn keep(&mut self, revision: Revision, entry: &Rc<Entry>) {
+    pub fn keep(&mut self, revision: Revision, entry: &Rc<CachedCall>) {
         self.0.insert(entry.id, (revision, Rc::clone(entry)));
     }
 }
@@ -118,8 +118,8 @@ mod tests {
     use super::*;
     use crate::store::Revisions;
 
-    fn entry(id: i64, size: usize) -> Rc<Entry> {
-        Rc::new(Entry {
+    fn entry(id: i64, size: usize) -> Rc<CachedCall> {
+        Rc::new(CachedCall {
             id,
             body: "x".repeat(size).into(),
             tag: EntityTag::new(0),
@@ -133,7 +133,7 @@ mod tests {
     fn what_is_asked_for_again_and_again_stays_and_the_rest_has_an_end() {
         let revision = Revisions::default().of(1).unwrap();
         let most = 16 << 20;
-        let mut entries = Entries::of_bytes(most);
+        let mut entries = CallCache::of_bytes(most);
         let size = 4 << 10;
         let fit = most / (size as u64 + OVERHEAD);
         for id in 0..10 * fit as i64 {

@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use lru::LruCache;
 
 use crate::http::caching::content_coding::Coding;
-use crate::http::reading::completeness::Extent;
+use crate::http::reading::completeness::AnswerScope;
 
 /// A worker keeps so many bytes, all forms of an answer counted.
 const MOST_BYTES: usize = 8 << 20;
@@ -19,18 +19,18 @@ const LARGEST: usize = 2 << 20;
 const OVERHEAD: usize = 256;
 
 /// A whole answer, without what depends on when it is given.
-pub struct Finished {
+pub struct CachedResponse {
     pub body: Bytes,
     /// Different for every other body of the same resource.
     pub hash: i64,
-    pub extent: Extent,
+    pub extent: AnswerScope,
     gzip: OnceCell<Bytes>,
     zstd: OnceCell<Bytes>,
 }
 
-impl Finished {
-    pub fn new(body: Bytes, hash: i64, extent: Extent) -> Finished {
-        Finished {
+impl CachedResponse {
+    pub fn new(body: Bytes, hash: i64, extent: AnswerScope) -> CachedResponse {
+        CachedResponse {
             body,
             hash,
             extent,
@@ -64,16 +64,16 @@ impl Finished {
 }
 
 /// The answers of one state of the file, by what was asked.
-pub struct Kept {
+pub struct ResponseCache {
     /// Of the worker's own reader.
     version: i64,
-    answers: LruCache<String, Rc<Finished>>,
+    answers: LruCache<String, Rc<CachedResponse>>,
     bytes: usize,
 }
 
-impl Default for Kept {
-    fn default() -> Kept {
-        Kept {
+impl Default for ResponseCache {
+    fn default() -> ResponseCache {
+        ResponseCache {
             version: 0,
             answers: LruCache::unbounded(),
             bytes: 0,
@@ -81,16 +81,16 @@ impl Default for Kept {
     }
 }
 
-impl Kept {
+impl ResponseCache {
     /// An answer that was read when the file was in this version, or later, and is one of this
     /// version still.
-    pub fn get(&mut self, version: i64, asked: &str) -> Option<Rc<Finished>> {
+    pub fn get(&mut self, version: i64, asked: &str) -> Option<Rc<CachedResponse>> {
         self.turn_to(version);
         self.answers.get(asked).cloned()
     }
 
     /// Keeps an answer that was read after the file was seen in this version.
-    pub fn keep(&mut self, version: i64, asked: String, answer: &Rc<Finished>) {
+    pub fn keep(&mut self, version: i64, asked: String, answer: &Rc<CachedResponse>) {
         // Others went on while it was read, and may have seen a newer version.
         if version != self.version || answer.size() > LARGEST {
             return;
@@ -103,7 +103,7 @@ impl Kept {
     }
 
     /// Adds a compressed form to an answer, whether or not it is kept.
-    pub fn add(&mut self, asked: &str, answer: &Rc<Finished>, coding: Coding, body: Bytes) {
+    pub fn add(&mut self, asked: &str, answer: &Rc<CachedResponse>, coding: Coding, body: Bytes) {
         let before = answer.size();
         answer.add(coding, body);
         let kept = self.answers.peek(asked);
@@ -131,7 +131,7 @@ impl Kept {
     }
 }
 
-fn weight(asked: &str, answer: &Finished) -> usize {
+fn weight(asked: &str, answer: &CachedResponse) -> usize {
     asked.len() + answer.size() + OVERHEAD
 }
 
@@ -141,14 +141,14 @@ mod tests {
     use crate::http::reading::completeness::Reach;
     use crate::model::CallFilter;
 
-    fn answer(size: usize) -> Rc<Finished> {
-        let extent = Extent::whole(Reach::of(&CallFilter::default()));
-        Rc::new(Finished::new(vec![b'x'; size].into(), 1, extent))
+    fn answer(size: usize) -> Rc<CachedResponse> {
+        let extent = AnswerScope::whole(Reach::of(&CallFilter::default()));
+        Rc::new(CachedResponse::new(vec![b'x'; size].into(), 1, extent))
     }
 
     #[test]
     fn an_answer_is_kept_until_the_file_has_another_version() {
-        let mut kept = Kept::default();
+        let mut kept = ResponseCache::default();
         assert!(kept.get(7, "a").is_none());
         kept.keep(7, "a".to_owned(), &answer(10));
         assert!(kept.get(7, "a").is_some());
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_an_older_version_is_not_kept() {
-        let mut kept = Kept::default();
+        let mut kept = ResponseCache::default();
         assert!(kept.get(7, "a").is_none());
         assert!(kept.get(8, "b").is_none());
         kept.keep(7, "a".to_owned(), &answer(10));
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_one_that_was_used_longest_ago_makes_room() {
-        let mut kept = Kept::default();
+        let mut kept = ResponseCache::default();
         assert!(kept.get(1, "").is_none());
         for name in ["a", "b", "c", "d"] {
             kept.keep(1, name.to_owned(), &answer((2 << 20) - 1000));
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn compressed_forms_count_and_are_there_for_the_next() {
-        let mut kept = Kept::default();
+        let mut kept = ResponseCache::default();
         assert!(kept.get(1, "").is_none());
         let first = answer(100);
         kept.keep(1, "a".to_owned(), &first);

@@ -6,13 +6,13 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
-use crate::http::caching::response_cache::Finished;
+use crate::http::caching::response_cache::CachedResponse;
 use crate::http::calls::collection::Question;
 use crate::http::calls::list;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::params::python_format::float;
 use crate::http::params::{Choice, Query};
-use crate::http::reading::completeness::{Extent, Reach};
+use crate::http::reading::completeness::{AnswerScope, Reach};
 use crate::http::respond::json;
 use crate::model::{CallFilter, Timestamp};
 use crate::store::{Analytics, Assistant, Day, Durations, Reader, StoreError};
@@ -34,7 +34,7 @@ const NAMELESS: &str = "Unknown";
 const TOP: usize = 10;
 
 /// Reads the parameters of `/count`.
-pub fn count(query: &str) -> Result<Question, Failure> {
+pub fn count(query: &str) -> Result<Question, ApiError> {
     let mut query = Query::of(query);
     let filter = CallFilter {
         status: query.text("status"),
@@ -57,7 +57,7 @@ pub fn stats() -> Question {
 }
 
 /// Reads the parameters of `/analytics`.
-pub fn analytics(query: &str, now: Timestamp) -> Result<Question, Failure> {
+pub fn analytics(query: &str, now: Timestamp) -> Result<Question, ApiError> {
     let mut query = Query::of(query);
     let days = query.choice(&PERIOD);
     query.finish()?;
@@ -84,12 +84,12 @@ fn question(
     read: impl FnOnce(&Reader) -> Result<String, StoreError> + Send + 'static,
 ) -> Question {
     Box::new(move |reader| {
-        let mut extent = Extent::whole(reach);
+        let mut extent = AnswerScope::whole(reach);
         // Before the figures: which calls no window speaks of.
         extent.suspect(&reader.unverified()?);
         let text = read(reader)?;
         let hash = list::first(&Sha256::digest(text.as_bytes()));
-        Ok(Finished::new(text.into(), hash, extent))
+        Ok(CachedResponse::new(text.into(), hash, extent))
     })
 }
 

@@ -14,15 +14,15 @@ use crate::http::caching::cache_control::Directives;
 use crate::http::caching::content_coding;
 use crate::http::caching::content_coding::{Coding, WORTH_IT};
 use crate::http::caching::freshness::{EntityTag, Freshness};
-use crate::http::caching::response_cache::Finished;
+use crate::http::caching::response_cache::CachedResponse;
 use crate::http::calls::aggregates;
 use crate::http::calls::list;
 use crate::http::calls::refetch;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::reading::completeness;
-use crate::http::reading::completeness::{COVERAGE, Extent};
-use crate::http::reading::scans::Turn;
+use crate::http::reading::completeness::{AnswerScope, COVERAGE};
+use crate::http::reading::scans::ScanPermit;
 use crate::http::reading::unread_bytes::Full;
 use crate::http::reading::worker::Worker;
 use crate::store::{Reader, StoreError};
@@ -42,10 +42,10 @@ pub enum Resource {
 }
 
 /// A question that was understood.
-pub type Question = Box<dyn FnOnce(&Reader) -> Result<Finished, StoreError> + Send>;
+pub type Question = Box<dyn FnOnce(&Reader) -> Result<CachedResponse, StoreError> + Send>;
 
 /// What a request says.
-pub struct Asked<'r> {
+pub struct CollectionRequest<'r> {
     pub caller: Caller,
     pub resource: Resource,
     pub request: &'r HttpRequest,
@@ -53,7 +53,7 @@ pub struct Asked<'r> {
 
 /// Why the upstream's word would be better than the replica's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum Shortfall {
     /// Not all was read that the query can match.
     Partial,
     /// It is older than the request allows.
@@ -61,7 +61,7 @@ pub enum Lack {
 }
 
 impl Resource {
-    fn understand(self, worker: &Worker, query: &str) -> Result<Question, Failure> {
+    fn understand(self, worker: &Worker, query: &str) -> Result<Question, ApiError> {
         match self {
             Resource::List => {
                 let pending = Arc::clone(&worker.shared().handle.pending());
@@ -88,7 +88,7 @@ impl Resource {
 }
 
 /// Answers `GET` and `HEAD`.
-pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Failure> {
+pub async fn get(worker: &Worker, asked: &CollectionRequest<'_>) -> Result<HttpResponse, ApiError> {
     let query = asked.request.uri().query().unwrap_or_default();
     // Before the rows: no age told may be younger than what it is told of.
     let coverage = Arc::clone(&worker.shared().handle.coverage());
@@ -110,8 +110,8 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
     let age = answer.extent.age(&coverage, worker.now());
     let directives = Directives::of(asked.request.headers());
     let lack = match directives.accept(age) {
-        false => Some(Lack::Old),
-        true if !answer.extent.is_complete(&coverage) => Some(Lack::Partial),
+        false => Some(Shortfall::Old),
+        true if !answer.extent.is_complete(&coverage) => Some(Shortfall::Partial),
         true => None,
     };
     // Nobody waits in line for the upstream, which may take its time.
@@ -123,19 +123,19 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
         && let Some(fresh) =
             refetch::ask(worker, asked.caller, asked.request, asked.resource, lack).await
     {
-        let told = Told {
+        let told = Truth {
             coverage: completeness::whole(),
             freshness: fresh.freshness,
         };
         let extent = answer.extent.clone();
-        let answer = Rc::new(Finished::new(fresh.body, fresh.hash, extent));
+        let answer = Rc::new(CachedResponse::new(fresh.body, fresh.hash, extent));
         return respond(worker, asked.request.headers(), None, &answer, told, None).await;
     }
-    if directives.only_if_cached && lack == Some(Lack::Old) {
-        return Err(Failure::OnlyIfCached);
+    if directives.only_if_cached && lack == Some(Shortfall::Old) {
+        return Err(ApiError::OnlyIfCached);
     }
     worker.has_read_anything(&coverage)?;
-    let told = Told {
+    let told = Truth {
         coverage: completeness::header(&answer.extent, &coverage),
         freshness: Freshness {
             origin: worker.origin(),
@@ -148,14 +148,14 @@ pub async fn get(worker: &Worker, asked: &Asked<'_>) -> Result<HttpResponse, Fai
 }
 
 /// What is said of an answer's truth.
-struct Told {
+struct Truth {
     coverage: HeaderValue,
     freshness: Freshness,
 }
 
 /// Whether an answer of the upstream's could be given for this one: a self-hosted server's list does
 /// not know every filter, and of a full page it does not say how many there are in all.
-fn may_help(worker: &Worker, resource: Resource, query: &str, extent: &Extent) -> bool {
+fn may_help(worker: &Worker, resource: Resource, query: &str, extent: &AnswerScope) -> bool {
     let is_list = resource == Resource::List;
     let may_be_hosted = {
         let status = worker.status();
@@ -169,10 +169,10 @@ async fn respond(
     worker: &Worker,
     headers: &HeaderMap,
     key: Option<&str>,
-    answer: &Rc<Finished>,
-    told: Told,
-    turn: Option<Turn>,
-) -> Result<HttpResponse, Failure> {
+    answer: &Rc<CachedResponse>,
+    told: Truth,
+    turn: Option<ScanPermit>,
+) -> Result<HttpResponse, ApiError> {
     let wanted = Coding::wanted_of(headers, answer.body.len());
     // The client may have got it in another coding; it is the same to it once it is decoded.
     let known = [wanted, Coding::Identity, Coding::Gzip, Coding::Zstd]
@@ -187,7 +187,7 @@ async fn respond(
                 Ok(Ok(body)) => json(body, wanted),
                 Ok(Err(counted)) => json(counted, wanted),
                 Err(Full) => {
-                    return Err(Failure::Busy {
+                    return Err(ApiError::Busy {
                         retry_after: RETRY_UNREAD_AFTER,
                     });
                 }
@@ -204,7 +204,7 @@ async fn respond(
     Ok(response)
 }
 
-fn tag(answer: &Finished, coding: Coding) -> EntityTag {
+fn tag(answer: &CachedResponse, coding: Coding) -> EntityTag {
     EntityTag::coded(answer.hash, coding.suffix())
 }
 
@@ -223,10 +223,10 @@ fn json(body: impl MessageBody + 'static, coding: Coding) -> HttpResponse {
 async fn coded(
     worker: &Worker,
     key: Option<&str>,
-    answer: &Rc<Finished>,
+    answer: &Rc<CachedResponse>,
     coding: Coding,
-    turn: Option<Turn>,
-) -> Result<Bytes, Failure> {
+    turn: Option<ScanPermit>,
+) -> Result<Bytes, ApiError> {
     if let Some(body) = answer.coded(coding) {
         return Ok(body);
     }

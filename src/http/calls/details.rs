@@ -13,18 +13,18 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 
 use crate::http::caching::cache_control::Directives;
-use crate::http::caching::call_cache::Entry;
+use crate::http::caching::call_cache::CachedCall;
 use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
 use crate::http::calls::get;
 use crate::http::calls::get::RETRY_AFTER;
 use crate::http::calls::transcript;
 use crate::http::calls::transcript::Format;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::http::routing::path::Name;
 use crate::model::{CallKey, Detail, text_hash};
-use crate::store::HeldDetail;
+use crate::store::StoredDetail;
 use crate::sync::FetchOutcome;
 
 /// What is told of a call that goes on is taken for current for so long, in seconds: clients that
@@ -41,7 +41,7 @@ pub async fn get(
     name: Name<'_>,
     kind: Detail,
     query: &str,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let (key, filter) = valid(get::key(name), Filter::of(kind, query))?;
     let (_, detail, freshness) = find(worker, headers, &key, kind).await?;
     let (body, hash) = match filter.applied_to(&detail.body) {
@@ -60,7 +60,7 @@ pub async fn export(
     headers: &HeaderMap,
     id: &str,
     query: &str,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let asked = Filter::of(Detail::Transcripts, query).and_then(|filter| {
         let format = Format::of(last(query, "format"))?;
         Ok((filter.without_interim(), format))
@@ -85,17 +85,17 @@ pub async fn export(
 
 /// Whatever of path and query can't be read is told at once, and before anything is looked for.
 fn valid<T>(
-    key: Result<CallKey, Failure>,
+    key: Result<CallKey, ApiError>,
     query: Result<T, Vec<String>>,
-) -> Result<(CallKey, T), Failure> {
+) -> Result<(CallKey, T), ApiError> {
     match (key, query) {
         (Ok(key), Ok(query)) => Ok((key, query)),
-        (Err(Failure::Invalid(problems)), Err(more)) => {
+        (Err(ApiError::Invalid(problems)), Err(more)) => {
             let first = problems.iter().map(|problem| problem.text());
-            Err(Failure::Unprocessable(first.chain(more).collect()))
+            Err(ApiError::Unprocessable(first.chain(more).collect()))
         }
         (Err(failure), Ok(_)) => Err(failure),
-        (_, Err(problems)) => Err(Failure::Unprocessable(problems)),
+        (_, Err(problems)) => Err(ApiError::Unprocessable(problems)),
     }
 }
 
@@ -105,13 +105,13 @@ async fn find(
     headers: &HeaderMap,
     key: &CallKey,
     kind: Detail,
-) -> Result<(Rc<Entry>, HeldDetail, Freshness), Failure> {
+) -> Result<(Rc<CachedCall>, StoredDetail, Freshness), ApiError> {
     let directives = Directives::of(headers);
     let call = get::resolve(worker, directives.of_any_age(), key)
         .await?
         .call;
     let held = || worker.reader().detail(call.id, kind);
-    let told = |detail: &HeldDetail, origin| Freshness {
+    let told = |detail: &StoredDetail, origin| Freshness {
         origin,
         age: worker.age(detail.seen_at),
         stored: true,
@@ -128,13 +128,13 @@ async fn find(
         None => Origin::Miss,
     };
     if directives.only_if_cached {
-        return Err(Failure::OnlyIfCached);
+        return Err(ApiError::OnlyIfCached);
     }
     let fetched = worker.shared().handle.fetch_detail(call.id, kind);
     let (origin, retry_after) = match get::in_time(fetched).await {
         FetchOutcome::Found => (asked, RETRY_AFTER),
         FetchOutcome::Unstored { text, at } => {
-            let detail = HeldDetail {
+            let detail = StoredDetail {
                 body_hash: text_hash(&text),
                 body: text.to_string(),
                 seen_at: at,
@@ -149,14 +149,14 @@ async fn find(
         FetchOutcome::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
         FetchOutcome::NotFound => return Err(get::absent(key, 0, asked)),
         FetchOutcome::NotFoundThen { age } => return Err(get::absent(key, age, asked)),
-        FetchOutcome::NoSuchDetail => return Err(Failure::UnknownPath),
+        FetchOutcome::NoSuchDetail => return Err(ApiError::UnknownPath),
     };
     match held()? {
         Some(detail) => {
             let freshness = told(&detail, origin);
             Ok((call, detail, freshness))
         }
-        None => Err(Failure::NotHeld {
+        None => Err(ApiError::NotHeld {
             what: what(kind),
             retry_after,
         }),

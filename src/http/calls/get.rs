@@ -13,14 +13,14 @@ use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::web::Bytes;
 
 use crate::http::caching::cache_control::Directives;
-use crate::http::caching::call_cache::Entry;
+use crate::http::caching::call_cache::CachedCall;
 use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
 use crate::http::edge::outbox::PENDING;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::params;
 use crate::http::params::CallId;
 use crate::http::params::validation_error::Invalid;
-use crate::http::reading::worker::{Known, Worker};
+use crate::http::reading::worker::{Lookup, Worker};
 use crate::http::respond;
 use crate::http::routing::path::Name;
 use crate::model::CallKey;
@@ -33,12 +33,12 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 pub const RETRY_AFTER: u64 = 5;
 
 /// The replica does not hold the call, and the upstream gave no answer that can be passed on.
-const UNAVAILABLE: Failure = Failure::Unavailable {
+const UNAVAILABLE: ApiError = ApiError::Unavailable {
     retry_after: RETRY_AFTER,
 };
 
 /// The call a path names.
-pub fn key(name: Name<'_>) -> Result<CallKey, Failure> {
+pub fn key(name: Name<'_>) -> Result<CallKey, ApiError> {
     match name {
         Name::Id(id) => id_key(id),
         Name::Sid(sid) => sid_key(sid),
@@ -46,14 +46,14 @@ pub fn key(name: Name<'_>) -> Result<CallKey, Failure> {
 }
 
 /// The key in a path's `{call_id}`.
-pub fn id_key(text: &str) -> Result<CallKey, Failure> {
+pub fn id_key(text: &str) -> Result<CallKey, ApiError> {
     match params::call_id(text) {
         Ok(CallId::Possible(id)) => Ok(CallKey::Id(id)),
-        Ok(CallId::Impossible(id)) => Err(Failure::NoSuchCall {
+        Ok(CallId::Impossible(id)) => Err(ApiError::NoSuchCall {
             name: format!("ID {id}"),
             freshness: None,
         }),
-        Err(problem) => Err(Failure::Invalid(vec![Invalid {
+        Err(problem) => Err(ApiError::Invalid(vec![Invalid {
             place: ["path", "call_id"],
             problem: problem.into(),
             input: text.to_owned(),
@@ -63,9 +63,9 @@ pub fn id_key(text: &str) -> Result<CallKey, Failure> {
 
 /// The key in a path's `{call_sid}`. The upstream can't be asked for a dot segment, which every
 /// HTTP client resolves away, and its database holds no NUL.
-pub fn sid_key(text: &str) -> Result<CallKey, Failure> {
+pub fn sid_key(text: &str) -> Result<CallKey, ApiError> {
     if matches!(text, "" | "." | "..") || text.contains('\0') {
-        return Err(Failure::NoSuchCall {
+        return Err(ApiError::NoSuchCall {
             name: format!("SID {text}"),
             freshness: None,
         });
@@ -78,7 +78,7 @@ pub async fn get(
     worker: &Worker,
     headers: &HeaderMap,
     key: &CallKey,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let found = resolve(worker, Directives::of(headers), key).await?;
     let freshness = Freshness {
         origin: found.origin,
@@ -96,7 +96,7 @@ pub async fn get(
 
 /// A call, and what is known of it.
 pub struct Resolved {
-    pub call: Rc<Entry>,
+    pub call: Rc<CachedCall>,
     /// The changes that are laid over its text.
     pub pending: Option<HeaderValue>,
     /// In seconds.
@@ -108,16 +108,16 @@ pub struct Resolved {
 
 impl Resolved {
     /// What the replica has, or `failure` where it does not hold the call.
-    fn held(known: Known, origin: Origin, failure: Failure) -> Result<Resolved, Failure> {
+    fn held(known: Lookup, origin: Origin, failure: ApiError) -> Result<Resolved, ApiError> {
         match known {
-            Known::Call { call, age, pending } => Ok(Resolved {
+            Lookup::Call { call, age, pending } => Ok(Resolved {
                 call,
                 pending,
                 age,
                 origin,
                 stored: true,
             }),
-            Known::Absent { .. } | Known::Nothing => Err(failure),
+            Lookup::Absent { .. } | Lookup::Nothing => Err(failure),
         }
     }
 }
@@ -127,18 +127,18 @@ pub async fn resolve(
     worker: &Worker,
     directives: Directives,
     key: &CallKey,
-) -> Result<Resolved, Failure> {
+) -> Result<Resolved, ApiError> {
     let asked = match worker.look_up(key)? {
-        known @ Known::Call { age, .. } if directives.accept(age) => {
+        known @ Lookup::Call { age, .. } if directives.accept(age) => {
             return Resolved::held(known, worker.origin(), UNAVAILABLE);
         }
         // While the upstream can be asked, its word is better: the call may be a new one.
-        Known::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
+        Lookup::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
             return Err(absent(key, age, worker.origin()));
         }
-        _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
-        Known::Call { .. } => Origin::Request,
-        Known::Absent { .. } | Known::Nothing => Origin::Miss,
+        _ if directives.only_if_cached => return Err(ApiError::OnlyIfCached),
+        Lookup::Call { .. } => Origin::Request,
+        Lookup::Absent { .. } | Lookup::Nothing => Origin::Miss,
     };
     // Looked up again after the wait: the replica may know more by now.
     match in_time(worker.shared().handle.fetch(key.clone())).await {
@@ -146,7 +146,7 @@ pub async fn resolve(
         FetchOutcome::Found => Resolved::held(worker.look_up(key)?, asked, UNAVAILABLE),
         FetchOutcome::Unstored { text, at } => {
             // The engine has read it as a call already.
-            let call = Entry::unstored(&text, at).map_err(|_| UNAVAILABLE)?;
+            let call = CachedCall::unstored(&text, at).map_err(|_| UNAVAILABLE)?;
             let (call, pending) = worker.overlaid(call);
             Ok(Resolved {
                 call,
@@ -159,17 +159,17 @@ pub async fn resolve(
         FetchOutcome::NotFound => Err(absent(key, 0, asked)),
         FetchOutcome::NotFoundThen { age } => Err(absent(key, age, asked)),
         FetchOutcome::Unavailable { retry_after } => match worker.look_up(key)? {
-            Known::Absent {
+            Lookup::Absent {
                 age,
                 may_be_new: false,
             } => Err(absent(key, age, Origin::ReplicaOffline)),
             known => {
-                let unavailable = Failure::Unavailable { retry_after };
+                let unavailable = ApiError::Unavailable { retry_after };
                 Resolved::held(known, Origin::ReplicaOffline, unavailable)
             }
         },
         // Said of details alone.
-        FetchOutcome::NoSuchDetail => Err(Failure::UnknownPath),
+        FetchOutcome::NoSuchDetail => Err(ApiError::UnknownPath),
     }
 }
 
@@ -201,7 +201,7 @@ pub fn respond(
 }
 
 /// The 404 of somebody who knows.
-pub fn absent(key: &CallKey, age: u64, origin: Origin) -> Failure {
+pub fn absent(key: &CallKey, age: u64, origin: Origin) -> ApiError {
     let name = match key {
         CallKey::Id(id) => format!("ID {id}"),
         CallKey::Sid(sid) => format!("SID {sid}"),
@@ -211,7 +211,7 @@ pub fn absent(key: &CallKey, age: u64, origin: Origin) -> Failure {
         age,
         stored: false,
     });
-    Failure::NoSuchCall { name, freshness }
+    ApiError::NoSuchCall { name, freshness }
 }
 
 #[cfg(test)]
@@ -228,7 +228,7 @@ mod tests {
     fn a_sid_that_cannot_be_asked_for_is_nobodys(#[case] sid: &str) {
         assert!(matches!(
             sid_key(sid),
-            Err(Failure::NoSuchCall {
+            Err(ApiError::NoSuchCall {
                 freshness: None,
                 ..
             })

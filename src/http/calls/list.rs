@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::http::caching::response_cache::Finished;
+use crate::http::caching::response_cache::CachedResponse;
 use crate::http::calls::collection::Question;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::params::Query;
-use crate::http::reading::completeness::{Extent, Reach};
+use crate::http::reading::completeness::{AnswerScope, Reach};
 use crate::model::{CallFilter, Timestamp, text_hash};
-use crate::store::Held;
+use crate::store::StoredCall;
 use crate::sync::PendingWrites;
 
 const USUAL_LIMIT: i64 = 100;
@@ -34,7 +34,7 @@ pub struct Page {
 /// Reads the parameters of a list.
 ///
 /// `pending` must have been loaded before the file is read: no change that waits is missed then.
-pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, Failure> {
+pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, ApiError> {
     let asked = Asked::of(query)?;
     Ok(Box::new(move |reader| {
         // Before the rows: which of them no window speaks of.
@@ -50,7 +50,7 @@ pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, 
         extent.suspect(&unverified);
         extent.is_nameless = asked.filter.assistant_name.is_some() && !reader.knows_names()?;
         let hashes = listed.rows.iter().map(|row| row.body_hash);
-        Ok(Finished::new(
+        Ok(CachedResponse::new(
             asked.page.body(&listed.rows, listed.total).into(),
             asked.page.hash(hashes, listed.total),
             extent,
@@ -59,7 +59,7 @@ pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, 
 }
 
 /// Shows a call as it will be once the changes of it that wait were made.
-fn lay_over(pending: &PendingWrites, row: &mut Held) {
+fn lay_over(pending: &PendingWrites, row: &mut StoredCall) {
     if let Some(body) = pending.overlay(row.id, &row.body) {
         row.body_hash = text_hash(&body);
         row.body = body;
@@ -68,7 +68,7 @@ fn lay_over(pending: &PendingWrites, row: &mut Held) {
 
 impl Asked {
     /// In the order in which the upstream declares them.
-    fn of(query: &str) -> Result<Asked, Failure> {
+    fn of(query: &str) -> Result<Asked, ApiError> {
         let mut query = Query::of(query);
         let page = Page::read(&mut query);
         let mut filter = narrowed(&mut query);
@@ -164,8 +164,8 @@ pub fn first(digest: &[u8]) -> i64 {
 
 /// What a page shows lies between its newest and its oldest row. The first one shows as well that
 /// nothing is newer, and one that is not full that nothing is older.
-fn extent(asked: &Asked, rows: &[Held]) -> Extent {
-    let mut extent = Extent::whole(Reach::of(&asked.filter));
+fn extent(asked: &Asked, rows: &[StoredCall]) -> AnswerScope {
+    let mut extent = AnswerScope::whole(Reach::of(&asked.filter));
     extent.seen = rows.iter().map(|row| row.seen_at).min();
     let suspects = rows.iter().filter(|row| row.suspect);
     extent.suspected = suspects.map(|row| row.seen_at).min();
@@ -201,8 +201,8 @@ mod tests {
         Timestamp::from_micros(seconds * 1_000_000)
     }
 
-    fn row(start: Option<i64>) -> Held {
-        Held {
+    fn row(start: Option<i64>) -> StoredCall {
+        StoredCall {
             id: 1,
             body: r#"{"id":1}"#.to_owned(),
             body_hash: 1,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn shown(asked: &str, rows: &[Option<i64>]) -> (bool, Option<(Timestamp, Timestamp)>) {
-        let rows: Vec<Held> = rows.iter().copied().map(row).collect();
+        let rows: Vec<StoredCall> = rows.iter().copied().map(row).collect();
         let shown = extent(&Asked::of(asked).unwrap(), &rows).shown;
         let range = shown.started.map(|range| range.into_inner());
         (shown.unstarted, range)

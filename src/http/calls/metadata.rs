@@ -16,7 +16,7 @@ use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
 use crate::http::calls::get;
 use crate::http::calls::metadata_body;
 use crate::http::edge::outbox::PENDING;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::validation_error::Invalid;
 use crate::http::proxy;
@@ -41,12 +41,12 @@ pub async fn patch(
     request: &HttpRequest,
     payload: Payload,
     id: &str,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let key = get::id_key(id);
     let body = read(payload).await?;
     let call_id = match key {
         Ok(CallKey::Id(call_id)) => call_id,
-        Ok(CallKey::Sid(_)) => return Err(Failure::UnknownPath),
+        Ok(CallKey::Sid(_)) => return Err(ApiError::UnknownPath),
         Err(failure) => return Err(refusal(failure, &body)),
     };
     let change = Change {
@@ -56,26 +56,26 @@ pub async fn patch(
     // What is left here for the call comes before what comes in later.
     let waits = worker.shared().handle.pending().write_ids(call_id).next();
     if waits.is_some() || (worker.shared().queue.is_some() && is_offline(worker)) {
-        let no_line = Failure::NotPassed { retry_after: 5 };
+        let no_line = ApiError::NotPassed { retry_after: 5 };
         return change.keep(worker, false, no_line).await;
     }
     match proxy::change(worker, caller, request, body).await {
         Ok((permit, answer)) => Ok(learn(worker, permit, answer).await),
-        Err(failure @ Failure::NotPassed { .. }) => change.keep(worker, false, failure).await,
-        Err(failure @ Failure::Unanswered) => change.keep(worker, true, failure).await,
+        Err(failure @ ApiError::NotPassed { .. }) => change.keep(worker, false, failure).await,
+        Err(failure @ ApiError::Unanswered) => change.keep(worker, true, failure).await,
         Err(failure) => Err(failure),
     }
 }
 
 /// A parameter and the body may be wrong together.
-fn refusal(failure: Failure, body: &[u8]) -> Failure {
+fn refusal(failure: ApiError, body: &[u8]) -> ApiError {
     match (failure, metadata_body::metadata(body)) {
-        (Failure::Invalid(problems), Err(entry)) => {
+        (ApiError::Invalid(problems), Err(entry)) => {
             let entries = problems.iter().map(Invalid::text);
-            Failure::Unprocessable(entries.chain([entry]).collect())
+            ApiError::Unprocessable(entries.chain([entry]).collect())
         }
-        (Failure::Invalid(problems), Ok(_)) => Failure::Invalid(problems),
-        (_, Err(entry)) => Failure::Unprocessable(vec![entry]),
+        (ApiError::Invalid(problems), Ok(_)) => ApiError::Invalid(problems),
+        (_, Err(entry)) => ApiError::Unprocessable(vec![entry]),
         (failure, Ok(_)) => failure,
     }
 }
@@ -99,13 +99,13 @@ impl Change {
         self,
         worker: &Worker,
         may_have_arrived: bool,
-        failure: Failure,
-    ) -> Result<HttpResponse, Failure> {
+        failure: ApiError,
+    ) -> Result<HttpResponse, ApiError> {
         let limit = worker.shared().queue.ok_or(failure)?;
         let metadata = metadata_body::metadata(&self.body);
         let new = NewWrite {
             call_id: self.call_id,
-            metadata: metadata.map_err(|entry| Failure::Unprocessable(vec![entry]))?,
+            metadata: metadata.map_err(|entry| ApiError::Unprocessable(vec![entry]))?,
             accepted_at: worker.now(),
             may_have_arrived,
             limit,
@@ -121,10 +121,10 @@ impl Change {
                 Ok(response)
             }
             // Whether it arrived can't be told: then that is what the client has to hear.
-            Err(_) if may_have_arrived => Err(Failure::Unanswered),
-            Err(NotQueued::Full) => Err(Failure::QueueFull { retry_after: 60 }),
-            Err(NotQueued::NotHeld) => Err(Failure::Unavailable { retry_after }),
-            Err(NotQueued::Unavailable) => Err(Failure::NotKept { retry_after }),
+            Err(_) if may_have_arrived => Err(ApiError::Unanswered),
+            Err(NotQueued::Full) => Err(ApiError::QueueFull { retry_after: 60 }),
+            Err(NotQueued::NotHeld) => Err(ApiError::Unavailable { retry_after }),
+            Err(NotQueued::Unavailable) => Err(ApiError::NotKept { retry_after }),
         }
     }
 }
@@ -158,12 +158,12 @@ async fn learn(worker: &Worker, permit: Permit, answer: Answer) -> HttpResponse 
 
 /// The whole body. One that is too large is read to its end too: a client that is cut off while it
 /// sends may never see the answer.
-async fn read(mut payload: Payload) -> Result<Bytes, Failure> {
+async fn read(mut payload: Payload) -> Result<Bytes, ApiError> {
     let reading = async {
         let mut body = BytesMut::new();
         let mut length = 0;
         while let Some(piece) = payload.next().await {
-            let piece = piece.map_err(|_| Failure::BrokenBody)?;
+            let piece = piece.map_err(|_| ApiError::BrokenBody)?;
             length += piece.len();
             if length <= LARGEST_BODY {
                 body.extend_from_slice(&piece);
@@ -171,9 +171,9 @@ async fn read(mut payload: Payload) -> Result<Bytes, Failure> {
         }
         match length {
             0..=LARGEST_BODY => Ok(body.freeze()),
-            _ => Err(Failure::BodyTooLarge { most: LARGEST_BODY }),
+            _ => Err(ApiError::BodyTooLarge { most: LARGEST_BODY }),
         }
     };
     let read = tokio::time::timeout(DEADLINE, reading).await;
-    read.unwrap_or(Err(Failure::BrokenBody))
+    read.unwrap_or(Err(ApiError::BrokenBody))
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::http::respond::json;
-use crate::model::metadata;
+use crate::model::metadata_merge;
 
 /// The compact object under `metadata`, or the entry of the upstream's 422, as the hosted version
 /// writes it (without `url`).
@@ -14,12 +14,12 @@ pub fn metadata(body: &[u8]) -> Result<String, String> {
     let text = std::str::from_utf8(body).map_err(|error| not_json(error.valid_up_to()))?;
     let parsed = serde_json::from_str::<Value>(text);
     parsed.map_err(|error| not_json(error.column().saturating_sub(1)))?;
-    let text = metadata::compact(text);
+    let text = metadata_merge::compact(text);
     if !text.starts_with('{') {
         let message = "Input should be a valid dictionary or object to extract fields from";
         return Err(entry("model_attributes_type", &["body"], message, &text));
     }
-    match metadata::member(&text, "metadata") {
+    match metadata_merge::member(&text, "metadata") {
         None => Err(missing(&["body", "metadata"], &text)),
         Some(object) if object.starts_with('{') => Ok(object.to_owned()),
         Some(other) => {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::caching::freshness::{Freshness, Origin};
-use crate::http::calls::collection::{Lack, Resource};
+use crate::http::calls::collection::{Resource, Shortfall};
 use crate::http::calls::list;
 use crate::http::calls::list::Page;
 use crate::http::middleware::auth::Caller;
@@ -43,7 +43,7 @@ pub async fn ask(
     caller: Caller,
     request: &HttpRequest,
     resource: Resource,
-    lack: Lack,
+    lack: Shortfall,
 ) -> Option<Fresh> {
     if caller != Caller::Upstream {
         return None;
@@ -74,8 +74,8 @@ pub async fn ask(
     let stored = any && age == 0 && worker.shared().handle.learn(permit, calls).await;
     let freshness = Freshness {
         origin: match lack {
-            Lack::Partial => Origin::Miss,
-            Lack::Old => Origin::Request,
+            Shortfall::Partial => Origin::Miss,
+            Shortfall::Old => Origin::Request,
         },
         age,
         stored,

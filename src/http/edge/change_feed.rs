@@ -7,11 +7,11 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::params::Query;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
-use crate::model::{Piece, Timestamp, UNKNOWN_AGE, age, whole_seconds};
+use crate::model::{CoverageRange, Timestamp, UNKNOWN_AGE, age, whole_seconds};
 use crate::store::{Change, Changed, Changes, Heard, StoreError};
 use crate::sync::Coverage;
 
@@ -29,7 +29,7 @@ const READ_AT_ONCE: usize = 64;
 struct Known {
     organization_id: Option<i64>,
     complete: bool,
-    coverage: Vec<Piece>,
+    coverage: Vec<CoverageRange>,
     bound: Option<Duration>,
 }
 
@@ -55,7 +55,7 @@ struct Asked {
 }
 
 /// Answers `GET`.
-pub async fn get(worker: &Worker, query: &str) -> Result<HttpResponse, Failure> {
+pub async fn get(worker: &Worker, query: &str) -> Result<HttpResponse, ApiError> {
     let asked = Asked::of(query)?;
     let now = worker.now();
     // Before the coverage, which knows at least as much.
@@ -86,7 +86,7 @@ pub async fn get(worker: &Worker, query: &str) -> Result<HttpResponse, Failure> 
 }
 
 impl Asked {
-    fn of(query: &str) -> Result<Asked, Failure> {
+    fn of(query: &str) -> Result<Asked, ApiError> {
         let mut query = Query::of(query);
         let after = query.within("after", 0, i64::MAX).unwrap_or(0);
         let limit = query.within("limit", 1, LARGEST_LIMIT);
@@ -166,7 +166,7 @@ fn write_item(text: &mut String, change: &Change, age: u64) {
 }
 
 /// Instants in microseconds since 1970.
-fn write_piece(text: &mut String, piece: &Piece) {
+fn write_piece(text: &mut String, piece: &CoverageRange) {
     let micros = |at: Option<Timestamp>| respond::json(&at.map(Timestamp::as_micros));
     let (from, to) = (micros(piece.from), micros(piece.to));
     let (age, open_ended) = (piece.age_s, piece.open_ended);

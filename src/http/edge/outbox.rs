@@ -6,7 +6,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::Timestamp;
@@ -83,7 +83,7 @@ impl<'a> Met<'a> {
 }
 
 /// Answers `GET /edge/writes`.
-pub fn list(worker: &Worker) -> Result<HttpResponse, Failure> {
+pub fn list(worker: &Worker) -> Result<HttpResponse, ApiError> {
     let writes = worker.reader().writes()?;
     let conflicts = worker.reader().conflicts()?;
     let failed = writes.iter().filter(|write| write.failed.is_some()).count();
@@ -97,8 +97,8 @@ pub fn list(worker: &Worker) -> Result<HttpResponse, Failure> {
 }
 
 /// Answers `DELETE /edge/writes/{write_id}`: for whoever could have made the change.
-pub async fn forget(worker: &Worker, id: &str) -> Result<HttpResponse, Failure> {
-    let id = id.parse().map_err(|_| Failure::NoSuchWrite)?;
+pub async fn forget(worker: &Worker, id: &str) -> Result<HttpResponse, ApiError> {
+    let id = id.parse().map_err(|_| ApiError::NoSuchWrite)?;
     match worker.shared().handle.drop_write(id).await {
         Dropped::Done => {
             let mut response = HttpResponse::new(StatusCode::NO_CONTENT);
@@ -106,9 +106,9 @@ pub async fn forget(worker: &Worker, id: &str) -> Result<HttpResponse, Failure> 
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             Ok(response)
         }
-        Dropped::Unknown => Err(Failure::NoSuchWrite),
-        Dropped::BeingSent => Err(Failure::BeingSent),
-        Dropped::Unavailable => Err(Failure::NotKept { retry_after: 5 }),
+        Dropped::Unknown => Err(ApiError::NoSuchWrite),
+        Dropped::BeingSent => Err(ApiError::BeingSent),
+        Dropped::Unavailable => Err(ApiError::NotKept { retry_after: 5 }),
     }
 }
 

@@ -10,7 +10,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::{Timestamp, whole_seconds};
@@ -120,7 +120,7 @@ impl CoverageReport {
 }
 
 /// Answers `GET /edge/status`.
-pub fn get(worker: &Worker) -> Result<HttpResponse, Failure> {
+pub fn get(worker: &Worker) -> Result<HttpResponse, ApiError> {
     let shared = worker.shared();
     let totals = worker.reader().totals()?;
     let coverage = CoverageReport::of(&shared.handle.coverage(), worker.is_complete());

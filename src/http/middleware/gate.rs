@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::auth::{Auth, Caller};
 use crate::http::middleware::peer::Proxies;
 use crate::http::middleware::token_guesses::{Guesses, Verdict};
@@ -70,21 +70,21 @@ impl Gate {
     }
 
     /// What is said to whoever sends no valid token: the later, the more came before.
-    pub(in crate::http) async fn refuse(&self, request: &HttpRequest) -> Failure {
+    pub(in crate::http) async fn refuse(&self, request: &HttpRequest) -> ApiError {
         let tried = Auth::is_tried(request.headers());
         let Some(address) = self.proxies.client(request).filter(|_| tried) else {
-            return Failure::Unauthorized;
+            return ApiError::Unauthorized;
         };
         self.refused.notify_one();
         match self.guesses.wrong(address, Instant::now()) {
             Verdict::AtOnce => {}
             Verdict::Late(held_back) => held_back.wait().await,
             Verdict::TooMany => {
-                return Failure::TooManyGuesses {
+                return ApiError::TooManyGuesses {
                     retry_after: RETRY_AFTER,
                 };
             }
         }
-        Failure::Unauthorized
+        ApiError::Unauthorized
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::params::date;
 use crate::http::params::integer;
 use crate::http::params::validation_error::{Invalid, Problem};
@@ -114,11 +114,11 @@ impl<'q> Query<'q> {
     }
 
     /// # Errors
-    /// [`Failure::Invalid`] with all that was noted.
-    pub fn finish(self) -> Result<(), Failure> {
+    /// [`ApiError::Invalid`] with all that was noted.
+    pub fn finish(self) -> Result<(), ApiError> {
         match self.problems.is_empty() {
             true => Ok(()),
-            false => Err(Failure::Invalid(self.problems)),
+            false => Err(ApiError::Invalid(self.problems)),
         }
     }
 }
@@ -149,7 +149,7 @@ mod tests {
         let mut query = Query::of("a=&b=&c=&d=");
         assert_eq!((query.text("a"), query.part("b")), (None, None));
         assert_eq!((query.integer("c"), query.date("d")), (None, None));
-        let Err(Failure::Invalid(problems)) = query.finish() else {
+        let Err(ApiError::Invalid(problems)) = query.finish() else {
             panic!("there are problems")
         };
         let told: Vec<_> = problems.iter().map(|p| (p.place[1], &*p.input)).collect();
@@ -175,7 +175,7 @@ mod tests {
         query.integer("b");
         query.date("d");
         assert_eq!(query.choice(&COLOUR), 1);
-        let Err(Failure::Invalid(problems)) = query.finish() else {
+        let Err(ApiError::Invalid(problems)) = query.finish() else {
             panic!("there are problems")
         };
         let told: Vec<_> = problems.iter().map(|p| (p.place[1], &*p.input)).collect();

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 
 /// A client that did not get its turn is told to come back after this long, in seconds.
 const RETRY_AFTER: u64 = 1;
 
 /// Turns at one kind of work.
-pub struct Turns {
+pub struct Admission {
     free: Arc<Semaphore>,
     /// Free places in the line.
     places: Semaphore,
@@ -23,10 +23,10 @@ pub struct Turns {
     patience: Duration,
 }
 
-impl Turns {
+impl Admission {
     /// `at_once` turns, and room for `line` who wait, none of them for longer than `patience`.
-    pub fn new(at_once: usize, line: usize, patience: Duration) -> Turns {
-        Turns {
+    pub fn new(at_once: usize, line: usize, patience: Duration) -> Admission {
+        Admission {
             free: Arc::new(Semaphore::new(at_once)),
             places: Semaphore::new(line),
             line,
@@ -37,13 +37,13 @@ impl Turns {
     /// The next turn, until it is dropped. Whoever drops the future leaves the line.
     ///
     /// # Errors
-    /// [`Failure::Busy`]: at once where the line is full, else where none came in time.
-    pub async fn next(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// [`ApiError::Busy`]: at once where the line is full, else where none came in time.
+    pub async fn next(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         // Those in line come first: a turn that ends goes to the first of them, and is never free.
         if let Ok(turn) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(turn);
         }
-        let busy = Failure::Busy {
+        let busy = ApiError::Busy {
             retry_after: RETRY_AFTER,
         };
         let Ok(_place) = self.places.try_acquire() else {
@@ -71,13 +71,13 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(1);
 
-    fn is_busy(turn: &Result<OwnedSemaphorePermit, Failure>) -> bool {
-        matches!(turn, Err(Failure::Busy { retry_after: 1 }))
+    fn is_busy(turn: &Result<OwnedSemaphorePermit, ApiError>) -> bool {
+        matches!(turn, Err(ApiError::Busy { retry_after: 1 }))
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_more_than_the_line_holds_is_refused_at_once_and_the_others_in_time() {
-        let turns = Turns::new(1, 2, PATIENCE);
+        let turns = Admission::new(1, 2, PATIENCE);
         let first = turns.next().await.unwrap();
         let begun = tokio::time::Instant::now();
         let late = async {
@@ -95,7 +95,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn turns_go_in_order_and_who_leaves_makes_room() {
-        let turns = Turns::new(1, 2, PATIENCE);
+        let turns = Admission::new(1, 2, PATIENCE);
         let first = turns.next().await.unwrap();
         let mut second = Box::pin(turns.next());
         let mut third = Box::pin(turns.next());

@@ -24,7 +24,7 @@ pub struct Reach {
 
 /// Which part of the coverage an answer stands on. Its age is taken anew whenever it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct AnswerScope {
     /// All that the query can match.
     pub query: Reach,
     /// What the answer shows of it.
@@ -115,10 +115,10 @@ impl Reach {
     }
 }
 
-impl Extent {
+impl AnswerScope {
     /// Of an answer that says something of all that its query can match.
-    pub fn whole(query: Reach) -> Extent {
-        Extent {
+    pub fn whole(query: Reach) -> AnswerScope {
+        AnswerScope {
             shown: query.clone(),
             query,
             seen: None,
@@ -167,7 +167,7 @@ pub fn whole() -> HeaderValue {
 }
 
 /// `complete`, or since when all is known.
-pub fn header(extent: &Extent, coverage: &Coverage) -> HeaderValue {
+pub fn header(extent: &AnswerScope, coverage: &Coverage) -> HeaderValue {
     if extent.is_complete(coverage) {
         return match extent.query.has_holes(coverage) {
             // All that the upstream can tell.
@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn told(filter: &CallFilter, coverage: &Coverage) -> (String, u64) {
-        let extent = Extent::whole(Reach::of(filter));
+        let extent = AnswerScope::whole(Reach::of(filter));
         let header = header(&extent, coverage);
         (
             header.to_str().unwrap().to_owned(),
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_page_of_more_is_cut_and_the_whole_is_not() {
-        let mut extent = Extent::whole(Reach::of(&filter(None, None)));
+        let mut extent = AnswerScope::whole(Reach::of(&filter(None, None)));
         assert!(!extent.is_cut());
         extent.shown.started = Some(at(400)..=at(900));
         assert!(extent.is_cut());
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn rows_beside_the_windows_and_suspects_count_with_their_own_time() {
         let query = Reach::of(&filter(Some(250), Some(450)));
-        let mut extent = Extent::whole(query);
+        let mut extent = AnswerScope::whole(query);
         extent.seen = Some(at(700));
         assert_eq!(extent.age(&coverage(), at(1000)), 300);
         extent.suspect(&[

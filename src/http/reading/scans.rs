@@ -8,8 +8,8 @@ use std::time::Duration;
 use actix_web::web;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::http::error::Failure;
-use crate::http::reading::admission::Turns;
+use crate::http::error::ApiError;
+use crate::http::reading::admission::Admission;
 use crate::http::reading::unread_bytes::Unread;
 use crate::store::{Reader, Readers, StoreError};
 
@@ -58,10 +58,10 @@ pub struct Scans(Arc<Inner>);
 
 struct Inner {
     readers: Readers,
-    turns: Turns,
+    turns: Admission,
     /// Exports last as long as their clients read: they have turns of their own, so that none of
     /// them keeps a list waiting.
-    export_turns: Turns,
+    export_turns: Admission,
     limit: Duration,
     /// What came of them and was not read yet.
     unread: Unread,
@@ -69,7 +69,7 @@ struct Inner {
 
 /// A turn, until it and all that was begun in it are dropped. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::http) struct Turn {
+pub(in crate::http) struct ScanPermit {
     inner: Arc<Inner>,
     _permit: Arc<OwnedSemaphorePermit>,
 }
@@ -96,8 +96,8 @@ impl Scans {
         } = bounds;
         Scans(Arc::new(Inner {
             readers: readers.clone(),
-            turns: Turns::new(at_once, bounds.line, patience),
-            export_turns: Turns::new(at_once, bounds.export_line, patience),
+            turns: Admission::new(at_once, bounds.line, patience),
+            export_turns: Admission::new(at_once, bounds.export_line, patience),
             limit: bounds.limit,
             unread: Unread::default(),
         }))
@@ -121,8 +121,8 @@ impl Scans {
     /// Runs `work` where it may block, in a turn of its own.
     ///
     /// # Errors
-    /// As [`Scans::turn`] and [`Turn::run`].
-    pub(in crate::http) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
+    /// As [`Scans::turn`] and [`ScanPermit::run`].
+    pub(in crate::http) async fn run<T, F>(&self, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
         F: FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -133,8 +133,8 @@ impl Scans {
     /// A turn at what is read and made at once.
     ///
     /// # Errors
-    /// [`Failure::Busy`] where too many wait for one, or none came in time.
-    pub(in crate::http) async fn turn(&self) -> Result<Turn, Failure> {
+    /// [`ApiError::Busy`] where too many wait for one, or none came in time.
+    pub(in crate::http) async fn turn(&self) -> Result<ScanPermit, ApiError> {
         self.turn_of(&self.0.turns).await
     }
 
@@ -142,24 +142,24 @@ impl Scans {
     ///
     /// # Errors
     /// As [`Scans::turn`].
-    pub(in crate::http) async fn export_turn(&self) -> Result<Turn, Failure> {
+    pub(in crate::http) async fn export_turn(&self) -> Result<ScanPermit, ApiError> {
         self.turn_of(&self.0.export_turns).await
     }
 
-    async fn turn_of(&self, turns: &Turns) -> Result<Turn, Failure> {
-        Ok(Turn {
+    async fn turn_of(&self, turns: &Admission) -> Result<ScanPermit, ApiError> {
+        Ok(ScanPermit {
             _permit: Arc::new(turns.next().await?),
             inner: Arc::clone(&self.0),
         })
     }
 }
 
-impl Turn {
+impl ScanPermit {
     /// Runs `work` where it may block.
     ///
     /// # Errors
-    /// [`Failure::TooLong`] where it was broken off; else what `work` or opening the file says.
-    pub(in crate::http) async fn run<T, F>(&self, work: F) -> Result<T, Failure>
+    /// [`ApiError::TooLong`] where it was broken off; else what `work` or opening the file says.
+    pub(in crate::http) async fn run<T, F>(&self, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
         F: FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
@@ -172,10 +172,10 @@ impl Turn {
     ///
     /// # Errors
     /// What `work` says.
-    pub(in crate::http) async fn make<T, E, F>(&self, work: F) -> Result<T, Failure>
+    pub(in crate::http) async fn make<T, E, F>(&self, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
-        E: Into<Failure> + Send + 'static,
+        E: Into<ApiError> + Send + 'static,
         F: FnOnce() -> Result<T, E> + Send + 'static,
     {
         let turn = self.clone();
@@ -197,15 +197,15 @@ impl Turn {
 }
 
 /// Runs `work` on the blocking pool.
-pub(in crate::http) async fn block<T, E, F>(work: F) -> Result<T, Failure>
+pub(in crate::http) async fn block<T, E, F>(work: F) -> Result<T, ApiError>
 where
     T: Send + 'static,
-    E: Into<Failure> + Send + 'static,
+    E: Into<ApiError> + Send + 'static,
     F: FnOnce() -> Result<T, E> + Send + 'static,
 {
     match web::block(work).await {
         Ok(done) => done.map_err(Into::into),
-        Err(_) => Err(Failure::Panicked),
+        Err(_) => Err(ApiError::Panicked),
     }
 }
 
@@ -239,7 +239,7 @@ mod tests {
             turns.push(scans.turn().await.unwrap());
         }
         let refused = scans.run(|_| Ok(())).await;
-        assert!(matches!(refused, Err(Failure::Busy { retry_after: 1 })));
+        assert!(matches!(refused, Err(ApiError::Busy { retry_after: 1 })));
         drop(turns);
         scans.run(|_| Ok(())).await.unwrap();
     }
@@ -250,7 +250,7 @@ mod tests {
         let first = scans.export_turn().await.unwrap();
         let _second = scans.export_turn().await.unwrap();
         let third = scans.export_turn().await;
-        assert!(matches!(third, Err(Failure::Busy { retry_after: 1 })));
+        assert!(matches!(third, Err(ApiError::Busy { retry_after: 1 })));
         scans.run(|_| Ok(())).await.unwrap();
         drop(first);
         scans.export_turn().await.unwrap();
@@ -262,7 +262,7 @@ mod tests {
         let refused = scans.run(|_| -> Result<(), _> { Err(StoreError::TooLong) });
         assert!(matches!(
             refused.await,
-            Err(Failure::TooLong { retry_after: 30 })
+            Err(ApiError::TooLong { retry_after: 30 })
         ));
     }
 
@@ -271,7 +271,7 @@ mod tests {
         let (_folder, scans) = file();
         for _ in 0..=Bounds::default().at_once {
             let failed = scans.run(|_| -> Result<(), _> { panic!("of the test's making") });
-            assert!(matches!(failed.await, Err(Failure::Panicked)));
+            assert!(matches!(failed.await, Err(ApiError::Panicked)));
         }
         for _ in 0..=Bounds::default().at_once {
             scans.run(|reader| reader.totals()).await.unwrap();

@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Call, CallKey, Timestamp, Verified};
-    use crate::store::{Learned, Writer};
+    use crate::store::{Observation, Writer};
 
     struct File {
         _folder: TempDir,
@@ -110,7 +110,7 @@ mod tests {
                 at: Timestamp::from_micros(0),
                 seq,
             };
-            let learned = Learned {
+            let learned = Observation {
                 request,
                 oldest_in_flight: seq,
                 newest_seq: seq,

@@ -8,12 +8,12 @@ use actix_web::http::header::HeaderValue;
 use tokio::sync::watch;
 
 use crate::http::Shared;
-use crate::http::caching::call_cache::{Entries, Entry};
+use crate::http::caching::call_cache::{CachedCall, CallCache};
 use crate::http::caching::freshness::Origin;
-use crate::http::caching::response_cache::Kept;
+use crate::http::caching::response_cache::ResponseCache;
 use crate::http::calls::get;
 use crate::http::edge::outbox;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::request_id::RequestIds;
 use crate::http::reading::shared_transaction::Snapshot;
 use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};
@@ -24,20 +24,20 @@ use crate::sync::{Coverage, PendingWrites, Phase, SyncStatus, UpstreamState};
 pub struct Worker {
     shared: Arc<Shared>,
     snapshot: Rc<Snapshot>,
-    entries: RefCell<Entries>,
+    entries: RefCell<CallCache>,
     status: watch::Receiver<SyncStatus>,
     /// Answers that were put together from many rows.
-    kept: RefCell<Kept>,
+    kept: RefCell<ResponseCache>,
     request_ids: RequestIds,
 }
 
 /// What the replica knows of a call. Ages are whole seconds since it was last verified,
 /// [`UNKNOWN_AGE`] at most.
 #[derive(Debug)]
-pub enum Known {
+pub enum Lookup {
     Call {
         /// Its text with the changes that wait for the upstream.
-        call: Rc<Entry>,
+        call: Rc<CachedCall>,
         age: u64,
         /// Which those are, for the header.
         pending: Option<HeaderValue>,
@@ -55,7 +55,10 @@ pub fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64
     ages.min().unwrap_or(UNKNOWN_AGE)
 }
 
-fn overlaid(pending: &PendingWrites, call: Rc<Entry>) -> (Rc<Entry>, Option<HeaderValue>) {
+fn overlaid(
+    pending: &PendingWrites,
+    call: Rc<CachedCall>,
+) -> (Rc<CachedCall>, Option<HeaderValue>) {
     if pending.is_empty() {
         return (call, None);
     }
@@ -92,7 +95,7 @@ impl Worker {
     }
 
     /// Not to be held across an `.await`.
-    pub fn kept(&self) -> RefMut<'_, Kept> {
+    pub fn kept(&self) -> RefMut<'_, ResponseCache> {
         self.kept.borrow_mut()
     }
 
@@ -128,17 +131,17 @@ impl Worker {
     }
 
     /// An empty answer from a replica that has read nothing yet would say that there is nothing.
-    pub fn has_read_anything(&self, coverage: &Coverage) -> Result<(), Failure> {
+    pub fn has_read_anything(&self, coverage: &Coverage) -> Result<(), ApiError> {
         let holds_nothing = || Ok::<_, StoreError>(self.reader().highest_id()?.is_none());
         match coverage.windows().is_empty() && holds_nothing()? {
             false => Ok(()),
-            true => Err(Failure::NothingRead {
+            true => Err(ApiError::NothingRead {
                 retry_after: get::RETRY_AFTER,
             }),
         }
     }
 
-    pub fn look_up(&self, key: &CallKey) -> Result<Known, StoreError> {
+    pub fn look_up(&self, key: &CallKey) -> Result<Lookup, StoreError> {
         // Before the row: the age told must not be younger than the text, nor a change missing from
         // both the row and what waits.
         let coverage = self.shared.handle.coverage();
@@ -164,7 +167,7 @@ impl Worker {
                     CallKey::Sid(_) => true,
                 };
             let known = deleted.into_iter().chain(missing).min();
-            return Ok(known.map_or(Known::Nothing, |age| Known::Absent { age, may_be_new }));
+            return Ok(known.map_or(Lookup::Nothing, |age| Lookup::Absent { age, may_be_new }));
         };
         // No window's word holds for a suspect.
         let window = match call.suspect {
@@ -174,22 +177,22 @@ impl Worker {
         let verified = window.map(|window| window.at).into_iter();
         let age = age(now, verified.chain([call.seen_at]));
         let (call, pending) = overlaid(&pending, call);
-        Ok(Known::Call { call, age, pending })
+        Ok(Lookup::Call { call, age, pending })
     }
 
     /// The call with the changes that wait for the upstream, and which those are, for the header.
-    pub fn overlaid(&self, call: Entry) -> (Rc<Entry>, Option<HeaderValue>) {
+    pub fn overlaid(&self, call: CachedCall) -> (Rc<CachedCall>, Option<HeaderValue>) {
         overlaid(&self.shared.handle.pending(), Rc::new(call))
     }
 
     /// The call as the file has it.
-    fn entry(&self, key: &CallKey) -> Result<Option<Rc<Entry>>, StoreError> {
+    fn entry(&self, key: &CallKey) -> Result<Option<Rc<CachedCall>>, StoreError> {
         let read = || {
             Ok::<_, StoreError>(
                 self.snapshot
                     .now()?
                     .call(key)?
-                    .map(Entry::from)
+                    .map(CachedCall::from)
                     .map(Rc::new),
             )
         };

@@ -12,7 +12,7 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
 use crate::http::calls::collection;
-use crate::http::calls::collection::{Asked, Resource};
+use crate::http::calls::collection::{CollectionRequest, Resource};
 use crate::http::calls::details;
 use crate::http::calls::export;
 use crate::http::calls::get;
@@ -24,7 +24,7 @@ use crate::http::edge::openapi;
 use crate::http::edge::outbox;
 use crate::http::edge::status;
 use crate::http::edge::webhooks;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
@@ -32,7 +32,7 @@ use crate::http::middleware::request_limits;
 use crate::http::proxy;
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
-use crate::http::routing::path::Target;
+use crate::http::routing::path::Endpoint;
 use crate::model::Scopes;
 
 /// A client that found no place is told to come back after this long, in seconds.
@@ -44,13 +44,13 @@ pub async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<Servic
     let connection = Connection::of(&request);
     // A panic unwinds past reads only: nothing is left half done.
     let answer = AssertUnwindSafe(answer(&worker, connection, &request, payload)).catch_unwind();
-    let answered = answer.await.unwrap_or(Err(Failure::Panicked));
+    let answered = answer.await.unwrap_or(Err(ApiError::Panicked));
     let mut response = answered.unwrap_or_else(|failure| {
         failure.log(&id);
-        if matches!(&failure, Failure::Store(error) if error.is_damage()) {
+        if matches!(&failure, ApiError::Store(error) if error.is_damage()) {
             worker.shared().damage.store(true, Ordering::Relaxed);
         }
-        let is_full = matches!(failure, Failure::Full { .. });
+        let is_full = matches!(failure, ApiError::Full { .. });
         let mut response = failure.into_response();
         if is_full {
             let head = response.head_mut();
@@ -68,16 +68,16 @@ async fn answer(
     connection: Option<&Rc<Connection>>,
     request: &HttpRequest,
     payload: Payload,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let names_connection = request_limits::check(request)?;
     let path = path::decode(request.uri().path());
-    let target = Target::of(&path);
+    let target = Endpoint::of(&path);
     let headers = request.headers();
-    if let Target::Webhook(secret) = target
+    if let Endpoint::Webhook(secret) = target
         && !worker.shared().webhooks.open_to(secret)
     {
         // Nobody learns whether there is a target, nor of what it would ask.
-        return Err(Failure::UnknownPath);
+        return Err(ApiError::UnknownPath);
     }
     let caller = match target.is_public() {
         true => Caller::Edge(Scopes::default()),
@@ -89,10 +89,10 @@ async fn answer(
             }
         }
     };
-    let is_strangers = target.is_public() && !matches!(target, Target::Webhook(_));
+    let is_strangers = target.is_public() && !matches!(target, Endpoint::Webhook(_));
     if let Some(connection) = connection.filter(|_| !is_strangers) {
         if !connection.known() && !target.tells_how_the_edge_is() {
-            return Err(Failure::Full {
+            return Err(ApiError::Full {
                 retry_after: RETRY_FULL_AFTER,
             });
         }
@@ -106,7 +106,7 @@ async fn answer(
     // How the edge is, the operator has to be told also where the key is the wrong one.
     let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
     if strange && !target.tells_how_the_edge_is() {
-        return Err(Failure::StrangeKey {
+        return Err(ApiError::StrangeKey {
             retry_after: get::RETRY_AFTER,
         });
     }
@@ -115,52 +115,52 @@ async fn answer(
     }
     check_method(target, request.method())?;
     if let Some(scope) = target.scope().filter(|scope| !caller.may(*scope)) {
-        return Err(Failure::OutOfScope { scope });
+        return Err(ApiError::OutOfScope { scope });
     }
     match target {
-        Target::Call(name) => get::get(worker, headers, &get::key(name)?).await,
-        Target::Status => status::get(worker),
-        Target::Sync => Ok(status::sync(worker)),
-        Target::ReleaseHolds => Ok(status::release_holds(worker)),
+        Endpoint::Call(name) => get::get(worker, headers, &get::key(name)?).await,
+        Endpoint::Status => status::get(worker),
+        Endpoint::Sync => Ok(status::sync(worker)),
+        Endpoint::ReleaseHolds => Ok(status::release_holds(worker)),
         // Boxed, so that what these need while they wait is no part of every other request.
-        Target::Changes => {
+        Endpoint::Changes => {
             let query = request.uri().query().unwrap_or_default();
             Box::pin(change_feed::get(worker, query)).await
         }
-        Target::Details(..) if request.method() == Method::PATCH => {
+        Endpoint::Details(..) if request.method() == Method::PATCH => {
             Box::pin(proxy::stream(worker, caller, request, payload)).await
         }
-        Target::Details(name, kind) => {
+        Endpoint::Details(name, kind) => {
             let query = request.uri().query().unwrap_or_default();
             Box::pin(details::get(worker, headers, name, kind, query)).await
         }
-        Target::TranscriptsExport(id) => {
+        Endpoint::TranscriptsExport(id) => {
             let query = request.uri().query().unwrap_or_default();
             Box::pin(details::export(worker, headers, id, query)).await
         }
-        Target::Audio { call, recording } => {
+        Endpoint::Audio { call, recording } => {
             Box::pin(recordings::get(
                 worker, caller, request, payload, call, recording,
             ))
             .await
         }
-        Target::Webhook(_) => Ok(Box::pin(webhooks::receive(worker, payload)).await),
-        Target::Health => Ok(health::alive()),
-        Target::OpenApi => Ok(openapi::get()),
-        Target::Docs => Ok(openapi::get_page()),
-        Target::Readiness => Ok(health::ready(worker)),
-        Target::Calls => many(worker, caller, request, Resource::List).await,
-        Target::Count => many(worker, caller, request, Resource::Count).await,
-        Target::Stats => many(worker, caller, request, Resource::Stats).await,
-        Target::Analytics => many(worker, caller, request, Resource::Analytics).await,
-        Target::Export => Box::pin(export::get(worker, caller, request, payload)).await,
-        Target::Metadata(id) => {
+        Endpoint::Webhook(_) => Ok(Box::pin(webhooks::receive(worker, payload)).await),
+        Endpoint::Health => Ok(health::alive()),
+        Endpoint::OpenApi => Ok(openapi::get()),
+        Endpoint::Docs => Ok(openapi::get_page()),
+        Endpoint::Readiness => Ok(health::ready(worker)),
+        Endpoint::Calls => many(worker, caller, request, Resource::List).await,
+        Endpoint::Count => many(worker, caller, request, Resource::Count).await,
+        Endpoint::Stats => many(worker, caller, request, Resource::Stats).await,
+        Endpoint::Analytics => many(worker, caller, request, Resource::Analytics).await,
+        Endpoint::Export => Box::pin(export::get(worker, caller, request, payload)).await,
+        Endpoint::Metadata(id) => {
             Box::pin(metadata::patch(worker, caller, request, payload, id)).await
         }
-        Target::Writes => outbox::list(worker),
-        Target::Write(id) => Box::pin(outbox::forget(worker, id)).await,
-        Target::Elsewhere => Box::pin(proxy::stream(worker, caller, request, payload)).await,
-        Target::Unknown => Err(Failure::UnknownPath),
+        Endpoint::Writes => outbox::list(worker),
+        Endpoint::Write(id) => Box::pin(outbox::forget(worker, id)).await,
+        Endpoint::Elsewhere => Box::pin(proxy::stream(worker, caller, request, payload)).await,
+        Endpoint::Unknown => Err(ApiError::UnknownPath),
     }
 }
 
@@ -170,8 +170,8 @@ async fn many(
     caller: Caller,
     request: &HttpRequest,
     resource: Resource,
-) -> Result<HttpResponse, Failure> {
-    let asked = Asked {
+) -> Result<HttpResponse, ApiError> {
+    let asked = CollectionRequest {
         caller,
         resource,
         request,
@@ -187,10 +187,10 @@ fn options(allow: &'static str) -> HttpResponse {
         .finish()
 }
 
-fn check_method(target: Target<'_>, method: &Method) -> Result<(), Failure> {
+fn check_method(target: Endpoint<'_>, method: &Method) -> Result<(), ApiError> {
     match target.allow() {
         Some(allow) if !allow.split(", ").any(|allowed| method == allowed) => {
-            Err(Failure::MethodNotAllowed { allow })
+            Err(ApiError::MethodNotAllowed { allow })
         }
         _ => Ok(()),
     }

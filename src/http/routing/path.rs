@@ -20,7 +20,7 @@ pub enum Name<'p> {
 
 /// The resource behind a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'p> {
+pub enum Endpoint<'p> {
     /// `/api/v1/calls`
     Calls,
     /// `/api/v1/calls/count`
@@ -132,44 +132,44 @@ fn without_dots(path: &str) -> String {
     format!("/{}", kept.join("/"))
 }
 
-impl<'p> Target<'p> {
+impl<'p> Endpoint<'p> {
     /// Of a decoded path. Slashes at its end make no difference.
-    pub fn of(path: &'p str) -> Target<'p> {
+    pub fn of(path: &'p str) -> Endpoint<'p> {
         let path = path.trim_end_matches('/');
         if let Some(below) = path.strip_prefix("/api/v1/calls") {
-            return Target::of_calls(below);
+            return Endpoint::of_calls(below);
         }
         match path {
-            "/edge/status" => Target::Status,
-            "/edge/sync" => Target::Sync,
-            "/edge/holds/release" => Target::ReleaseHolds,
-            "/edge/changes" => Target::Changes,
-            "/edge/writes" => Target::Writes,
-            "/healthz" => Target::Health,
-            "/readyz" => Target::Readiness,
-            "/openapi.json" => Target::OpenApi,
-            "/docs" => Target::Docs,
+            "/edge/status" => Endpoint::Status,
+            "/edge/sync" => Endpoint::Sync,
+            "/edge/holds/release" => Endpoint::ReleaseHolds,
+            "/edge/changes" => Endpoint::Changes,
+            "/edge/writes" => Endpoint::Writes,
+            "/healthz" => Endpoint::Health,
+            "/readyz" => Endpoint::Readiness,
+            "/openapi.json" => Endpoint::OpenApi,
+            "/docs" => Endpoint::Docs,
             _ => match path.strip_prefix("/edge/webhooks/") {
-                Some(secret) if !secret.contains('/') => Target::Webhook(secret),
-                _ => Target::of_edge(path),
+                Some(secret) if !secret.contains('/') => Endpoint::Webhook(secret),
+                _ => Endpoint::of_edge(path),
             },
         }
     }
 
-    fn of_edge(path: &'p str) -> Target<'p> {
+    fn of_edge(path: &'p str) -> Endpoint<'p> {
         match path.strip_prefix("/edge/writes/") {
-            Some(id) if !id.contains('/') => Target::Write(id),
-            _ if path == "/edge" || path.starts_with("/edge/") => Target::Unknown,
-            _ => Target::Elsewhere,
+            Some(id) if !id.contains('/') => Endpoint::Write(id),
+            _ if path == "/edge" || path.starts_with("/edge/") => Endpoint::Unknown,
+            _ => Endpoint::Elsewhere,
         }
     }
 
     /// `below` is the path after `/api/v1/calls`: empty for the list itself.
-    fn of_calls(below: &'p str) -> Target<'p> {
+    fn of_calls(below: &'p str) -> Endpoint<'p> {
         let Some(below) = below.strip_prefix('/') else {
             return match below {
-                "" => Target::Calls,
-                _ => Target::Elsewhere,
+                "" => Endpoint::Calls,
+                _ => Endpoint::Elsewhere,
             };
         };
         let segments: Vec<&str> = below.split('/').collect();
@@ -179,36 +179,36 @@ impl<'p> Target<'p> {
                 .find(|detail| detail.as_str() == name)
         };
         match *segments {
-            ["count"] => Target::Count,
-            ["stats"] => Target::Stats,
-            ["analytics"] => Target::Analytics,
-            ["export"] => Target::Export,
-            [id] => Target::Call(Name::Id(id)),
-            ["", ..] => Target::Elsewhere,
-            ["sid", sid] => Target::Call(Name::Sid(sid)),
-            ["sid", sid, "transcripts"] => Target::Details(Name::Sid(sid), Detail::Transcripts),
-            ["sid", sid, "recordings"] => Target::Details(Name::Sid(sid), Detail::Recordings),
+            ["count"] => Endpoint::Count,
+            ["stats"] => Endpoint::Stats,
+            ["analytics"] => Endpoint::Analytics,
+            ["export"] => Endpoint::Export,
+            [id] => Endpoint::Call(Name::Id(id)),
+            ["", ..] => Endpoint::Elsewhere,
+            ["sid", sid] => Endpoint::Call(Name::Sid(sid)),
+            ["sid", sid, "transcripts"] => Endpoint::Details(Name::Sid(sid), Detail::Transcripts),
+            ["sid", sid, "recordings"] => Endpoint::Details(Name::Sid(sid), Detail::Recordings),
             [call, "recording", recording, "play"] if !recording.is_empty() => {
-                Target::Audio { call, recording }
+                Endpoint::Audio { call, recording }
             }
-            [call, "transcripts", "export"] => Target::TranscriptsExport(call),
-            [call, "metadata"] => Target::Metadata(call),
+            [call, "transcripts", "export"] => Endpoint::TranscriptsExport(call),
+            [call, "metadata"] => Endpoint::Metadata(call),
             [call, name] => match detail(name) {
-                Some(detail) => Target::Details(Name::Id(call), detail),
-                None => Target::Elsewhere,
+                Some(detail) => Endpoint::Details(Name::Id(call), detail),
+                None => Endpoint::Elsewhere,
             },
-            _ => Target::Elsewhere,
+            _ => Endpoint::Elsewhere,
         }
     }
 
     /// The methods it answers, as `Allow` lists them; `None` where the method makes no difference.
     pub fn allow(self) -> Option<&'static str> {
         match self {
-            Target::Elsewhere | Target::Unknown => None,
-            Target::Sync | Target::ReleaseHolds | Target::Webhook(_) => Some("POST"),
-            Target::Metadata(_) => Some("PATCH"),
-            Target::Write(_) => Some("DELETE"),
-            Target::Details(Name::Id(_), Detail::Metrics) => Some("GET, HEAD, PATCH"),
+            Endpoint::Elsewhere | Endpoint::Unknown => None,
+            Endpoint::Sync | Endpoint::ReleaseHolds | Endpoint::Webhook(_) => Some("POST"),
+            Endpoint::Metadata(_) => Some("PATCH"),
+            Endpoint::Write(_) => Some("DELETE"),
+            Endpoint::Details(Name::Id(_), Detail::Metrics) => Some("GET, HEAD, PATCH"),
             _ => Some("GET, HEAD"),
         }
     }
@@ -216,8 +216,8 @@ impl<'p> Target<'p> {
     /// What a token of the edge's own has to let its holder do; how the edge is, each may ask.
     pub fn scope(self) -> Option<Scope> {
         match self {
-            Target::Sync | Target::ReleaseHolds => Some(Scope::Operate),
-            Target::Metadata(_) | Target::Write(_) => Some(Scope::Write),
+            Endpoint::Sync | Endpoint::ReleaseHolds => Some(Scope::Operate),
+            Endpoint::Metadata(_) | Endpoint::Write(_) => Some(Scope::Write),
             _ if self.tells_how_the_edge_is() || self.is_public() => None,
             _ => Some(Scope::Read),
         }
@@ -226,7 +226,10 @@ impl<'p> Target<'p> {
     /// Whether it is answered also where nothing else is: who looks after the edge asks for it when
     /// it is overloaded.
     pub fn tells_how_the_edge_is(self) -> bool {
-        matches!(self, Target::Health | Target::Readiness | Target::Status)
+        matches!(
+            self,
+            Endpoint::Health | Endpoint::Readiness | Endpoint::Status
+        )
     }
 
     /// Whether it is answered without a token. They tell no more than that a server is there, and
@@ -234,11 +237,11 @@ impl<'p> Target<'p> {
     pub fn is_public(self) -> bool {
         matches!(
             self,
-            Target::Health
-                | Target::Readiness
-                | Target::OpenApi
-                | Target::Docs
-                | Target::Webhook(_)
+            Endpoint::Health
+                | Endpoint::Readiness
+                | Endpoint::OpenApi
+                | Endpoint::Docs
+                | Endpoint::Webhook(_)
         )
     }
 }
@@ -250,65 +253,71 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("/api/v1/calls/5", Target::Call(Name::Id("5")))]
-    #[case("/api/v1/calls/5/", Target::Call(Name::Id("5")))]
-    #[case("/api/v1/calls/5%2F", Target::Call(Name::Id("5")))]
-    #[case("/api/v1/calls/%35", Target::Call(Name::Id("5")))]
-    #[case("/api/v1/calls/+5", Target::Call(Name::Id("+5")))]
-    #[case("/api/v1/calls/search", Target::Call(Name::Id("search")))]
-    #[case("/api/v1/calls/sid", Target::Call(Name::Id("sid")))]
-    #[case("/api/v1/calls/sid/", Target::Call(Name::Id("sid")))]
-    #[case("/api/v1/calls/sid/CA1/", Target::Call(Name::Sid("CA1")))]
-    #[case("/api/v1/calls/sid/v3:aB_c", Target::Call(Name::Sid("v3:aB_c")))]
-    #[case("/api/v1/calls/sid/v3%3AaB%20c", Target::Call(Name::Sid("v3:aB c")))]
-    #[case("/api/v1/calls/sid/%2541", Target::Call(Name::Sid("%41")))]
-    #[case("/api/v1/calls/sid/a+b%2Bc", Target::Call(Name::Sid("a+b+c")))]
+    #[case("/api/v1/calls/5", Endpoint::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/5/", Endpoint::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/5%2F", Endpoint::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/%35", Endpoint::Call(Name::Id("5")))]
+    #[case("/api/v1/calls/+5", Endpoint::Call(Name::Id("+5")))]
+    #[case("/api/v1/calls/search", Endpoint::Call(Name::Id("search")))]
+    #[case("/api/v1/calls/sid", Endpoint::Call(Name::Id("sid")))]
+    #[case("/api/v1/calls/sid/", Endpoint::Call(Name::Id("sid")))]
+    #[case("/api/v1/calls/sid/CA1/", Endpoint::Call(Name::Sid("CA1")))]
+    #[case("/api/v1/calls/sid/v3:aB_c", Endpoint::Call(Name::Sid("v3:aB_c")))]
+    #[case("/api/v1/calls/sid/v3%3AaB%20c", Endpoint::Call(Name::Sid("v3:aB c")))]
+    #[case("/api/v1/calls/sid/%2541", Endpoint::Call(Name::Sid("%41")))]
+    #[case("/api/v1/calls/sid/a+b%2Bc", Endpoint::Call(Name::Sid("a+b+c")))]
     #[case(
         "/api/v1/calls/sid/%C3%A9%FF%zz",
-        Target::Call(Name::Sid("é\u{fffd}%zz"))
+        Endpoint::Call(Name::Sid("é\u{fffd}%zz"))
     )]
-    #[case("/edge/status/", Target::Status)]
-    #[case("/edge/sync", Target::Sync)]
-    #[case("/edge/holds/release/", Target::ReleaseHolds)]
-    #[case("/edge/changes", Target::Changes)]
-    #[case("/edge/writes/", Target::Writes)]
-    #[case("/edge/writes/7", Target::Write("7"))]
-    #[case("/edge/webhooks/a%7Eb/", Target::Webhook("a~b"))]
-    #[case("/healthz", Target::Health)]
-    #[case("/readyz", Target::Readiness)]
+    #[case("/edge/status/", Endpoint::Status)]
+    #[case("/edge/sync", Endpoint::Sync)]
+    #[case("/edge/holds/release/", Endpoint::ReleaseHolds)]
+    #[case("/edge/changes", Endpoint::Changes)]
+    #[case("/edge/writes/", Endpoint::Writes)]
+    #[case("/edge/writes/7", Endpoint::Write("7"))]
+    #[case("/edge/webhooks/a%7Eb/", Endpoint::Webhook("a~b"))]
+    #[case("/healthz", Endpoint::Health)]
+    #[case("/readyz", Endpoint::Readiness)]
     fn a_path_is_decoded_once_and_a_slash_at_its_end_ignored(
         #[case] path: &str,
-        #[case] target: Target<'_>,
+        #[case] target: Endpoint<'_>,
     ) {
-        assert_eq!(Target::of(&decode(path)), target, "{path}");
+        assert_eq!(Endpoint::of(&decode(path)), target, "{path}");
     }
 
     #[rstest]
-    #[case("", Target::Calls)]
-    #[case("/", Target::Calls)]
-    #[case("/count", Target::Count)]
-    #[case("/stats/", Target::Stats)]
-    #[case("/analytics", Target::Analytics)]
-    #[case("/export", Target::Export)]
-    #[case("/5/transcripts", Target::Details(Name::Id("5"), Detail::Transcripts))]
-    #[case("/5/transcripts/export", Target::TranscriptsExport("5"))]
-    #[case("/5/recordings", Target::Details(Name::Id("5"), Detail::Recordings))]
-    #[case("/5/recording/7/play", Target::Audio { call: "5", recording: "7" })]
-    #[case("/5/messages", Target::Details(Name::Id("5"), Detail::Messages))]
-    #[case("/5/metrics/", Target::Details(Name::Id("5"), Detail::Metrics))]
-    #[case("/5/metadata", Target::Metadata("5"))]
-    #[case("/5/webhook-logs", Target::Details(Name::Id("5"), Detail::WebhookLogs))]
+    #[case("", Endpoint::Calls)]
+    #[case("/", Endpoint::Calls)]
+    #[case("/count", Endpoint::Count)]
+    #[case("/stats/", Endpoint::Stats)]
+    #[case("/analytics", Endpoint::Analytics)]
+    #[case("/export", Endpoint::Export)]
+    #[case(
+        "/5/transcripts",
+        Endpoint::Details(Name::Id("5"), Detail::Transcripts)
+    )]
+    #[case("/5/transcripts/export", Endpoint::TranscriptsExport("5"))]
+    #[case("/5/recordings", Endpoint::Details(Name::Id("5"), Detail::Recordings))]
+    #[case("/5/recording/7/play", Endpoint::Audio { call: "5", recording: "7" })]
+    #[case("/5/messages", Endpoint::Details(Name::Id("5"), Detail::Messages))]
+    #[case("/5/metrics/", Endpoint::Details(Name::Id("5"), Detail::Metrics))]
+    #[case("/5/metadata", Endpoint::Metadata("5"))]
+    #[case(
+        "/5/webhook-logs",
+        Endpoint::Details(Name::Id("5"), Detail::WebhookLogs)
+    )]
     #[case(
         "/sid/CA1/transcripts",
-        Target::Details(Name::Sid("CA1"), Detail::Transcripts)
+        Endpoint::Details(Name::Sid("CA1"), Detail::Transcripts)
     )]
     #[case(
         "/sid/v3:a%2Db/recordings",
-        Target::Details(Name::Sid("v3:a-b"), Detail::Recordings)
+        Endpoint::Details(Name::Sid("v3:a-b"), Detail::Recordings)
     )]
-    fn what_belongs_to_calls_is_told_apart(#[case] below: &str, #[case] target: Target<'_>) {
+    fn what_belongs_to_calls_is_told_apart(#[case] below: &str, #[case] target: Endpoint<'_>) {
         let path = format!("/api/v1/calls{below}");
-        assert_eq!(Target::of(&decode(&path)), target, "{path}");
+        assert_eq!(Endpoint::of(&decode(&path)), target, "{path}");
     }
 
     #[rstest]
@@ -328,8 +337,8 @@ mod tests {
         let read = url::Url::parse(&whole).unwrap();
         assert!(read.path().starts_with("/base/"), "{read}");
         assert_eq!(
-            Target::of(&decode(path)),
-            Target::of(&decode(&read.path()[5..]))
+            Endpoint::of(&decode(path)),
+            Endpoint::of(&decode(&read.path()[5..]))
         );
     }
 
@@ -339,7 +348,11 @@ mod tests {
             "/api/v1/calls/5/./metadata",
             "/api/v1/calls/x/%2e%2e/5/metadata",
         ] {
-            assert_eq!(Target::of(&decode(path)), Target::Metadata("5"), "{path}");
+            assert_eq!(
+                Endpoint::of(&decode(path)),
+                Endpoint::Metadata("5"),
+                "{path}"
+            );
         }
     }
 
@@ -366,7 +379,7 @@ mod tests {
         )]
         path: &str,
     ) {
-        assert_eq!(Target::of(&decode(path)), Target::Elsewhere, "{path}");
+        assert_eq!(Endpoint::of(&decode(path)), Endpoint::Elsewhere, "{path}");
     }
 
     #[rstest]
@@ -382,6 +395,6 @@ mod tests {
         )]
         path: &str,
     ) {
-        assert_eq!(Target::of(&decode(path)), Target::Unknown, "{path}");
+        assert_eq!(Endpoint::of(&decode(path)), Endpoint::Unknown, "{path}");
     }
 }

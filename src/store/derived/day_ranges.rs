@@ -8,7 +8,7 @@ use crate::model::Timestamp;
 
 /// A part of a stretch; its bounds are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum DayRange {
     /// Days since 1970-01-01.
     Days(i64, i64),
     /// Microseconds that belong to it, beside the days.
@@ -18,7 +18,7 @@ pub enum Piece {
 }
 
 /// What the stretch between inclusive bounds is the sum of.
-pub fn pieces(from: Timestamp, to: Timestamp) -> Vec<Piece> {
+pub fn pieces(from: Timestamp, to: Timestamp) -> Vec<DayRange> {
     // No call starts outside of these; within them a day's ends can be computed.
     let from = from.max(Timestamp::MIN).as_micros();
     let to = to.min(Timestamp::MAX).as_micros();
@@ -27,30 +27,30 @@ pub fn pieces(from: Timestamp, to: Timestamp) -> Vec<Piece> {
     }
     let (mut first, mut last) = (from.div_euclid(DAY), to.div_euclid(DAY));
     if first == last && to - from < DAY / 2 {
-        return vec![Piece::More(from, to)];
+        return vec![DayRange::More(from, to)];
     }
     let one = first == last;
     let mut pieces = Vec::new();
     let (midnight, next) = (first * DAY, (first + 1) * DAY);
     if from > midnight {
         if one || from - midnight <= DAY / 2 {
-            pieces.push(Piece::Less(midnight, from - 1));
+            pieces.push(DayRange::Less(midnight, from - 1));
         } else {
-            pieces.push(Piece::More(from, next - 1));
+            pieces.push(DayRange::More(from, next - 1));
             first += 1;
         }
     }
     let (midnight, end) = (last * DAY, (last + 1) * DAY - 1);
     if to < end {
         if one || end - to <= DAY / 2 {
-            pieces.push(Piece::Less(to + 1, end));
+            pieces.push(DayRange::Less(to + 1, end));
         } else {
-            pieces.push(Piece::More(midnight, to));
+            pieces.push(DayRange::More(midnight, to));
             last -= 1;
         }
     }
     if first <= last {
-        pieces.push(Piece::Days(first, last));
+        pieces.push(DayRange::Days(first, last));
     }
     pieces
 }
@@ -64,8 +64,8 @@ pub fn count(connection: &Connection, from: Timestamp, to: Timestamp) -> rusqlit
         "SELECT count(*) FROM calls INDEXED BY calls_by_start WHERE started_at BETWEEN ?1 AND ?2",
     )?;
     sum(from, to, |piece| match piece {
-        Piece::Days(first, last) => days.query_row((first, last), |row| row.get(0)),
-        Piece::More(from, to) | Piece::Less(from, to) => {
+        DayRange::Days(first, last) => days.query_row((first, last), |row| row.get(0)),
+        DayRange::More(from, to) | DayRange::Less(from, to) => {
             calls.query_row((from, to), |row| row.get(0))
         }
     })
@@ -75,12 +75,12 @@ pub fn count(connection: &Connection, from: Timestamp, to: Timestamp) -> rusqlit
 pub fn sum(
     from: Timestamp,
     to: Timestamp,
-    mut count: impl FnMut(Piece) -> rusqlite::Result<i64>,
+    mut count: impl FnMut(DayRange) -> rusqlite::Result<i64>,
 ) -> rusqlite::Result<u64> {
     let mut sum = 0;
     for piece in pieces(from, to) {
         let calls = count(piece)?;
-        sum += if matches!(piece, Piece::Less(..)) {
+        sum += if matches!(piece, DayRange::Less(..)) {
             -calls
         } else {
             calls
@@ -103,10 +103,10 @@ mod tests {
                 let length: i64 = pieces(hours(from), to_at)
                     .into_iter()
                     .map(|piece| match piece {
-                        Piece::Days(first, last) => (last - first + 1) * DAY,
-                        Piece::More(from, to) | Piece::Less(from, to) => {
+                        DayRange::Days(first, last) => (last - first + 1) * DAY,
+                        DayRange::More(from, to) | DayRange::Less(from, to) => {
                             assert!((1..=DAY / 2).contains(&(to - from + 1)));
-                            let sign = if matches!(piece, Piece::More(..)) {
+                            let sign = if matches!(piece, DayRange::More(..)) {
                                 1
                             } else {
                                 -1
@@ -122,6 +122,6 @@ mod tests {
             Timestamp::from_micros(i64::MIN),
             Timestamp::from_micros(i64::MAX),
         );
-        assert!(matches!(whole[..], [Piece::Days(..)]));
+        assert!(matches!(whole[..], [DayRange::Days(..)]));
     }
 }

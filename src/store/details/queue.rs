@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::text::LearnedDetail;
+use super::text::DetailObservation;
 use crate::model::{Call, Detail, Timestamp, Verified};
 use crate::store::write::ledger::Ledger;
 use crate::store::{StoreError, Writer};
@@ -153,7 +153,7 @@ pub fn forget(transaction: &Transaction<'_>, id: i64, ledger: &mut Ledger) -> ru
 /// Returns whether it ended the round.
 pub fn answer(
     transaction: &Transaction<'_>,
-    learned: &LearnedDetail,
+    learned: &DetailObservation,
     kinds: &BTreeSet<Detail>,
     again: &Again,
     ledger: &mut Ledger,

@@ -11,7 +11,7 @@ use crate::store::{Reader, StoreError, Writer};
 
 /// A detail as the replica holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldDetail {
+pub struct StoredDetail {
     /// The upstream's JSON text; transcripts with interim ones.
     pub body: String,
     /// First 64 bits of the body's SHA-256.
@@ -24,7 +24,7 @@ pub struct HeldDetail {
 
 /// What one answer says of one kind.
 #[derive(Debug)]
-pub struct LearnedDetail {
+pub struct DetailObservation {
     pub request: Verified,
     /// The highest number given to any request.
     pub newest_seq: u64,
@@ -40,7 +40,7 @@ impl Writer {
     /// it did.
     pub fn keep_detail(
         &mut self,
-        learned: &LearnedDetail,
+        learned: &DetailObservation,
         kinds: &BTreeSet<Detail>,
         again: &Again,
     ) -> Result<bool, StoreError> {
@@ -61,7 +61,7 @@ impl Writer {
 /// outlive the call.
 fn write(
     transaction: &Transaction<'_>,
-    learned: &LearnedDetail,
+    learned: &DetailObservation,
     body: &str,
 ) -> rusqlite::Result<u64> {
     let (id, kind, request) = (learned.call_id, learned.kind.as_str(), learned.request);
@@ -90,7 +90,7 @@ fn write(
 
 impl Reader {
     /// `None` where it is not held.
-    pub fn detail(&self, call_id: i64, kind: Detail) -> Result<Option<HeldDetail>, StoreError> {
+    pub fn detail(&self, call_id: i64, kind: Detail) -> Result<Option<StoredDetail>, StoreError> {
         let held = self
             .connection
             .prepare_cached(
@@ -98,7 +98,7 @@ impl Reader {
                  FROM details JOIN calls ON id = call_id WHERE call_id = ?1 AND kind = ?2",
             )?
             .query_row((call_id, kind.as_str()), |row| {
-                Ok(HeldDetail {
+                Ok(StoredDetail {
                     body: row.get(0)?,
                     body_hash: row.get(1)?,
                     seen_at: Timestamp::from_micros(row.get(2)?),

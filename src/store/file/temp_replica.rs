@@ -13,16 +13,16 @@ use crate::store::StoreError;
 const ENDS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 
 /// The place of a file that goes away with this value. Let go of its writer first.
-pub struct Scratch {
+pub struct TempReplica {
     path: PathBuf,
 }
 
-impl Scratch {
+impl TempReplica {
     /// `<file>.verify`, cleared of what a run that was killed left there.
     ///
     /// # Errors
     /// Another process uses it, or the folder can't be written to.
-    pub fn beside(file: &Path) -> Result<Scratch, StoreError> {
+    pub fn beside(file: &Path) -> Result<TempReplica, StoreError> {
         let path = with_end(file, ".verify");
         let lock = FileLock::acquire(&path)?;
         for end in &ENDS[..3] {
@@ -32,7 +32,7 @@ impl Scratch {
             })?;
         }
         drop(lock);
-        Ok(Scratch { path })
+        Ok(TempReplica { path })
     }
 
     pub fn path(&self) -> &Path {
@@ -43,12 +43,12 @@ impl Scratch {
     pub fn clear(file: &Path) {
         let path = with_end(file, ".verify");
         if ENDS.iter().any(|end| with_end(&path, end).exists()) {
-            drop(Scratch { path });
+            drop(TempReplica { path });
         }
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempReplica {
     fn drop(&mut self) {
         // Held by another process, it is that one's file now; the next run clears what is left.
         let Ok(_lock) = FileLock::acquire(&self.path) else {
@@ -105,7 +105,7 @@ mod tests {
         ] {
             std::fs::write(folder.path().join(left), "of a run that was killed").unwrap();
         }
-        let scratch = Scratch::beside(&file).unwrap();
+        let scratch = TempReplica::beside(&file).unwrap();
         let writer = Writer::open(scratch.path(), URL).unwrap();
         let reader = Reader::open(scratch.path()).unwrap();
         assert_eq!(reader.scan().count(), 0);
@@ -119,17 +119,17 @@ mod tests {
     fn what_a_run_that_was_killed_left_is_removed_and_a_run_is_not_disturbed() {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("edge.db");
-        Scratch::clear(&file);
+        TempReplica::clear(&file);
         assert_eq!(names(&folder), [""; 0]);
         for left in ["edge.db.verify", "edge.db.verify-wal"] {
             std::fs::write(folder.path().join(left), "of a run that was killed").unwrap();
         }
-        Scratch::clear(&file);
+        TempReplica::clear(&file);
         assert_eq!(names(&folder), [""; 0]);
-        let scratch = Scratch::beside(&file).unwrap();
+        let scratch = TempReplica::beside(&file).unwrap();
         let writer = Writer::open(scratch.path(), URL).unwrap();
         let before = names(&folder);
-        Scratch::clear(&file);
+        TempReplica::clear(&file);
         assert_eq!(names(&folder), before);
         drop(writer);
     }
@@ -138,9 +138,9 @@ mod tests {
     fn it_is_not_taken_from_who_uses_it() {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("edge.db");
-        let scratch = Scratch::beside(&file).unwrap();
+        let scratch = TempReplica::beside(&file).unwrap();
         let writer = Writer::open(scratch.path(), URL).unwrap();
-        let refused = Scratch::beside(&file);
+        let refused = TempReplica::beside(&file);
         assert!(matches!(refused, Err(StoreError::Locked(_))));
         // A place that was given up while somebody else is there stays that one's.
         let before = names(&folder);

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::model::{CallFilter, Timestamp};
-use crate::store::derived::day_ranges::{self, Piece};
+use crate::store::derived::day_ranges::{self, DayRange};
 use crate::store::derived::rollups::DAY;
 
 /// Whether the books by day know all that the filter asks. Under assistant 0 they keep those
@@ -70,11 +70,13 @@ pub fn of_days(connection: &Connection, filter: &CallFilter) -> rusqlite::Result
              AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR assistant_id = ?4)",
     )?;
     day_ranges::sum(from, to, |piece| match piece {
-        Piece::Days(first, last) => in_days.query_row(
+        DayRange::Days(first, last) => in_days.query_row(
             params![first, last, filter.status, filter.assistant_id],
             |row| row.get(0),
         ),
-        Piece::More(from, to) | Piece::Less(from, to) => between(connection, filter, from, to),
+        DayRange::More(from, to) | DayRange::Less(from, to) => {
+            between(connection, filter, from, to)
+        }
     })
 }
 

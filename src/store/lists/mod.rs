@@ -15,7 +15,7 @@ mod text_match;
 use rusqlite::Connection;
 
 use self::planner::Query;
-use super::{Held, Reader, StoreError};
+use super::{Reader, StoreError, StoredCall};
 use crate::model::{CallFilter, Timestamp};
 use crate::store::read::reader::held;
 
@@ -23,7 +23,7 @@ use crate::store::read::reader::held;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Without a start first, then the latest start, then the highest id.
-    pub rows: Vec<Held>,
+    pub rows: Vec<StoredCall>,
     /// How many match in all.
     pub total: u64,
 }
@@ -59,7 +59,7 @@ impl Reader {
         filter: &CallFilter,
         after: Option<Place>,
         limit: usize,
-    ) -> Result<Vec<Held>, StoreError> {
+    ) -> Result<Vec<StoredCall>, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let query = Query::uncounted(&snapshot, filter)?;
         match query.few_after(after, limit)? {
@@ -76,7 +76,7 @@ impl Reader {
     }
 }
 
-fn rows(connection: &Connection, places: &[Place]) -> rusqlite::Result<Vec<Held>> {
+fn rows(connection: &Connection, places: &[Place]) -> rusqlite::Result<Vec<StoredCall>> {
     let mut select = connection.prepare_cached(
         "SELECT id, body, body_hash, started_at, seen_at, suspect_at FROM calls WHERE id = ?1",
     )?;

@@ -10,7 +10,7 @@ use super::sql::{Conditions, Field, Reach, Source, durations};
 use super::text_match::{self, Found};
 use super::{Place, known_counts};
 use crate::model::CallFilter;
-use crate::store::Held;
+use crate::store::StoredCall;
 use crate::store::read::reader::held;
 
 /// A step in an index, with its conditions.
@@ -183,7 +183,11 @@ impl<'a> Query<'a> {
     }
 
     /// The calls after a place, along an index.
-    pub fn walk_after(&self, after: Option<Place>, limit: usize) -> rusqlite::Result<Vec<Held>> {
+    pub fn walk_after(
+        &self,
+        after: Option<Place>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<StoredCall>> {
         let ways = self.ways()?;
         let ordered = ways.iter().filter(|way| way.is_ordered());
         let Some((_, way)) = cheapest(ordered, Way::gathering) else {

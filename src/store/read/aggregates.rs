@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::Timestamp;
-use crate::store::derived::day_ranges::{Piece, pieces};
+use crate::store::derived::day_ranges::{DayRange, pieces};
 use crate::store::derived::rollups::{DAY, micros};
 use crate::store::{Reader, StoreError};
 
@@ -86,9 +86,9 @@ impl Reader {
         let mut sums = Sums::default();
         for piece in pieces(from, to) {
             match piece {
-                Piece::Days(first, last) => sums.add_days(&snapshot, first, last)?,
-                Piece::More(from, to) => sums.add_calls(&snapshot, from, to, 1)?,
-                Piece::Less(from, to) => sums.add_calls(&snapshot, from, to, -1)?,
+                DayRange::Days(first, last) => sums.add_days(&snapshot, first, last)?,
+                DayRange::More(from, to) => sums.add_calls(&snapshot, from, to, 1)?,
+                DayRange::Less(from, to) => sums.add_calls(&snapshot, from, to, -1)?,
             }
         }
         sums.tell_zero_from_none(&snapshot, from, to)?;

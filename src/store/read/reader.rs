@@ -18,7 +18,7 @@ pub struct Reader {
 
 /// A call as the replica holds it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct StoredCall {
     pub id: i64,
     /// The upstream's JSON text.
     pub body: String,
@@ -40,7 +40,7 @@ pub struct Totals {
     pub newest_call_at: Option<Timestamp>,
 }
 
-impl AsRef<str> for Held {
+impl AsRef<str> for StoredCall {
     /// The upstream's JSON text.
     fn as_ref(&self) -> &str {
         &self.body
@@ -81,7 +81,7 @@ impl Reader {
 
     /// `None` where the replica does not hold it. Of two calls with one SID, which the upstream
     /// forbids but could send, the one heard of last.
-    pub fn call(&self, key: &CallKey) -> Result<Option<Held>, StoreError> {
+    pub fn call(&self, key: &CallKey) -> Result<Option<StoredCall>, StoreError> {
         let held = match key {
             CallKey::Id(id) => self
                 .connection
@@ -169,8 +169,8 @@ impl Reader {
     }
 }
 
-pub fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
-    Ok(Held {
+pub fn held(row: &Row<'_>) -> rusqlite::Result<StoredCall> {
+    Ok(StoredCall {
         id: row.get(0)?,
         body: row.get(1)?,
         body_hash: row.get(2)?,

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::answer::{Complete, Learned, Merged};
 use super::merge::merge_call;
+use super::observation::{Complete, Merged, Observation};
 use super::suspects::{missing, suspect};
 use super::tombstones::remove;
 use super::writer::{is_confirmed, seal};
@@ -16,7 +16,7 @@ use crate::store::{StoreError, Writer};
 
 /// How far another edge's order of changes is in this file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Followed {
+pub struct FeedPosition {
     pub feed_id: String,
     pub place: u64,
     /// Whoever is held was told of since place 0.
@@ -25,9 +25,9 @@ pub struct Followed {
 
 /// What a page of the order says. No call is in it twice.
 #[derive(Debug)]
-pub struct News {
+pub struct FeedPage {
     pub request: Verified,
-    /// As in [`Learned`].
+    /// As in [`Observation`].
     pub oldest_in_flight: u64,
     pub newest_seq: u64,
     /// Each with the instant at which it was known to be true.
@@ -37,14 +37,14 @@ pub struct News {
     /// At the end of a complete pass, what it listed, once for every range it speaks of: who is
     /// held there and was never told of is a suspect.
     pub passed: Vec<Complete>,
-    pub followed: Followed,
+    pub followed: FeedPosition,
     pub windows: Option<Vec<Window>>,
 }
 
-impl News {
+impl FeedPage {
     /// As an answer that says only this.
-    fn of(&self, at: Timestamp) -> Learned {
-        Learned {
+    fn of(&self, at: Timestamp) -> Observation {
+        Observation {
             request: Verified { at, ..self.request },
             oldest_in_flight: self.oldest_in_flight,
             newest_seq: self.newest_seq,
@@ -60,12 +60,12 @@ impl News {
 
 impl Writer {
     /// How far another edge was followed.
-    pub fn followed(&self) -> Option<&Followed> {
+    pub fn followed(&self) -> Option<&FeedPosition> {
         self.followed.as_ref()
     }
 
     /// Takes in one page. On an error nothing of it was written.
-    pub fn follow(&mut self, mut news: News) -> Result<Merged, StoreError> {
+    pub fn follow(&mut self, mut news: FeedPage) -> Result<Merged, StoreError> {
         news.calls.sort_by_key(|(call, _)| call.id);
         for (call, _) in &mut news.calls {
             assistants::name(&self.assistants, call);
@@ -121,11 +121,11 @@ impl Writer {
     }
 }
 
-pub fn read(connection: &Connection) -> rusqlite::Result<Option<Followed>> {
+pub fn read(connection: &Connection) -> rusqlite::Result<Option<FeedPosition>> {
     connection
         .prepare_cached("SELECT feed_id, place, whole FROM followed")?
         .query_row([], |row| {
-            Ok(Followed {
+            Ok(FeedPosition {
                 feed_id: row.get(0)?,
                 place: row.get(1)?,
                 whole: row.get(2)?,
@@ -134,7 +134,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Option<Followed>> {
         .optional()
 }
 
-fn write(connection: &Connection, followed: &Followed) -> rusqlite::Result<usize> {
+fn write(connection: &Connection, followed: &FeedPosition) -> rusqlite::Result<usize> {
     connection
         .prepare_cached(
             "INSERT INTO followed (one, feed_id, place, whole) VALUES (1, ?1, ?2, ?3)

@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::answer::{Learned, Merged};
 use super::ledger::Ledger;
+use super::observation::{Merged, Observation};
 use super::suspects::{Suspicion, suspect};
 use super::tombstones::revive;
 use crate::model::{Call, Timestamp, Verified};
@@ -43,7 +43,7 @@ pub struct Fate {
 /// the other. Its text is taken in then, and it stays a suspect.
 pub fn merge_call(
     transaction: &Transaction<'_>,
-    learned: &Learned,
+    learned: &Observation,
     call: &Call,
     confirmed_by: u64,
     suspicion: Option<&Suspicion>,

@@ -5,11 +5,11 @@
 //! call, `suspects` and `tombstones`, how calls go; `feed` of another edge; `ledger`, what is counted
 //! along; `page_extent`, `row_versions` and `erasure`.
 
-pub mod answer;
 pub mod erasure;
 pub mod feed;
 pub mod ledger;
 pub mod merge;
+pub mod observation;
 pub mod page_extent;
 pub mod row_versions;
 pub mod suspects;

@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::answer::{Belief, Complete, Learned};
 use super::ledger::Ledger;
+use super::observation::{Complete, Observation, Trust};
 use super::writer::is_confirmed;
 use crate::model::{CallKey, Verified};
 use crate::store::{StoreError, Writer};
@@ -47,11 +47,11 @@ pub fn missing(
 /// Asked only where it matters.
 pub fn keeps_none(
     transaction: &Transaction<'_>,
-    learned: &Learned,
+    learned: &Observation,
     complete: &Complete,
     confirmed: &HashMap<i64, u64>,
 ) -> Result<bool, StoreError> {
-    if complete.belief == Belief::Whole {
+    if complete.belief == Trust::Whole {
         return Ok(false);
     }
     let is_listed = |id| {
@@ -106,15 +106,15 @@ fn visit_held(
 }
 
 /// Whether a list may leave out so many of all `held` calls.
-pub fn is_believed(belief: Belief, missing: usize, held: u64, keeps_none: bool) -> bool {
+pub fn is_believed(belief: Trust, missing: usize, held: u64, keeps_none: bool) -> bool {
     match belief {
-        Belief::Whole => true,
-        Belief::UnlessMany => {
+        Trust::Whole => true,
+        Trust::UnlessMany => {
             let many = missing > 50 && missing as u64 > held / 20;
             let all = keeps_none && missing >= A_FEW;
             !many && !all
         }
-        Belief::UpTo(most) => missing <= most && !(keeps_none && missing > 0),
+        Trust::UpTo(most) => missing <= most && !(keeps_none && missing > 0),
     }
 }
 

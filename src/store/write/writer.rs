@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::answer::{Learned, Merged};
 use super::erasure::Traces;
 use super::ledger::{self, Census, Ledger};
 use super::merge::merge_call;
+use super::observation::{Merged, Observation};
 use super::row_versions::{Revisions, Touched, Writing};
 use super::suspects::{self, Suspicion, suspect};
 use super::tombstones::remove;
@@ -21,7 +21,7 @@ use crate::store::details::queue::{self, DetailsBooks};
 use crate::store::file::lock::{FileLock, open_private};
 use crate::store::file::{opened_file::OpenedFile, schema};
 use crate::store::outbox::{self, Outbox};
-use crate::store::{Followed, Identity, StoreError, coverage, identity};
+use crate::store::{FeedPosition, Identity, StoreError, coverage, identity};
 
 /// Open calls of one status, for following them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Writer {
     pub(in crate::store) windows: Arc<Vec<Window>>,
     /// What was read, as of the last answer: not every verification is worth a write.
     pub(in crate::store) verified: Arc<Vec<Window>>,
-    pub(in crate::store) followed: Option<Followed>,
+    pub(in crate::store) followed: Option<FeedPosition>,
     /// What the writes table holds.
     pub(in crate::store) outbox: Outbox,
     request_seq: u64,
@@ -158,14 +158,14 @@ impl Writer {
     }
 
     /// Takes in one answer. On an error nothing of it was written.
-    pub fn merge(&mut self, learned: Learned) -> Result<Merged, StoreError> {
+    pub fn merge(&mut self, learned: Observation) -> Result<Merged, StoreError> {
         self.merge_and(learned, |_, _| Ok(false))
     }
 
     /// The same, and what else belongs into the transaction, which returns whether it wrote.
     pub(in crate::store) fn merge_and(
         &mut self,
-        mut learned: Learned,
+        mut learned: Observation,
         also: impl FnOnce(&Transaction<'_>, &Merged) -> Result<bool, StoreError>,
     ) -> Result<Merged, StoreError> {
         // An answer lists the newest first, and a B-tree that grows at its left end leaves every

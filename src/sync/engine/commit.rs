@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::model::Verified;
-use crate::store::{Learned, Merged};
+use crate::store::{Merged, Observation};
 use crate::sync::engine::Engine;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::upstream::CallSource;
@@ -15,13 +15,13 @@ impl<S: CallSource> Engine<S> {
     /// nobody but the operator: the answer is simply asked for again.
     pub(in crate::sync) async fn commit(
         &mut self,
-        learned: Learned,
+        learned: Observation,
         mut coverage: Option<Coverage>,
     ) -> Option<Merged> {
         let windows = coverage
             .as_ref()
             .map(|coverage| coverage.windows().to_vec());
-        let mut learned = Learned { windows, ..learned };
+        let mut learned = Observation { windows, ..learned };
         let starts = learned.calls.iter().filter_map(|call| call.started_at);
         let refuted = self.dates.heed(starts);
         if self.answer_is_kept {
@@ -78,8 +78,8 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// An answer that says nothing yet, to be filled in.
-    pub(in crate::sync) fn learned(&self, request: Verified) -> Learned {
-        Learned {
+    pub(in crate::sync) fn learned(&self, request: Verified) -> Observation {
+        Observation {
             request,
             oldest_in_flight: self.requests.oldest_seq(request),
             newest_seq: self.requests.newest_seq(),

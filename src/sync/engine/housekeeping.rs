@@ -8,7 +8,7 @@ use rand::RngExt;
 use tracing::{error, info};
 
 use crate::model::{CallKey, Timestamp, Verified};
-use crate::store::{Learned, StoreError};
+use crate::store::{Observation, StoreError};
 use crate::sync::engine::Engine;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::plan::Job;
@@ -299,7 +299,7 @@ impl<S: CallSource> Engine<S> {
             return;
         };
         let (calls, now) = (gone.len(), self.now());
-        let learned = Learned {
+        let learned = Observation {
             denied: gone,
             ..self.learned(request)
         };

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::{CallKey, KeyHash, Timestamp};
-use crate::store::{Census, Followed, OpenCalls, SharedWriter, Writer};
+use crate::store::{Census, FeedPosition, OpenCalls, SharedWriter, Writer};
 use crate::sync::engine::in_flight::{InFlight, StartTime};
 use crate::sync::handle::{Clock, EngineChannels, Handle};
 use crate::sync::health::denials::Denials;
@@ -75,7 +75,7 @@ pub struct Engine<S> {
     pub(in crate::sync) organization_id: Option<i64>,
     pub(in crate::sync) following: UpstreamKind,
     /// How far another edge was followed by the process before.
-    pub(in crate::sync) followed_before: Option<Followed>,
+    pub(in crate::sync) followed_before: Option<FeedPosition>,
     pub(in crate::sync) identified: bool,
     pub(in crate::sync) key_hash: KeyHash,
     /// The file's calls were read by this very key before.

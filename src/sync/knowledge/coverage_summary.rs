@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::model::{Piece, Timestamp, Verified, Window, age};
+use crate::model::{CoverageRange, Timestamp, Verified, Window, age};
 use crate::sync::knowledge::coverage::{Coverage, NEVER, next};
 
 /// The first cell reaches back so far, in seconds.
@@ -27,7 +27,7 @@ pub type Unverified = (Option<Timestamp>, Timestamp);
 impl Coverage {
     /// As it is told to another edge, oldest first. `self` must have been loaded before
     /// `unverified` was read, and before the calls were.
-    pub fn told(&self, unverified: &[Unverified], now: Timestamp) -> Vec<Piece> {
+    pub fn told(&self, unverified: &[Unverified], now: Timestamp) -> Vec<CoverageRange> {
         let mut cells: Vec<(Option<u32>, Window)> = Vec::new();
         for window in self.windows() {
             let cell = cell(window, now);
@@ -86,7 +86,7 @@ impl Coverage {
 
     /// Takes over what another edge knew when `request` began. What it does not speak of stays as
     /// it was known before.
-    pub fn take_over(&mut self, pieces: &[Piece], request: Verified) {
+    pub fn take_over(&mut self, pieces: &[CoverageRange], request: Verified) {
         for piece in pieces {
             let range = range(piece);
             self.insert(Window {
@@ -104,16 +104,16 @@ impl Coverage {
 }
 
 /// What a piece speaks of, the open end of the newest left out.
-pub fn range(piece: &Piece) -> RangeInclusive<Timestamp> {
+pub fn range(piece: &CoverageRange) -> RangeInclusive<Timestamp> {
     match (piece.from, piece.to) {
         (None, None) => NEVER..=NEVER,
         (from, to) => from.unwrap_or(Timestamp::MIN)..=to.unwrap_or(Timestamp::MAX),
     }
 }
 
-fn piece(window: &Window, now: Timestamp) -> Piece {
+fn piece(window: &Window, now: Timestamp) -> CoverageRange {
     let never = window.from == NEVER;
-    Piece {
+    CoverageRange {
         from: (window.from > Timestamp::MIN).then_some(window.from),
         to: (!never).then_some(window.to),
         age_s: age(now, window.verified.at),

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::metadata;
+use crate::model::metadata_merge;
 use crate::store::{Outbox, Write};
 
 /// Load it *before* reading a call's row: a change leaves it only once the row holds what came of
@@ -44,7 +44,7 @@ impl PendingWrites {
     /// The call's text as it will look; `None` where nothing of it waits, and it is as it is stored.
     pub fn overlay(&self, call_id: i64, body: &str) -> Option<String> {
         let writes = self.calls.get(&call_id)?;
-        metadata::overlay(body, writes.iter().map(|write| write.metadata.as_str()))
+        metadata_merge::overlay(body, writes.iter().map(|write| write.metadata.as_str()))
     }
 
     /// What waits of a call, in order.

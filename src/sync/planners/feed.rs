@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::model::Timestamp;
-use crate::store::Followed;
+use crate::store::FeedPosition;
 use crate::sync::health::failure_scope;
 use crate::sync::health::upstream::Now;
 use crate::sync::plan;
@@ -59,7 +59,7 @@ pub struct FullPass {
 
 impl UpstreamKind {
     /// Goes on where the file's last process stopped. A pass that it had not ended begins anew.
-    pub fn resume(followed: Option<&Followed>) -> UpstreamKind {
+    pub fn resume(followed: Option<&FeedPosition>) -> UpstreamKind {
         let whole = followed.filter(|followed| followed.whole);
         UpstreamKind::Unknown {
             tries: 0,

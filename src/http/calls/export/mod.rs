@@ -26,12 +26,12 @@ use crate::http::caching::cache_control::Directives;
 use crate::http::caching::content_coding::Coding;
 use crate::http::caching::freshness::Freshness;
 use crate::http::calls::list;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::{Choice, Query};
 use crate::http::proxy;
 use crate::http::reading::completeness;
-use crate::http::reading::completeness::{COVERAGE, Extent, Reach};
+use crate::http::reading::completeness::{AnswerScope, COVERAGE, Reach};
 use crate::http::reading::scans;
 use crate::http::reading::worker::Worker;
 use crate::model::CallFilter;
@@ -53,7 +53,7 @@ const FORMAT: Choice<Format> = Choice {
 };
 
 /// What the reading side hands over.
-enum Piece {
+enum Chunk {
     Bytes(Bytes),
     /// That was all of it.
     End,
@@ -67,7 +67,7 @@ struct Asked {
 
 impl Asked {
     /// In the order in which the upstream declares them.
-    fn of(query: &str) -> Result<Asked, Failure> {
+    fn of(query: &str) -> Result<Asked, ApiError> {
         let mut query = Query::of(query);
         let format = query.choice(&FORMAT);
         let filter = list::narrowed(&mut query);
@@ -93,12 +93,12 @@ pub async fn get(
     caller: Caller,
     request: &HttpRequest,
     payload: Payload,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let (method, headers) = (request.method(), request.headers());
     let Asked { format, filter } = Asked::of(request.uri().query().unwrap_or_default())?;
     // Before the rows: no age told may be younger than what it is told of.
     let coverage = Arc::clone(&worker.shared().handle.coverage());
-    let mut extent = Extent::whole(Reach::of(&filter));
+    let mut extent = AnswerScope::whole(Reach::of(&filter));
     // There may be many suspects: a worker's own thread has point reads to answer.
     let known = |reader: &Reader| Ok((reader.unverified()?, reader.knows_names()?));
     let (unverified, knows_names) = worker.shared().scans.run(known).await?;
@@ -107,7 +107,7 @@ pub async fn get(
     let age = extent.age(&coverage, worker.now());
     let directives = Directives::of(headers);
     if directives.only_if_cached && !directives.accept(age) {
-        return Err(Failure::OnlyIfCached);
+        return Err(ApiError::OnlyIfCached);
     }
     let lacks = !directives.accept(age) || !extent.is_complete(&coverage);
     let may_ask = !directives.only_if_cached
@@ -174,21 +174,21 @@ fn pieces(first: Bytes, progress: Option<Progress>) -> impl MessageBody {
 }
 
 /// What comes, and an error where it stops before its end.
-fn body_of(receiver: mpsc::Receiver<Piece>) -> impl MessageBody {
+fn body_of(receiver: mpsc::Receiver<Chunk>) -> impl MessageBody {
     BodyStream::new(stream::unfold(receiver, |mut receiver| async move {
         match receiver.recv().await {
-            Some(Piece::Bytes(bytes)) => Some((Ok(bytes), receiver)),
-            Some(Piece::End) => None,
+            Some(Chunk::Bytes(bytes)) => Some((Ok(bytes), receiver)),
+            Some(Chunk::End) => None,
             None => Some((Err(Broken), receiver)),
         }
     }))
 }
 
-async fn send(sender: mpsc::Sender<Piece>, first: Bytes, progress: Option<Progress>) {
+async fn send(sender: mpsc::Sender<Chunk>, first: Bytes, progress: Option<Progress>) {
     let mut next = Some((first, progress));
     while let Some((bytes, progress)) = next {
         // A compressor may have nothing to show yet.
-        if !bytes.is_empty() && !hand_over(&sender, Piece::Bytes(bytes)).await {
+        if !bytes.is_empty() && !hand_over(&sender, Chunk::Bytes(bytes)).await {
             return;
         }
         next = match progress {
@@ -202,11 +202,11 @@ async fn send(sender: mpsc::Sender<Piece>, first: Bytes, progress: Option<Progre
             },
         };
     }
-    hand_over(&sender, Piece::End).await;
+    hand_over(&sender, Chunk::End).await;
 }
 
 /// Whether the client took it in time. A piece that waits holds the export's turn.
-async fn hand_over(sender: &mpsc::Sender<Piece>, piece: Piece) -> bool {
+async fn hand_over(sender: &mpsc::Sender<Chunk>, piece: Chunk) -> bool {
     matches!(
         tokio::time::timeout(PATIENCE, sender.send(piece)).await,
         Ok(Ok(()))
@@ -222,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_whose_reader_gave_up_ends_with_an_error() {
         let (sender, receiver) = mpsc::channel(AHEAD);
-        assert!(hand_over(&sender, Piece::Bytes(Bytes::from_static(b"a"))).await);
+        assert!(hand_over(&sender, Chunk::Bytes(Bytes::from_static(b"a"))).await);
         drop(sender);
         assert!(to_bytes(body_of(receiver)).await.is_err());
     }
@@ -230,7 +230,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_not_waited_for_for_ever() {
         let (sender, _receiver) = mpsc::channel(AHEAD);
-        let piece = || Piece::Bytes(Bytes::from_static(b"a"));
+        let piece = || Chunk::Bytes(Bytes::from_static(b"a"));
         assert!(hand_over(&sender, piece()).await);
         assert!(hand_over(&sender, piece()).await);
         assert!(!hand_over(&sender, piece()).await);
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_format_nobody_knows_comes_before_what_else_is_wrong() {
-        let Err(Failure::Invalid(problems)) = Asked::of("date_from=x&format=xml") else {
+        let Err(ApiError::Invalid(problems)) = Asked::of("date_from=x&format=xml") else {
             panic!("there are problems")
         };
         let places: Vec<_> = problems.iter().map(|problem| problem.place[1]).collect();

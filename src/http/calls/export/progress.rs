@@ -4,8 +4,8 @@ use actix_web::web::Bytes;
 
 use crate::http::caching::content_coding::Coding;
 use crate::http::calls::export::document::{Document, Format};
-use crate::http::error::Failure;
-use crate::http::reading::scans::Turn;
+use crate::http::error::ApiError;
+use crate::http::reading::scans::ScanPermit;
 use crate::model::CallFilter;
 use crate::store::Place;
 
@@ -14,7 +14,7 @@ const BATCH: usize = 1000;
 
 /// Holds the export's turn until it is dropped.
 pub struct Progress {
-    turn: Turn,
+    turn: ScanPermit,
     filter: CallFilter,
     after: Option<Place>,
     document: Document,
@@ -25,11 +25,11 @@ pub type Step = (Bytes, Option<Progress>);
 
 impl Progress {
     pub fn new(
-        turn: Turn,
+        turn: ScanPermit,
         filter: CallFilter,
         format: Format,
         coding: Coding,
-    ) -> Result<Progress, Failure> {
+    ) -> Result<Progress, ApiError> {
         let document = Document::new(format, coding)?;
         Ok(Progress {
             turn,
@@ -40,7 +40,7 @@ impl Progress {
     }
 
     /// Reads and writes a batch. It blocks.
-    pub fn step(mut self) -> Result<Step, Failure> {
+    pub fn step(mut self) -> Result<Step, ApiError> {
         if self.after.is_none() {
             let names = self.turn.read(|reader| reader.assistants())?;
             self.document.know(names)?;

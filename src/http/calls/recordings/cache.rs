@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::http::calls::recordings::file_name::{Kept, Key, system_time};
+use crate::http::calls::recordings::file_name::{Key, StoredRecording, system_time};
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Reader, StoreError};
 
@@ -48,7 +48,7 @@ struct Index {
 }
 
 struct Entry {
-    kept: Kept,
+    kept: StoredRecording,
     used: SystemTime,
 }
 
@@ -105,7 +105,7 @@ impl Cache {
             let file = file?;
             let name = file.file_name();
             let name = name.to_string_lossy();
-            let kept = Kept::parse(&name);
+            let kept = StoredRecording::parse(&name);
             if kept.is_none() && !name.starts_with(DRAFT) {
                 // Not ours to remove.
                 continue;
@@ -134,7 +134,7 @@ impl Cache {
     }
 
     /// Opens what is kept, and notes that it was played `now`.
-    pub fn play(&self, key: Key, now: Timestamp) -> Option<(Kept, File)> {
+    pub fn play(&self, key: Key, now: Timestamp) -> Option<(StoredRecording, File)> {
         let mut index = self.lock();
         let entry = index.entries.get_mut(&key)?;
         let path = self.folder.join(entry.kept.file_name());
@@ -314,7 +314,7 @@ impl Draft {
             .iter()
             .take(8)
             .fold(0, |hash, byte| hash << 8 | u64::from(*byte));
-        let kept = Kept {
+        let kept = StoredRecording {
             key,
             hash,
             length: self.written,

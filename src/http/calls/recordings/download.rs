@@ -28,7 +28,7 @@ const PIECE: usize = 256 << 10;
 #[derive(Clone)]
 pub enum Outcome {
     /// It is in the cache.
-    Kept,
+    StoredRecording,
     /// It can't be: whoever asks has to have it passed on.
     NotKept,
     /// The upstream said something else.
@@ -169,7 +169,7 @@ impl Fetch {
         }
         let fetched = (self.clock)();
         blocking(move || draft.keep(self.key, fetched, content_type)).await?;
-        Ok(Outcome::Kept)
+        Ok(Outcome::StoredRecording)
     }
 }
 

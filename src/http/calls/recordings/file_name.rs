@@ -15,7 +15,7 @@ pub struct Key {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredRecording {
     pub key: Key,
     /// First 64 bits of the audio's SHA-256.
     pub hash: u64,
@@ -29,11 +29,11 @@ pub struct Kept {
 /// Of an encoded content type: a file's name has 255 bytes, of which the numbers take up to 100.
 const LONGEST_TYPE: usize = 150;
 
-impl Kept {
+impl StoredRecording {
     /// `{call}-{recording}-{hash}-{length}-{microseconds}-{type}`, where the type is
     /// percent-encoded, and nothing else but numbers is in it.
     pub fn file_name(&self) -> String {
-        let Kept { key, hash, .. } = self;
+        let StoredRecording { key, hash, .. } = self;
         format!(
             "{}-{}-{hash:016x}-{}-{}-{}",
             key.call,
@@ -45,10 +45,10 @@ impl Kept {
     }
 
     /// Reads a file's name; `None` where it is nobody's of ours.
-    pub fn parse(name: &str) -> Option<Kept> {
+    pub fn parse(name: &str) -> Option<StoredRecording> {
         let mut parts = name.splitn(6, '-');
         let mut part = || parts.next();
-        let kept = Kept {
+        let kept = StoredRecording {
             key: Key {
                 call: part()?.parse().ok()?,
                 recording: part()?.parse().ok()?,
@@ -92,8 +92,8 @@ mod tests {
 
     use super::*;
 
-    fn kept(content_type: &str) -> Kept {
-        Kept {
+    fn kept(content_type: &str) -> StoredRecording {
+        StoredRecording {
             key: Key {
                 call: i64::MAX,
                 recording: 7,
@@ -113,7 +113,7 @@ mod tests {
     fn a_name_says_all_there_is_to_know(#[case] content_type: &str) {
         let (kept, name) = (kept(content_type), kept(content_type).file_name());
         assert!(name.len() <= 255 && !name.contains(['/', '.']), "{name}");
-        assert_eq!(Kept::parse(&name), Some(kept));
+        assert_eq!(StoredRecording::parse(&name), Some(kept));
     }
 
     #[rstest]
@@ -126,7 +126,7 @@ mod tests {
     #[case("5-7-00000000000000ab-10-1-audio/mpeg")]
     #[case("5-7-00000000000000ab-10-1-audio%2fmpeg")]
     fn another_name_is_none_of_ours(#[case] name: &str) {
-        assert_eq!(Kept::parse(name), None);
+        assert_eq!(StoredRecording::parse(name), None);
     }
 
     #[rstest]

@@ -23,19 +23,19 @@ use futures_util::{StreamExt, stream};
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::freshness::{CACHE_STATUS, Freshness, Origin};
 use crate::http::calls::get;
-use crate::http::error::Failure;
+use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::params;
 use crate::http::params::CallId;
 use crate::http::params::validation_error::{Invalid, Problem};
 use crate::http::proxy;
-use crate::http::reading::worker::{Known, Worker};
+use crate::http::reading::worker::{Lookup, Worker};
 use crate::model::{CallKey, age};
 use crate::sync::{self, FetchOutcome, Outgoing, UpstreamState};
 
 use cache::Cache;
 use download::{Downloads, Fetch, Outcome, blocking};
-use file_name::{Kept, Key};
+use file_name::{Key, StoredRecording};
 
 /// The recordings that a server keeps. Cheap to clone.
 #[derive(Clone)]
@@ -86,12 +86,12 @@ pub async fn get(
     payload: Payload,
     call: &str,
     recording: &str,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let (call, recording) = ids(call, recording)?;
     let call = match call {
         CallId::Possible(id) => id,
         CallId::Impossible(id) => {
-            return Err(Failure::NoSuchCall {
+            return Err(ApiError::NoSuchCall {
                 name: format!("ID {id}"),
                 freshness: None,
             });
@@ -99,7 +99,7 @@ pub async fn get(
     };
     let directives = Directives::of(request.headers());
     if let Err(failure) = find_call(worker, &directives, call).await {
-        if let (Failure::NoSuchCall { .. }, Some(cache)) = (&failure, &worker.shared().audio.cache)
+        if let (ApiError::NoSuchCall { .. }, Some(cache)) = (&failure, &worker.shared().audio.cache)
         {
             let cache = Arc::clone(cache);
             let _ = web::block(move || cache.remove_call(call)).await;
@@ -116,13 +116,13 @@ pub async fn get(
             };
             play.answer(caller, payload, directives).await
         }
-        _ if directives.only_if_cached => Err(Failure::OnlyIfCached),
+        _ if directives.only_if_cached => Err(ApiError::OnlyIfCached),
         _ => pass_on(worker, caller, request, payload).await,
     }
 }
 
 /// Both, or what is wrong with either.
-fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), Failure> {
+fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), ApiError> {
     let read = |name, text: &str| {
         params::call_id(text).map_err(|problem| Invalid {
             place: ["path", name],
@@ -132,7 +132,7 @@ fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), Failure> {
     };
     match (read("call_id", call), read("recording_id", recording)) {
         (Ok(call), Ok(recording)) => Ok((call, recording)),
-        (call, recording) => Err(Failure::Invalid(
+        (call, recording) => Err(ApiError::Invalid(
             call.err().into_iter().chain(recording.err()).collect(),
         )),
     }
@@ -140,15 +140,15 @@ fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), Failure> {
 
 /// Makes sure that the replica holds the call, and asks for it where it does not: a new one may be
 /// on its way.
-async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<(), Failure> {
+async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<(), ApiError> {
     let key = CallKey::Id(id);
     match worker.look_up(&key)? {
-        Known::Call { .. } => return Ok(()),
-        Known::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
+        Lookup::Call { .. } => return Ok(()),
+        Lookup::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
             return Err(get::absent(&key, age, worker.origin()));
         }
-        _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
-        Known::Absent { .. } | Known::Nothing => {}
+        _ if directives.only_if_cached => return Err(ApiError::OnlyIfCached),
+        Lookup::Absent { .. } | Lookup::Nothing => {}
     }
     let answer = worker.shared().handle.fetch(key.clone());
     match get::in_time(answer).await {
@@ -156,15 +156,15 @@ async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<
         FetchOutcome::NotFound => Err(get::absent(&key, 0, Origin::Miss)),
         FetchOutcome::NotFoundThen { age } => Err(get::absent(&key, age, Origin::Miss)),
         FetchOutcome::Unavailable { retry_after } => match worker.look_up(&key)? {
-            Known::Call { .. } => Ok(()),
-            Known::Absent {
+            Lookup::Call { .. } => Ok(()),
+            Lookup::Absent {
                 age,
                 may_be_new: false,
             } => Err(get::absent(&key, age, Origin::ReplicaOffline)),
-            Known::Absent { .. } | Known::Nothing => Err(Failure::Unavailable { retry_after }),
+            Lookup::Absent { .. } | Lookup::Nothing => Err(ApiError::Unavailable { retry_after }),
         },
         // Said of details alone.
-        FetchOutcome::NoSuchDetail => Err(Failure::UnknownPath),
+        FetchOutcome::NoSuchDetail => Err(ApiError::UnknownPath),
     }
 }
 
@@ -182,7 +182,7 @@ impl Play<'_> {
         caller: Caller,
         payload: Payload,
         directives: Directives,
-    ) -> Result<HttpResponse, Failure> {
+    ) -> Result<HttpResponse, ApiError> {
         let kept = self.kept().await;
         let offline = self.worker.status().state != UpstreamState::Online;
         let asked = match kept {
@@ -191,16 +191,16 @@ impl Play<'_> {
                 if directives.accept(self.age(&kept)) || offline || caller != Caller::Upstream =>
             {
                 if directives.only_if_cached && !directives.accept(self.age(&kept)) {
-                    return Err(Failure::OnlyIfCached);
+                    return Err(ApiError::OnlyIfCached);
                 }
                 return Ok(self.respond(&kept, file, self.worker.origin(), false));
             }
-            _ if directives.only_if_cached => return Err(Failure::OnlyIfCached),
+            _ if directives.only_if_cached => return Err(ApiError::OnlyIfCached),
             Some(_) => Origin::Request,
             None => Origin::Miss,
         };
         if caller != Caller::Upstream {
-            return Err(Failure::NotYours);
+            return Err(ApiError::NotYours);
         }
         let shared = self.worker.shared();
         let fetch = Fetch {
@@ -211,7 +211,7 @@ impl Play<'_> {
         };
         let outcome = shared.audio.downloads.fetch(fetch, self.outgoing()).await;
         let failed = match outcome {
-            Outcome::Kept => match self.kept().await {
+            Outcome::StoredRecording => match self.kept().await {
                 Some((kept, file)) => return Ok(self.respond(&kept, file, asked, true)),
                 // Out again already.
                 None => return pass_on(self.worker, caller, self.request, payload).await,
@@ -228,7 +228,7 @@ impl Play<'_> {
                 return Ok(repeat(&said, asked));
             }
             Outcome::Unavailable { retry_after } => {
-                Err(Failure::RecordingUnavailable { retry_after })
+                Err(ApiError::RecordingUnavailable { retry_after })
             }
         };
         // What is held goes before what can't be had.
@@ -239,16 +239,22 @@ impl Play<'_> {
         }
     }
 
-    async fn kept(&self) -> Option<(Kept, File)> {
+    async fn kept(&self) -> Option<(StoredRecording, File)> {
         let (cache, key, now) = (Arc::clone(self.cache), self.key, self.worker.now());
         blocking(move || Ok(cache.play(key, now))).await.ok()?
     }
 
-    fn age(&self, kept: &Kept) -> u64 {
+    fn age(&self, kept: &StoredRecording) -> u64 {
         age(self.worker.now(), kept.fetched)
     }
 
-    fn respond(&self, kept: &Kept, file: File, origin: Origin, stored: bool) -> HttpResponse {
+    fn respond(
+        &self,
+        kept: &StoredRecording,
+        file: File,
+        origin: Origin,
+        stored: bool,
+    ) -> HttpResponse {
         let freshness = Freshness {
             origin,
             age: self.age(kept),
@@ -281,10 +287,10 @@ async fn pass_on(
     caller: Caller,
     request: &HttpRequest,
     payload: Payload,
-) -> Result<HttpResponse, Failure> {
+) -> Result<HttpResponse, ApiError> {
     let passed = proxy::stream(worker, caller, request, payload).await;
     let mut response = passed.map_err(|failure| match failure {
-        Failure::NotPassed { retry_after } => Failure::RecordingUnavailable { retry_after },
+        ApiError::NotPassed { retry_after } => ApiError::RecordingUnavailable { retry_after },
         other => other,
     })?;
     let headers = response.headers_mut();

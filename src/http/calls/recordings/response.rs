@@ -19,7 +19,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use crate::http::caching::freshness::Freshness;
 use crate::http::calls::recordings::download::blocking;
-use crate::http::calls::recordings::file_name::{Kept, system_time};
+use crate::http::calls::recordings::file_name::{StoredRecording, system_time};
 use crate::model::Timestamp;
 
 /// What says what it is, is that (the Fetch standard's `nosniff`).
@@ -40,7 +40,7 @@ enum Wanted {
 
 pub fn answer(
     request: &HttpRequest,
-    kept: &Kept,
+    kept: &StoredRecording,
     file: File,
     freshness: Freshness,
 ) -> HttpResponse {

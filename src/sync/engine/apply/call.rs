@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::model::{Call, CallKey, Verified};
-use crate::store::{Learned, OpenCalls};
+use crate::store::{Observation, OpenCalls};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::INSTANT;
 use crate::sync::handle::FetchOutcome;
@@ -40,7 +40,7 @@ impl<S: CallSource> Engine<S> {
             // More than a page of them at one instant: which are missing can't be told.
             Reach::Above(_) | Reach::Nowhere => return Ok(()),
         };
-        let learned = Learned {
+        let learned = Observation {
             calls: page.calls,
             ..self.learned(request)
         };
@@ -78,7 +78,7 @@ impl<S: CallSource> Engine<S> {
         if !self.identified || !self.requests.knows(permit) {
             return false;
         }
-        let learned = Learned {
+        let learned = Observation {
             calls,
             ..self.learned(permit.request)
         };
@@ -97,7 +97,7 @@ impl<S: CallSource> Engine<S> {
             ..permit.request
         };
         let key = CallKey::Id(call.id);
-        let learned = Learned {
+        let learned = Observation {
             singly: true,
             calls: vec![call],
             ..self.learned(request)
@@ -112,7 +112,7 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         answer: Answer,
     ) {
-        let learned = Learned {
+        let learned = Observation {
             singly: true,
             ..self.learned(request)
         };
@@ -120,7 +120,7 @@ impl<S: CallSource> Engine<S> {
             Answer::Call(call) => {
                 self.proof.found(call.id);
                 let text = Arc::from(&*call.body);
-                let learned = Learned {
+                let learned = Observation {
                     calls: vec![*call],
                     ..learned
                 };
@@ -135,7 +135,7 @@ impl<S: CallSource> Engine<S> {
                 if let CallKey::Id(id) = key {
                     self.proof.denied(*id, request);
                 }
-                let learned = Learned {
+                let learned = Observation {
                     absent: Some(key.clone()),
                     ..learned
                 };
@@ -155,7 +155,7 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn learn_canary(&mut self, request: Verified, answer: Answer) {
         match answer {
             Answer::Call(call) => {
-                let learned = Learned {
+                let learned = Observation {
                     calls: vec![*call],
                     ..self.learned(request)
                 };

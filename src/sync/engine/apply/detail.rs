@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::model::{CallKey, Detail, Verified};
-use crate::store::{Again, LearnedDetail, StoreError};
+use crate::store::{Again, DetailObservation, StoreError};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::handle::FetchOutcome;
@@ -41,7 +41,7 @@ impl<S: CallSource> Engine<S> {
             text: Arc::from(body),
             at: request.at,
         });
-        let learned = LearnedDetail {
+        let learned = DetailObservation {
             request,
             newest_seq: self.requests.newest_seq(),
             call_id: id,

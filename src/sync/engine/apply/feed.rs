@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use tokio::time::Instant;
 use tracing::info;
 
-use crate::model::{Piece, Timestamp, Verified};
-use crate::store::{Belief, Complete, Followed, Merged, News, StoreError};
+use crate::model::{CoverageRange, Timestamp, Verified};
+use crate::store::{Complete, FeedPage, FeedPosition, Merged, StoreError, Trust};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::INSTANT;
 use crate::sync::engine::apply::bad_answer;
@@ -87,7 +87,7 @@ impl<S: CallSource> Engine<S> {
         ));
     }
 
-    fn news(&mut self, feed: Feed, request: Verified) -> (News, Option<Coverage>) {
+    fn news(&mut self, feed: Feed, request: Verified) -> (FeedPage, Option<Coverage>) {
         let (mut calls, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let sweep = self.following.edge().and_then(|edge| edge.sweep.as_mut());
         let mut listed = sweep.map(|sweep: &mut FullPass| &mut sweep.listed);
@@ -122,14 +122,14 @@ impl<S: CallSource> Engine<S> {
             coverage.take_over(&feed.coverage, request);
             coverage
         });
-        let news = News {
+        let news = FeedPage {
             request,
             oldest_in_flight: self.requests.oldest_seq(request),
             newest_seq: self.requests.newest_seq(),
             calls,
             gone,
             passed,
-            followed: Followed {
+            followed: FeedPosition {
                 feed_id: feed.feed_id,
                 place: feed.next,
                 whole,
@@ -141,7 +141,7 @@ impl<S: CallSource> Engine<S> {
         (news, coverage)
     }
 
-    async fn commit_news(&mut self, news: News, coverage: Option<Coverage>) -> Option<Merged> {
+    async fn commit_news(&mut self, news: FeedPage, coverage: Option<Coverage>) -> Option<Merged> {
         let written = self.writer.run(|writer| {
             let merged = writer.follow(news)?;
             Ok::<_, StoreError>((merged, writer.census(), writer.details_books()))
@@ -166,7 +166,7 @@ impl<S: CallSource> Engine<S> {
 }
 
 /// What a complete pass says: within what the other edge knows there are these calls and no others.
-fn passed(coverage: &[Piece], listed: &HashSet<i64>) -> Vec<Complete> {
+fn passed(coverage: &[CoverageRange], listed: &HashSet<i64>) -> Vec<Complete> {
     let mut stretches: Vec<RangeInclusive<Timestamp>> = Vec::new();
     let mut without_start = false;
     for piece in coverage {
@@ -188,7 +188,7 @@ fn passed(coverage: &[Piece], listed: &HashSet<i64>) -> Vec<Complete> {
         started,
         without_start,
         listed: listed.clone(),
-        belief: Belief::Whole,
+        belief: Trust::Whole,
     };
     let dated = stretches
         .into_iter()

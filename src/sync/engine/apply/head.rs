@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::model::{Timestamp, Verified};
-use crate::store::{Belief, Complete, Learned, OpenCalls};
+use crate::store::{Complete, Observation, OpenCalls, Trust};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::INSTANT;
 use crate::sync::engine::apply::bad_answer;
@@ -73,8 +73,8 @@ impl<S: CallSource> Engine<S> {
             without_start: head.without_start.is_some(),
             listed: page.calls.iter().map(|call| call.id).collect(),
             belief: match self.holds.believes_list(now.instant) {
-                true => Belief::Whole,
-                false => Belief::UnlessMany,
+                true => Trust::Whole,
+                false => Trust::UnlessMany,
             },
         };
         let (rows, cut_unseen) = (
@@ -84,7 +84,7 @@ impl<S: CallSource> Engine<S> {
         let total = page.total.filter(|_| !ranged);
         let mut coverage = (*self.coverage).clone();
         coverage.insert_head(head);
-        let learned = Learned {
+        let learned = Observation {
             calls: page.calls,
             complete: Some(complete),
             ..self.learned(request)

@@ -1,8 +1,8 @@
 //! Changes of metadata that clients left here: accepted, sent when the upstream answers, and done
 //! once it shows them.
 
-use crate::model::{Call, CallKey, Verified, metadata};
-use crate::store::{Learned, NewWrite, Outbox, Queued, StoreError, Writer};
+use crate::model::{Call, CallKey, Verified, metadata_merge};
+use crate::store::{NewWrite, Observation, Outbox, Queued, StoreError, Writer};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::handle::{Dropped, NotQueued};
@@ -73,12 +73,12 @@ impl<S: CallSource> Engine<S> {
             self.fail_write(write_id, ANOTHER_CALL.to_owned()).await;
             return;
         }
-        let meta = metadata::call_meta(&call.body);
-        if write.sent_at.is_some() && metadata::is_done(meta, &write.metadata) {
+        let meta = metadata_merge::call_meta(&call.body);
+        if write.sent_at.is_some() && metadata_merge::is_done(meta, &write.metadata) {
             self.settle(write_id, request, *call).await;
             return;
         }
-        let keys = metadata::conflicts(write.before.as_deref(), meta, &write.metadata);
+        let keys = metadata_merge::conflicts(write.before.as_deref(), meta, &write.metadata);
         self.learn_call(&key, request, Answer::Call(call)).await;
         let now = self.now();
         let mark = move |writer: &mut Writer| writer.mark_sent(write_id, now.wall, &keys);
@@ -166,7 +166,7 @@ impl<S: CallSource> Engine<S> {
 
     /// The answer shows it made.
     async fn settle(&mut self, write_id: u64, request: Verified, call: Call) {
-        let learned = Learned {
+        let learned = Observation {
             singly: true,
             calls: vec![call],
             ..self.learned(request)

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified, Window};
-use crate::store::{Belief, Complete, Learned};
+use crate::store::{Complete, Observation, Trust};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::INSTANT;
 use crate::sync::engine::apply::bad_answer;
@@ -78,15 +78,15 @@ impl<S: CallSource> Engine<S> {
             without_start: false,
             listed: page.calls.iter().map(|call| call.id).collect(),
             belief: match self.troubles.is_doubted(range) {
-                true => Belief::Whole,
-                false => Belief::UpTo(DOUBTED_ABOVE),
+                true => Trust::Whole,
+                false => Trust::UpTo(DOUBTED_ABOVE),
             },
         };
         let has_total = page.total.is_some();
         let oldest = page.calls.last().and_then(|call| call.started_at);
         let mut coverage = (*self.coverage).clone();
         coverage.insert(window);
-        let learned = Learned {
+        let learned = Observation {
             calls: page.calls,
             complete: Some(complete),
             ..self.learned(request)
@@ -147,7 +147,7 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         page: Page,
     ) -> Result<(), ApplyError> {
-        let learned = Learned {
+        let learned = Observation {
             calls: page.calls,
             ..self.learned(request)
         };

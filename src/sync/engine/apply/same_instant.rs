@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified};
-use crate::store::{Belief, Complete, Learned};
+use crate::store::{Complete, Observation, Trust};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::knowledge::coverage::NEVER;
@@ -43,7 +43,7 @@ impl<S: CallSource> Engine<S> {
             Answer::Page(page) => page.calls,
             _ => Vec::new(),
         };
-        let learned = Learned {
+        let learned = Observation {
             calls,
             ..self.learned(request)
         };
@@ -88,9 +88,9 @@ impl<S: CallSource> Engine<S> {
                     without_start: instant == NEVER,
                     listed: crowd.into_seen(),
                     // Passes before and after agreed with the count.
-                    belief: Belief::Whole,
+                    belief: Trust::Whole,
                 };
-                let learned = Learned {
+                let learned = Observation {
                     complete: Some(complete),
                     ..self.learned(window.verified)
                 };

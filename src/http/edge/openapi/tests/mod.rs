@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::*;
-use crate::http::routing::path::Target;
+use crate::http::routing::path::Endpoint;
 
 const UPSTREAM: &str = include_str!("../../../../../tests/fixtures/openapi-calls.json");
 
@@ -132,8 +132,8 @@ fn every_route_is_one_the_server_answers_by_its_method_and_nothing_points_nowher
         let path = path
             .replace("{recording_id}", "7")
             .replace("{write_id}", "1");
-        let target = Target::of(&path);
-        assert_ne!(target, Target::Unknown, "{path}");
+        let target = Endpoint::of(&path);
+        assert_ne!(target, Endpoint::Unknown, "{path}");
         let allowed = target
             .allow()
             .is_none_or(|allow| allow.split(", ").any(|method| method == route.method));

@@ -7,7 +7,7 @@ use crate::model::{Call, CallKey, Timestamp, Verified, Window};
 
 /// What one answer says of the replica.
 #[derive(Debug)]
-pub struct Learned {
+pub struct Observation {
     /// The request that was answered.
     pub request: Verified,
     /// The lowest number among the requests that are still under way, this one included.
@@ -36,12 +36,12 @@ pub struct Complete {
     /// All that have no start.
     pub without_start: bool,
     pub listed: HashSet<i64>,
-    pub belief: Belief,
+    pub belief: Trust,
 }
 
 /// How many held calls a complete list may leave out and still be taken at its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Belief {
+pub enum Trust {
     /// However many held calls it leaves out.
     Whole,
     /// Not if it leaves out over 50 and over 5 % of all held calls, nor if it leaves out every

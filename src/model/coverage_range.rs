@@ -6,7 +6,7 @@ use super::Timestamp;
 ///
 /// An age, not an instant: the two clocks need not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct CoverageRange {
     /// `None`: since ever.
     pub from: Option<Timestamp>,
     /// `None` with no `from` either: this is of the calls that have no start.
