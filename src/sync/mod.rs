@@ -19,9 +19,11 @@
 //! upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first).
 //! `docs/sync.md` says why.
 
+mod clock;
 mod engine;
 mod handle;
 mod health;
+mod in_flight;
 mod knowledge;
 mod plan;
 mod planners;
@@ -29,10 +31,11 @@ mod proxy_permits;
 mod settings;
 mod supervisor;
 
+pub use clock::Clock;
 pub use engine::Engine;
-pub use handle::{
-    Clock, Dropped, EngineChannels, FetchOutcome, Handle, Hint, NotPassed, NotQueued,
-};
+pub use handle::Handle;
+pub use handle::channels::EngineChannels;
+pub use handle::messages::{Dropped, FetchOutcome, Hint, NotPassed, NotQueued};
 pub use health::status::{DetailsStatus, LastError, Phase, SyncStatus, UpstreamState};
 pub use knowledge::coverage::{Coverage, HeadRead, NEVER};
 pub use knowledge::coverage_summary::Unverified;

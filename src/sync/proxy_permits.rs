@@ -6,22 +6,11 @@
 use std::sync::{Arc, Weak};
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use crate::model::Verified;
-use crate::sync::engine::Engine;
-use crate::sync::engine::in_flight::StartTime;
-use crate::sync::handle::RETRY_SOON;
-use crate::sync::health::status::UpstreamState;
-use crate::sync::plan::job::Job;
-use crate::sync::plan::{CLIENTS_IN_A_ROW, Decision};
-use crate::upstream::CallSource;
 
 /// So many are under way at once.
 const AT_ONCE: usize = 32;
-
-/// So many may wait.
-const MOST_WAITING: usize = 64;
 
 /// Who waits for a permit; without one, seconds until it is worth trying again.
 pub type PermitReply = oneshot::Sender<Result<Permit, u64>>;
@@ -60,62 +49,6 @@ impl ProxyPermits {
     pub fn knows(&self, permit: &Permit) -> bool {
         let same = |alive: &Weak<()>| std::ptr::eq(alive.as_ptr(), Arc::as_ptr(&permit.alive));
         self.0.iter().any(|(_, alive)| same(alive))
-    }
-}
-
-impl<S: CallSource> Engine<S> {
-    /// A client waits for leave, unless the upstream wants to be left alone.
-    pub(in crate::sync) fn ask_leave(&mut self, leave: PermitReply) {
-        let now = Instant::now();
-        let paused = self.health.paused_until().filter(|until| *until > now);
-        let refused = match (self.health.state(), paused) {
-            (UpstreamState::Throttled, Some(until)) => until.duration_since(now).as_secs() + 1,
-            _ if self.permits.len() >= MOST_WAITING => RETRY_SOON,
-            _ => return self.permits.push_back(leave),
-        };
-        // Whoever asked may have gone; then there is nobody to tell.
-        let _ = leave.send(Err(refused));
-    }
-
-    /// Whether it is a waiting client's turn, before what the plan would do next.
-    pub(in crate::sync) fn passes_go_before(&self, next: &Decision) -> bool {
-        let first = match next {
-            Decision::Sleep(_) => true,
-            Decision::Send(
-                Job::Identify | Job::KeyWitness(_) | Job::Head | Job::Feed | Job::DateFormat(..),
-                _,
-            ) => false,
-            Decision::Send(..) => self.clients_in_a_row < CLIENTS_IN_A_ROW,
-        };
-        first && !self.permits.is_empty()
-    }
-
-    /// Lets the client go ahead that waits longest, or says when the budget allows it.
-    pub(in crate::sync) fn grant(&mut self, now: Instant) -> Result<(), Instant> {
-        self.permits.retain(|leave| !leave.is_closed());
-        let Some(leave) = self.permits.pop_front() else {
-            return Ok(());
-        };
-        let start = StartTime {
-            now,
-            wall: (self.clock)(),
-            put_back: self.put_back,
-        };
-        let refused = match self.requests.permit(start) {
-            Ok(permit) => {
-                self.clients_in_a_row += 1;
-                // If it has just gone, the permit is dropped, and only the budget spent.
-                let _ = leave.send(Ok(permit));
-                return Ok(());
-            }
-            Err(None) => RETRY_SOON,
-            Err(Some(until)) => {
-                self.permits.push_front(leave);
-                return Err(until);
-            }
-        };
-        let _ = leave.send(Err(refused));
-        Ok(())
     }
 }
 

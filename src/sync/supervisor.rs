@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::sync::engine::Engine;
-use crate::sync::handle::{Clock, EngineChannels};
+
+use crate::sync::clock::Clock;
+use crate::sync::handle::channels::EngineChannels;
 use crate::sync::health::backoff::Backoff;
 use crate::sync::health::stall::Stall;
 use crate::sync::health::status::{LastError, UpstreamState};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::model::Verified;
-use crate::store::{Merged, Observation};
+use crate::store::{Merged, Observation, StoreError};
 use crate::sync::engine::Engine;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::upstream::CallSource;
@@ -23,8 +23,8 @@ impl<S: CallSource> Engine<S> {
             .map(|coverage| coverage.windows().to_vec());
         let mut learned = Observation { windows, ..learned };
         let starts = learned.calls.iter().filter_map(|call| call.started_at);
-        let refuted = self.dates.heed(starts);
-        if self.answer_is_kept {
+        let refuted = self.plan.date_format.heed(starts);
+        if self.answer.is_kept {
             // It says nothing of calls that were read since it was true, whatever they are by now;
             // and what it tells of the others is not all there was.
             let (request, told) = (learned.request, learned.calls.len());
@@ -44,7 +44,7 @@ impl<S: CallSource> Engine<S> {
             coverage = Some(kept);
             self.know(self.forget_history());
         }
-        self.assistants.calls_read(&learned.calls);
+        self.plan.assistants.calls_read(&learned.calls);
         if self.health.store_rests(Instant::now()) {
             return None;
         }
@@ -57,32 +57,38 @@ impl<S: CallSource> Engine<S> {
             Ok((merged, census, books)) => {
                 self.stored();
                 self.census = census;
-                self.details.calls_written(&merged, books);
+                self.plan.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage.filter(|_| merged.unbelieved == 0) {
                     self.know(coverage);
                 }
                 Some(merged)
             }
             Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
                 None
             }
         }
     }
 
+    /// The file could not be written or read: the operator learns of it, and what was to be stored is
+    /// asked for again.
+    pub(in crate::sync) fn store_failed(&mut self, error: &StoreError) {
+        let now = self.now();
+        self.health.store_failed(error, now);
+    }
+
     /// What is known from now on.
     pub(in crate::sync) fn know(&mut self, coverage: Coverage) {
         self.coverage = Arc::new(coverage);
-        self.post.published.store(Arc::clone(&self.coverage));
+        self.channels.published.store(Arc::clone(&self.coverage));
     }
 
     /// An answer that says nothing yet, to be filled in.
     pub(in crate::sync) fn learned(&self, request: Verified) -> Observation {
         Observation {
             request,
-            oldest_in_flight: self.requests.oldest_seq(request),
-            newest_seq: self.requests.newest_seq(),
+            oldest_in_flight: self.in_flight.oldest_seq(request),
+            newest_seq: self.in_flight.newest_seq(),
             calls: Vec::new(),
             singly: false,
             absent: None,

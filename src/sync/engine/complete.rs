@@ -7,12 +7,12 @@ use tracing::{info, warn};
 
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::sync::engine::Engine;
-use crate::sync::engine::in_flight::Completed;
+use crate::sync::engine::send::Completed;
 use crate::sync::health::denials::ApiPart;
 use crate::sync::health::failure_scope;
 use crate::sync::health::failure_scope::{RequestKind, Scope};
 use crate::sync::health::stall::Task;
-use crate::sync::plan::Job;
+use crate::sync::plan::job::Job;
 use crate::sync::planners::date_format::Probed;
 use crate::sync::planners::head_page::Again;
 use crate::sync::planners::unreadable::Outcome;
@@ -27,10 +27,24 @@ const NOBODY_KNOWS: Verified = Verified {
     seq: 0,
 };
 
+/// How old the answer is that is taken in, and whose copy it may be.
+#[derive(Debug, Default)]
+pub struct AnswerAge {
+    pub age: Duration,
+    /// An intermediary had it, which is no edge.
+    pub is_kept: bool,
+    /// The age of the latest page of the list.
+    pub list_age: Duration,
+}
+
 impl<S: CallSource> Engine<S> {
-    pub(in crate::sync) async fn absorb(&mut self, finished: Completed) -> Result<(), SyncError> {
+    pub(in crate::sync) async fn complete(
+        &mut self,
+        completed: Completed,
+    ) -> Result<(), SyncError> {
+        self.in_flight.end(completed.request.seq);
         // The clock may have been set while it was under way.
-        self.mind_the_clock();
+        self.check_clock();
         let Completed {
             job,
             asked,
@@ -39,20 +53,20 @@ impl<S: CallSource> Engine<S> {
             repeated,
             dates,
             result,
-        } = finished;
-        request.at = request.at - (self.put_back - start.put_back);
+        } = completed;
+        request.at = request.at - (self.clock.put_back() - start.put_back);
         if let Ok(reply) = &result {
             // An answer out of a cache is as old as its Age, also among the others. What an edge
             // tells is in its own order.
-            self.answer_age = reply.age.unwrap_or_default();
-            request.at = request.at - self.answer_age;
-            self.answer_is_kept = reply.age.is_some() && self.following.edge().is_none();
-            if self.answer_is_kept {
-                let true_at = start.now.checked_sub(self.answer_age + AGE_UNIT);
-                let place = true_at.and_then(|at| self.requests.place_as_of(at));
+            self.answer.age = reply.age.unwrap_or_default();
+            request.at = request.at - self.answer.age;
+            self.answer.is_kept = reply.age.is_some() && !self.plan.feed.is_edge();
+            if self.answer.is_kept {
+                let true_at = start.now.checked_sub(self.answer.age + AGE_UNIT);
+                let place = true_at.and_then(|at| self.in_flight.place_as_of(at));
                 request = place.map_or(NOBODY_KNOWS, |(at, seq)| Verified {
                     at: start.wall
-                        - (self.put_back - start.put_back)
+                        - (self.clock.put_back() - start.put_back)
                         - start.now.duration_since(at),
                     seq,
                 });
@@ -68,13 +82,15 @@ impl<S: CallSource> Engine<S> {
         };
         let error = match result {
             // It was asked for in a form that is not known to be read right any more.
-            Ok(_) if job.depends_on_dates() && self.dates.form() != Some(dates) => return Ok(()),
+            Ok(_) if job.depends_on_dates() && self.plan.date_format.form() != Some(dates) => {
+                return Ok(());
+            }
             Ok(reply) if self.health.store_rests(Instant::now()) && job.is_read() => {
                 self.hand_over(&job, request, reply.answer);
                 return Ok(());
             }
             Ok(reply) => match self
-                .learn(&job, &asked, request, start.now, reply.answer)
+                .apply(&job, &asked, request, start.now, reply.answer)
                 .await
             {
                 Ok(()) => {
@@ -86,7 +102,7 @@ impl<S: CallSource> Engine<S> {
             },
             Err(error) if matches!(job, Job::Review(_) | Job::Write(_)) => {
                 // It may have arrived: it is looked for before it is sent again.
-                if failure_scope::is_worth_repeating(&error) && self.replay.broke(&job) {
+                if failure_scope::is_worth_repeating(&error) && self.plan.outbox.broke(&job) {
                     return Ok(());
                 }
                 error
@@ -96,7 +112,7 @@ impl<S: CallSource> Engine<S> {
                     && !repeated
                     && !self.is_spare(&job) =>
             {
-                self.requests.repeat(job);
+                self.in_flight.repeat(job);
                 return Ok(());
             }
             Err(error) => error,
@@ -110,7 +126,7 @@ impl<S: CallSource> Engine<S> {
     fn does_not_tell(&self, asked: &Request, error: &UpstreamError) -> bool {
         const TRIES: u32 = 3;
         *asked == Request::Identity(Teller::Assistants)
-            && self.organization_id.is_none()
+            && self.plan.identity.organization_id.is_none()
             && error.status.is_some()
             && failure_scope::may_not_be_known(error.kind)
             && self.health.consecutive_errors() >= TRIES
@@ -127,10 +143,10 @@ impl<S: CallSource> Engine<S> {
             self.leave_alone(job, wait);
         }
         // A probe that finds nothing is answered, and no progress.
-        let goes_on = |task: &Task| *task != Task::DateFormat || self.dates.is_known();
+        let goes_on = |task: &Task| *task != Task::DateFormat || self.plan.date_format.is_known();
         let task = Task::of(job).filter(goes_on);
-        self.stuck.succeeded(task.as_ref());
-        self.post.stalls.send_if_modified(|stall| {
+        self.stalls.succeeded(task.as_ref());
+        self.channels.stalls.send_if_modified(|stall| {
             let over = stall
                 .as_ref()
                 .is_some_and(|stall| Some(&stall.task) == task.as_ref());
@@ -143,18 +159,18 @@ impl<S: CallSource> Engine<S> {
 
     /// What is held is told as that.
     fn note_failure(&mut self, job: &Job, error: ErrorKind) {
-        let task = Task::of(job).filter(|_| !self.holds.is_held());
-        if let Some(stall) = task.and_then(|task| self.stuck.failed(task, error)) {
+        let task = Task::of(job).filter(|_| !self.plan.deletion_guard.is_held());
+        if let Some(stall) = task.and_then(|task| self.stalls.failed(task, error)) {
             let now = self.now();
             self.health.stalled(&stall, now);
-            self.post.stalls.send_replace(Some(stall));
+            self.channels.stalls.send_replace(Some(stall));
         }
     }
 
     /// Puts a failure where it belongs, by the table of [`scope`].
     fn fail(&mut self, job: &Job, asked: &Request, error: &UpstreamError) {
         let answered = error.status.is_some();
-        if self.following.failed(job, error.kind, answered) {
+        if self.plan.feed.failed(job, error.kind, answered) {
             return;
         }
         let scope = match failure_scope::scope(error.kind, RequestKind::of(job)) {
@@ -170,25 +186,27 @@ impl<S: CallSource> Engine<S> {
                 if scope == Scope::One {
                     self.note_failing_write(*id, error);
                 } else {
-                    self.replay.interrupted();
+                    self.plan.outbox.interrupted();
                 }
             }
             // What was denied may have been denied to another organization.
-            Job::Identify => self.replay.forget_denial(),
-            Job::Total | Job::Count(_) => self.counting.give_up(now.instant),
-            Job::Assistants(_) => self.assistants.failed(now.instant),
-            Job::Canary(_) => self.proof.canary_missing(now.instant),
-            Job::Call(CallKey::Id(id)) => self.proof.failed(*id),
+            Job::Identify => self.plan.outbox.forget_denial(),
+            Job::Total | Job::Count(_) => self.plan.count_check.give_up(now.instant),
+            Job::Assistants(_) => self.plan.assistants.failed(now.instant),
+            Job::Canary(_) => self.plan.deletion_proof.canary_missing(now.instant),
+            Job::Call(CallKey::Id(id)) => self.plan.deletion_proof.failed(*id),
             Job::Detail(id, kind)
                 if scope != Scope::Upstream && failure_scope::is_denial(error.kind) =>
             {
                 let rest = error.retry_after;
-                self.details.denied(*id, *kind, rest, now.instant, now.wall);
+                self.plan
+                    .details
+                    .denied(*id, *kind, rest, now.instant, now.wall);
             }
-            Job::Detail(id, kind) => self.details.failed(*id, *kind, now.instant, now.wall),
+            Job::Detail(id, kind) => self.plan.details.failed(*id, *kind, now.instant, now.wall),
             Job::DateFormat(start, form) if answered => self.note_probe((*start, *form), false),
             // What broke on the way says nothing of how dates are read.
-            Job::DateFormat(..) => self.dates.put_off(),
+            Job::DateFormat(..) => self.plan.date_format.put_off(),
             _ => {}
         }
         match scope {
@@ -200,9 +218,9 @@ impl<S: CallSource> Engine<S> {
             }
         }
         self.note_failure(job, error.kind);
-        if let Some(wanted) = job.wanted() {
+        if let Some(wanted) = job.miss() {
             let unavailable = self.unavailable();
-            self.clients.tell(&wanted, &unavailable);
+            self.plan.misses.tell(&wanted, &unavailable);
         }
         if self.is_paused() {
             self.dismiss_clients();
@@ -213,7 +231,7 @@ impl<S: CallSource> Engine<S> {
     fn fail_apart(&mut self, job: &Job, error: &UpstreamError) {
         let now = self.now();
         // An edge says when it may have that one text, not when it can be asked again at all.
-        let is_edge = self.following.edge().is_some();
+        let is_edge = self.plan.feed.is_edge();
         if is_edge && matches!(job, Job::Detail(..)) {
             return;
         }
@@ -233,7 +251,7 @@ impl<S: CallSource> Engine<S> {
             );
         }
         // If it is the whole upstream after all, the newest page shows it.
-        self.hinted_head |= self.is_doubtful(job, error);
+        self.plan.head.is_hinted |= self.is_doubtful(job, error);
     }
 
     /// Whether what failed by itself may be the whole upstream's failure, and that is not known yet.
@@ -257,8 +275,8 @@ impl<S: CallSource> Engine<S> {
         };
         if let Some(rows) = rows.filter(|_| scope == Scope::Length) {
             match failure_scope::says_how_many(error.kind) {
-                true => self.page_size.refused(rows, error.most_rows, now),
-                false => self.page_size.strained(rows),
+                true => self.plan.page_size.refused(rows, error.most_rows, now),
+                false => self.plan.page_size.strained(rows),
             }
             self.ask_for_shorter_pages();
         }
@@ -266,16 +284,16 @@ impl<S: CallSource> Engine<S> {
             Job::Head => {
                 // Who asks for a pause is not asked at once.
                 let may_narrow = error.retry_after.is_none();
-                let is_as_asked = rows == Some(self.newest.limit());
+                let is_as_asked = rows == Some(self.plan.head.page.limit());
                 let again = match scope {
                     _ if !may_narrow => Again::Later,
                     _ if !is_as_asked => Again::AtOnce,
-                    Scope::Length => self.newest.failed_by_length(),
-                    _ => self.newest.failed_by_rows(),
+                    Scope::Length => self.plan.head.page.failed_by_length(),
+                    _ => self.plan.head.page.failed_by_rows(),
                 };
                 match (again, scope) {
                     (Again::AtOnce, _) => {
-                        self.head_at = None;
+                        self.plan.head.read_at = None;
                         None
                     }
                     (Again::Later, Scope::Length) => Some(Scope::Upstream),
@@ -286,7 +304,7 @@ impl<S: CallSource> Engine<S> {
             Job::Feed => Some(Scope::Head),
             Job::Range(range) => {
                 // It says nothing of a page that is asked for otherwise by now.
-                let narrowed = self.troubles.narrowed(range);
+                let narrowed = self.plan.unreadable.narrowed(range);
                 let is_as_asked = matches!(asked, Request::List(query)
                     if (query.limit, query.skip) == (narrowed.limit, narrowed.skip));
                 if !is_as_asked {
@@ -294,23 +312,23 @@ impl<S: CallSource> Engine<S> {
                 }
                 let tier = self.hole_rest(*range.end());
                 let by_length = scope == Scope::Length;
-                match self.troubles.failed(range, by_length, tier, now) {
+                match self.plan.unreadable.failed(range, by_length, tier, now) {
                     Outcome::Failing => Some(Scope::History),
                     Outcome::Narrowed | Outcome::StillAHole => None,
                     Outcome::TooLong => {
-                        self.read_as_crowd(*range.end(), now);
+                        self.read_apart(*range.end(), now);
                         None
                     }
                 }
             }
             Job::SameInstant(instant) => {
-                let crowd = self.crowds.get_mut(instant)?;
+                let crowd = self.plan.same_instant.groups.get_mut(instant)?;
                 crowd.failed(now);
                 let rests = crowd.rests(now);
                 rests.then_some(Scope::One)
             }
             Job::OpenCalls(group) => {
-                self.unlisted.push(group.clone());
+                self.plan.open_calls.unlisted.push(group.clone());
                 Some(Scope::One)
             }
             _ => Some(Scope::One),
@@ -319,12 +337,7 @@ impl<S: CallSource> Engine<S> {
 
     /// What the server serves may have changed.
     pub(in crate::sync) fn ask_for_shorter_pages(&mut self) {
-        let limit = self.page_size.limit();
-        self.newest.set_longest(limit);
-        self.troubles.set_page_limit(limit);
-        for crowd in self.crowds.values_mut() {
-            crowd.set_page_limit(limit);
-        }
+        self.plan.set_page_limit();
     }
 
     /// The answer asked for a pause: of what it was asked for.
@@ -333,15 +346,15 @@ impl<S: CallSource> Engine<S> {
         match RequestKind::of(job) {
             RequestKind::Identity | RequestKind::Head => self.health.leave_alone(wait, now),
             RequestKind::Range => self.health.leave_history_alone(wait, now),
-            RequestKind::Count => self.counting.leave_alone(wait, now.instant),
+            RequestKind::Count => self.plan.count_check.leave_alone(wait, now.instant),
             RequestKind::Call | RequestKind::Detail | RequestKind::Write => {}
         }
     }
 
     /// Nobody waits for it.
     fn is_spare(&self, job: &Job) -> bool {
-        match (job, job.wanted()) {
-            (Job::Detail(..), Some(wanted)) => !self.clients.wait_for(&wanted),
+        match (job, job.miss()) {
+            (Job::Detail(..), Some(wanted)) => !self.plan.misses.wait_for(&wanted),
             _ => false,
         }
     }
@@ -355,13 +368,13 @@ impl<S: CallSource> Engine<S> {
     /// How long what can't be read is left alone: its tier, but not less than a minute.
     pub(in crate::sync) fn hole_rest(&self, end: Timestamp) -> Duration {
         const LEAST: Duration = Duration::from_secs(60);
-        let age = (self.clock)().since(end);
-        self.pace().interval(age).max(LEAST)
+        let age = self.now().wall.since(end);
+        self.policy().interval(age).max(LEAST)
     }
 
     /// A known call was found by its start, asked for in this form, or was not.
     pub(in crate::sync) fn note_probe(&mut self, asked: (Timestamp, DateForm), found: bool) {
-        match self.dates.probed(asked, found) {
+        match self.plan.date_format.probed(asked, found) {
             Probed::GoesOn | Probed::Known => {}
             // What a range left out before may be there.
             Probed::Changed => {

@@ -11,23 +11,27 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) fn publish(&mut self, sleep_until: Instant) {
         let now = self.now();
         let complete = self.has_read_all();
-        let phase = match (self.begun, self.holds.is_held(), complete) {
+        let phase = match (
+            self.plan.head.was_read,
+            self.plan.deletion_guard.is_held(),
+            complete,
+        ) {
             (false, false, _) => Phase::Starting,
             (_, true, _) => Phase::Held,
             (true, _, true) => Phase::Live,
             (true, _, false) => Phase::Backfilling,
         };
-        let progress = match self.total {
+        let progress = match self.plan.backfill.total {
             _ if complete => 1.0,
             Some(total) if total > 0 => (self.coverage.rows() as f64 / total as f64).min(0.999),
             _ => 0.0,
         };
-        if phase != self.post.status.borrow().phase {
+        if phase != self.channels.status.borrow().phase {
             info!(?phase, "sync");
         }
         let windows = self.coverage.windows().len();
         let bound = self
-            .pace()
+            .policy()
             .bound(windows, self.settings.max_requests_per_minute);
         // After an outage the promise holds again once everything was compared, and not while a
         // deletion waits for its proof. It has to hold until the next poll tells anew.
@@ -41,15 +45,15 @@ impl<S: CallSource> Engine<S> {
                 now.wall.since(oldest) + self.settings.poll_interval <= bound
             })
             // A hole may be of rows that are counted with another's.
-            && self.troubles.holes().is_empty()
-            && !self.housekeeping.is_moved()
+            && self.plan.unreadable.holes().is_empty()
+            && !self.file.is_moved()
             && self.census.suspects == 0;
-        let bound = match self.following.edge() {
+        let bound = match self.plan.feed.edge() {
             // Its own, and what it takes to hear of it.
-            Some(edge) => edge.bound.map(|bound| bound + self.pace().relay()),
+            Some(edge) => edge.bound.map(|bound| bound + self.policy().relay()),
             None => Some(bound),
         };
-        self.post.status.send_replace(SyncStatus {
+        self.channels.status.send_replace(SyncStatus {
             state: self.health.state(),
             last_success_at: self.health.last_success_at(),
             consecutive_errors: self.health.consecutive_errors(),
@@ -57,13 +61,13 @@ impl<S: CallSource> Engine<S> {
             next_attempt_at: Some(now.wall + sleep_until.duration_since(now.instant)),
             phase,
             progress,
-            requests_last_hour: self.requests.spent_last_hour(now.instant),
+            requests_last_hour: self.in_flight.spent_last_hour(now.instant),
             freshness_bound: bound.filter(|_| bounded),
-            unreadable: self.troubles.unreadable(),
-            details: self.details.status(),
-            organization_id: self.organization_id,
-            is_hosted: self.head_has_total,
-            file_is_moved: self.housekeeping.is_moved(),
+            unreadable: self.plan.unreadable.unreadable(),
+            details: self.plan.details.status(),
+            organization_id: self.plan.identity.organization_id,
+            is_hosted: self.plan.head.has_total,
+            file_is_moved: self.file.is_moved(),
         });
     }
 }

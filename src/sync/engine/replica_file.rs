@@ -1,4 +1,4 @@
-//! What the engine does for the replica's file, when [`Housekeeping`](crate::sync::health::replica_file::Housekeeping) says so.
+//! What the engine does for the replica's file, when [`ReplicaFile`](crate::sync::health::replica_file::ReplicaFile) says so.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::sync::engine::Engine;
-use crate::sync::health::replica_file::News;
+use crate::sync::health::replica_file::LogNews;
 use crate::upstream::CallSource;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -19,27 +19,27 @@ const DROPPED_AT_ONCE: usize = 200;
 impl<S: CallSource> Engine<S> {
     /// Something was written. Into a file that is not at its place it was written for nobody.
     pub(in crate::sync) fn stored(&mut self) {
-        if !self.housekeeping.is_moved() {
+        if !self.file.is_moved() {
             self.health.stored();
         }
     }
 
     /// The file may go away under us, and its log grow. A fill leaves a long one behind, and a copy
     /// of the file alone lacks what is in it.
-    pub(in crate::sync) async fn mind_the_file(&mut self) -> Result<(), StoreError> {
+    pub(in crate::sync) async fn keep_file(&mut self) -> Result<(), StoreError> {
         let is_read = self.has_read_all();
         let now = self.now();
-        let Some(chores) = self.housekeeping.look(is_read, now.instant)? else {
+        let Some(chores) = self.file.look(is_read, now.instant)? else {
             return Ok(());
         };
         match chores.news {
-            Some(News::Long(bytes)) => warn!(
+            Some(LogNews::Long(bytes)) => warn!(
                 mib = bytes >> 20,
                 "the write-ahead log grows, since some program has been reading the file without \
                  end: an export to a slow client, a backup, or an analyst's open transaction; it \
                  shrinks when that one ends"
             ),
-            Some(News::ShortAgain) => info!("the write-ahead log is short again"),
+            Some(LogNews::ShortAgain) => info!("the write-ahead log is short again"),
             None => {}
         }
         if chores.copy_log {
@@ -57,10 +57,10 @@ impl<S: CallSource> Engine<S> {
     /// A full-text index keeps traces of what is gone until its parts are merged, a step at a time.
     async fn erase_traces(&mut self, now: Instant) -> Result<(), StoreError> {
         let has_traces = self.writer.run(|writer| writer.has_traces()).await;
-        if self.housekeeping.merges(has_traces, now)
+        if self.file.merges(has_traces, now)
             && self.writer.run(|writer| writer.erase_traces()).await?
         {
-            self.housekeeping.merged(now);
+            self.file.merged(now);
         }
         Ok(())
     }

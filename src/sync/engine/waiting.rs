@@ -4,24 +4,24 @@ use tokio::time::Instant;
 
 use crate::model::{CallKey, Verified, whole_seconds};
 use crate::sync::engine::Engine;
-use crate::sync::handle::{FetchOutcome, RETRY_SOON};
-use crate::sync::plan::Job;
-use crate::sync::planners::misses::Miss;
+use crate::sync::handle::messages::Miss;
+use crate::sync::handle::messages::{FetchOutcome, RETRY_SOON};
+use crate::sync::plan::job::Job;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
     /// An answer that can't be stored is told to who waits for it, and asked for again.
     pub(in crate::sync) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
         if let Job::Canary(_) = job {
-            self.proof.canary_missing(Instant::now());
+            self.plan.deletion_proof.canary_missing(Instant::now());
         }
         if let Job::Call(key) = job {
             if let CallKey::Id(id) = key {
-                self.proof.failed(*id);
+                self.plan.deletion_proof.failed(*id);
             }
-            self.hint(key.clone());
+            self.plan.hints.push(key.clone());
         }
-        let Some(wanted) = job.wanted() else {
+        let Some(wanted) = job.miss() else {
             return;
         };
         let text = match (&wanted, answer) {
@@ -29,7 +29,7 @@ impl<S: CallSource> Engine<S> {
             (Miss::Detail(..), Answer::Detail(body)) => Some(body),
             (Miss::Call(_), Answer::NotFound) => None,
             // What is denied of a detail is asked for as a call.
-            _ => return self.clients.tell(&wanted, &self.unavailable()),
+            _ => return self.plan.misses.tell(&wanted, &self.unavailable()),
         };
         let fetched = match text {
             Some(text) => FetchOutcome::Unstored {
@@ -38,12 +38,12 @@ impl<S: CallSource> Engine<S> {
             },
             None => self.not_found(),
         };
-        self.clients.tell(&wanted, &fetched);
+        self.plan.misses.tell(&wanted, &fetched);
     }
 
     /// The upstream's word that there is no such call.
     pub(in crate::sync) fn not_found(&self) -> FetchOutcome {
-        match whole_seconds(self.answer_age) {
+        match whole_seconds(self.answer.age) {
             0 => FetchOutcome::NotFound,
             age => FetchOutcome::NotFoundThen { age },
         }
@@ -52,15 +52,15 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) fn dismiss_clients(&mut self) {
         // Nobody waits for an upstream that is known not to answer.
         let unavailable = self.unavailable();
-        for job in self.requests.give_up_calls() {
+        for job in self.in_flight.give_up_calls() {
             if let Job::Call(CallKey::Id(id)) = job {
-                self.proof.failed(id);
+                self.plan.deletion_proof.failed(id);
             }
-            if let Some(wanted) = job.wanted() {
-                self.clients.tell(&wanted, &unavailable);
+            if let Some(wanted) = job.miss() {
+                self.plan.misses.tell(&wanted, &unavailable);
             }
         }
-        self.clients.dismiss(&unavailable);
+        self.plan.misses.dismiss(&unavailable);
     }
 
     pub(in crate::sync) fn unavailable(&self) -> FetchOutcome {

@@ -1,154 +1,26 @@
 //! What the rest of the process may know of the sync, and ask of it.
 
+pub mod channels;
+pub mod messages;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::{Mutex, Notify, mpsc, oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::model::{Call, CallKey, Detail, Timestamp};
+use crate::model::{Call, CallKey, Detail};
 use crate::store::{NewWrite, Revisions};
+use crate::sync::handle::messages::{
+    Command, Dropped, FetchOutcome, Hint, Miss, NotPassed, NotQueued, RETRY_SOON,
+};
 use crate::sync::health::failure_scope;
-use crate::sync::health::stall::Stall;
 use crate::sync::health::status::SyncStatus;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::knowledge::pending_writes::PendingWrites;
-use crate::sync::planners::misses::Miss;
 use crate::sync::proxy_permits::Permit;
 use crate::upstream::{Incoming, Line, Outgoing};
-
-/// Tells the time. The system's in production, a seed's in a simulation.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// What asking the upstream for one call, or for what belongs to one, came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FetchOutcome {
-    /// The upstream sent it, and the replica holds it now.
-    Found,
-    /// The upstream sent this text, and the replica's file can't be written. It was the upstream's
-    /// at `at`.
-    Unstored { text: Arc<str>, at: Timestamp },
-    /// The upstream says that it has no such call.
-    NotFound,
-    /// The upstream keeps copies, and knew so many seconds ago that there is none.
-    NotFoundThen { age: u64 },
-    /// It tells nothing of that kind, of any call.
-    NoSuchDetail,
-    /// Nobody could be asked; seconds until it is worth trying again.
-    Unavailable { retry_after: u64 },
-}
-
-/// What the engine is asked to do.
-#[derive(Debug)]
-pub(in crate::sync) enum Command {
-    Fetch(Miss, oneshot::Sender<FetchOutcome>),
-    SyncNow,
-    Hint(Hint),
-    ReleaseHolds,
-    /// Seconds until it is worth trying again, where there is none.
-    Permit(oneshot::Sender<Result<Permit, u64>>),
-    Learn(Permit, Vec<Call>, oneshot::Sender<bool>),
-    Changed(Permit, Box<Call>, oneshot::Sender<bool>),
-    QueueWrite(NewWrite, oneshot::Sender<Result<(u64, String), NotQueued>>),
-    DropWrite(u64, oneshot::Sender<Dropped>),
-}
-
-/// Why a change was not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotQueued {
-    /// There are as many as there may be.
-    Full,
-    /// The call is not held, so that nobody here can say how it would look.
-    NotHeld,
-    /// The file can't be written, or the engine does not run.
-    Unavailable,
-}
-
-/// What became of the order to forget a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dropped {
-    Done,
-    Unknown,
-    /// It is on its way: whether it is made can't be told before the answer.
-    BeingSent,
-    /// The file can't be written, or the engine does not run.
-    Unavailable,
-}
-
-/// Why a client's request got no answer of the upstream's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotPassed {
-    /// Seconds until it is worth trying again.
-    pub retry_after: u64,
-    /// It may have arrived all the same.
-    pub sent: bool,
-}
-
-/// News that the upstream may know more than the replica. Only where to look is taken from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hint {
-    /// This call was created or changed.
-    Call(CallKey),
-    /// Some call was.
-    Some,
-}
-
-/// How many commands may wait for the engine.
-const COMMANDS: usize = 1024;
-
-/// The engine's end of the [`Handle`]; outlives an engine that fails.
-#[derive(Clone)]
-pub struct EngineChannels {
-    pub(in crate::sync) commands: Arc<Mutex<mpsc::Receiver<Command>>>,
-    pub(in crate::sync) status: watch::Sender<SyncStatus>,
-    pub(in crate::sync) published: Arc<ArcSwap<Coverage>>,
-    pub(in crate::sync) pending: Arc<ArcSwap<PendingWrites>>,
-    pub(in crate::sync) revisions: Arc<Revisions>,
-    /// Who comes with the upstream's key may read what is held.
-    pub(in crate::sync) lets_key_in: Arc<AtomicBool>,
-    /// When an engine last looked around.
-    pub(in crate::sync) beat: watch::Sender<Instant>,
-    /// What makes no progress, told anew at each failure.
-    pub(in crate::sync) stalls: watch::Sender<Option<Stall>>,
-    /// The engine is to make room for another.
-    pub(in crate::sync) renewed: Arc<Notify>,
-}
-
-impl EngineChannels {
-    pub fn new() -> (EngineChannels, Handle) {
-        let (commands_in, commands) = mpsc::channel(COMMANDS);
-        let (status, status_out) = watch::channel(SyncStatus::starting(None));
-        let published = Arc::new(ArcSwap::default());
-        let pending = Arc::new(ArcSwap::default());
-        let revisions = Arc::default();
-        let lets_key_in = Arc::new(AtomicBool::new(true));
-        let renewed: Arc<Notify> = Arc::default();
-        let handle = Handle {
-            commands: commands_in,
-            status: status_out,
-            coverage: Arc::clone(&published),
-            pending: Arc::clone(&pending),
-            revisions: Arc::clone(&revisions),
-            lets_key_in: Arc::clone(&lets_key_in),
-            renewed: Arc::clone(&renewed),
-            line: None,
-        };
-        let post = EngineChannels {
-            commands: Arc::new(Mutex::new(commands)),
-            status,
-            published,
-            pending,
-            revisions,
-            lets_key_in,
-            beat: watch::Sender::new(Instant::now()),
-            stalls: watch::Sender::new(None),
-            renewed,
-        };
-        (post, handle)
-    }
-}
 
 /// The engine, from outside. Cheap to clone.
 #[derive(Clone)]
@@ -156,18 +28,15 @@ pub struct Handle {
     pub(in crate::sync) commands: mpsc::Sender<Command>,
     pub(in crate::sync) status: watch::Receiver<SyncStatus>,
     pub(in crate::sync) coverage: Arc<ArcSwap<Coverage>>,
-    pending: Arc<ArcSwap<PendingWrites>>,
-    revisions: Arc<Revisions>,
-    lets_key_in: Arc<AtomicBool>,
-    renewed: Arc<Notify>,
-    line: Option<Arc<dyn Line>>,
+    pub(in crate::sync) pending: Arc<ArcSwap<PendingWrites>>,
+    pub(in crate::sync) revisions: Arc<Revisions>,
+    pub(in crate::sync) lets_key_in: Arc<AtomicBool>,
+    pub(in crate::sync) renewed: Arc<Notify>,
+    pub(in crate::sync) line: Option<Arc<dyn Line>>,
 }
 
 /// A client whose request is to be passed on waits this long for its turn.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// A client is told to come back after this long where nothing better is known, in seconds.
-pub(in crate::sync) const RETRY_SOON: u64 = 5;
 
 impl Handle {
     /// Asks the upstream for one call, ahead of all other work, and stores what it says. Those who

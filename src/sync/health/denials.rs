@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{CallKey, Detail};
-use crate::sync::plan::Job;
+use crate::sync::plan::job::Job;
 
 /// A denial that was not repeated for so long is not remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);

@@ -5,7 +5,7 @@
 //! it is out shows at the head, which is asked for at every poll. Pure.
 
 use crate::sync::health::status::UpstreamState;
-use crate::sync::plan::Job;
+use crate::sync::plan::job::Job;
 use crate::upstream::{ErrorKind, Retry, UpstreamError};
 
 /// What was asked, as far as it matters for what its failure means.

@@ -34,7 +34,7 @@ const USUAL: u64 = 64 << 20;
 const TIMES: u64 = 4;
 
 #[derive(Debug)]
-pub struct Housekeeping {
+pub struct ReplicaFile {
     file: OpenedFile,
     interval: Duration,
     looked: Option<Instant>,
@@ -58,21 +58,21 @@ struct Log {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileTasks {
     pub copy_log: bool,
-    pub news: Option<News>,
+    pub news: Option<LogNews>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum LogNews {
     /// The log has this size, in bytes.
     Long(u64),
     ShortAgain,
 }
 
-impl Housekeeping {
+impl ReplicaFile {
     /// The file is looked at once a poll, as far as the engine wakes, and more often where those are
     /// rare.
-    pub fn new(file: OpenedFile, poll_interval: Duration, now: Instant) -> Housekeeping {
-        Housekeeping {
+    pub fn new(file: OpenedFile, poll_interval: Duration, now: Instant) -> ReplicaFile {
+        ReplicaFile {
             file,
             interval: poll_interval.min(LOOK),
             looked: None,
@@ -146,14 +146,14 @@ impl Log {
         }
     }
 
-    fn news(&mut self, size: u64) -> Option<News> {
+    fn news(&mut self, size: u64) -> Option<LogNews> {
         let worth_telling = self.told.map_or(TIMES * USUAL, |told| 2 * told);
         if size >= worth_telling {
             self.told = Some(size);
-            return Some(News::Long(size));
+            return Some(LogNews::Long(size));
         }
         (size <= USUAL).then(|| self.told.take()).flatten()?;
-        Some(News::ShortAgain)
+        Some(LogNews::ShortAgain)
     }
 }
 
@@ -226,8 +226,8 @@ mod tests {
         let mut told = Vec::new();
         for mib in (0..1300_u64).chain([600, 64, 65, 255, 256]) {
             match log.news(mib << 20) {
-                Some(News::Long(size)) => told.push((size >> 20) as i64),
-                Some(News::ShortAgain) => told.push(-1),
+                Some(LogNews::Long(size)) => told.push((size >> 20) as i64),
+                Some(LogNews::ShortAgain) => told.push(-1),
                 None => {}
             }
         }

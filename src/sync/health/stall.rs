@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::Timestamp;
-use crate::sync::plan::Job;
+use crate::sync::plan::job::Job;
 use crate::upstream::ErrorKind;
 
 /// So many failures in a row are a stall.

@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::model::Timestamp;
 use crate::store::StoreError;
+use crate::sync::clock::Now;
 use crate::sync::health::backoff::Backoff;
 use crate::sync::health::denials::ApiPart;
 use crate::sync::health::failure_scope;
@@ -17,13 +18,6 @@ use crate::upstream::UpstreamError;
 
 /// A failed read that was not tried again for this long after its pause is not wanted any more.
 const GIVEN_UP: Duration = Duration::from_secs(60);
-
-/// One point in time, for schedules and for people.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    pub instant: Instant,
-    pub wall: Timestamp,
-}
 
 pub struct Health {
     state: UpstreamState,

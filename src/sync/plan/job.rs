@@ -2,10 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::model::{CallKey, Detail, Timestamp};
+use crate::model::{CallKey, Detail, NEVER, Timestamp};
 use crate::store::OpenCalls;
-use crate::sync::knowledge::coverage::NEVER;
-use crate::sync::planners::misses::Miss;
+use crate::sync::handle::messages::Miss;
 use crate::upstream::DateForm;
 
 type Range = RangeInclusive<Timestamp>;
@@ -73,8 +72,16 @@ impl Job {
         }
     }
 
+    /// The request that answers what a client waits for.
+    pub fn for_client(miss: &Miss) -> Job {
+        match miss {
+            Miss::Call(key) => Job::Call(key.clone()),
+            Miss::Detail(id, kind) => Job::Detail(*id, *kind),
+        }
+    }
+
     /// What clients may be waiting for.
-    pub fn wanted(&self) -> Option<Miss> {
+    pub fn miss(&self) -> Option<Miss> {
         match self {
             Job::Call(key) => Some(Miss::Call(key.clone())),
             Job::Detail(id, kind) => Some(Miss::Detail(*id, *kind)),

@@ -1,372 +1,260 @@
-//! What to ask the upstream next. Pure: the state and `now` in, the most urgent request out.
+//! What to ask the upstream next. Pure: the concerns' state and the moment in, one decision out.
 //!
-//! The order of urgency: whose key this is, since nothing may be stored before that is known; the
-//! head, when it is due; which form of dates is read right, since no range may be asked for before
-//! that is known; what clients changed meanwhile, what they wait for, and hints; then history.
-//! Nothing starves: no head follows another while anything else is to be sent, of four requests one
-//! is history's, however many calls clients ask for, and of four for history one compares what
-//! is due, however much is new. What belongs to calls comes last: when nothing else is to be sent, and
-//! from the half of the budget that nothing else will miss.
+//! [`BURKI`] and [`EDGE`] are the whole order of urgency, from the top down. The first concern that
+//! sends anything wins; a stop lets nothing below it be sent; else the engine sleeps until the
+//! earliest instant that any concern named. Nothing else sends.
 
 pub mod context;
 pub mod job;
 pub mod request;
-use std::ops::RangeInclusive;
-use std::time::Duration;
+pub mod step;
 
 use tokio::time::Instant;
 
-use crate::model::{Timestamp, Window};
-use crate::sync::knowledge::coverage::NEVER;
-pub use crate::sync::plan::context::Context;
-pub use crate::sync::plan::job::Job;
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
 use crate::sync::plan::request::{repeated, request};
-use crate::sync::planners::feed;
+use crate::sync::plan::step::Step;
+use crate::sync::planners::Planners;
+use crate::sync::planners::revalidation;
+use crate::sync::planners::shares::Turn;
 use crate::upstream::Request;
 
-/// After so many requests for clients the next is history's.
-pub const CLIENTS_IN_A_ROW: usize = 3;
+type Rung = fn(&Planners, &Context<'_>) -> Step;
 
-/// A hint brings the head forward to this long after the last one, however many hints there are.
-const HINTED_HEAD: Duration = Duration::from_secs(1);
+/// Where the upstream is a Burki, or is not known yet.
+const BURKI: &[Rung] = &[
+    pauses,
+    |p, _| p.backfill.continuation(p.misses.is_empty()),
+    storage,
+    |p, c| p.identity.witness.next(c),
+    |p, c| p.feed.probe(c),
+    |p, c| p.identity.next(c),
+    retries,
+    head,
+    outage,
+    |p, c| p.identity.confirm(c),
+    |p, c| p.date_format.next(c),
+    |p, c| p.assistants.next(c),
+    shares,
+    |p, c| p.head.next(c),
+    spare,
+];
 
-/// Of so many requests for history one reads what was never read, and one compares what is due.
-const TURNS: usize = 4;
+/// Where the upstream is another edge: it has an order of changes, so there is no history to read.
+const EDGE: &[Rung] = &[
+    pauses,
+    storage,
+    |p, c| p.identity.witness.next(c),
+    retries,
+    |p, c| p.feed.next(c, &p.head, p.identity.is_due),
+    outage,
+    clients,
+    |p, c| p.deletion_proof.canary_next(c),
+    |p, c| p.vanished.next(c),
+    |p, c| p.details.next(c, p.head.read_at),
+];
 
-/// A window that is this late may be compared along with one that is due.
-const SOON: f64 = 0.5;
+/// What clients wait for.
+const CLIENTS: &[Rung] = &[
+    |p, _| p.proxied.next(),
+    |p, c| p.outbox.next(c),
+    |p, c| p.misses.next(c),
+    |p, c| p.hints.next(c),
+];
 
-/// Neighbouring windows are read as one up to this share of a page, so that the next reading is
-/// one request too, with room to grow.
-const JOINED: (usize, usize) = (9, 10);
+/// What no client waits for, in the order of the turn.
+const HISTORY: fn(Turn) -> &'static [Rung] = |turn| match turn {
+    Turn::Urgent => &[urgent, backfill, revalidate],
+    Turn::Backfill => &[backfill, urgent, revalidate],
+    Turn::Revalidation => &[revalidate, urgent, backfill],
+};
 
-type Range = RangeInclusive<Timestamp>;
+/// What is known to have changed.
+const URGENT: &[Rung] = &[
+    |p, c| p.deletion_proof.canary_next(c),
+    |p, c| p.open_calls.next(c),
+    |p, c| p.vanished.next(c),
+    |p, c| p.discrepancies.next(c),
+    |p, c| p.count_check.next(c),
+];
+
+/// What was never read.
+const BACKFILL: &[Rung] = &[
+    |p, c| p.same_instant.next(c),
+    |p, c| {
+        p.backfill
+            .next(c, p.count_check.may_be_asked(c.now.instant))
+    },
+];
 
 /// The decision.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision {
     Send(Job, Request),
+    /// The proxied client request that has waited longest goes ahead.
+    Permit,
     /// Nothing to do before this, unless something happens.
     Sleep(Instant),
 }
 
-/// The most urgent request that is not under way.
-pub fn next(view: &Context<'_>) -> Decision {
-    if let Some(until) = view.paused_until.filter(|until| *until > view.now) {
-        return Decision::Sleep(until);
-    }
-    if let Some(until) = view.store_rests_until.filter(|until| *until > view.now) {
-        // Who waits for a call is told it all the same.
-        let client = view.identified.then(|| view.client()).flatten();
-        return client.map_or(Decision::Sleep(until), |job| send(view, job));
-    }
-    if let Some(id) = view.witness {
-        let job = view.idle(Job::KeyWitness(id));
-        let poll = view.now + view.pace.poll_interval;
-        return job.map_or(Decision::Sleep(poll), |job| send(view, job));
-    }
-    if let Some(next) = feed::next(view) {
-        return next;
-    }
-    if !view.identified {
-        return match view.idle(Job::Identify) {
-            Some(job) => send(view, job),
-            None => Decision::Sleep(view.now + view.pace.poll_interval),
-        };
-    }
-    let head_due = head_due(view, &Job::Head);
-    let head = (head_due <= view.now).then_some(Job::Head);
-    // Where the budget carries little more than the polls, the rest is owed every other request.
-    let (first, after) = match view.head_was_last && !view.is_out {
-        true => (None, head),
-        false => (head, None),
+/// The most urgent request that is not in flight.
+pub fn decide(planners: &Planners, context: &Context<'_>) -> Decision {
+    let ladder = match planners.feed.is_edge() {
+        true => EDGE,
+        false => BURKI,
     };
-    if let Some(job) = repeated(view).or(first) {
-        return send(view, job);
+    let poll = context.next_poll();
+    match climb(ladder, planners, context) {
+        Step::Send(job) => match request(planners, &job) {
+            Some(request) => Decision::Send(job, request),
+            None => Decision::Sleep(poll),
+        },
+        Step::Permit => Decision::Permit,
+        // A pause is the plan's: a client may find out by itself that the upstream is out.
+        Step::Stop(_) if planners.proxied.is_waiting() => Decision::Permit,
+        Step::Stop(until) | Step::At(until) => Decision::Sleep(until),
+        Step::Nothing => Decision::Sleep(poll),
     }
-    if view.is_out {
-        return Decision::Sleep(head_due);
+}
+
+/// The first rung that sends or stops, else the earliest instant that any of them named.
+fn climb(ladder: &[Rung], planners: &Planners, context: &Context<'_>) -> Step {
+    let mut wakes: Option<Instant> = None;
+    let earliest = |wakes: Option<Instant>, at| Some(wakes.map_or(at, |wakes| wakes.min(at)));
+    for rung in ladder {
+        match rung(planners, context) {
+            Step::Nothing => {}
+            Step::At(at) => wakes = earliest(wakes, at),
+            Step::Stop(until) => return Step::Stop(wakes.map_or(until, |wakes| wakes.min(until))),
+            step @ (Step::Send(_) | Step::Permit) => return step,
+        }
     }
-    let confirm = view.identity_due.then_some(Job::Identify);
-    let names = view.assistants.map(Job::Assistants);
-    let dates = view
-        .dates
-        .map(|(instant, form)| Job::DateFormat(instant, form));
-    if let Some(job) = confirm.or(dates).or(names).and_then(|job| view.idle(job)) {
-        return send(view, job);
-    }
-    let paused = view.scans_paused_until.filter(|until| *until > view.now);
-    let history = || paused.is_none().then(|| history(view)).flatten();
-    let client = || {
-        view.write()
-            .or_else(|| view.client())
-            .or_else(|| view.point(view.hinted))
+    wakes.map_or(Step::Nothing, Step::At)
+}
+
+fn pauses(_: &Planners, c: &Context<'_>) -> Step {
+    let until = c.is_paused(c.pauses.upstream);
+    until.map_or(Step::Nothing, Step::Stop)
+}
+
+/// While nothing can be stored, clients are still answered.
+fn storage(p: &Planners, c: &Context<'_>) -> Step {
+    let Some(until) = c.is_paused(c.pauses.store) else {
+        return Step::Nothing;
     };
-    let job = match view.clients_in_a_row < CLIENTS_IN_A_ROW {
-        true => client().or_else(history),
-        false => history().or_else(client),
+    match p.misses.next(c) {
+        Step::Send(job) if p.identity.is_known => Step::Send(job),
+        _ => Step::Stop(until),
+    }
+}
+
+fn retries(p: &Planners, c: &Context<'_>) -> Step {
+    Step::send(repeated(p, c))
+}
+
+/// No head follows another while anything else is to be sent: where the budget carries little more
+/// than the polls, the rest is owed every other request.
+fn head(p: &Planners, c: &Context<'_>) -> Step {
+    match p.shares.head_was_last && !c.pauses.is_out {
+        true => Step::Nothing,
+        false => p.head.next(c),
+    }
+}
+
+/// One request at a time finds out whether an upstream that was out still is.
+fn outage(p: &Planners, c: &Context<'_>) -> Step {
+    let newest = match p.feed.is_edge() {
+        true => Job::Feed,
+        false => Job::Head,
     };
-    let rested = view.troubles.rested_at(view.now);
-    let crowds = view.crowds.values();
-    let crowds = crowds.filter_map(|crowd| crowd.rested_at(view.now));
-    let wakes = paused.into_iter().chain(rested).chain(crowds);
-    let until = wakes.fold(head_due, Instant::min);
-    match job.or(after) {
-        Some(job) => send(view, job),
-        None if paused.is_some() || view.list_doubted => Decision::Sleep(until),
-        None => detail(view, until),
+    match c.pauses.is_out || !p.identity.is_known {
+        true => Step::Stop(p.head.due(c, &newest)),
+        false => Step::Nothing,
     }
 }
 
-/// What is sent when nothing else is to be before `until`.
-pub fn detail(view: &Context<'_>, until: Instant) -> Decision {
-    let job = view.detail.map(|(id, kind)| Job::Detail(id, kind));
-    match (view.detail_at, job.and_then(|job| view.idle(job))) {
-        (Some(at), _) if at > view.now => Decision::Sleep(until.min(at)),
-        (Some(_), Some(job)) => send(view, job),
-        _ => Decision::Sleep(until),
+fn clients(p: &Planners, c: &Context<'_>) -> Step {
+    climb(CLIENTS, p, c)
+}
+
+/// After three requests for clients comes one for history, however many clients wait.
+fn shares(p: &Planners, c: &Context<'_>) -> Step {
+    match p.shares.clients_go_first() {
+        true => climb(&[clients, history], p, c),
+        false => climb(&[history, clients], p, c),
     }
 }
 
-/// When the newest is read next, by this job.
-pub fn head_due(view: &Context<'_>, job: &Job) -> Instant {
-    if !view.is_idle(job) {
-        // Its end wakes the engine.
-        return view.now + view.pace.poll_interval;
+fn history(p: &Planners, c: &Context<'_>) -> Step {
+    if let Some(until) = c.is_paused(c.pauses.history) {
+        return Step::At(until);
     }
-    let pause = match view.hinted_head {
-        true => view.pace.poll_interval.min(HINTED_HEAD),
-        false => view.pace.poll_interval,
-    };
-    let due = view.head_at.map_or(view.now, |at| at + pause);
-    view.head_paused_until.map_or(due, |until| due.max(until))
-}
-
-/// What nobody waits for.
-fn history(view: &Context<'_>) -> Option<Job> {
-    if view.list_doubted {
-        // Whatever else is listed may be as wrong. One call that is held tells more.
-        return view.canary.and_then(|id| view.idle(Job::Canary(id)));
+    if p.deletion_guard.is_list_doubted() {
+        // Whatever else is listed may be as wrong. One call that is stored tells more.
+        return p.deletion_proof.canary_next(c);
     }
-    match view.turn % TURNS {
-        1 => fill(view).or_else(|| urgent(view)).or_else(|| due(view)),
-        3 => due(view).or_else(|| urgent(view)).or_else(|| fill(view)),
-        _ => urgent(view).or_else(|| fill(view)).or_else(|| due(view)),
+    climb(HISTORY(p.shares.turn()), p, c)
+}
+
+fn urgent(p: &Planners, c: &Context<'_>) -> Step {
+    climb(URGENT, p, c)
+}
+
+fn backfill(p: &Planners, c: &Context<'_>) -> Step {
+    climb(BACKFILL, p, c)
+}
+
+fn revalidate(p: &Planners, c: &Context<'_>) -> Step {
+    let reread_before = p.deletion_guard.reread_before();
+    revalidation::next(c, reread_before, p.page_size.limit())
+}
+
+/// Details come last, and only while nothing else is held up.
+fn spare(p: &Planners, c: &Context<'_>) -> Step {
+    let is_held_up = c.is_paused(c.pauses.history).is_some() || p.deletion_guard.is_list_doubted();
+    match is_held_up {
+        true => Step::Nothing,
+        false => p.details.next(c, p.head.read_at),
     }
-}
-
-/// What is known to have changed.
-fn urgent(view: &Context<'_>) -> Option<Job> {
-    let dated = |job: Option<Job>| job.filter(|_| view.dates_known);
-    let canary = view.canary.map(Job::Canary);
-    let follow = view.follow.iter().cloned().map(Job::OpenCalls);
-    let wanted = view
-        .wanted
-        .iter()
-        .flat_map(|range| free(view, range.clone()))
-        .next();
-    (canary.and_then(|job| view.idle(job)))
-        .or_else(|| dated(follow.into_iter().find(|job| view.is_idle(job))))
-        .or_else(|| view.point(view.vanished))
-        .or_else(|| dated(wanted.map(Job::Range)))
-        .or_else(|| dated(view.count.clone().map(Job::Count)).and_then(|job| view.idle(job)))
-}
-
-/// What was never read.
-fn fill(view: &Context<'_>) -> Option<Job> {
-    // The one that is furthest goes on: a crowd that is read over and over does not keep the others
-    // from their end.
-    let mut crowds: Vec<_> = view.crowds.iter().collect();
-    crowds.sort_by_key(|(_, crowd)| std::cmp::Reverse(crowd.requests()));
-    let crowds = crowds
-        .into_iter()
-        .map(|(instant, _)| Job::SameInstant(*instant));
-    let total =
-        || view.may_count && view.total.is_none() && !view.coverage.gaps(view.since).is_empty();
-    let unread = || {
-        let gaps = view.coverage.gaps(view.since).into_iter();
-        let instants = view.troubles.instants();
-        // Calls without a start match no range; a crowd reads them.
-        let ranges = instants.chain(gaps.filter(|gap| *gap.end() != NEVER));
-        ranges
-            .flat_map(|range| free(view, range))
-            .next()
-            .map(Job::Range)
-    };
-    crowds
-        .into_iter()
-        .filter(|job| view.dates_known || *job == Job::SameInstant(NEVER))
-        .filter(
-            |job| !matches!(job, Job::SameInstant(instant) if view.crowds[instant].rests(view.now)),
-        )
-        .find(|job| view.is_idle(job))
-        .or_else(|| view.dates_known.then(unread).flatten())
-        .or_else(|| total().then_some(Job::Total).and_then(|job| view.idle(job)))
-}
-
-/// What was read too long ago: the latest first.
-fn due(view: &Context<'_>) -> Option<Job> {
-    if !view.dates_known {
-        return None;
-    }
-    let hole = view
-        .troubles
-        .holes()
-        .iter()
-        // That of the calls without a start is read again as a crowd.
-        .find(|hole| hole.next_try <= view.now && *hole.range.end() != NEVER);
-    if let Some(job) = hole.and_then(|hole| view.idle(Job::Range(hole.range.clone()))) {
-        return Some(job);
-    }
-    let windows = view.coverage.windows();
-    let mut late: Vec<(f64, usize)> = (windows.iter().enumerate())
-        .filter(|(_, window)| is_compared(view, window))
-        .map(|(place, window)| (lateness(view, window), place))
-        .filter(|(late, _)| *late >= 1.0)
-        .collect();
-    late.sort_by(|a, b| b.0.total_cmp(&a.0));
-    late.into_iter().find_map(|(_, place)| {
-        let own = windows[place].from..=windows[place].to;
-        let range = match is_free(view, &own) {
-            true => Some(joined(view, windows, place)),
-            false => free(view, own).into_iter().next(),
-        };
-        range.map(Job::Range)
-    })
-}
-
-/// As a multiple of the window's interval.
-fn lateness(view: &Context<'_>, window: &Window) -> f64 {
-    let reread = view
-        .reread_before
-        .is_some_and(|before| window.verified.at < before);
-    let late = view.pace.lateness(window, view.wall);
-    if reread { late.max(1.0) } else { late }
-}
-
-fn is_compared(view: &Context<'_>, window: &Window) -> bool {
-    !window.open_ended && window.from != NEVER && window.to >= view.since
-}
-
-/// A window with as many of its neighbours as one page can hold. One that was just compared is not
-/// read again with it: if the page is cut after all, what is due lies below the cut.
-fn joined(view: &Context<'_>, windows: &[Window], place: usize) -> Range {
-    let most = view.page_limit * JOINED.0 / JOINED.1;
-    let (mut first, mut last) = (place, place);
-    let mut rows = windows[place].rows;
-    let joins = |rows: usize, window: &Window| {
-        rows + window.rows <= most
-            && is_compared(view, window)
-            && lateness(view, window) >= SOON
-            && is_free(view, &(window.from..=window.to))
-    };
-    while let Some(older) = first.checked_sub(1).map(|place| &windows[place])
-        && older.to + INSTANT == windows[first].from
-        && joins(rows, older)
-    {
-        first -= 1;
-        rows += older.rows;
-    }
-    while let Some(newer) = windows.get(last + 1)
-        && windows[last].to + INSTANT == newer.from
-        && joins(rows, newer)
-    {
-        last += 1;
-        rows += newer.rows;
-    }
-    windows[first].from..=windows[last].to
-}
-
-const INSTANT: Duration = Duration::from_micros(1);
-
-/// What of a range nobody is reading and may be read now, newest first.
-fn free(view: &Context<'_>, range: Range) -> Vec<Range> {
-    let crowds = view.crowds.keys().map(|instant| *instant..=*instant);
-    let holes = view.troubles.holes().iter().map(|hole| hole.range.clone());
-    let read = view.under_way.iter().filter_map(|(_, job)| match job {
-        Job::Range(range) => Some(range.clone()),
-        _ => None,
-    });
-    let mut pieces = vec![range];
-    for taken in crowds.chain(holes).chain(read) {
-        pieces = pieces
-            .into_iter()
-            .flat_map(|piece| without(&piece, &taken))
-            .collect();
-    }
-    pieces.retain(|piece| !view.troubles.rests(piece, view.now));
-    pieces
-}
-
-fn is_free(view: &Context<'_>, range: &Range) -> bool {
-    free(view, range.clone()) == [range.clone()]
-}
-
-/// `range` less `taken`, newest first.
-pub fn without(range: &Range, taken: &Range) -> impl Iterator<Item = Range> + use<> {
-    let (start, end) = (*range.start(), *range.end());
-    let above = (*taken.end() + INSTANT).max(start)..=end;
-    let below = start..=(*taken.start() - INSTANT).min(end);
-    [above, below].into_iter().filter(|piece| !piece.is_empty())
-}
-
-pub fn send(view: &Context<'_>, job: Job) -> Decision {
-    let later = Decision::Sleep(view.now + view.pace.poll_interval);
-    request(view, &job).map_or(later, |request| Decision::Send(job, request))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, VecDeque};
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
 
     use super::*;
-    use crate::model::{CallKey, Detail, Verified};
-    use crate::store::OpenCalls;
+    use crate::model::{CallKey, Detail, KeyHash, Timestamp, Verified, Window};
+    use crate::store::{Census, DueDetails, OpenCalls};
+    use crate::sync::clock::Now;
+    use crate::sync::handle::messages::{FetchOutcome, Miss};
+    use crate::sync::in_flight::{InFlight, StartTime};
     use crate::sync::knowledge::coverage::{Coverage, HeadRead};
-    use crate::sync::planners::feed::UpstreamKind;
-    use crate::sync::planners::head_page::HeadPage;
-    use crate::sync::planners::misses::Miss;
-    use crate::sync::planners::outbox::OutboxReplay;
-    use crate::sync::planners::revalidation::RevalidationPolicy;
-    use crate::sync::planners::same_instant::SameInstantGroup;
-    use crate::sync::planners::unreadable::Unreadable;
-    use crate::upstream::{DateForm, PAGE_LIMIT, Teller};
+    use crate::sync::knowledge::ranges::Range;
+    use crate::sync::plan::context::Pauses;
+    use crate::sync::planners::count_bisection::Discrepancy;
+    use crate::sync::planners::feed::{FeedCursor, UpstreamKind};
+    use crate::sync::planners::head::HINTED_AFTER;
+    use crate::sync::planners::same_instant::group::SameInstantGroup;
+    use crate::sync::settings::Settings;
+    use crate::upstream::{DateForm, PAGE_LIMIT};
 
     const POLL: Duration = Duration::from_secs(10);
 
-    /// A state to decide on: live, complete from 0 on, nothing under way, the head just read.
+    /// A state to decide on: live, complete from 0 on, nothing in flight, the head just read.
     struct State {
         now: Instant,
-        identified: bool,
+        settings: Settings,
         coverage: Coverage,
-        head_at: Option<Instant>,
-        newest: HeadPage,
-        hinted_head: bool,
-        is_out: bool,
-        head_paused_until: Option<Instant>,
-        total: Option<u64>,
-        again: Vec<Job>,
-        asked: VecDeque<Miss>,
-        vanished: VecDeque<CallKey>,
-        hinted: VecDeque<CallKey>,
-        canary: Option<i64>,
-        dates: Option<(Timestamp, DateForm)>,
-        wanted: Vec<Range>,
-        count: Option<Range>,
-        troubles: Unreadable,
-        reread_before: Option<Timestamp>,
-        turn: usize,
-        head_was_last: bool,
-        follow: Vec<OpenCalls>,
-        crowds: BTreeMap<Timestamp, SameInstantGroup>,
-        detail: Option<(i64, Detail)>,
-        detail_at: Option<Instant>,
-        under_way: Vec<(u64, Job)>,
-        paused_until: Option<Instant>,
-        store_rests_until: Option<Instant>,
-        scans_paused_until: Option<Instant>,
-        clients_in_a_row: usize,
-        replay: OutboxReplay,
+        pauses: Pauses,
+        in_flight: InFlight,
+        plan: Planners,
+        date_form: Option<DateForm>,
+        /// Clients that wait.
+        replies: Vec<oneshot::Receiver<FetchOutcome>>,
     }
 
     fn at(micros: i64) -> Timestamp {
@@ -399,95 +287,104 @@ mod tests {
         for window in windows {
             coverage.insert(*window);
         }
+        let settings = Settings {
+            poll_interval: POLL,
+            reconcile_interval: Duration::from_secs(3600),
+            history: None,
+            page_limit: PAGE_LIMIT,
+            max_concurrency: 100,
+            max_requests_per_minute: 60_000,
+            details: BTreeSet::from([Detail::Recordings]),
+            seed: 1,
+        };
         let now = Instant::now() + Duration::from_secs(1000);
+        let mut plan = Planners::new(&settings, KeyHash::of(""), now);
+        plan.feed = UpstreamKind::Burki;
+        plan.identity.is_known = true;
+        plan.head.read_at = Some(now);
+        plan.backfill.total = Some(5000);
+        plan.details.take_batch(Vec::new(), None, at(0));
         State {
             now,
-            identified: true,
+            in_flight: InFlight::new(&settings, 0),
+            settings,
             coverage,
-            head_at: Some(now),
-            newest: HeadPage::new(PAGE_LIMIT),
-            hinted_head: false,
-            is_out: false,
-            head_paused_until: None,
-            total: Some(5000),
-            again: Vec::new(),
-            asked: VecDeque::new(),
-            vanished: VecDeque::new(),
-            hinted: VecDeque::new(),
-            canary: None,
-            dates: None,
-            wanted: Vec::new(),
-            count: None,
-            troubles: Unreadable::new(PAGE_LIMIT),
-            reread_before: None,
-            turn: 0,
-            head_was_last: false,
-            follow: Vec::new(),
-            crowds: BTreeMap::new(),
-            detail: None,
-            detail_at: None,
-            under_way: Vec::new(),
-            paused_until: None,
-            store_rests_until: None,
-            scans_paused_until: None,
-            clients_in_a_row: 0,
-            replay: OutboxReplay::default(),
+            pauses: Pauses::default(),
+            plan,
+            date_form: Some(DateForm::NAIVE),
+            replies: Vec::new(),
         }
     }
 
-    fn view(state: &State) -> Context<'_> {
-        Context {
-            now: state.now,
-            wall: at(2000),
-            since: at(0),
-            pace: RevalidationPolicy {
-                poll_interval: POLL,
-                reconcile_interval: Duration::from_secs(3600),
-            },
-            page_limit: PAGE_LIMIT,
-            following: &UpstreamKind::Burki,
-            identified: state.identified,
-            witness: None,
-            teller: Teller::User,
-            identity_due: false,
-            coverage: &state.coverage,
-            head_at: state.head_at,
-            newest: &state.newest,
-            may_count: true,
-            assistants: None,
-            dates: state.dates,
-            dates_known: state.dates.is_none(),
-            total: state.total,
-            again: &state.again,
-            asked: &state.asked,
-            hinted: &state.hinted,
-            hinted_head: state.hinted_head,
-            vanished: &state.vanished,
-            canary: state.canary,
-            follow: &state.follow,
-            count: state.count.clone(),
-            wanted: state.wanted.clone(),
-            crowds: &state.crowds,
-            troubles: &state.troubles,
-            reread_before: state.reread_before,
-            list_doubted: false,
-            detail: state.detail,
-            detail_at: state.detail_at,
-            replay: &state.replay,
-            under_way: &state.under_way,
-            clients_in_a_row: state.clients_in_a_row,
-            turn: state.turn,
-            head_was_last: state.head_was_last,
-            is_out: state.is_out,
-            paused_until: state.paused_until,
-            store_rests_until: state.store_rests_until,
-            head_paused_until: state.head_paused_until,
-            scans_paused_until: state.scans_paused_until,
+    impl State {
+        fn decide(&self) -> Decision {
+            let wall = at(2000);
+            let context = Context {
+                now: Now {
+                    instant: self.now,
+                    wall,
+                },
+                settings: &self.settings,
+                since: at(0),
+                pauses: self.pauses,
+                in_flight: &self.in_flight,
+                list_age: Duration::ZERO,
+                coverage: &self.coverage,
+                unreadable: &self.plan.unreadable,
+                same_instant: &self.plan.same_instant.groups,
+                date_form: self.date_form,
+            };
+            decide(&self.plan, &context)
         }
-    }
 
-    fn decide(state: &State) -> Decision {
-        next(&view(state))
+        fn begin(&mut self, job: &Job) {
+            let start = StartTime {
+                now: self.now,
+                wall: at(2000),
+                put_back: Duration::ZERO,
+            };
+            assert!(self.in_flight.begin(job, start).is_ok());
+        }
+
+        fn ask(&mut self, miss: Miss) {
+            let (reply, answer) = oneshot::channel();
+            self.plan.misses.wait(miss, reply, FetchOutcome::NotFound);
+            self.replies.push(answer);
+        }
+
+        fn differs(&mut self, range: Range) {
+            let difference = 1;
+            let found = Discrepancy { range, difference };
+            self.plan.discrepancies.ranges.push(found);
+        }
+
+        /// Everything that was verified before then is to be read again.
+        fn reread_before(&mut self, micros: i64) {
+            let census = Census {
+                calls: 1000,
+                suspects: 900,
+                tombstones: 0,
+            };
+            self.plan.deletion_guard.judge(census, at(micros));
+        }
+
+        fn has_a_detail_due(&mut self) {
+            let due = DueDetails {
+                call_id: 5,
+                started_at: None,
+                again: false,
+                answered: BTreeSet::new(),
+                failures: 0,
+            };
+            self.plan.details.take_batch(vec![due], None, at(0));
+        }
+
+        /// As if this many requests for clients, and for history, had been sent.
+        fn spent(&mut self, clients: usize, history: usize) {
+            self.plan.shares = Default::default();
+            (0..history).for_each(|_| self.plan.shares.history_was_sent());
+            (0..clients).for_each(|_| self.plan.shares.client_was_sent());
+        }
     }
 
     fn group(status: &str) -> OpenCalls {
@@ -501,18 +398,17 @@ mod tests {
     #[test]
     fn a_repetition_that_has_nothing_to_ask_any_more_holds_up_nothing() {
         let mut state = state(&[]);
-        state.head_at = None;
-        state.again.push(Job::SameInstant(at(400)));
-        state.again.push(Job::Call(CallKey::Id(3)));
+        state.plan.head.read_at = None;
+        state.in_flight.repeat(Job::SameInstant(at(400)));
+        state.in_flight.repeat(Job::Call(CallKey::Id(3)));
         assert_eq!(order(state)[..2], [Job::Call(CallKey::Id(3)), Job::Head]);
     }
 
     /// Everything the plan would send, one after the other, were nothing ever answered.
     fn order(mut state: State) -> Vec<Job> {
         let mut jobs = Vec::new();
-        while let Decision::Send(job, _) = decide(&state) {
-            state.again.retain(|again| *again != job);
-            state.under_way.push((jobs.len() as u64, job.clone()));
+        while let Decision::Send(job, _) = state.decide() {
+            state.begin(&job);
             jobs.push(job);
         }
         jobs
@@ -521,16 +417,14 @@ mod tests {
     #[test]
     fn the_most_urgent_comes_first_and_nothing_comes_twice() {
         let mut state = state(&[window(500, 699)]);
-        state.head_at = None;
-        state.total = None;
-        state.again.push(Job::Call(CallKey::Id(3)));
-        state.asked.push_back(CallKey::Id(1).into());
-        state.asked.push_back(Miss::Detail(2, Detail::Messages));
-        state.vanished.push_back(CallKey::Id(9));
-        state.follow.push(group("ongoing"));
-        state
-            .crowds
-            .insert(at(400), SameInstantGroup::new(at(400), PAGE_LIMIT));
+        state.plan.head.read_at = None;
+        state.plan.backfill.total = None;
+        state.in_flight.repeat(Job::Call(CallKey::Id(3)));
+        state.ask(Miss::Call(CallKey::Id(1)));
+        state.ask(Miss::Detail(2, Detail::Messages));
+        state.plan.vanished.push(CallKey::Id(9));
+        state.plan.open_calls.groups.push(group("ongoing"));
+        state.plan.same_instant.read_apart(at(400), PAGE_LIMIT);
         let expected = [
             Job::Call(CallKey::Id(3)),
             Job::Head,
@@ -550,7 +444,7 @@ mod tests {
     #[test]
     fn no_head_follows_another_while_there_is_anything_else_to_send() {
         let mut state = state(&[window(0, 699)]);
-        (state.head_at, state.head_was_last) = (None, true);
+        (state.plan.head.read_at, state.plan.shares.head_was_last) = (None, true);
         let expected = [Job::Range(at(700)..=at(999)), Job::Head];
         assert_eq!(order(state), expected);
     }
@@ -558,8 +452,7 @@ mod tests {
     #[test]
     fn what_belongs_to_calls_comes_last_and_out_of_what_is_spare() {
         let mut state = state(&[window(0, 699)]);
-        state.detail = Some((5, Detail::Recordings));
-        state.detail_at = Some(state.now);
+        state.has_a_detail_due();
         let expected = [
             Job::Range(at(700)..=at(999)),
             Job::Detail(5, Detail::Recordings),
@@ -567,28 +460,35 @@ mod tests {
         assert_eq!(order(state), expected);
 
         let mut state = self::state(&[window(0, 999)]);
-        state.detail = Some((5, Detail::Recordings));
-        let soon = state.now + Duration::from_secs(2);
-        state.detail_at = Some(soon);
-        assert_eq!(decide(&state), Decision::Sleep(soon));
+        state.has_a_detail_due();
+        // Others failed: it rests.
+        state
+            .plan
+            .details
+            .failed(7, Detail::Recordings, state.now, at(0));
+        let Decision::Sleep(soon) = state.decide() else {
+            panic!("it rests");
+        };
+        assert!(state.now < soon && soon < state.now + Duration::from_secs(2));
         state.now = soon;
-        state.scans_paused_until = Some(soon + POLL);
-        assert!(matches!(decide(&state), Decision::Sleep(_)));
-        state.scans_paused_until = None;
-        state.is_out = true;
-        assert!(matches!(decide(&state), Decision::Sleep(_)));
-        state.is_out = false;
-        assert!(matches!(decide(&state), Decision::Send(Job::Detail(..), _)));
+        state.pauses.history = Some(soon + POLL);
+        assert!(matches!(state.decide(), Decision::Sleep(_)));
+        state.pauses.history = None;
+        state.pauses.is_out = true;
+        assert!(matches!(state.decide(), Decision::Sleep(_)));
+        state.pauses.is_out = false;
+        let decision = state.decide();
+        assert!(matches!(decision, Decision::Send(Job::Detail(..), _)));
     }
 
     #[test]
     fn what_is_known_to_have_changed_comes_before_what_was_never_read() {
         let mut state = state(&[window(0, 699)]);
-        state.canary = Some(8);
-        state.follow.push(group("ongoing"));
-        state.vanished.push_back(CallKey::Id(9));
-        state.wanted.push(at(100)..=at(199));
-        state.count = Some(at(0)..=at(400));
+        state.plan.deletion_proof.choose_canary(8);
+        state.plan.open_calls.groups.push(group("ongoing"));
+        state.plan.vanished.push(CallKey::Id(9));
+        state.differs(at(100)..=at(199));
+        state.plan.count_check.begin(at(0)..=at(400), PAGE_LIMIT);
         let expected = [
             Job::Canary(8),
             Job::OpenCalls(group("ongoing")),
@@ -603,13 +503,13 @@ mod tests {
     #[test]
     fn of_four_requests_for_history_each_kind_has_its_turn() {
         let mut state = state(&[window(0, 699)]);
-        state.follow.push(group("ongoing"));
-        state.reread_before = Some(at(1));
+        state.plan.open_calls.groups.push(group("ongoing"));
+        state.reread_before(1);
         let job = |turn| {
-            state.turn = turn;
-            match decide(&state) {
+            state.spent(0, turn);
+            match state.decide() {
                 Decision::Send(job, _) => job,
-                Decision::Sleep(_) => panic!("nothing to do"),
+                Decision::Permit | Decision::Sleep(_) => panic!("nothing to do"),
             }
         };
         let jobs: Vec<_> = (0..4).map(job).collect();
@@ -625,12 +525,14 @@ mod tests {
     #[test]
     fn no_range_is_asked_for_before_a_form_of_dates_is_known_to_be_right() {
         let mut state = state(&[]);
-        state.follow.push(group("ongoing"));
-        state.wanted.push(at(100)..=at(199));
-        state.count = Some(at(0)..=at(400));
-        state.asked.push_back(CallKey::Id(1).into());
-        let probe = Job::DateFormat(at(1000), DateForm::NAIVE);
-        state.dates = Some((at(1000), DateForm::NAIVE));
+        state.plan.open_calls.groups.push(group("ongoing"));
+        state.differs(at(100)..=at(199));
+        state.plan.count_check.begin(at(0)..=at(400), PAGE_LIMIT);
+        state.ask(Miss::Call(CallKey::Id(1)));
+        state.date_form = None;
+        state.plan.date_format.head_read(&[at(1000)]);
+        let (start, form) = state.plan.date_format.probe().unwrap();
+        let probe = Job::DateFormat(start, form);
         assert_eq!(order(state), [probe, Job::Call(CallKey::Id(1))]);
     }
 
@@ -652,7 +554,7 @@ mod tests {
             rows(400, 499, 1, 60),
             rows(500, 999, 900, 60),
         ]);
-        state.reread_before = Some(at(51));
+        state.reread_before(51);
         // What was just compared is not read along.
         let expected = [Job::Range(at(0)..=at(299)), Job::Range(at(300)..=at(399))];
         assert_eq!(order(state), expected);
@@ -661,12 +563,12 @@ mod tests {
     #[test]
     fn a_window_that_is_busy_does_not_keep_the_others_from_their_turn() {
         let mut state = state(&[window(0, 99), window(100, 100), window(101, 999)]);
-        state.reread_before = Some(at(1));
+        state.reread_before(1);
         let mut crowd = SameInstantGroup::new(at(100), PAGE_LIMIT);
         let counted = Verified { at: at(1), seq: 2 };
         crowd.absorb(counted, &crate::upstream::Answer::Count(2000), state.now);
-        state.crowds.insert(at(100), crowd);
-        state.under_way.push((1, Job::SameInstant(at(100))));
+        state.plan.same_instant.groups.insert(at(100), crowd);
+        state.begin(&Job::SameInstant(at(100)));
         let expected = [Job::Range(at(0)..=at(99)), Job::Range(at(101)..=at(999))];
         assert_eq!(order(state), expected);
     }
@@ -674,26 +576,26 @@ mod tests {
     #[test]
     fn an_upstream_that_is_out_is_asked_one_thing_at_a_time() {
         let mut state = state(&[]);
-        state.is_out = true;
-        state.head_at = None;
-        state.asked.push_back(CallKey::Id(1).into());
+        state.pauses.is_out = true;
+        state.plan.head.read_at = None;
+        state.ask(Miss::Call(CallKey::Id(1)));
         assert_eq!(order(state), [Job::Head]);
     }
 
     #[test]
     fn hints_bring_the_head_forward_but_not_more_than_once_a_second() {
         let mut state = state(&[window(0, 999)]);
-        state.hinted_head = true;
-        assert_eq!(decide(&state), Decision::Sleep(state.now + HINTED_HEAD));
-        state.now += HINTED_HEAD;
-        assert!(matches!(decide(&state), Decision::Send(Job::Head, _)));
+        state.plan.head.is_hinted = true;
+        assert_eq!(state.decide(), Decision::Sleep(state.now + HINTED_AFTER));
+        state.now += HINTED_AFTER;
+        assert!(matches!(state.decide(), Decision::Send(Job::Head, _)));
     }
 
     #[test]
     fn nothing_is_read_before_it_is_known_whose_key_it_is() {
         let mut state = state(&[]);
-        state.identified = false;
-        state.asked.push_back(CallKey::Id(1).into());
+        state.plan.identity.is_known = false;
+        state.ask(Miss::Call(CallKey::Id(1)));
         assert_eq!(order(state), [Job::Identify]);
     }
 
@@ -701,21 +603,21 @@ mod tests {
     fn a_pause_holds_back_everything_and_a_pause_of_scans_only_history() {
         let mut state = state(&[]);
         let until = state.now + Duration::from_secs(3);
-        state.head_at = None;
-        state.asked.push_back(CallKey::Id(1).into());
-        state.paused_until = Some(until);
-        assert_eq!(decide(&state), Decision::Sleep(until));
-        state.paused_until = Some(state.now);
-        state.scans_paused_until = Some(until);
-        state.follow.push(group("ongoing"));
+        state.plan.head.read_at = None;
+        state.ask(Miss::Call(CallKey::Id(1)));
+        state.pauses.upstream = Some(until);
+        assert_eq!(state.decide(), Decision::Sleep(until));
+        state.pauses.upstream = Some(state.now);
+        state.pauses.history = Some(until);
+        state.plan.open_calls.groups.push(group("ongoing"));
         assert_eq!(order(state), [Job::Head, Job::Call(CallKey::Id(1))]);
     }
 
     #[test]
     fn after_three_requests_for_clients_history_has_its_turn() {
         let mut state = state(&[]);
-        state.asked.push_back(CallKey::Id(1).into());
-        state.clients_in_a_row = 3;
+        state.ask(Miss::Call(CallKey::Id(1)));
+        state.spent(3, 0);
         let expected = [Job::Range(at(0)..=at(999)), Job::Call(CallKey::Id(1))];
         assert_eq!(order(state), expected);
     }
@@ -723,15 +625,15 @@ mod tests {
     #[test]
     fn a_complete_replica_sleeps_until_the_next_poll() {
         let mut state = state(&[window(0, 999)]);
-        assert_eq!(decide(&state), Decision::Sleep(state.now + POLL));
+        assert_eq!(state.decide(), Decision::Sleep(state.now + POLL));
         state.now += POLL;
-        assert!(matches!(decide(&state), Decision::Send(Job::Head, _)));
+        assert!(matches!(state.decide(), Decision::Send(Job::Head, _)));
     }
 
     #[test]
     fn what_is_being_read_is_not_read_again() {
         let mut state = state(&[]);
-        state.under_way.push((1, Job::Range(at(300)..=at(600))));
+        state.begin(&Job::Range(at(300)..=at(600)));
         let expected = [Job::Range(at(601)..=at(999)), Job::Range(at(0)..=at(299))];
         assert_eq!(order(state), expected);
     }
@@ -739,7 +641,7 @@ mod tests {
     #[test]
     fn the_fill_asks_from_its_newest_end_and_for_no_lower_bound_at_the_beginning_of_time() {
         let state = state(&[]);
-        let list = |job| match request(&view(&state), &job) {
+        let list = |job| match request(&state.plan, &job) {
             Some(Request::List(query)) => (query.from, query.to, query.skip, query.limit),
             other => panic!("{other:?}"),
         };
@@ -750,5 +652,72 @@ mod tests {
         );
         assert_eq!(list(fill(at(5))), (Some(at(5)), Some(at(9)), 0, PAGE_LIMIT));
         assert_eq!(list(Job::Head), (None, None, 0, PAGE_LIMIT));
+    }
+
+    #[test]
+    fn a_proxied_request_takes_a_clients_turn_and_any_pause() {
+        let mut state = state(&[]);
+        let (reply, _answer) = oneshot::channel();
+        assert!(state.plan.proxied.wait(reply).is_ok());
+        state.ask(Miss::Call(CallKey::Id(1)));
+        assert_eq!(state.decide(), Decision::Permit);
+        state.spent(3, 0);
+        assert!(matches!(state.decide(), Decision::Send(Job::Range(_), _)));
+        state.plan.head.read_at = None;
+        assert!(matches!(state.decide(), Decision::Send(Job::Head, _)));
+        state.pauses.upstream = Some(state.now + POLL);
+        assert_eq!(state.decide(), Decision::Permit);
+    }
+
+    #[test]
+    fn below_a_page_that_is_written_it_goes_on_unless_a_client_waits() {
+        let mut state = state(&[window(0, 999)]);
+        state.plan.head.read_at = None;
+        state.plan.backfill.continuation = Some(at(3)..=at(4));
+        let below = Job::Range(at(3)..=at(4));
+        assert!(matches!(state.decide(), Decision::Send(job, _) if job == below));
+        state.ask(Miss::Call(CallKey::Id(1)));
+        assert!(matches!(state.decide(), Decision::Send(Job::Head, _)));
+    }
+
+    #[test]
+    fn while_nothing_can_be_stored_only_clients_are_answered() {
+        let mut state = state(&[]);
+        let until = state.now + POLL;
+        state.pauses.store = Some(until);
+        state.plan.head.read_at = None;
+        assert_eq!(state.decide(), Decision::Sleep(until));
+        state.ask(Miss::Call(CallKey::Id(1)));
+        assert_eq!(order(state), [Job::Call(CallKey::Id(1))]);
+    }
+
+    #[test]
+    fn of_an_edge_the_feed_is_read_and_no_history() {
+        let mut state = state(&[]);
+        state.plan.feed = UpstreamKind::Edge(FeedCursor::new("ab".to_owned(), 7, 100, true, at(0)));
+        state.plan.head.read_at = None;
+        state.plan.open_calls.groups.push(group("ongoing"));
+        state.plan.vanished.push(CallKey::Id(9));
+        state.plan.deletion_proof.choose_canary(8);
+        state.ask(Miss::Call(CallKey::Id(1)));
+        state.has_a_detail_due();
+        let expected = [
+            Job::Feed,
+            Job::Call(CallKey::Id(1)),
+            Job::Canary(8),
+            Job::Call(CallKey::Id(9)),
+            Job::Detail(5, Detail::Recordings),
+        ];
+        assert_eq!(order(state), expected);
+    }
+
+    #[test]
+    fn whether_the_upstream_is_an_edge_is_asked_before_whose_key_it_is() {
+        let mut state = state(&[]);
+        state.plan.feed = UpstreamKind::resume(None);
+        state.plan.identity.is_known = false;
+        assert!(matches!(state.decide(), Decision::Send(Job::Feed, _)));
+        state.begin(&Job::Feed);
+        assert_eq!(state.decide(), Decision::Sleep(state.now + POLL));
     }
 }

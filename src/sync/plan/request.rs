@@ -1,76 +1,78 @@
-//! How a job is asked.
+//! How each job is asked of the upstream.
 
 use crate::model::{CallKey, Timestamp};
-use crate::sync::plan::{Context, Job};
-use crate::sync::planners::feed;
-use crate::sync::planners::same_instant::SameInstantGroup;
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::planners::Planners;
+use crate::sync::planners::feed::UpstreamKind;
+use crate::sync::planners::same_instant::group::SameInstantGroup;
 use crate::sync::planners::unreadable::Narrowed;
 use crate::upstream::{ListQuery, Request};
 
-/// `None` for a crowd, or another edge, that is not there.
-pub fn request(view: &Context<'_>, job: &Job) -> Option<Request> {
+/// `None` where nothing waits for the answer any more: the concern was given up meanwhile.
+pub fn request(planners: &Planners, job: &Job) -> Option<Request> {
+    let page_limit = planners.page_size.limit();
     let list = |from, to, status, limit| {
-        Some(Request::List(ListQuery {
+        Request::List(ListQuery {
             from,
             to,
             status,
             skip: 0,
             limit,
-        }))
+        })
     };
-    match job {
-        Job::Identify => Some(Request::Identity(view.teller)),
-        Job::Head => {
-            let from = view.newest.is_ranged().then_some(Timestamp::MIN);
-            Some(Request::List(ListQuery {
-                from,
-                to: None,
-                status: None,
-                skip: view.newest.skip(),
-                limit: view.newest.limit(),
-            }))
-        }
+    Some(match job {
+        Job::Identify => Request::Identity(planners.identity.teller),
+        Job::Head => Request::List(planners.head.page.query()),
         Job::DateFormat(instant, _) => {
-            list(Some(*instant), Some(*instant), None, view.newest.limit())
+            let limit = planners.head.page.limit();
+            list(Some(*instant), Some(*instant), None, limit)
         }
-        Job::Assistants(skip) => Some(Request::Assistants { skip: *skip }),
-        Job::Call(key) => Some(Request::Call(key.clone())),
-        Job::Detail(id, kind) => Some(Request::Detail(*id, *kind)),
-        Job::KeyWitness(id) | Job::Canary(id) => Some(Request::Call(CallKey::Id(*id))),
-        Job::Total => Some(Request::Count {
+        Job::Assistants(skip) => Request::Assistants { skip: *skip },
+        Job::Call(key) => Request::Call(key.clone()),
+        Job::Detail(id, kind) => Request::Detail(*id, *kind),
+        Job::KeyWitness(id) | Job::Canary(id) => Request::Call(CallKey::Id(*id)),
+        Job::Total => Request::Count {
             from: None,
             to: None,
-        }),
-        Job::Count(range) => Some(Request::Count {
+        },
+        Job::Count(range) => Request::Count {
             from: Some(*range.start()),
             to: Some(*range.end()),
-        }),
-        Job::OpenCalls(group) => list(
-            Some(group.oldest),
-            Some(group.newest),
-            Some(group.status.clone()),
-            view.page_limit,
-        ),
+        },
+        Job::OpenCalls(group) => {
+            let status = Some(group.status.clone());
+            list(Some(group.oldest), Some(group.newest), status, page_limit)
+        }
         Job::Range(range) => {
             let from = Some(*range.start()).filter(|start| *start > Timestamp::MIN);
-            let Narrowed { limit, skip } = view.troubles.narrowed(range);
-            Some(Request::List(ListQuery {
+            let Narrowed { limit, skip } = planners.unreadable.narrowed(range);
+            Request::List(ListQuery {
                 from,
                 to: Some(*range.end()),
                 status: None,
                 skip,
                 limit,
-            }))
+            })
         }
-        Job::Feed => feed::changes(view),
-        Job::Review(_) | Job::Write(_) => view.replay.request(job),
-        Job::SameInstant(instant) => view.crowds.get(instant).map(SameInstantGroup::request),
-    }
+        Job::Feed => match &planners.feed {
+            UpstreamKind::Edge(cursor) => cursor.request(),
+            UpstreamKind::Unknown { .. } => Request::Changes {
+                after: planners.feed.resumes_after(),
+                limit: page_limit,
+            },
+            UpstreamKind::Burki => return None,
+        },
+        Job::Review(_) | Job::Write(_) => planners.outbox.request(job)?,
+        Job::SameInstant(instant) => {
+            let group = planners.same_instant.groups.get(instant);
+            group.map(SameInstantGroup::request)?
+        }
+    })
 }
 
-/// The first request to be repeated that still has something to ask: what it was for may have been
-/// given up meanwhile, and nothing waits for it then.
-pub fn repeated(view: &Context<'_>) -> Option<Job> {
-    let mut jobs = view.again.iter();
-    jobs.find(|job| request(view, job).is_some()).cloned()
+/// The first request to be repeated that still has something to ask.
+pub fn repeated(planners: &Planners, context: &Context<'_>) -> Option<Job> {
+    let mut jobs = context.in_flight.again().iter();
+    jobs.find(|job| request(planners, job).is_some()).cloned()
 }

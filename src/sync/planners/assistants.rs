@@ -7,6 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::Call;
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 use crate::upstream::ASSISTANTS_LIMIT;
 
 /// Between two looks: a name is seldom changed.
@@ -38,6 +41,11 @@ impl Assistants {
     pub fn due(&self, now: Instant) -> Option<usize> {
         let is_due = self.is_wanted && self.due.is_none_or(|due| due <= now);
         is_due.then_some(self.skip)
+    }
+
+    pub fn next(&self, context: &Context<'_>) -> Step {
+        let job = self.due(context.now.instant).map(Job::Assistants);
+        Step::send(job.and_then(|job| context.idle(job)))
     }
 
     /// Calls that were read: one of an unknown assistant brings the next look forward.

@@ -5,11 +5,9 @@
 //! half's difference is what remains of the whole's.
 
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use crate::model::{Timestamp, Window};
-
-const INSTANT: Duration = Duration::from_micros(1);
+use crate::sync::knowledge::ranges::INSTANT;
 
 /// A range that counts differently, and is to be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,6 +15,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Window};
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 use crate::sync::planners::count_bisection::{CountBisection, Discrepancy};
 
 /// The longest time between two counts of the whole, where the list does not tell its total.
@@ -189,8 +192,15 @@ impl CountCheck {
             .is_some_and(|running| running.is_whole && running.search.root() == Some(range))
     }
 
+    pub fn next(&self, context: &Context<'_>) -> Step {
+        let range = context
+            .date_form
+            .and_then(|_| self.next_range(context.coverage.windows()));
+        Step::send(range.map(Job::Count).and_then(|job| context.idle(job)))
+    }
+
     /// The range to be counted next.
-    pub fn next(&self, windows: &[Window]) -> Option<RangeInclusive<Timestamp>> {
+    fn next_range(&self, windows: &[Window]) -> Option<RangeInclusive<Timestamp>> {
         self.running.as_ref()?.search.next(windows)
     }
 

@@ -6,6 +6,9 @@
 //! before known calls were found by their start.
 
 use crate::model::{Timestamp, Unit};
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 use crate::upstream::{DateForm, Spelling};
 
 /// How many starts have to be found before the known form is kept although the newest page is of a
@@ -75,6 +78,12 @@ impl DateFormat {
     pub fn probe(&self) -> Option<(Timestamp, DateForm)> {
         let probe = self.probe.as_ref()?;
         Some((*probe.starts.get(probe.found)?, probe.form))
+    }
+
+    pub fn next(&self, context: &Context<'_>) -> Step {
+        let probe = self.probe();
+        let job = probe.map(|(instant, form)| Job::DateFormat(instant, form));
+        Step::send(job.and_then(|job| context.idle(job)))
     }
 
     /// The starts of the newest page, newest first: a form is looked for where none is known, and

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::model::Timestamp;
 use crate::store::Census;
-use crate::sync::health::upstream::Now;
+use crate::sync::clock::Now;
 
 /// A list that leaves out many calls is believed if it still does after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(60);

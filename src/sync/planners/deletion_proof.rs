@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::Verified;
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 
 /// How many suspects a round asks for.
 pub const AT_ONCE: usize = 20;
@@ -135,6 +138,11 @@ impl DeletionProof {
 
     pub fn canary(&self) -> Option<i64> {
         self.canary
+    }
+
+    pub fn canary_next(&self, context: &Context<'_>) -> Step {
+        let job = self.canary.map(Job::Canary);
+        Step::send(job.and_then(|job| context.idle(job)))
     }
 
     fn has_sung(&self, after: u64) -> bool {

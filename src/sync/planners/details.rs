@@ -13,7 +13,12 @@ use crate::model::{Detail, Timestamp};
 use crate::store::{DetailsBooks, DueDetails, Merged};
 use crate::sync::health::backoff::Backoff;
 use crate::sync::health::status::DetailsStatus;
-use crate::sync::plan::Job;
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
+
+/// What no client waits for is at most this part of the requests in flight.
+const PART_IN_FLIGHT: usize = 2;
 
 /// Calls that are taken from the file at once.
 pub const BATCH: usize = 100;
@@ -151,15 +156,30 @@ impl Details {
         over
     }
 
+    /// What is asked for next, out of what the budget can spare: half of it is left to the rest.
+    /// `head_read_at`: the next head is needed a poll after that.
+    pub fn next(&self, context: &Context<'_>, head_read_at: Option<Instant>) -> Step {
+        let at_once = (context.settings.max_concurrency / PART_IN_FLIGHT).max(1);
+        let next = self.next_pair(context.in_flight.under_way(), at_once);
+        match (self.due_at(context, head_read_at), next) {
+            (Some(at), _) if at > context.now.instant => Step::At(at),
+            (Some(_), Some((id, kind))) => Step::send(context.idle(Job::Detail(id, kind))),
+            _ => Step::Nothing,
+        }
+    }
+
     /// When a detail may be asked for, or a batch for the next; `None`: there is none.
-    pub fn at(&self, spare: Instant, now: Timestamp) -> Option<Instant> {
-        let any = !self.batch.is_empty() || self.wants_batch(now);
+    pub fn due_at(&self, context: &Context<'_>, head_read_at: Option<Instant>) -> Option<Instant> {
+        let now = context.now.instant;
+        let needed = head_read_at.map_or(now, |at| at + context.settings.poll_interval);
+        let spare = context.in_flight.spare_at(now, needed);
+        let any = !self.batch.is_empty() || self.wants_batch(context.now.wall);
         let at = self.rest_until.map_or(spare, |rest| rest.max(spare));
         any.then_some(at)
     }
 
     /// The next that is not being asked for, if no more than `at_once` are.
-    pub fn next(&self, under_way: &[(u64, Job)], at_once: usize) -> Option<(i64, Detail)> {
+    fn next_pair(&self, under_way: &[(u64, Job)], at_once: usize) -> Option<(i64, Detail)> {
         let busy: Vec<_> = under_way
             .iter()
             .filter_map(|(_, job)| match job {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use crate::model::Timestamp;
 use crate::store::FeedPosition;
+use crate::sync::clock::Now;
 use crate::sync::health::failure_scope;
-use crate::sync::health::upstream::Now;
-use crate::sync::plan;
-use crate::sync::plan::request;
-use crate::sync::plan::{Context, Decision, Job};
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 use crate::sync::planners::deletion_guard::DeletionGuard;
+use crate::sync::planners::head::Head;
 use crate::upstream::{ErrorKind, Request};
 
 /// After so many tries a server that says neither is no edge.
@@ -28,8 +29,8 @@ pub enum UpstreamKind {
         tries: u32,
         /// The other question is next: whose key is this?
         other: bool,
-        /// The place to ask for, should it be an edge.
-        from: u64,
+        /// How far an edge was followed by the file's last process.
+        followed: Option<FeedPosition>,
     },
     /// No edge.
     Burki,
@@ -59,12 +60,55 @@ pub struct FullPass {
 
 impl UpstreamKind {
     /// Goes on where the file's last process stopped. A pass that it had not ended begins anew.
-    pub fn resume(followed: Option<&FeedPosition>) -> UpstreamKind {
-        let whole = followed.filter(|followed| followed.whole);
+    pub fn resume(followed: Option<FeedPosition>) -> UpstreamKind {
         UpstreamKind::Unknown {
             tries: 0,
             other: false,
-            from: whole.map_or(0, |followed| followed.place),
+            followed,
+        }
+    }
+
+    /// Asks whether the upstream is an edge, before anything else is asked of it.
+    pub fn probe(&self, context: &Context<'_>) -> Step {
+        match self {
+            UpstreamKind::Unknown { other: false, .. } => {
+                Step::send_or_stop(context.idle(Job::Feed), context.next_poll())
+            }
+            UpstreamKind::Unknown { .. } | UpstreamKind::Burki | UpstreamKind::Edge(_) => {
+                Step::Nothing
+            }
+        }
+    }
+
+    /// Reads the feed of an edge when the newest is due, and at once where its organization has to be
+    /// confirmed.
+    pub fn next(&self, context: &Context<'_>, head: &Head, identity_is_due: bool) -> Step {
+        let is_idle = !context.in_flight.is_under_way(&Job::Feed);
+        let now = context.now.instant;
+        let due = match identity_is_due && is_idle {
+            true => context.pauses.head.unwrap_or(now),
+            false => head.due(context, &Job::Feed),
+        };
+        match due <= now {
+            true => Step::Send(Job::Feed),
+            false => Step::At(due),
+        }
+    }
+
+    pub fn is_edge(&self) -> bool {
+        matches!(self, UpstreamKind::Edge(_))
+    }
+
+    /// The change after which the feed goes on, should the upstream be an edge: a pass that was not
+    /// ended begins again.
+    pub fn resumes_after(&self) -> u64 {
+        match self {
+            UpstreamKind::Unknown { followed, .. } => {
+                let whole = followed.as_ref().filter(|followed| followed.whole);
+                whole.map_or(0, |followed| followed.place)
+            }
+            UpstreamKind::Burki => 0,
+            UpstreamKind::Edge(cursor) => cursor.place,
         }
     }
 
@@ -131,6 +175,13 @@ impl FeedCursor {
         edge
     }
 
+    pub fn request(&self) -> Request {
+        Request::Changes {
+            after: self.place,
+            limit: self.limit,
+        }
+    }
+
     fn begin_sweep(&mut self, now: Timestamp) {
         self.place = 0;
         self.sweep = Some(FullPass {
@@ -151,62 +202,6 @@ impl FeedCursor {
             self.begin_sweep(now.wall);
         }
         due
-    }
-}
-
-/// What comes next where the upstream is an edge, or may be one; else `None`.
-pub fn next(view: &Context<'_>) -> Option<Decision> {
-    let edge = match view.following {
-        UpstreamKind::Burki => return None,
-        UpstreamKind::Unknown { other: true, .. } => return None,
-        UpstreamKind::Unknown { .. } => {
-            let poll = view.now + view.pace.poll_interval;
-            let job = view.idle(Job::Feed);
-            return Some(job.map_or(Decision::Sleep(poll), |job| plan::send(view, job)));
-        }
-        UpstreamKind::Edge(edge) => edge,
-    };
-    let due = match (view.identity_due, view.is_idle(&Job::Feed)) {
-        (true, true) => view.head_paused_until.unwrap_or(view.now),
-        _ => plan::head_due(view, &Job::Feed),
-    };
-    let feed = (due <= view.now).then(|| Decision::Send(Job::Feed, request(edge)));
-    let again = request::repeated(view).map(|job| plan::send(view, job));
-    if let Some(next) = again.or(feed) {
-        return Some(next);
-    }
-    if view.is_out || !view.identified {
-        return Some(Decision::Sleep(due));
-    }
-    let canary = || view.canary.map(Job::Canary).and_then(|job| view.idle(job));
-    let job = view
-        .write()
-        .or_else(|| view.client())
-        .or_else(|| view.point(view.hinted))
-        .or_else(canary)
-        .or_else(|| view.point(view.vanished));
-    Some(match job {
-        Some(job) => plan::send(view, job),
-        None => plan::detail(view, due),
-    })
-}
-
-fn request(edge: &FeedCursor) -> Request {
-    Request::Changes {
-        after: edge.place,
-        limit: edge.limit,
-    }
-}
-
-/// How changes are asked for.
-pub fn changes(view: &Context<'_>) -> Option<Request> {
-    match view.following {
-        UpstreamKind::Edge(edge) => Some(request(edge)),
-        UpstreamKind::Unknown { from, .. } => Some(Request::Changes {
-            after: *from,
-            limit: view.page_limit,
-        }),
-        UpstreamKind::Burki => None,
     }
 }
 

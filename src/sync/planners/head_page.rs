@@ -6,6 +6,9 @@
 //! read, and what was stepped over is tried again at every poll. Once a shorter page was read, it
 //! grows again at once, up to what can be read. Pure.
 
+use crate::model::Timestamp;
+use crate::upstream::ListQuery;
+
 /// Failures in a row after which the newest page waits as long as any other failure does: it is
 /// not the rows, it is the list.
 const AT_ONCE: u32 = 24;
@@ -98,6 +101,17 @@ impl HeadPage {
         match self.turn {
             Turn::Page => self.skip,
             Turn::Top => 0,
+        }
+    }
+
+    /// The head as it is asked for now.
+    pub fn query(&self) -> ListQuery {
+        ListQuery {
+            from: self.is_ranged().then_some(Timestamp::MIN),
+            to: None,
+            status: None,
+            skip: self.skip(),
+            limit: self.limit(),
         }
     }
 

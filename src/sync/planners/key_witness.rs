@@ -3,6 +3,10 @@
 //! organization is denied. Until one is found, nothing is read for the file and nothing told to who
 //! comes with the key. Pure.
 
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
+
 /// After so many calls that are held and not found, the key is another organization's. One or two
 /// may have been deleted.
 const MOST: usize = 5;
@@ -29,8 +33,12 @@ impl KeyWitness {
         self.witness = Some(witness);
     }
 
-    pub fn witness(&self) -> Option<i64> {
-        self.witness
+    /// Asks for the witness, and lets nothing else be sent while there is one.
+    pub fn next(&self, context: &Context<'_>) -> Step {
+        let Some(id) = self.witness else {
+            return Step::Nothing;
+        };
+        Step::send_or_stop(context.idle(Job::KeyWitness(id)), context.next_poll())
     }
 
     /// It was found: the key is theirs.
@@ -59,12 +67,12 @@ mod tests {
         for id in 1..MOST {
             assert!(vouching.lacks_witness());
             vouching.choose(id as i64);
-            assert!(!vouching.lacks_witness() && vouching.witness() == Some(id as i64));
+            assert!(!vouching.lacks_witness() && vouching.witness == Some(id as i64));
             assert!(!vouching.missing());
         }
         vouching.choose(99);
         vouching.found();
-        assert!(!vouching.lacks_witness() && vouching.witness().is_none());
+        assert!(!vouching.lacks_witness() && vouching.witness.is_none());
     }
 
     #[test]

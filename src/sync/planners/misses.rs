@@ -5,21 +5,10 @@ use std::collections::{HashMap, VecDeque};
 
 use tokio::sync::oneshot;
 
-use crate::model::{CallKey, Detail};
-use crate::sync::handle::FetchOutcome;
-
-/// What a client waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Miss {
-    Call(CallKey),
-    Detail(i64, Detail),
-}
-
-impl From<CallKey> for Miss {
-    fn from(key: CallKey) -> Miss {
-        Miss::Call(key)
-    }
-}
+use crate::sync::handle::messages::{FetchOutcome, Miss};
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 
 /// How many calls may wait to be asked for. At the default budget the last of them would wait for
 /// longer than any client does.
@@ -33,9 +22,14 @@ pub struct Misses {
 }
 
 impl Misses {
-    /// What is still to be asked for, longest waiting first.
-    pub fn asked(&self) -> &VecDeque<Miss> {
-        &self.asked
+    pub fn next(&self, context: &Context<'_>) -> Step {
+        let mut jobs = self.asked.iter().map(Job::for_client);
+        Step::send(jobs.find_map(|job| context.idle(job)))
+    }
+
+    /// Whether no client waits for a request that is not in flight.
+    pub fn is_empty(&self) -> bool {
+        self.asked.is_empty()
     }
 
     /// Another client waits, for a request of its own or one that is under way. If too many wait

@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use crate::model::CallKey;
 use crate::store::{Outbox, Write};
 use crate::sync::health::backoff::Backoff;
-use crate::sync::plan::Job;
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 use crate::upstream::Request;
 
 /// What was seen of a call longer ago is looked at again before it is changed.
@@ -72,8 +74,13 @@ impl OutboxReplay {
         self.waiting.iter().find(|write| write.write_id == write_id)
     }
 
-    /// What is asked for next; `None` while one is under way, or none may be.
-    pub fn next(&self, now: Instant, under_way: &[(u64, Job)]) -> Option<Job> {
+    pub fn next(&self, context: &Context<'_>) -> Step {
+        let in_flight = context.in_flight.under_way();
+        Step::send(self.next_job(context.now.instant, in_flight))
+    }
+
+    /// `None` while one is in flight, or none may be.
+    fn next_job(&self, now: Instant, under_way: &[(u64, Job)]) -> Option<Job> {
         let is_write = |(_, job): &(u64, Job)| matches!(job, Job::Review(_) | Job::Write(_));
         if self.waiting.is_empty() || self.denied.is_some() || under_way.iter().any(is_write) {
             return None;
@@ -231,20 +238,20 @@ mod tests {
     #[test]
     fn a_change_is_looked_for_then_sent_one_at_a_time() {
         let (now, mut replay) = (Instant::now(), replay());
-        assert_eq!(replay.next(now, &[]), Some(Job::Review(1)));
-        assert_eq!(replay.next(now, &[(5, Job::Review(1))]), None);
+        assert_eq!(replay.next_job(now, &[]), Some(Job::Review(1)));
+        assert_eq!(replay.next_job(now, &[(5, Job::Review(1))]), None);
         replay.seen(1, now);
-        assert_eq!(replay.next(now, &[]), Some(Job::Write(1)));
-        assert_eq!(replay.next(now + SEEN, &[]), Some(Job::Review(1)));
+        assert_eq!(replay.next_job(now, &[]), Some(Job::Write(1)));
+        assert_eq!(replay.next_job(now + SEEN, &[]), Some(Job::Review(1)));
         replay.interrupted();
         assert_eq!(
-            replay.next(now, &[]),
+            replay.next_job(now, &[]),
             Some(Job::Review(1)),
             "it may have arrived"
         );
         replay.seen(1, now);
         assert!(replay.broke(&Job::Write(1)), "once");
-        assert_eq!(replay.next(now, &[]), Some(Job::Review(1)));
+        assert_eq!(replay.next_job(now, &[]), Some(Job::Review(1)));
         assert!(!replay.broke(&Job::Write(1)));
     }
 
@@ -252,14 +259,18 @@ mod tests {
     fn a_call_that_fails_rests_with_all_its_changes_and_others_pass_by() {
         let (now, mut replay) = (Instant::now(), replay());
         replay.failed(1, "it failed", false, 1, now);
-        assert_eq!(replay.next(now, &[]), Some(Job::Review(3)));
+        assert_eq!(replay.next_job(now, &[]), Some(Job::Review(3)));
         assert_eq!(
-            replay.next(now + Duration::from_secs(2), &[]),
+            replay.next_job(now + Duration::from_secs(2), &[]),
             Some(Job::Review(1))
         );
         replay.hurry(now);
         replay.interrupted();
-        assert_eq!(replay.next(now, &[]), Some(Job::Review(1)), "not its fault");
+        assert_eq!(
+            replay.next_job(now, &[]),
+            Some(Job::Review(1)),
+            "not its fault"
+        );
     }
 
     #[test]
@@ -286,11 +297,14 @@ mod tests {
     fn a_denial_counts_once_the_organization_is_confirmed_after_it() {
         let (now, mut replay) = (Instant::now(), replay());
         replay.denied(1, 7);
-        assert_eq!((replay.next(now, &[]), replay.denial()), (None, Some(7)));
+        assert_eq!(
+            (replay.next_job(now, &[]), replay.denial()),
+            (None, Some(7))
+        );
         assert_eq!(replay.take_denied(6), None);
         assert_eq!(replay.take_denied(8), Some(1));
         replay.denied(1, 9);
         replay.forget_denial();
-        assert_eq!(replay.next(now, &[]), Some(Job::Review(1)));
+        assert_eq!(replay.next_job(now, &[]), Some(Job::Review(1)));
     }
 }

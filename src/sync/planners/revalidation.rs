@@ -1,9 +1,13 @@
-//! When a window is compared again: the older its calls, the more rarely, but never later than
+//! When a window of coverage is revalidated: the older its calls, the more rarely, but never later than
 //! `sync.reconcile_interval` after the last time.
 
 use std::time::Duration;
 
-use crate::model::{Timestamp, Window};
+use crate::model::{NEVER, Timestamp, Window};
+use crate::sync::knowledge::ranges::{INSTANT, Range};
+use crate::sync::plan::context::Context;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::step::Step;
 use crate::sync::settings::Settings;
 
 /// A window is compared again after this part of its calls' age.
@@ -49,6 +53,110 @@ impl RevalidationPolicy {
         let requests = u32::try_from(2 * windows + PROOF).unwrap_or(u32::MAX);
         let spent = Duration::from_secs(120).saturating_mul(requests) / requests_per_minute.max(1);
         self.reconcile_interval + 2 * self.poll_interval + spent
+    }
+}
+
+/// A window that is this late may be revalidated along with one that is due.
+const SOON: f64 = 0.5;
+
+/// Neighbouring windows are read as one up to this share of a page, so that the next reading is one
+/// request too, with room to grow.
+const JOINED: (usize, usize) = (9, 10);
+
+/// What was read too long ago, the latest first, and unreadable rows that are to be tried again.
+/// Windows that were verified before `reread_before` are due whatever their age.
+pub fn next(context: &Context<'_>, reread_before: Option<Timestamp>, page_limit: usize) -> Step {
+    if context.date_form.is_none() {
+        return Step::Nothing;
+    }
+    let now = context.now.wall - context.list_age;
+    let due = Due {
+        context,
+        policy: RevalidationPolicy::of(context.settings),
+        now,
+        // What is read before then would have to be read once more.
+        reread_before: reread_before.filter(|at| *at <= now),
+        page_limit,
+    };
+    let range = || due.latest().map(Job::Range);
+    Step::send(unreadable(context).or_else(range))
+}
+
+/// A hole that is to be tried again. That of the calls without a start is read as one instant.
+fn unreadable(context: &Context<'_>) -> Option<Job> {
+    let now = context.now.instant;
+    let mut holes = context.unreadable.holes().iter();
+    let hole = holes.find(|hole| hole.next_try <= now && *hole.range.end() != NEVER)?;
+    context.idle(Job::Range(hole.range.clone()))
+}
+
+/// What decides which window is due.
+struct Due<'a> {
+    context: &'a Context<'a>,
+    policy: RevalidationPolicy,
+    now: Timestamp,
+    reread_before: Option<Timestamp>,
+    page_limit: usize,
+}
+
+impl Due<'_> {
+    fn latest(&self) -> Option<Range> {
+        let windows = self.context.coverage.windows();
+        let mut late: Vec<(f64, usize)> = (windows.iter().enumerate())
+            .filter(|(_, window)| self.is_revalidated(window))
+            .map(|(place, window)| (self.lateness(window), place))
+            .filter(|(late, _)| *late >= 1.0)
+            .collect();
+        late.sort_by(|a, b| b.0.total_cmp(&a.0));
+        late.into_iter().find_map(|(_, place)| {
+            let own = windows[place].from..=windows[place].to;
+            match self.context.is_free(&own) {
+                true => Some(self.joined(windows, place)),
+                false => self.context.free(own).into_iter().next(),
+            }
+        })
+    }
+
+    /// As a multiple of the window's interval.
+    fn lateness(&self, window: &Window) -> f64 {
+        let reread = self
+            .reread_before
+            .is_some_and(|before| window.verified.at < before);
+        let late = self.policy.lateness(window, self.now);
+        if reread { late.max(1.0) } else { late }
+    }
+
+    fn is_revalidated(&self, window: &Window) -> bool {
+        !window.open_ended && window.from != NEVER && window.to >= self.context.since
+    }
+
+    /// A window with as many of its neighbours as one page can hold. One that was just revalidated
+    /// is not read with it: if the page is cut after all, what is due lies below the cut.
+    fn joined(&self, windows: &[Window], place: usize) -> Range {
+        let most = self.page_limit * JOINED.0 / JOINED.1;
+        let (mut first, mut last) = (place, place);
+        let mut rows = windows[place].rows;
+        let joins = |rows: usize, window: &Window| {
+            rows + window.rows <= most
+                && self.is_revalidated(window)
+                && self.lateness(window) >= SOON
+                && self.context.is_free(&(window.from..=window.to))
+        };
+        while let Some(older) = first.checked_sub(1).map(|place| &windows[place])
+            && older.to + INSTANT == windows[first].from
+            && joins(rows, older)
+        {
+            first -= 1;
+            rows += older.rows;
+        }
+        while let Some(newer) = windows.get(last + 1)
+            && windows[last].to + INSTANT == newer.from
+            && joins(rows, newer)
+        {
+            last += 1;
+            rows += newer.rows;
+        }
+        windows[first].from..=windows[last].to
     }
 }
 

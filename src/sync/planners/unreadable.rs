@@ -7,16 +7,12 @@
 //! [`Hole`], tried again on its tier. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::Timestamp;
-
-type Range = RangeInclusive<Timestamp>;
-
-const INSTANT: Duration = Duration::from_micros(1);
+use crate::sync::knowledge::ranges::{INSTANT, Range};
 
 /// Each failure asks for a page so much shorter.
 const NARROWING: usize = 4;

@@ -7,8 +7,8 @@ use crate::model::{Call, CallKey, Verified};
 use crate::store::{Observation, OpenCalls};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::INSTANT;
-use crate::sync::handle::FetchOutcome;
-use crate::sync::planners::misses::Miss;
+use crate::sync::handle::messages::FetchOutcome;
+use crate::sync::handle::messages::Miss;
 use crate::sync::planners::page_extent::Reach;
 use crate::sync::proxy_permits::Permit;
 use crate::sync::settings::ApplyError;
@@ -17,7 +17,7 @@ use crate::upstream::{Answer, CallSource, ListQuery, Page};
 impl<S: CallSource> Engine<S> {
     /// Calls of the group that are not on the list any more have ended, or are gone: each is asked
     /// for by id.
-    pub(in crate::sync) async fn learn_open(
+    pub(in crate::sync) async fn apply_open(
         &mut self,
         group: &OpenCalls,
         query: &ListQuery,
@@ -25,10 +25,10 @@ impl<S: CallSource> Engine<S> {
         page: Page,
     ) -> Result<(), ApplyError> {
         let listed: HashSet<i64> = page.calls.iter().map(|call| call.id).collect();
-        let read = match self.page_size.reach(query, &page) {
+        let read = match self.plan.page_size.reach(query, &page) {
             Reach::Whole => group.clone(),
             Reach::Above(oldest) if oldest < group.newest => {
-                self.follow.push(OpenCalls {
+                self.plan.open_calls.groups.push(OpenCalls {
                     newest: oldest,
                     ..group.clone()
                 });
@@ -51,18 +51,11 @@ impl<S: CallSource> Engine<S> {
             .await
         {
             Ok(held) => {
-                let gone = held
-                    .into_iter()
-                    .filter(|id| !listed.contains(id))
-                    .map(CallKey::Id);
-                let new = gone
-                    .filter(|key| !self.vanished.contains(key))
-                    .collect::<Vec<_>>();
-                self.vanished.extend(new);
+                let gone = held.into_iter().filter(|id| !listed.contains(id));
+                self.plan.vanished.push_ids(gone);
             }
             Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
             }
         }
         Ok(())
@@ -70,12 +63,12 @@ impl<S: CallSource> Engine<S> {
 
     /// Calls of an answer that was passed on to a client. Whose they are is known as long as the
     /// client's key is ours, which whoever passes requests on makes sure of.
-    pub(in crate::sync) async fn learn_passed(
+    pub(in crate::sync) async fn apply_passed(
         &mut self,
         permit: &Permit,
         calls: Vec<Call>,
     ) -> bool {
-        if !self.identified || !self.requests.knows(permit) {
+        if !self.plan.identity.is_known || !self.in_flight.knows(permit) {
             return false;
         }
         let learned = Observation {
@@ -88,12 +81,12 @@ impl<S: CallSource> Engine<S> {
     /// A call as a passed request left it. What was asked for before this answer came may have been
     /// read before the change: it is numbered anew, so that none of it counts. Nor does what was
     /// read after it, so the call is asked for once more.
-    pub(in crate::sync) async fn learn_changed(&mut self, permit: &Permit, call: Call) -> bool {
-        if !self.identified || !self.requests.knows(permit) {
+    pub(in crate::sync) async fn apply_changed(&mut self, permit: &Permit, call: Call) -> bool {
+        if !self.plan.identity.is_known || !self.in_flight.knows(permit) {
             return false;
         }
         let request = Verified {
-            seq: self.requests.number(),
+            seq: self.in_flight.number(),
             ..permit.request
         };
         let key = CallKey::Id(call.id);
@@ -102,11 +95,11 @@ impl<S: CallSource> Engine<S> {
             calls: vec![call],
             ..self.learned(request)
         };
-        self.hint(key);
+        self.plan.hints.push(key);
         self.commit(learned, None).await.is_some()
     }
 
-    pub(in crate::sync) async fn learn_call(
+    pub(in crate::sync) async fn apply_call(
         &mut self,
         key: &CallKey,
         request: Verified,
@@ -118,7 +111,7 @@ impl<S: CallSource> Engine<S> {
         };
         let (learned, stored, unstored) = match answer {
             Answer::Call(call) => {
-                self.proof.found(call.id);
+                self.plan.deletion_proof.found(call.id);
                 let text = Arc::from(&*call.body);
                 let learned = Observation {
                     calls: vec![*call],
@@ -133,7 +126,7 @@ impl<S: CallSource> Engine<S> {
             }
             _ => {
                 if let CallKey::Id(id) = key {
-                    self.proof.denied(*id, request);
+                    self.plan.deletion_proof.denied(*id, request);
                 }
                 let learned = Observation {
                     absent: Some(key.clone()),
@@ -147,12 +140,12 @@ impl<S: CallSource> Engine<S> {
             None => unstored,
         };
         let wanted = Miss::Call(key.clone());
-        self.clients.tell(&wanted, &fetched);
+        self.plan.misses.tell(&wanted, &fetched);
         self.judge();
     }
 
     /// A canary that is missing proves nothing about itself: the list will tell.
-    pub(in crate::sync) async fn learn_canary(&mut self, request: Verified, answer: Answer) {
+    pub(in crate::sync) async fn apply_canary(&mut self, request: Verified, answer: Answer) {
         match answer {
             Answer::Call(call) => {
                 let learned = Observation {
@@ -160,11 +153,11 @@ impl<S: CallSource> Engine<S> {
                     ..self.learned(request)
                 };
                 if self.commit(learned, None).await.is_some() {
-                    self.proof.canary_found(request);
-                    self.holds.witness(request.seq);
+                    self.plan.deletion_proof.canary_found(request);
+                    self.plan.deletion_guard.witness(request.seq);
                 }
             }
-            _ => self.proof.canary_missing(self.now().instant),
+            _ => self.plan.deletion_proof.canary_missing(self.now().instant),
         }
     }
 }

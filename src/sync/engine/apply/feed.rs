@@ -18,7 +18,7 @@ use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, Feed, Request, Told};
 
 impl<S: CallSource> Engine<S> {
-    pub(in crate::sync) async fn learn_feed(
+    pub(in crate::sync) async fn apply_feed(
         &mut self,
         asked: &Request,
         request: Verified,
@@ -29,20 +29,20 @@ impl<S: CallSource> Engine<S> {
             (Answer::Feed(feed), Request::Changes { after, .. }) => (*feed, *after),
             (Answer::NoFeed, _) => {
                 // It may have been one: then all is read anew as it is read of a Burki.
-                self.identified &= matches!(self.following, UpstreamKind::Burki);
-                self.following = UpstreamKind::Burki;
+                self.plan.identity.is_known &= matches!(self.plan.feed, UpstreamKind::Burki);
+                self.plan.feed = UpstreamKind::Burki;
                 return Ok(());
             }
             _ => return Err(bad_answer("an answer to another question")),
         };
-        self.learn_identity(request, feed.organization_id).await?;
-        if !self.identified {
+        self.apply_identity(request, feed.organization_id).await?;
+        if !self.plan.identity.is_known {
             return Ok(());
         }
         self.follow_feed(&feed, after);
-        let Some(edge) = self.following.edge().filter(|edge| edge.place == after) else {
+        let Some(edge) = self.plan.feed.edge().filter(|edge| edge.place == after) else {
             // Of another file than was asked for.
-            self.head_at = None;
+            self.plan.head.read_at = None;
             return Ok(());
         };
         let (more, ends) = (feed.more, !feed.more && feed.complete);
@@ -53,32 +53,29 @@ impl<S: CallSource> Engine<S> {
         if self.commit_news(news, coverage).await.is_none() {
             return Ok(());
         }
-        if let Some(edge) = self.following.edge() {
+        if let Some(edge) = self.plan.feed.edge() {
             edge.place = place;
             if ends && let Some(sweep) = edge.sweep.take() {
                 edge.swept_from = Some(sweep.begun);
             }
         }
-        self.begun = true;
-        self.head_at = (!more).then_some(begun);
+        self.plan.head.was_read = true;
+        self.plan.head.read_at = (!more).then_some(begun);
         self.judge();
         Ok(())
     }
 
     /// Whose order it is, is known now.
     fn follow_feed(&mut self, feed: &Feed, after: u64) {
-        let known = match &self.following {
-            UpstreamKind::Edge(edge) => edge.feed_id == feed.feed_id,
-            UpstreamKind::Unknown { .. } | UpstreamKind::Burki => false,
+        let before = match &mut self.plan.feed {
+            UpstreamKind::Edge(edge) if edge.feed_id == feed.feed_id => return,
+            UpstreamKind::Unknown { followed, .. } => followed.take(),
+            UpstreamKind::Burki | UpstreamKind::Edge(_) => None,
         };
-        if known {
-            return;
-        }
-        let before = self.followed_before.take();
         let same = before.is_some_and(|followed| followed.feed_id == feed.feed_id);
         let place = if same { after } else { 0 };
         info!(place, "the upstream is an edge; its changes are followed");
-        self.following = UpstreamKind::Edge(FeedCursor::new(
+        self.plan.feed = UpstreamKind::Edge(FeedCursor::new(
             feed.feed_id.clone(),
             place,
             self.settings.page_limit,
@@ -89,7 +86,7 @@ impl<S: CallSource> Engine<S> {
 
     fn news(&mut self, feed: Feed, request: Verified) -> (FeedPage, Option<Coverage>) {
         let (mut calls, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        let sweep = self.following.edge().and_then(|edge| edge.sweep.as_mut());
+        let sweep = self.plan.feed.edge().and_then(|edge| edge.sweep.as_mut());
         let mut listed = sweep.map(|sweep: &mut FullPass| &mut sweep.listed);
         // The last word on a call holds.
         for item in feed.items.into_iter().rev() {
@@ -124,8 +121,8 @@ impl<S: CallSource> Engine<S> {
         });
         let news = FeedPage {
             request,
-            oldest_in_flight: self.requests.oldest_seq(request),
-            newest_seq: self.requests.newest_seq(),
+            oldest_in_flight: self.in_flight.oldest_seq(request),
+            newest_seq: self.in_flight.newest_seq(),
             calls,
             gone,
             passed,
@@ -150,15 +147,14 @@ impl<S: CallSource> Engine<S> {
             Ok((merged, census, books)) => {
                 self.stored();
                 self.census = census;
-                self.details.calls_written(&merged, books);
+                self.plan.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage {
                     self.know(coverage);
                 }
                 Some(merged)
             }
             Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
                 None
             }
         }

@@ -20,14 +20,14 @@ use crate::upstream::{CallSource, ErrorKind, ListQuery, Page, UpstreamError};
 const OPEN_FOR: Duration = Duration::from_secs(86_400);
 
 impl<S: CallSource> Engine<S> {
-    pub(in crate::sync) async fn learn_head(
+    pub(in crate::sync) async fn apply_head(
         &mut self,
         query: &ListQuery,
         request: Verified,
         begun: Instant,
         page: Page,
     ) -> Result<(), ApplyError> {
-        let from = match self.page_size.reach(query, &page) {
+        let from = match self.plan.page_size.reach(query, &page) {
             Reach::Whole => Timestamp::MIN,
             Reach::Above(oldest) => oldest + INSTANT,
             Reach::Nowhere if page.calls.is_empty() => {
@@ -35,12 +35,16 @@ impl<S: CallSource> Engine<S> {
             }
             Reach::Nowhere => {
                 // They are read by count, as a crowd; the head goes on below them.
-                self.newest.range();
-                return self.learn_loose(request, page).await;
+                self.plan.head.page.range();
+                return self.apply_loose(request, page).await;
             }
         };
-        if self.holds.is_too_short(query.limit, self.now().instant) {
-            self.learn_loose(request, page).await?;
+        if self
+            .plan
+            .deletion_guard
+            .is_too_short(query.limit, self.now().instant)
+        {
+            self.apply_loose(request, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
@@ -52,7 +56,7 @@ impl<S: CallSource> Engine<S> {
         };
         let until = until.map(|newest| newest.map_or(Timestamp::MIN, |newest| newest - INSTANT));
         if until.is_some_and(|until| until < from || page.calls.is_empty()) {
-            self.learn_loose(request, page).await?;
+            self.apply_loose(request, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
@@ -72,7 +76,7 @@ impl<S: CallSource> Engine<S> {
             started: Some(from..=until.unwrap_or(Timestamp::MAX)),
             without_start: head.without_start.is_some(),
             listed: page.calls.iter().map(|call| call.id).collect(),
-            belief: match self.holds.believes_list(now.instant) {
+            belief: match self.plan.deletion_guard.believes_list(now.instant) {
                 true => Trust::Whole,
                 false => Trust::UnlessMany,
             },
@@ -93,9 +97,12 @@ impl<S: CallSource> Engine<S> {
             return Ok(());
         };
         if merged.unbelieved > 0 {
-            if cut_unseen && self.holds.is_list_doubted() && !self.holds.lacks_witness() {
+            if cut_unseen
+                && self.plan.deletion_guard.is_list_doubted()
+                && !self.plan.deletion_guard.lacks_witness()
+            {
                 // It is the right upstream, and has more than it lists: it cuts its pages now.
-                self.page_size.was_cut_at(rows);
+                self.plan.page_size.was_cut_at(rows);
             }
             self.doubt(merged.unbelieved, begun, request.seq, query.limit);
             let error = UpstreamError::new(ErrorKind::ShortList);
@@ -104,27 +111,28 @@ impl<S: CallSource> Engine<S> {
         }
         // What it leaves out may have to be held, and the operator's word is for that too.
         self.judge();
-        self.holds.list_believed();
-        self.troubles.head_read(from);
+        self.plan.deletion_guard.list_believed();
+        self.plan.unreadable.head_read(from);
         if !ranged && until.is_none() {
             // It shows the calls without a start too, and no reading by themselves will come.
-            self.troubles.answered(&(NEVER..=NEVER));
+            self.plan.unreadable.answered(&(NEVER..=NEVER));
         }
         if let Some(until) = until {
             let above = until + INSTANT..=Timestamp::MAX;
-            self.troubles
+            self.plan
+                .unreadable
                 .add_hole_above_head(above.clone(), query.skip, begun);
             self.look_above_head(above, begun).await;
         }
-        self.begun = true;
+        self.plan.head.was_read = true;
         self.go_on_with_head(begun);
-        self.dates.head_read(&starts);
+        self.plan.date_format.head_read(&starts);
         self.compare_total(total).await;
         // They leave too little of the page to the newest: the next head is read below them.
-        if from > Timestamp::MIN && without_start > self.page_size.room() / 2 {
-            self.newest.range();
+        if from > Timestamp::MIN && without_start > self.plan.page_size.room() / 2 {
+            self.plan.head.page.range();
         }
-        self.follow = match from {
+        self.plan.open_calls.groups = match from {
             Timestamp::MIN => Vec::new(),
             from => self.open_calls_until(from - INSTANT).await,
         };
@@ -134,7 +142,7 @@ impl<S: CallSource> Engine<S> {
 
     /// The next head is read after a poll, or at once if a longer page is to be tried.
     fn go_on_with_head(&mut self, begun: Instant) {
-        self.head_at = match self.newest.succeeded() {
+        self.plan.head.read_at = match self.plan.head.page.succeeded() {
             true => None,
             false => Some(begun),
         };
@@ -144,27 +152,26 @@ impl<S: CallSource> Engine<S> {
     /// and then.
     async fn look_above_head(&mut self, above: RangeInclusive<Timestamp>, now: Instant) {
         const MOST: usize = 20;
-        if self.above_head_due.is_some_and(|due| due > now) {
+        if self.plan.head.above_due.is_some_and(|due| due > now) {
             return;
         }
-        self.above_head_due = Some(now + self.hole_rest(*above.start()));
+        self.plan.head.above_due = Some(now + self.hole_rest(*above.start()));
         let (from, to) = above.into_inner();
         let held = self
             .writer
             .run(move |writer| writer.ids_between(from, to, MOST))
             .await;
         match held {
-            Ok(ids) => self.ask_singly(ids.into_iter()),
+            Ok(ids) => self.plan.vanished.push_ids(ids),
             Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
             }
         }
     }
 
     fn doubt(&mut self, missing: usize, begun: Instant, seq: u64, limit: usize) {
-        self.identity_due |= self.organization_id.is_some();
-        if self.holds.doubt_list(begun, seq, limit) {
+        self.plan.identity.is_due |= self.plan.identity.organization_id.is_some();
+        if self.plan.deletion_guard.doubt_list(begun, seq, limit) {
             warn!(
                 missing,
                 "the list leaves out so many held calls that it is not believed until it does so \
@@ -175,13 +182,13 @@ impl<S: CallSource> Engine<S> {
 
     /// The total is of the moment of the page, and the page is merged.
     async fn compare_total(&mut self, total: Option<u64>) {
-        self.head_has_total = total.is_some();
+        self.plan.head.has_total = total.is_some();
         // One of a while ago is not held against what is held now.
-        let total = total.filter(|_| self.answer_age.is_zero());
+        let total = total.filter(|_| self.answer.age.is_zero());
         let Some(total) = total else {
             return;
         };
-        self.total = Some(total);
+        self.plan.backfill.total = Some(total);
         if !self.has_read_all() || self.settings.history.is_some() {
             return;
         }
@@ -189,21 +196,23 @@ impl<S: CallSource> Engine<S> {
         let unreadable = match self.never_read_within(&all).await {
             Ok(unreadable) => unreadable,
             Err(error) => {
-                let now = self.now();
-                return self.health.store_failed(&error, now);
+                return self.store_failed(&error);
             }
         };
-        self.holds.counted(total, self.census.calls + unreadable);
+        self.plan
+            .deletion_guard
+            .counted(total, self.census.calls + unreadable);
         let held = self.census.calls - self.census.suspects + unreadable;
         let difference = total.cast_signed() - held.cast_signed();
-        self.counting
+        self.plan
+            .count_check
             .head_counted(difference, self.census.suspects == 0);
     }
 
     /// The open calls below the head that are young: an older one follows its tier, for its status
     /// may be one that nothing comes after.
     async fn open_calls_until(&mut self, until: Timestamp) -> Vec<OpenCalls> {
-        let since = (self.clock)() - OPEN_FOR;
+        let since = self.now().wall - OPEN_FOR;
         match self
             .writer
             .run(move |writer| writer.open_calls(since, until))
@@ -211,8 +220,7 @@ impl<S: CallSource> Engine<S> {
         {
             Ok(groups) => groups,
             Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
                 Vec::new()
             }
         }

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use rand::RngExt;
-use tokio::time::Instant;
 
 use crate::model::Verified;
 use crate::store::{StoreError, Writer};
@@ -14,18 +13,21 @@ use crate::upstream::{Answer, CallSource, ErrorKind, UpstreamError};
 
 impl<S: CallSource> Engine<S> {
     /// Nothing is stored before it is known whose calls they are.
-    pub(in crate::sync) async fn learn_identity(
+    pub(in crate::sync) async fn apply_identity(
         &mut self,
         request: Verified,
         organization: Option<i64>,
     ) -> Result<(), ApplyError> {
-        if self.organization_id.is_none() && !self.key_is_known && self.census.calls > 0 {
+        if self.plan.identity.organization_id.is_none()
+            && !self.plan.identity.key_is_known
+            && self.census.calls > 0
+        {
             // The file does not say whose its calls are: only they can.
-            self.identified = false;
-            self.vouching.begin();
+            self.plan.identity.is_known = false;
+            self.plan.identity.witness.begin();
             return Ok(());
         }
-        match (organization, self.organization_id) {
+        match (organization, self.plan.identity.organization_id) {
             (Some(organization), _) => {
                 let stamped = self
                     .writer
@@ -34,7 +36,7 @@ impl<S: CallSource> Engine<S> {
                 match stamped {
                     Ok(()) => {}
                     // While it runs, the replica is served on: the key may be put right.
-                    Err(StoreError::OtherOrganization { .. }) if self.begun => {
+                    Err(StoreError::OtherOrganization { .. }) if self.plan.head.was_read => {
                         return Err(self.shut_key_out());
                     }
                     Err(error @ StoreError::OtherOrganization { .. }) => {
@@ -42,12 +44,11 @@ impl<S: CallSource> Engine<S> {
                     }
                     // The disk's failure is no word on whose key it is.
                     Err(error) => {
-                        let now = self.now();
-                        self.health.store_failed(&error, now);
+                        self.store_failed(&error);
                         return Ok(());
                     }
                 }
-                self.organization_id = Some(organization);
+                self.plan.identity.organization_id = Some(organization);
             }
             (None, Some(_)) => {
                 return Err(bad_answer(
@@ -59,15 +60,13 @@ impl<S: CallSource> Engine<S> {
         if !self.know_key().await {
             return Ok(());
         }
-        self.identified = true;
-        self.identity_due = false;
-        self.confirmed = Some((request.seq, Instant::now()));
+        self.plan.identity.confirmed(request.seq);
         Ok(())
     }
 
     /// A call that is held was asked for by its id. If it is told of, the key is theirs, and whose
     /// that is can be asked again.
-    pub(in crate::sync) async fn learn_vouched(
+    pub(in crate::sync) async fn apply_vouched(
         &mut self,
         answer: Answer,
     ) -> Result<(), ApplyError> {
@@ -81,15 +80,14 @@ impl<S: CallSource> Engine<S> {
         match found {
             Ok(true) => {
                 if self.know_key().await {
-                    self.vouching.found();
+                    self.plan.identity.witness.found();
                 }
                 Ok(())
             }
-            Ok(false) if self.vouching.missing() => Err(self.shut_key_out()),
+            Ok(false) if self.plan.identity.witness.missing() => Err(self.shut_key_out()),
             Ok(false) => Ok(()),
             Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
                 Ok(())
             }
         }
@@ -97,34 +95,32 @@ impl<S: CallSource> Engine<S> {
 
     /// The key is theirs: who comes with it may read. Returns whether the file says so now.
     async fn know_key(&mut self) -> bool {
-        if !self.key_is_known {
-            let key = self.key_hash;
+        if !self.plan.identity.key_is_known {
+            let key = self.plan.identity.key_hash;
             if let Err(error) = self.writer.run(move |writer| writer.know_key(key)).await {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
                 return false;
             }
-            self.key_is_known = true;
+            self.plan.identity.key_is_known = true;
         }
-        self.post.lets_key_in.store(true, Ordering::Relaxed);
+        self.channels.lets_key_in.store(true, Ordering::Relaxed);
         true
     }
 
     /// The key is another organization's: the replica is served on to all others, and the key may
     /// be put right.
     fn shut_key_out(&mut self) -> ApplyError {
-        self.identified = false;
-        self.key_is_known = false;
-        self.post.lets_key_in.store(false, Ordering::Relaxed);
+        self.plan.identity.refused();
+        self.channels.lets_key_in.store(false, Ordering::Relaxed);
         ApplyError::Upstream(UpstreamError::new(ErrorKind::OtherOrganization))
     }
 
     /// Which call the new key is to find next.
     pub(in crate::sync) async fn choose_witness(&mut self) -> Result<(), StoreError> {
-        if self.vouching.lacks_witness() {
+        if self.plan.identity.witness.lacks_witness() {
             let draw = self.random.random();
             if let Some(id) = self.writer.run(move |writer| writer.witness(draw)).await? {
-                self.vouching.choose(id);
+                self.plan.identity.witness.choose(id);
             }
         }
         Ok(())

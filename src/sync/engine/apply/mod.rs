@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::model::{Timestamp, Verified};
 use crate::store::StoreError;
 use crate::sync::engine::Engine;
-use crate::sync::plan::Job;
+use crate::sync::plan::job::Job;
 use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Request, Teller, UpstreamError};
 
@@ -30,7 +30,7 @@ fn bad_answer(cause: impl Into<String>) -> ApplyError {
 impl<S: CallSource> Engine<S> {
     /// Takes in one answer. A write that fails is not the upstream's failure: it is noted, and the
     /// plan asks again.
-    pub(in crate::sync) async fn learn(
+    pub(in crate::sync) async fn apply(
         &mut self,
         job: &Job,
         asked: &Request,
@@ -45,108 +45,109 @@ impl<S: CallSource> Engine<S> {
         };
         if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
             let now = Instant::now();
-            self.list_age = match self.answer_is_kept {
+            self.answer.list_age = match self.answer.is_kept {
                 true => self.now().wall.since(request.at),
-                false => self.answer_age,
+                false => self.answer.age,
             };
-            if self.page_size.served(query.limit, page.rows, now) {
+            if self.plan.page_size.served(query.limit, page.rows, now) {
                 self.ask_for_shorter_pages();
             }
             // Which of two texts is right, the call itself says.
-            self.ask_singly(page.doubled.iter().copied());
+            self.plan.vanished.push_ids(page.doubled.iter().copied());
         }
         match (job, answer) {
             // What it leaves out says nothing.
             (job, Answer::Page(page))
-                if job.depends_on_dates() && self.dates.is_refuted_by(page.starts()) =>
+                if job.depends_on_dates() && self.plan.date_format.is_refuted_by(page.starts()) =>
             {
-                self.learn_loose(request, page).await
+                self.apply_loose(request, page).await
             }
             (Job::Identify, Answer::Identity(None))
                 if *asked == Request::Identity(Teller::User) =>
             {
                 // A self-hosted server has no users to tell it, and says so elsewhere.
-                self.teller = Teller::Assistants;
+                self.plan.identity.teller = Teller::Assistants;
                 Ok(())
             }
             (Job::Identify, Answer::Identity(organization)) => {
                 if organization.is_none() {
-                    self.teller = Teller::User;
+                    self.plan.identity.teller = Teller::User;
                 }
-                self.learn_identity(request, organization).await?;
-                self.identified &= self.following.answered(organization);
+                self.apply_identity(request, organization).await?;
+                self.plan.identity.is_known &= self.plan.feed.answered(organization);
                 Ok(())
             }
-            (Job::Feed, answer) => self.learn_feed(asked, request, begun, answer).await,
+            (Job::Feed, answer) => self.apply_feed(asked, request, begun, answer).await,
             (Job::KeyWitness(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.learn_vouched(answer).await
+                self.apply_vouched(answer).await
             }
-            (Job::Head, Answer::Page(page)) => self.learn_head(query, request, begun, page).await,
+            (Job::Head, Answer::Page(page)) => self.apply_head(query, request, begun, page).await,
             (Job::DateFormat(instant, form), Answer::Page(page)) => {
                 // What a page of other calls is refused for is checked already.
                 self.note_probe((*instant, *form), !page.calls.is_empty());
-                self.learn_loose(request, page).await
+                self.apply_loose(request, page).await
             }
             (Job::Range(range), Answer::Page(page)) => {
-                self.learn_range(range, query, request, page).await
+                self.apply_range(range, query, request, page).await
             }
             (Job::OpenCalls(group), Answer::Page(page)) => {
-                self.learn_open(group, query, request, page).await
+                self.apply_open(group, query, request, page).await
             }
             (Job::SameInstant(instant), answer) => {
-                self.learn_crowd(*instant, request, begun, answer).await
+                self.apply_same_instant(*instant, request, begun, answer)
+                    .await
             }
             (Job::Assistants(_), Answer::Assistants(page)) => {
-                self.learn_assistants(page).await;
+                self.apply_assistants(page).await;
                 Ok(())
             }
             (Job::Total, Answer::Count(total)) => {
-                self.total = Some(total);
+                self.plan.backfill.total = Some(total);
                 Ok(())
             }
-            (Job::Count(_), Answer::Count(_)) if !self.answer_age.is_zero() => {
+            (Job::Count(_), Answer::Count(_)) if !self.answer.age.is_zero() => {
                 // What was counted a while ago is not held against what is held now.
-                self.counting.give_up(Instant::now());
+                self.plan.count_check.give_up(Instant::now());
                 Ok(())
             }
             (Job::Count(range), Answer::Count(count)) => {
-                self.learn_count(range, count).await;
+                self.apply_count(range, count).await;
                 Ok(())
             }
-            (Job::Detail(id, kind), answer) => self.learn_detail(*id, *kind, request, answer).await,
+            (Job::Detail(id, kind), answer) => self.apply_detail(*id, *kind, request, answer).await,
             (Job::Canary(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.learn_canary(request, answer).await;
+                self.apply_canary(request, answer).await;
                 Ok(())
             }
             (Job::Call(key), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.learn_call(key, request, answer).await;
+                self.apply_call(key, request, answer).await;
                 Ok(())
             }
             (Job::Review(id), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.learn_review(*id, request, answer).await;
+                self.apply_review(*id, request, answer).await;
                 Ok(())
             }
-            (Job::Write(id), answer) => self.learn_written(*id, request, answer).await,
+            (Job::Write(id), answer) => self.apply_written(*id, request, answer).await,
             _ => Err(bad_answer("an answer to another question")),
         }
     }
 
-    async fn learn_assistants(&mut self, page: Option<Vec<(i64, String)>>) {
+    async fn apply_assistants(&mut self, page: Option<Vec<(i64, String)>>) {
         let now = self.now();
-        self.assistants.listed(page.as_deref(), now.instant);
+        self.plan.assistants.listed(page.as_deref(), now.instant);
         let told = page.unwrap_or_default();
         let kept = self
             .writer
             .run(move |writer| writer.keep_assistants(told, now.wall))
             .await;
         if let Err(error) = kept {
-            self.health.store_failed(&error, now);
-            self.assistants.failed(now.instant);
+            self.store_failed(&error);
+            self.plan.assistants.failed(now.instant);
         }
     }
 
     /// What is counted is compared with what is held; the plan reads again what differs.
-    async fn learn_count(&mut self, range: &RangeInclusive<Timestamp>, upstream: u64) {
+    async fn apply_count(&mut self, range: &RangeInclusive<Timestamp>, upstream: u64) {
         let (from, to) = (*range.start(), *range.end());
         let held = self
             .writer
@@ -156,29 +157,33 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         match held.and_then(|held| Ok(held + unread?)) {
             Ok(held) => {
-                if self.counting.is_root(range) && !self.counting.is_whole(range) {
-                    self.holds.lacks(held.saturating_sub(upstream));
+                if self.plan.count_check.is_root(range) && !self.plan.count_check.is_whole(range) {
+                    self.plan
+                        .deletion_guard
+                        .lacks(held.saturating_sub(upstream));
                     self.judge();
-                } else if !self.head_has_total && self.counting.is_whole(range) {
-                    self.holds.counted(upstream, held + self.census.suspects);
+                } else if !self.plan.head.has_total && self.plan.count_check.is_whole(range) {
+                    self.plan
+                        .deletion_guard
+                        .counted(upstream, held + self.census.suspects);
                     self.judge();
-                    if self.holds.is_held() {
+                    if self.plan.deletion_guard.is_held() {
                         // Everything is read again, twice.
-                        self.counting.give_up(now.instant);
+                        self.plan.count_check.give_up(now.instant);
                     }
                 }
-                let found = self.counting.absorb(
+                let found = self.plan.count_check.absorb(
                     range,
                     upstream,
                     held,
                     self.coverage.windows(),
                     now.instant,
                 );
-                self.wanted.extend(found);
+                self.plan.discrepancies.ranges.extend(found);
             }
             Err(error) => {
-                self.counting.give_up(now.instant);
-                self.health.store_failed(&error, now);
+                self.plan.count_check.give_up(now.instant);
+                self.store_failed(&error);
             }
         }
     }
@@ -190,7 +195,7 @@ impl<S: CallSource> Engine<S> {
         range: &RangeInclusive<Timestamp>,
     ) -> Result<u64, StoreError> {
         let mut unread = 0;
-        for hole in self.troubles.holes_within(range) {
+        for hole in self.plan.unreadable.holes_within(range) {
             let (from, to) = (*hole.range.start(), *hole.range.end());
             let held = self
                 .writer

@@ -5,10 +5,10 @@ use crate::model::{Call, CallKey, Verified, metadata_merge};
 use crate::store::{NewWrite, Observation, Outbox, Queued, StoreError, Writer};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
-use crate::sync::handle::{Dropped, NotQueued};
+use crate::sync::handle::messages::{Dropped, NotQueued};
 use crate::sync::health::failure_scope;
 use crate::sync::knowledge::pending_writes::PendingWrites;
-use crate::sync::plan::Job;
+use crate::sync::plan::job::Job;
 use crate::sync::planners::outbox::MOST_FAILURES;
 use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, UpstreamError};
@@ -32,7 +32,7 @@ impl<S: CallSource> Engine<S> {
 
     /// Forgets a change, but not one that is on its way.
     pub(in crate::sync) async fn drop_write(&mut self, write_id: u64) -> Dropped {
-        let under_way = self.requests.under_way().iter();
+        let under_way = self.in_flight.under_way().iter();
         if under_way
             .clone()
             .any(|(_, job)| *job == Job::Write(write_id))
@@ -48,28 +48,28 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// The call was read before a change of it is sent.
-    pub(in crate::sync) async fn learn_review(
+    pub(in crate::sync) async fn apply_review(
         &mut self,
         write_id: u64,
         request: Verified,
         answer: Answer,
     ) {
-        let Some(write) = self.replay.find(write_id).cloned() else {
+        let Some(write) = self.plan.outbox.find(write_id).cloned() else {
             // It was dropped meanwhile.
             if let Answer::Call(call) = answer {
                 let key = CallKey::Id(call.id);
-                self.learn_call(&key, request, Answer::Call(call)).await;
+                self.apply_call(&key, request, Answer::Call(call)).await;
             }
             return;
         };
         let key = CallKey::Id(write.call_id);
         let Answer::Call(call) = answer else {
-            self.learn_call(&key, request, answer).await;
+            self.apply_call(&key, request, answer).await;
             self.deny(write_id, request).await;
             return;
         };
         if call.call_sid != write.call_sid {
-            self.learn_call(&key, request, Answer::Call(call)).await;
+            self.apply_call(&key, request, Answer::Call(call)).await;
             self.fail_write(write_id, ANOTHER_CALL.to_owned()).await;
             return;
         }
@@ -79,22 +79,22 @@ impl<S: CallSource> Engine<S> {
             return;
         }
         let keys = metadata_merge::conflicts(write.before.as_deref(), meta, &write.metadata);
-        self.learn_call(&key, request, Answer::Call(call)).await;
+        self.apply_call(&key, request, Answer::Call(call)).await;
         let now = self.now();
         let mark = move |writer: &mut Writer| writer.mark_sent(write_id, now.wall, &keys);
         if self.change_outbox(mark).await.is_some() {
-            self.replay.seen(write_id, now.instant);
+            self.plan.outbox.seen(write_id, now.instant);
         }
     }
 
     /// The upstream answered the change itself.
-    pub(in crate::sync) async fn learn_written(
+    pub(in crate::sync) async fn apply_written(
         &mut self,
         write_id: u64,
         request: Verified,
         answer: Answer,
     ) -> Result<(), ApplyError> {
-        self.replay.answered(write_id);
+        self.plan.outbox.answered(write_id);
         match answer {
             Answer::Call(call) => self.settle(write_id, request, *call).await,
             Answer::NotFound => self.deny(write_id, request).await,
@@ -113,7 +113,8 @@ impl<S: CallSource> Engine<S> {
         let (seed, now) = (self.settings.seed, self.now());
         let (why, denied) = (error.to_string(), failure_scope::is_denial(error.kind));
         if self
-            .replay
+            .plan
+            .outbox
             .failed(write_id, &why, denied, seed, now.instant)
         {
             tracing::warn!(
@@ -128,19 +129,19 @@ impl<S: CallSource> Engine<S> {
     /// Changes that are given up: one that the upstream fails at again and again, and one whose
     /// denial the organization's confirmation waits for, or came after it.
     pub(in crate::sync) async fn give_up_writes(&mut self) {
-        if let Some((write_id, why)) = self.replay.take_exhausted() {
+        if let Some((write_id, why)) = self.plan.outbox.take_exhausted() {
             self.fail_write(write_id, why).await;
         }
-        let confirmed = self.confirmed.map_or(0, |(seq, _)| seq);
-        if let Some(write_id) = self.replay.take_denied(confirmed) {
+        let confirmed = self.plan.identity.confirmed.map_or(0, |(seq, _)| seq);
+        if let Some(write_id) = self.plan.outbox.take_denied(confirmed) {
             self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
         }
     }
 
     /// The upstream has no such call. Another organization's key would be told the same.
     async fn deny(&mut self, write_id: u64, request: Verified) {
-        if self.organization_id.is_some() {
-            self.replay.denied(write_id, request.seq);
+        if self.plan.identity.organization_id.is_some() {
+            self.plan.outbox.denied(write_id, request.seq);
             return;
         }
         self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
@@ -148,7 +149,7 @@ impl<S: CallSource> Engine<S> {
 
     async fn fail_write(&mut self, write_id: u64, reason: String) {
         let (call, why) = (
-            self.replay.find(write_id).map(|write| write.call_id),
+            self.plan.outbox.find(write_id).map(|write| write.call_id),
             reason.clone(),
         );
         let failed = self
@@ -202,15 +203,16 @@ impl<S: CallSource> Engine<S> {
                 Some(done)
             }
             Err(error) => {
-                let now = self.now();
-                self.health.store_failed(&error, now);
+                self.store_failed(&error);
                 None
             }
         }
     }
 
     fn publish_writes(&mut self, outbox: &Outbox) {
-        self.replay.refresh(outbox);
-        self.post.pending.store(PendingWrites::of(outbox).into());
+        self.plan.outbox.refresh(outbox);
+        self.channels
+            .pending
+            .store(PendingWrites::of(outbox).into());
     }
 }

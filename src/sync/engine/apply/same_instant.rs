@@ -9,7 +9,7 @@ use crate::store::{Complete, Observation, Trust};
 use crate::sync::engine::Engine;
 use crate::sync::engine::apply::bad_answer;
 use crate::sync::knowledge::coverage::NEVER;
-use crate::sync::planners::same_instant::Progress;
+use crate::sync::planners::same_instant::group::Progress;
 use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource};
 
@@ -17,24 +17,24 @@ use crate::upstream::{Answer, CallSource};
 const UNDATED_REST: Duration = Duration::from_secs(600);
 
 impl<S: CallSource> Engine<S> {
-    pub(in crate::sync) async fn learn_crowd(
+    pub(in crate::sync) async fn apply_same_instant(
         &mut self,
         instant: Timestamp,
         request: Verified,
         begun: Instant,
         answer: Answer,
     ) -> Result<(), ApplyError> {
-        let Some(mut crowd) = self.crowds.remove(&instant) else {
+        let Some(mut crowd) = self.plan.same_instant.groups.remove(&instant) else {
             return Ok(());
         };
-        let has_age = !self.answer_age.is_zero();
+        let has_age = !self.answer.age.is_zero();
         if has_age {
             crowd.kept_answer(Instant::now());
         }
-        if has_age || (self.answer_is_kept && crowd.is_too_soon(begun)) {
-            self.crowds.insert(instant, crowd);
+        if has_age || (self.answer.is_kept && crowd.is_too_soon(begun)) {
+            self.plan.same_instant.groups.insert(instant, crowd);
             return match answer {
-                Answer::Page(page) => self.learn_loose(request, page).await,
+                Answer::Page(page) => self.apply_loose(request, page).await,
                 _ => Ok(()),
             };
         }
@@ -51,36 +51,42 @@ impl<S: CallSource> Engine<S> {
             // What could not be stored was not seen: it begins again.
             return Ok(());
         };
-        self.note_explained(&(instant..=instant), merged.new);
+        self.plan.note_explained(&(instant..=instant), merged.new);
         match progress {
             Progress::More => {
-                self.crowds.insert(instant, crowd);
+                self.plan.same_instant.groups.insert(instant, crowd);
             }
             // What could not be read was not left out: nothing of the instant is taken for gone.
             Progress::Read(_) if !crowd.is_whole() => {
                 let now = Instant::now();
                 let tier = self.hole_rest(instant);
                 let range = instant..=instant;
-                let rows = crowd.unreadable(self.troubles.unreadable_above_head());
-                self.troubles.add_hole(range.clone(), rows, now + tier);
-                self.forget_wanted(range, 0);
+                let rows = crowd.unreadable(self.plan.unreadable.unreadable_above_head());
+                self.plan
+                    .unreadable
+                    .add_hole(range.clone(), rows, now + tier);
+                self.plan.discrepancies.resolve(&(range), 0);
                 if instant == NEVER {
                     // The newest page is read below them, and tells no total, until they are.
-                    self.without_start_due = Some(now + tier.min(UNDATED_REST));
+                    self.plan.same_instant.without_start_due = Some(now + tier.min(UNDATED_REST));
                 }
             }
             Progress::Read(window) => {
-                self.troubles.answered(&(instant..=instant));
+                self.plan.unreadable.answered(&(instant..=instant));
                 if instant == NEVER {
                     // Read on and on, they cost one request a poll. But no window waits for longer
                     // than it may, and a reading that was lied to took hundreds.
                     let rest = self.settings.poll_interval * crowd.requests();
                     let rest = rest.min(self.settings.reconcile_interval);
                     // What was read before the operator gave his word is read again at once.
-                    let again = self.holds.read_below_list(window.verified.seq);
-                    self.without_start_due = (!again).then(|| Instant::now() + rest);
-                    if window.rows * 2 <= self.page_size.room() {
-                        self.newest.unrange();
+                    let again = self
+                        .plan
+                        .deletion_guard
+                        .read_below_list(window.verified.seq);
+                    self.plan.same_instant.without_start_due =
+                        (!again).then(|| Instant::now() + rest);
+                    if window.rows * 2 <= self.plan.page_size.room() {
+                        self.plan.head.page.unrange();
                     }
                 }
                 let complete = Complete {
@@ -98,7 +104,7 @@ impl<S: CallSource> Engine<S> {
                 coverage.insert(window);
                 if self.commit(learned, Some(coverage)).await.is_some() {
                     // Nothing else reads it: wanted on, it would be read over and over.
-                    self.forget_wanted(instant..=instant, 0);
+                    self.plan.discrepancies.resolve(&(instant..=instant), 0);
                 }
                 self.judge();
             }

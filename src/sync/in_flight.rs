@@ -1,22 +1,18 @@
 //! The requests under way: how many there may be, in which order they began, and what they spend.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::model::{Timestamp, Verified};
 use crate::sync::health::rate_limit::RateLimit;
-use crate::sync::plan::Job;
+use crate::sync::plan::job::Job;
 use crate::sync::proxy_permits::{Permit, ProxyPermits};
 use crate::sync::settings::Settings;
-use crate::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 
-pub struct InFlight<S> {
-    source: Arc<S>,
-    fetches: JoinSet<Completed>,
+/// The order and the number of the requests under way. It sends none itself.
+pub struct InFlight {
     /// By sequence number, oldest first.
     under_way: Vec<(u64, Job)>,
     /// Those whose connection broke, to be sent once more.
@@ -57,26 +53,18 @@ pub struct StartTime {
     pub put_back: Duration,
 }
 
-/// A request that came to its end.
-pub struct Completed {
-    pub job: Job,
-    /// As it was sent.
-    pub asked: Request,
+/// What a request is sent with.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
     pub request: Verified,
-    pub start: StartTime,
     /// It was sent before, and the connection broke.
     pub repeated: bool,
-    /// The form that its bounds were asked for in.
-    pub dates: DateForm,
-    pub result: Result<Reply, UpstreamError>,
 }
 
-impl<S: CallSource> InFlight<S> {
+impl InFlight {
     /// Numbers go on after `last_seq`.
-    pub fn new(source: S, settings: &Settings, last_seq: u64) -> InFlight<S> {
+    pub fn new(settings: &Settings, last_seq: u64) -> InFlight {
         InFlight {
-            source: Arc::new(source),
-            fetches: JoinSet::new(),
             under_way: Vec::new(),
             again: Vec::new(),
             passes: ProxyPermits::default(),
@@ -170,52 +158,31 @@ impl<S: CallSource> InFlight<S> {
         self.passes.knows(permit)
     }
 
-    /// Sends a request, or says when the budget allows it; `None`: when another has ended.
-    pub fn send(
-        &mut self,
-        job: Job,
-        request: Request,
-        dates: DateForm,
-        start: StartTime,
-    ) -> Result<(), Option<Instant>> {
+    /// Numbers a request and pays for it, or says when the budget allows it; `None`: when another
+    /// has ended.
+    pub fn begin(&mut self, job: &Job, start: StartTime) -> Result<Begun, Option<Instant>> {
         if self.under_way.len() >= self.at_once {
             return Err(None);
         }
         self.budget.take(start.now)?;
         self.note_ended(start.now);
         let before = self.again.len();
-        self.again.retain(|again| *again != job);
-        let repeated = self.again.len() < before;
-        let verified = Verified {
+        self.again.retain(|again| again != job);
+        let request = Verified {
             at: start.wall,
             seq: self.next_seq,
         };
         self.next_seq += 1;
-        self.under_way.push((verified.seq, job.clone()));
-        let source = Arc::clone(&self.source);
-        self.fetches.spawn(async move {
-            let result = source.fetch(&request, dates).await;
-            Completed {
-                job,
-                asked: request,
-                request: verified,
-                start,
-                repeated,
-                dates,
-                result,
-            }
-        });
-        Ok(())
+        self.under_way.push((request.seq, job.clone()));
+        Ok(Begun {
+            request,
+            repeated: self.again.len() < before,
+        })
     }
 
-    /// The next one to end; `None` where none is under way. Safe to cancel.
-    pub async fn next(&mut self) -> Option<Result<Completed, JoinError>> {
-        let finished = self.fetches.join_next().await?;
-        if let Ok(finished) = &finished {
-            self.under_way
-                .retain(|(seq, _)| *seq != finished.request.seq);
-        }
-        Some(finished)
+    /// The request of this number came to its end.
+    pub fn end(&mut self, seq: u64) {
+        self.under_way.retain(|(under_way, _)| *under_way != seq);
     }
 
     /// Its connection broke: it is sent once more.
@@ -226,7 +193,7 @@ impl<S: CallSource> InFlight<S> {
     /// Gives up the repetition of reads of single calls and their details, which somebody may wait for.
     pub fn give_up_calls(&mut self) -> Vec<Job> {
         self.again
-            .extract_if(.., |job| job.wanted().is_some())
+            .extract_if(.., |job| job.miss().is_some())
             .collect()
     }
 
@@ -238,11 +205,6 @@ impl<S: CallSource> InFlight<S> {
     pub fn spent_last_hour(&mut self, now: Instant) -> u32 {
         self.budget.spent_last_hour(now)
     }
-
-    /// Lets go of whatever is under way.
-    pub async fn abandon(&mut self) {
-        self.fetches.shutdown().await;
-    }
 }
 
 #[cfg(test)]
@@ -250,22 +212,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::model::KeyHash;
 
-    /// Nothing is asked for here.
-    struct Nobody;
-
-    impl CallSource for Nobody {
-        fn key_hash(&self) -> KeyHash {
-            KeyHash::of("")
-        }
-
-        async fn fetch(&self, _: &Request, _: DateForm) -> Result<Reply, UpstreamError> {
-            std::future::pending().await
-        }
-    }
-
-    fn requests() -> InFlight<Nobody> {
+    fn requests() -> InFlight {
         let settings = Settings {
             poll_interval: APART,
             reconcile_interval: REMEMBERED,
@@ -276,7 +224,7 @@ mod tests {
             details: BTreeSet::new(),
             seed: 1,
         };
-        InFlight::new(Nobody, &settings, 0)
+        InFlight::new(&settings, 0)
     }
 
     /// Requests 1 and 2 overlap and end; 3 begins and ends alone.
@@ -285,7 +233,7 @@ mod tests {
         let begun = Instant::now();
         let at = |seconds: f64| begun + Duration::from_secs_f64(seconds);
         let mut requests = requests();
-        let permit = |requests: &mut InFlight<Nobody>, seconds: f64| {
+        let permit = |requests: &mut InFlight, seconds: f64| {
             let start = StartTime {
                 now: at(seconds),
                 wall: Timestamp::from_micros(0),
@@ -302,7 +250,7 @@ mod tests {
         drop(permit(&mut requests, 16.9));
         drop(permit(&mut requests, 17.0));
 
-        let place = |requests: &InFlight<Nobody>, seconds: f64| {
+        let place = |requests: &InFlight, seconds: f64| {
             let place = requests.place_as_of(at(seconds))?;
             Some((place.0.duration_since(begun).as_secs(), place.1))
         };

@@ -1,0 +1,194 @@
+//! Carries deletions on, from one step of their proof to the next.
+
+use rand::RngExt;
+use tracing::{error, info};
+
+use crate::model::{CallKey, Timestamp, Verified};
+use crate::store::{Observation, StoreError};
+use crate::sync::engine::Engine;
+use crate::sync::plan::job::Job;
+use crate::sync::planners::deletion_guard::Change;
+use crate::sync::planners::deletion_proof::{self, Proven};
+use crate::upstream::CallSource;
+
+/// This many deletions of a mass deletion are one transaction.
+const REMOVED_AT_ONCE: usize = 1000;
+
+impl<S: CallSource> Engine<S> {
+    /// Puts the brake on or lifts it, by what the last answer changed.
+    pub(in crate::sync) fn judge(&mut self) {
+        let now = self.now();
+        match self.plan.deletion_guard.judge(self.census, now.wall) {
+            Some(Change::Held(calls)) => {
+                self.plan.deletion_proof.give_up(now.instant);
+                if self.plan.deletion_guard.is_released() {
+                    // The operator vouched for these before they were known to be so many.
+                    self.plan.deletion_proof.end_rest();
+                    return;
+                }
+                error!(
+                    calls,
+                    "so many calls seem to be gone that their deletion is held until everything \
+                     was read twice; `burki-edge release` lets it through"
+                );
+            }
+            Some(Change::Lifted) => info!("no deletions are held any more"),
+            None => {}
+        }
+    }
+
+    pub(in crate::sync) fn pass_the_brake(&mut self) {
+        if !self.plan.deletion_guard.is_braked() || !self.has_read_all() {
+            return;
+        }
+        let now = self.now();
+        if let Some(edge) = self.plan.feed.edge() {
+            if edge.pass_the_brake(&mut self.plan.deletion_guard, self.census.suspects, now) {
+                self.plan.head.read_at = None;
+            }
+            self.judge();
+            return;
+        }
+        let since = self.since();
+        let oldest = self
+            .coverage
+            .windows()
+            .iter()
+            .filter(|window| window.to >= since || window.to < Timestamp::MIN)
+            .filter(|window| !self.coverage.is_in_a_hole(&(window.from..=window.to)))
+            .map(|window| window.verified.at)
+            .min();
+        if let Some(oldest) = oldest {
+            self.plan
+                .deletion_guard
+                .verified_since(oldest, self.census.suspects, now);
+            self.judge();
+        }
+    }
+
+    /// Returns whether there is more to do at once.
+    pub(in crate::sync) async fn carry_on_proof(&mut self) -> Result<bool, StoreError> {
+        let now = self.now();
+        self.forget_unasked();
+        let is_braked = self.plan.deletion_guard.is_braked();
+        if self.plan.deletion_proof.is_idle(now.instant)
+            && self.census.suspects > 0
+            && (!is_braked || self.plan.deletion_guard.may_be_proven())
+        {
+            let sample = is_braked && self.census.suspects > deletion_proof::EACH;
+            let draw = self.random.random();
+            let chosen = self
+                .writer
+                .run(move |writer| writer.sample_suspects(deletion_proof::AT_ONCE, draw))
+                .await?;
+            self.plan.vanished.push_ids(chosen.iter().copied());
+            self.plan.deletion_proof.begin(chosen, sample);
+        }
+        let witness = self.plan.deletion_guard.lacks_witness()
+            && self.plan.deletion_proof.is_rested(now.instant);
+        if self.plan.deletion_proof.lacks_canary()
+            || (witness && self.plan.deletion_proof.canary().is_none())
+        {
+            let draw = self.random.random();
+            match self.writer.run(move |writer| writer.canary(draw)).await? {
+                Some(id) => self.plan.deletion_proof.choose_canary(id),
+                None if self.plan.deletion_guard.is_released() => {}
+                None => {
+                    if self.plan.deletion_guard.is_alone() {
+                        error!(
+                            "every call that is held seems to be gone, so that none can vouch for \
+                             it; `burki-edge release` lets the deletion through"
+                        );
+                    }
+                    self.plan.deletion_proof.give_up(now.instant);
+                }
+            }
+        }
+        if self.plan.deletion_proof.is_disproved() {
+            self.plan.deletion_guard.disproved(now.wall);
+        }
+        match self.plan.deletion_proof.conclude(
+            self.plan.identity.confirmed_by(),
+            self.plan.deletion_guard.is_released(),
+            now.instant,
+        ) {
+            Some(Proven::Gone(ids)) => self.remove(ids).await,
+            Some(Proven::AllGone) => self.remove_all().await?,
+            None => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A suspect that is neither asked for nor going to be does not keep the round open.
+    fn forget_unasked(&mut self) {
+        let lost: Vec<i64> = self
+            .plan
+            .deletion_proof
+            .unanswered()
+            .filter(|id| {
+                let key = CallKey::Id(*id);
+                let job = Job::Call(key.clone());
+                !self.plan.vanished.contains(&key)
+                    && !self.in_flight.again().contains(&job)
+                    && !self.in_flight.is_under_way(&job)
+            })
+            .collect();
+        for id in lost {
+            self.plan.deletion_proof.failed(id);
+        }
+    }
+
+    async fn remove(&mut self, gone: Vec<(i64, Verified)>) {
+        let Some(request) = gone
+            .iter()
+            .map(|(_, request)| *request)
+            .max_by_key(|r| r.seq)
+        else {
+            return;
+        };
+        let (calls, now) = (gone.len(), self.now());
+        let learned = Observation {
+            denied: gone,
+            ..self.learned(request)
+        };
+        if self.commit(learned, None).await.is_some() {
+            info!(calls, "calls were deleted upstream, and are deleted here");
+            self.plan.count_check.explained();
+            self.plan.deletion_guard.removed(calls as u64, now.wall);
+            self.judge();
+        }
+    }
+
+    async fn remove_all(&mut self) -> Result<(), StoreError> {
+        let now = self.now();
+        let request = Verified {
+            at: now.wall,
+            seq: self.in_flight.newest_seq(),
+        };
+        // Those that one complete read left out, and another that began later.
+        let before = match self.plan.deletion_guard.is_released() {
+            true => request.seq + 1,
+            false => self.coverage.oldest_seq().unwrap_or(0),
+        };
+        let mut calls = 0;
+        loop {
+            let removed = self
+                .writer
+                .run(move |writer| {
+                    let removed = writer.remove_suspects(request, before, REMOVED_AT_ONCE);
+                    removed.map(|removed| (removed, writer.census()))
+                })
+                .await?;
+            calls += removed.0;
+            self.census = removed.1;
+            if removed.0 < REMOVED_AT_ONCE {
+                break;
+            }
+        }
+        info!(calls, "calls were deleted upstream, and are deleted here");
+        self.plan.deletion_guard.removed(calls as u64, now.wall);
+        self.plan.count_check.explained();
+        self.judge();
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Leave for client requests that the proxy passes on itself.
+
+use tokio::time::Instant;
+
+use crate::sync::engine::Engine;
+use crate::sync::handle::messages::RETRY_SOON;
+use crate::sync::health::status::UpstreamState;
+use crate::sync::proxy_permits::PermitReply;
+use crate::upstream::CallSource;
+
+impl<S: CallSource> Engine<S> {
+    /// A client waits for leave, unless the upstream asked to be left alone.
+    pub(in crate::sync) fn ask_leave(&mut self, reply: PermitReply) {
+        let now = Instant::now();
+        let paused = self.health.paused_until().filter(|until| *until > now);
+        let (reply, retry_after) = match (self.health.state(), paused) {
+            (UpstreamState::Throttled, Some(until)) => {
+                (reply, until.duration_since(now).as_secs() + 1)
+            }
+            _ => match self.plan.proxied.wait(reply) {
+                Ok(()) => return,
+                Err(reply) => (reply, RETRY_SOON),
+            },
+        };
+        // The client may have gone; then there is nobody to answer.
+        let _ = reply.send(Err(retry_after));
+    }
+
+    /// Lets the client go ahead that has waited longest, or returns when the budget allows it.
+    pub(in crate::sync) fn grant(&mut self, now: Instant) -> Result<(), Instant> {
+        let Some(reply) = self.plan.proxied.take() else {
+            return Ok(());
+        };
+        let permit = match self.in_flight.permit(self.start_time(now)) {
+            Ok(permit) => {
+                self.plan.shares.client_was_sent();
+                Ok(permit)
+            }
+            Err(None) => Err(RETRY_SOON),
+            Err(Some(until)) => {
+                self.plan.proxied.put_back(reply);
+                return Err(until);
+            }
+        };
+        // If the client has just gone, the permit is dropped, and only the budget spent.
+        let _ = reply.send(permit);
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Sends what the plan decides. Nothing else sends.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::model::Verified;
+use crate::sync::clock::Now;
+use crate::sync::engine::Engine;
+use crate::sync::in_flight::StartTime;
+use crate::sync::knowledge::ranges::Range;
+use crate::sync::plan::job::Job;
+use crate::sync::plan::{self, Decision};
+use crate::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
+
+/// A request that came to its end.
+pub struct Completed {
+    pub job: Job,
+    /// As it was sent.
+    pub asked: Request,
+    pub request: Verified,
+    pub start: StartTime,
+    /// It was sent before, and the connection broke.
+    pub repeated: bool,
+    /// The form that its bounds were asked for in.
+    pub dates: DateForm,
+    pub result: Result<Reply, UpstreamError>,
+}
+
+impl<S: CallSource> Engine<S> {
+    /// Sends requests until none is due, there are enough in flight, or the budget is spent. Returns
+    /// when to look again; an answer or a command comes between.
+    pub(in crate::sync) fn send_what_is_due(&mut self) -> Instant {
+        loop {
+            if let Err(until) = self.send_next() {
+                return until;
+            }
+        }
+    }
+
+    /// Sends what the plan decides now, or returns when to look again.
+    fn send_next(&mut self) -> Result<(), Instant> {
+        let now = self.now();
+        self.plan.advance(now.instant, &self.in_flight);
+        match plan::decide(&self.plan, &self.context(now)) {
+            Decision::Send(job, request) => self.send(job, request, now),
+            Decision::Permit => self.grant(now.instant),
+            Decision::Sleep(until) => Err(until),
+        }
+    }
+
+    /// Asks for what is below the page that is about to be written, while it is written.
+    pub(in crate::sync) fn continue_below(&mut self, range: Range) {
+        self.plan.backfill.continuation = Some(range);
+        if self.plan.misses.is_empty() {
+            // Without room for it now, it is a gap that the plan finds by itself.
+            let _ = self.send_next();
+        }
+        self.plan.backfill.continuation = None;
+    }
+
+    fn send(&mut self, job: Job, request: Request, now: Now) -> Result<(), Instant> {
+        let dates = match &job {
+            Job::DateFormat(_, form) => *form,
+            _ => self.plan.date_format.form().unwrap_or_default(),
+        };
+        let start = self.start_time(now.instant);
+        let begun = self.in_flight.begin(&job, start).map_err(|until| {
+            // An answer wakes the engine before the next poll does.
+            until.unwrap_or(now.instant + self.settings.poll_interval)
+        })?;
+        self.plan.sent(&job);
+        let source = Arc::clone(&self.source);
+        self.fetches.spawn(async move {
+            let result = source.fetch(&request, dates).await;
+            Completed {
+                job,
+                asked: request,
+                request: begun.request,
+                start,
+                repeated: begun.repeated,
+                dates,
+                result,
+            }
+        });
+        Ok(())
+    }
+
+    pub(in crate::sync) fn start_time(&self, now: Instant) -> StartTime {
+        StartTime {
+            now,
+            wall: self.now().wall,
+            put_back: self.clock.put_back(),
+        }
+    }
+}
