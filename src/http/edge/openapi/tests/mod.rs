@@ -1,4 +1,4 @@
-//! The document, the page and README against the upstream's document and the server.
+//! The document, the page and `docs/api.md` against the upstream's document and the server.
 
 use std::collections::BTreeSet;
 
@@ -179,9 +179,9 @@ fn the_page_names_every_route_and_asks_nothing_of_other_hosts() {
 }
 
 #[test]
-fn readme_tells_of_every_route_where_its_answer_comes_from_and_whether_offline() {
-    let readme = include_str!("../../../../../README.md");
-    let told = readme.lines().filter_map(|line| {
+fn the_api_page_lists_every_route_with_its_origin_and_whether_offline() {
+    let page = include_str!("../../../../../docs/api.md");
+    let listed = page.lines().filter_map(|line| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let methods = ["`GET /", "`POST /", "`PATCH /", "`PUT /", "`DELETE /"];
         let is_route = methods
@@ -194,5 +194,5 @@ fn readme_tells_of_every_route_where_its_answer_comes_from_and_whether_offline()
         let from = route.from.as_str();
         format!("`{} {}` | {from} | {offline}", route.method, route.path)
     });
-    assert_eq!(told.collect::<Vec<_>>(), known.collect::<Vec<_>>());
+    assert_eq!(listed.collect::<Vec<_>>(), known.collect::<Vec<_>>());
 }
