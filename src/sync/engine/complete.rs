@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use crate::model::{CallKey, Timestamp, Verified};
 use crate::sync::engine::Engine;
-use crate::sync::engine::send::Completed;
+use crate::sync::engine::completed::Completed;
 use crate::sync::health::denials::ApiPart;
 use crate::sync::health::failure_scope;
 use crate::sync::health::failure_scope::{RequestKind, Scope};
@@ -26,16 +26,6 @@ const NOBODY_KNOWS: Verified = Verified {
     at: Timestamp::MIN,
     seq: 0,
 };
-
-/// How old the answer is that is taken in, and whose copy it may be.
-#[derive(Debug, Default)]
-pub struct AnswerAge {
-    pub age: Duration,
-    /// An intermediary had it, which is no edge.
-    pub is_kept: bool,
-    /// The age of the latest page of the list.
-    pub list_age: Duration,
-}
 
 impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn complete(

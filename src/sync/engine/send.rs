@@ -4,28 +4,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::model::Verified;
 use crate::sync::clock::Now;
 use crate::sync::engine::Engine;
+use crate::sync::engine::completed::Completed;
 use crate::sync::in_flight::StartTime;
 use crate::sync::knowledge::ranges::Range;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::{self, Decision};
-use crate::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
-
-/// A request that came to its end.
-pub struct Completed {
-    pub job: Job,
-    /// As it was sent.
-    pub asked: Request,
-    pub request: Verified,
-    pub start: StartTime,
-    /// It was sent before, and the connection broke.
-    pub repeated: bool,
-    /// The form that its bounds were asked for in.
-    pub dates: DateForm,
-    pub result: Result<Reply, UpstreamError>,
-}
+use crate::upstream::{CallSource, Request};
 
 impl<S: CallSource> Engine<S> {
     /// Sends requests until none is due, there are enough in flight, or the budget is spent. Returns
