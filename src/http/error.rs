@@ -12,13 +12,16 @@ use actix_web::http::header::{
 };
 use serde::Serialize;
 
-use crate::http::caching::freshness::Freshness;
+use crate::http::caching::freshness::{Freshness, Origin};
 use crate::http::middleware::request_id::RequestId;
 use crate::http::params::validation_error::Invalid;
 use crate::http::respond;
 use crate::http::respond::json;
-use crate::model::Scope;
+use crate::model::{CallKey, Scope};
 use crate::store::StoreError;
+
+/// A client is told to come back after this long where the engine has no better word, in seconds.
+pub const RETRY_SOON: u64 = 5;
 
 /// A client whose read took too long is told to come back after this long, in seconds.
 const RETRY_LONG_AFTER: u64 = 30;
@@ -184,6 +187,20 @@ impl From<StoreError> for ApiError {
 }
 
 impl ApiError {
+    /// The 404 for a call that the replica, or the upstream, is known not to have. `age` is in seconds.
+    pub fn absent(key: &CallKey, age: u64, origin: Origin) -> ApiError {
+        let name = match key {
+            CallKey::Id(id) => format!("ID {id}"),
+            CallKey::Sid(sid) => format!("SID {sid}"),
+        };
+        let freshness = Some(Freshness {
+            origin,
+            age,
+            stored: false,
+        });
+        ApiError::NoSuchCall { name, freshness }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             ApiError::Unauthorized => StatusCode::UNAUTHORIZED,

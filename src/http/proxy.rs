@@ -11,10 +11,10 @@ use std::time::Duration;
 use actix_web::body::BodyStream;
 use actix_web::dev::Payload;
 use actix_web::http::header::{
-    ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_LENGTH, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    RANGE,
 };
-use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -22,15 +22,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::http::caching::freshness::CACHE_STATUS;
-use crate::http::calls::get;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, RETRY_SOON};
 use crate::http::middleware::auth::Caller;
+use crate::http::passed_answer::{Answer, headers, read, status};
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
 use crate::sync::{Chunks, Incoming, Key, NotPassed, Outgoing, Permit};
-
-/// The largest answer that is read whole: a full page of records of 64 KiB each.
-const LARGEST_ANSWER: usize = 64 << 20;
 
 /// The methods that are passed on, among others of the upstream's own.
 const PASSED_ON: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -44,23 +41,6 @@ const NEXT_PIECE: Duration = Duration::from_secs(15);
 
 /// The same for a client that never ends.
 const WHOLE_BODY: Duration = Duration::from_secs(300);
-
-/// An answer of the upstream's that was read whole.
-pub struct Answer {
-    pub status: StatusCode,
-    /// Without those that speak of a connection.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    /// Seconds since it was known to be true, where one gave it who keeps copies.
-    pub fn age(&self) -> u64 {
-        let told = self.headers.iter().find(|(name, _)| name == AGE);
-        let text = told.and_then(|(_, value)| value.to_str().ok());
-        text.and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-    }
-}
 
 /// Passes a request on, its body and the answer's piece by piece.
 pub async fn stream(
@@ -123,7 +103,7 @@ pub async fn change(
         Caller::Upstream => Key::Callers,
         Caller::Edge(_) if !worker.shared().handle.lets_key_in() => {
             return Err(ApiError::StrangeKey {
-                retry_after: get::RETRY_AFTER,
+                retry_after: RETRY_SOON,
             });
         }
         Caller::Edge(_) => Key::Own,
@@ -160,22 +140,6 @@ async fn ask(
     }
     let (permit, incoming) = pass(worker, outgoing).await?;
     Ok((permit, read(incoming).await?))
-}
-
-/// Reads the whole answer.
-pub async fn read(incoming: Incoming) -> Result<Answer, ApiError> {
-    let mut answer = Answer {
-        status: status(&incoming),
-        headers: headers(&incoming),
-        body: Vec::new(),
-    };
-    let mut pieces = incoming.body;
-    while let Some(piece) = pieces.next().await {
-        let fits = |piece: &Bytes| answer.body.len() + piece.len() <= LARGEST_ANSWER;
-        let piece = piece.ok().filter(fits).ok_or(ApiError::Unanswered)?;
-        answer.body.extend_from_slice(&piece);
-    }
-    Ok(answer)
 }
 
 /// The request as the client sent it.
@@ -249,18 +213,4 @@ fn pieces(mut payload: Payload, broken: Arc<AtomicBool>) -> Chunks {
         Some((piece, receiver))
     })
     .boxed()
-}
-
-fn status(incoming: &Incoming) -> StatusCode {
-    StatusCode::from_u16(incoming.status).unwrap_or(StatusCode::BAD_GATEWAY)
-}
-
-/// The upstream's, but for those that the edge's server writes itself.
-fn headers(incoming: &Incoming) -> Vec<(HeaderName, HeaderValue)> {
-    let pairs = incoming.headers.iter().filter(|(name, _)| name != "date");
-    let read = |(name, value): &(String, Vec<u8>)| {
-        let name = HeaderName::try_from(name.as_str()).ok()?;
-        Some((name, HeaderValue::from_bytes(value).ok()?))
-    };
-    pairs.filter_map(read).collect()
 }

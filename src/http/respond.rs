@@ -2,9 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::Bytes;
 use serde::Serialize;
+
+use crate::http::caching::freshness::{EntityTag, Freshness};
 
 pub fn json_response(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse {
     let mut response = HttpResponse::with_body(status, body.into()).map_into_boxed_body();
@@ -31,4 +33,21 @@ pub fn own_text(status: StatusCode, body: String) -> HttpResponse {
 pub fn json(value: &impl Serialize) -> String {
     // Structs of plain values: nothing in them can fail to serialize.
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The text with its validator, or a 304 where the client has it already.
+pub fn validated(
+    headers: &HeaderMap,
+    body: impl Into<Bytes>,
+    tag: EntityTag,
+    freshness: Freshness,
+) -> HttpResponse {
+    let mut response = if tag.is_known_to(headers) {
+        HttpResponse::new(StatusCode::NOT_MODIFIED)
+    } else {
+        json_response(StatusCode::OK, body)
+    };
+    tag.write(response.headers_mut());
+    freshness.write(response.headers_mut());
+    response
 }

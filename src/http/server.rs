@@ -23,9 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::either::Either;
 
 use crate::http::middleware::connection::{Connection, Place, Stream};
+use crate::http::middleware::cors::CrossOrigin;
 use crate::http::reading::scans::Bounds;
 use crate::http::routes;
-use crate::http::{CrossOrigin, Shared};
+use crate::http::shared::Shared;
 use crate::store::Readers;
 
 /// How long requests that are under way at the end may take, in seconds.

@@ -20,6 +20,12 @@ pub fn age(now: Timestamp, at: Timestamp) -> u64 {
     whole_seconds(now.since(at)).min(UNKNOWN_AGE)
 }
 
+/// Whole seconds since the latest of some instants that our clock has reached, rounded up.
+pub fn latest_age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
+    let ages = verified.into_iter().map(|at| age(now, at));
+    ages.min().unwrap_or(UNKNOWN_AGE)
+}
+
 /// Rounded up: an age that is told must not be younger, and a bound must hold.
 pub fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
@@ -50,5 +56,29 @@ mod tests {
         );
         assert_eq!(age(now, at(101_000_001)), UNKNOWN_AGE);
         assert_eq!(age(now, Timestamp::MIN), UNKNOWN_AGE);
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn an_age_is_since_the_latest_instant_that_the_clock_has_reached() {
+        let now = at(100);
+        assert_eq!(latest_age(now, [at(40), at(60)]), 40);
+        assert_eq!(latest_age(now, [at(40), at(102)]), 60);
+        assert_eq!(
+            latest_age(now, [at(101)]),
+            0,
+            "the clock was put right a little"
+        );
+    }
+
+    #[test]
+    fn an_age_that_nobody_can_know_is_the_largest_there_is() {
+        assert_eq!(latest_age(at(100), [at(102)]), UNKNOWN_AGE);
+        assert_eq!(latest_age(at(100), [Timestamp::MAX, at(3600)]), UNKNOWN_AGE);
+        assert_eq!(latest_age(at(100), [Timestamp::MIN]), UNKNOWN_AGE);
+        assert_eq!(latest_age(at(100), []), UNKNOWN_AGE);
     }
 }

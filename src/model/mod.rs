@@ -12,7 +12,7 @@ mod scopes;
 mod timestamp;
 mod window;
 
-pub use age::{UNKNOWN_AGE, age, whole_seconds};
+pub use age::{UNKNOWN_AGE, age, latest_age, whole_seconds};
 pub use call::{Call, CallKey, InvalidCall, present, text_hash};
 pub use coverage_range::CoverageRange;
 pub use detail::Detail;

@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::CachedResponse;
-use crate::http::calls::collection::Question;
 use crate::http::calls::list;
+use crate::http::calls::question::Question;
 use crate::http::error::ApiError;
 use crate::http::params::python_format::float;
 use crate::http::params::{Choice, Query};

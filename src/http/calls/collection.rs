@@ -17,6 +17,7 @@ use crate::http::caching::freshness::{EntityTag, Freshness};
 use crate::http::caching::response_cache::CachedResponse;
 use crate::http::calls::aggregates;
 use crate::http::calls::list;
+use crate::http::calls::question::{Question, Resource, Shortfall};
 use crate::http::calls::refetch;
 use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
@@ -25,39 +26,17 @@ use crate::http::reading::completeness::{AnswerScope, COVERAGE};
 use crate::http::reading::scans::ScanPermit;
 use crate::http::reading::unread_bytes::Full;
 use crate::http::reading::worker::Worker;
-use crate::store::{Reader, StoreError};
 use crate::sync::Phase;
 
 /// Where clients read too slowly what was answered before, the next is to come back after this long,
 /// in seconds.
 const RETRY_UNREAD_AFTER: u64 = 5;
 
-/// What can be asked of many calls and is answered at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    List,
-    Count,
-    Stats,
-    Analytics,
-}
-
-/// A question that was understood.
-pub type Question = Box<dyn FnOnce(&Reader) -> Result<CachedResponse, StoreError> + Send>;
-
 /// What a request says.
 pub struct CollectionRequest<'r> {
     pub caller: Caller,
     pub resource: Resource,
     pub request: &'r HttpRequest,
-}
-
-/// Why the upstream's word would be better than the replica's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shortfall {
-    /// Not all was read that the query can match.
-    Partial,
-    /// It is older than the request allows.
-    Old,
 }
 
 impl Resource {

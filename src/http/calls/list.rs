@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::CachedResponse;
-use crate::http::calls::collection::Question;
+use crate::http::calls::question::Question;
 use crate::http::error::ApiError;
 use crate::http::params::Query;
 use crate::http::reading::completeness::{AnswerScope, Reach};

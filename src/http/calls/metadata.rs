@@ -13,14 +13,14 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
-use crate::http::calls::get;
+use crate::http::caching::pending_header::PENDING;
 use crate::http::calls::metadata_body;
-use crate::http::edge::outbox::PENDING;
 use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
+use crate::http::params::call_key;
 use crate::http::params::validation_error::Invalid;
+use crate::http::passed_answer::Answer;
 use crate::http::proxy;
-use crate::http::proxy::Answer;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::{Call, CallKey, text_hash};
@@ -42,7 +42,7 @@ pub async fn patch(
     payload: Payload,
     id: &str,
 ) -> Result<HttpResponse, ApiError> {
-    let key = get::id_key(id);
+    let key = call_key::id_key(id);
     let body = read(payload).await?;
     let call_id = match key {
         Ok(CallKey::Id(call_id)) => call_id,

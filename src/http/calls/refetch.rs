@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::caching::freshness::{Freshness, Origin};
-use crate::http::calls::collection::{Resource, Shortfall};
 use crate::http::calls::list;
 use crate::http::calls::list::Page;
+use crate::http::calls::question::{Resource, Shortfall};
 use crate::http::middleware::auth::Caller;
 use crate::http::proxy;
 use crate::http::reading::worker::Worker;

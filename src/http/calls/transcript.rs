@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use crate::http::calls::details::{Item, refusal, text};
+use crate::http::calls::detail_filter::{Item, refusal, text};
 use crate::http::params::python_format::push_ascii;
 
 /// What kind of file.

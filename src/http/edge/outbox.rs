@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -11,10 +11,7 @@ use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::Timestamp;
 use crate::store::{Conflict, Write};
-use crate::sync::{Dropped, PendingWrites};
-
-/// The changes that are in the text served and not at the upstream yet, by number.
-pub const PENDING: HeaderName = HeaderName::from_static("burki-edge-pending");
+use crate::sync::Dropped;
 
 #[derive(Serialize)]
 struct Writes<'a> {
@@ -110,13 +107,4 @@ pub async fn forget(worker: &Worker, id: &str) -> Result<HttpResponse, ApiError>
         Dropped::BeingSent => Err(ApiError::BeingSent),
         Dropped::Unavailable => Err(ApiError::NotKept { retry_after: 5 }),
     }
-}
-
-/// The value of [`PENDING`]; `None` where nothing of the call waits.
-pub fn pending_ids(pending: &PendingWrites, call_id: i64) -> Option<HeaderValue> {
-    let ids: Vec<String> = (pending.write_ids(call_id))
-        .map(|id| id.to_string())
-        .collect();
-    let value = HeaderValue::try_from(ids.join(", ")).ok();
-    value.filter(|_| !ids.is_empty())
 }

@@ -13,10 +13,8 @@ use actix_web::http::StatusCode;
 use futures_util::StreamExt;
 use serde::Serialize;
 use serde_json::Value;
-use subtle::ConstantTimeEq;
 
-use crate::http::calls::get;
-use crate::http::middleware::auth::digest;
+use crate::http::params::call_key;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::CallKey;
@@ -31,30 +29,6 @@ const DEADLINE: Duration = Duration::from_secs(3);
 
 /// Of a SID, in characters; the providers' have 34 to some 80.
 const LONGEST_SID: usize = 256;
-
-/// The secret that opens the target, as a digest: it is not kept, and its length does not show in
-/// the time a comparison takes. It has no `Debug`.
-pub struct Webhooks {
-    digest: Option<[u8; 32]>,
-}
-
-impl Webhooks {
-    /// Without a secret there is no target.
-    pub fn new(secret: Option<&str>) -> Webhooks {
-        Webhooks {
-            digest: secret.map(|secret| digest(secret.as_bytes())),
-        }
-    }
-
-    pub(in crate::http) fn open_to(&self, presented: &str) -> bool {
-        self.digest.is_some_and(|digest_of_secret| {
-            digest_of_secret
-                .as_slice()
-                .ct_eq(digest(presented.as_bytes()).as_slice())
-                .into()
-        })
-    }
-}
 
 /// Answers `POST`, once the secret was found right.
 pub async fn receive(worker: &Worker, payload: Payload) -> HttpResponse {
@@ -96,7 +70,7 @@ fn named(body: &[u8]) -> Option<CallKey> {
         .into_iter()
         .filter_map(|name| call.get(name)?.as_str())
         .filter(|sid| sid.chars().count() <= LONGEST_SID && !sid.contains('/'))
-        .find_map(|sid| get::sid_key(sid).ok())
+        .find_map(|sid| call_key::sid_key(sid).ok())
 }
 
 #[cfg(test)]

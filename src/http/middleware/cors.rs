@@ -17,12 +17,12 @@ use actix_web::http::header::{
 use futures_util::FutureExt;
 use futures_util::future::{Either, LocalBoxFuture};
 
-use crate::http::Shared;
 use crate::http::caching::freshness::CACHE_STATUS;
 use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
 use crate::http::middleware::request_id;
 use crate::http::middleware::request_id::{RequestId, X_REQUEST_ID};
+use crate::http::shared::Shared;
 
 /// A browser asks again after this long, in seconds; some never wait longer than this.
 const MAX_AGE: usize = 2 * 3600;
@@ -30,7 +30,7 @@ const MAX_AGE: usize = 2 * 3600;
 /// Of a trace that a page is part of (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Lets pages of the [`Gate`](crate::http::Gate)'s origins read, `*` being every one. Where there is none, it does nothing.
+/// Lets pages of the [`Gate`](crate::http::middleware::gate::Gate)'s origins read, `*` being every one. Where there is none, it does nothing.
 ///
 /// No cookies are spoken of: a token is in the `Authorization` header or nowhere, so that a page
 /// can do no more than who holds a token.

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 
-use crate::http::reading::worker::age;
+use crate::model::latest_age;
 use crate::model::{CallFilter, Timestamp, UNKNOWN_AGE};
 use crate::sync::{Coverage, NEVER};
 
@@ -146,7 +146,7 @@ impl AnswerScope {
         let own = self.seen.filter(|_| !self.shown.is_known(coverage));
         let told = self.shown.verified(coverage).chain(own);
         told.chain(self.suspected)
-            .map(|at| age(now, [at]))
+            .map(|at| latest_age(now, [at]))
             .max()
             .unwrap_or(UNKNOWN_AGE)
     }

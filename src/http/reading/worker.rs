@@ -7,16 +7,15 @@ use std::sync::Arc;
 use actix_web::http::header::HeaderValue;
 use tokio::sync::watch;
 
-use crate::http::Shared;
 use crate::http::caching::call_cache::{CachedCall, CallCache};
 use crate::http::caching::freshness::Origin;
+use crate::http::caching::pending_header::pending_ids;
 use crate::http::caching::response_cache::ResponseCache;
-use crate::http::calls::get;
-use crate::http::edge::outbox;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, RETRY_SOON};
 use crate::http::middleware::request_id::RequestIds;
 use crate::http::reading::shared_transaction::Snapshot;
-use crate::model::{self, CallKey, Timestamp, UNKNOWN_AGE};
+use crate::http::shared::Shared;
+use crate::model::{CallKey, Timestamp, latest_age};
 use crate::store::{Reader, StoreError};
 use crate::sync::{Coverage, PendingWrites, Phase, SyncStatus, UpstreamState};
 
@@ -49,12 +48,6 @@ pub enum Lookup {
     Nothing,
 }
 
-/// Whole seconds since the latest of some instants that our clock has reached, rounded up.
-pub fn age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
-    let ages = verified.into_iter().map(|at| model::age(now, at));
-    ages.min().unwrap_or(UNKNOWN_AGE)
-}
-
 fn overlaid(
     pending: &PendingWrites,
     call: Rc<CachedCall>,
@@ -64,7 +57,7 @@ fn overlaid(
     }
     match pending.overlay(call.id, &call.body) {
         Some(body) => {
-            let ids = outbox::pending_ids(pending, call.id);
+            let ids = pending_ids(pending, call.id);
             (Rc::new(call.with_body(body)), ids)
         }
         None => (call, None),
@@ -127,7 +120,7 @@ impl Worker {
 
     /// Whole seconds since an instant of the upstream's truth.
     pub fn age(&self, at: Timestamp) -> u64 {
-        age(self.now(), [at])
+        latest_age(self.now(), [at])
     }
 
     /// An empty answer from a replica that has read nothing yet would say that there is nothing.
@@ -136,7 +129,7 @@ impl Worker {
         match coverage.windows().is_empty() && holds_nothing()? {
             false => Ok(()),
             true => Err(ApiError::NothingRead {
-                retry_after: get::RETRY_AFTER,
+                retry_after: RETRY_SOON,
             }),
         }
     }
@@ -153,11 +146,11 @@ impl Worker {
                 .snapshot
                 .now()?
                 .tombstone(key)?
-                .map(|at| age(now, [at]));
+                .map(|at| latest_age(now, [at]));
             // Of every window: it could have been in any.
             let windows = coverage.windows().iter();
             let missing = windows
-                .map(|window| age(now, [window.verified.at]))
+                .map(|window| latest_age(now, [window.verified.at]))
                 .max()
                 .filter(|_| coverage.is_complete(Timestamp::MIN));
             let may_be_new = deleted.is_none()
@@ -175,7 +168,7 @@ impl Worker {
             false => coverage.known(call.started_at),
         };
         let verified = window.map(|window| window.at).into_iter();
-        let age = age(now, verified.chain([call.seen_at]));
+        let age = latest_age(now, verified.chain([call.seen_at]));
         let (call, pending) = overlaid(&pending, call);
         Ok(Lookup::Call { call, age, pending })
     }
@@ -226,30 +219,5 @@ impl Worker {
             None => Timestamp::MIN,
         };
         self.shared.handle.coverage().is_read(since)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_micros(seconds * 1_000_000)
-    }
-
-    #[test]
-    fn an_age_is_since_the_latest_instant_that_the_clock_has_reached() {
-        let now = at(100);
-        assert_eq!(age(now, [at(40), at(60)]), 40);
-        assert_eq!(age(now, [at(40), at(102)]), 60);
-        assert_eq!(age(now, [at(101)]), 0, "the clock was put right a little");
-    }
-
-    #[test]
-    fn an_age_that_nobody_can_know_is_the_largest_there_is() {
-        assert_eq!(age(at(100), [at(102)]), UNKNOWN_AGE);
-        assert_eq!(age(at(100), [Timestamp::MAX, at(3600)]), UNKNOWN_AGE);
-        assert_eq!(age(at(100), [Timestamp::MIN]), UNKNOWN_AGE);
-        assert_eq!(age(at(100), []), UNKNOWN_AGE);
     }
 }

@@ -12,11 +12,12 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
 use crate::http::calls::collection;
-use crate::http::calls::collection::{CollectionRequest, Resource};
+use crate::http::calls::collection::CollectionRequest;
 use crate::http::calls::details;
 use crate::http::calls::export;
 use crate::http::calls::get;
 use crate::http::calls::metadata;
+use crate::http::calls::question::Resource;
 use crate::http::calls::recordings;
 use crate::http::edge::change_feed;
 use crate::http::edge::health;
@@ -24,11 +25,12 @@ use crate::http::edge::openapi;
 use crate::http::edge::outbox;
 use crate::http::edge::status;
 use crate::http::edge::webhooks;
-use crate::http::error::ApiError;
+use crate::http::error::{ApiError, RETRY_SOON};
 use crate::http::middleware::auth::Caller;
 use crate::http::middleware::connection::Connection;
 use crate::http::middleware::framing;
 use crate::http::middleware::request_limits;
+use crate::http::params::call_key;
 use crate::http::proxy;
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
@@ -107,7 +109,7 @@ async fn answer(
     let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
     if strange && !target.tells_how_the_edge_is() {
         return Err(ApiError::StrangeKey {
-            retry_after: get::RETRY_AFTER,
+            retry_after: RETRY_SOON,
         });
     }
     if let (&Method::OPTIONS, Some(allow)) = (request.method(), target.allow()) {
@@ -118,7 +120,7 @@ async fn answer(
         return Err(ApiError::OutOfScope { scope });
     }
     match target {
-        Endpoint::Call(name) => get::get(worker, headers, &get::key(name)?).await,
+        Endpoint::Call(name) => get::get(worker, headers, &call_key::key(name)?).await,
         Endpoint::Status => status::get(worker),
         Endpoint::Sync => Ok(status::sync(worker)),
         Endpoint::ReleaseHolds => Ok(status::release_holds(worker)),

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::http::calls::recordings::cache::{Cache, Draft};
 use crate::http::calls::recordings::file_name;
 use crate::http::calls::recordings::file_name::Key;
-use crate::http::proxy::{self, Answer};
+use crate::http::passed_answer::{self, Answer};
 use crate::sync::{Clock, Handle, Incoming, NotPassed, Outgoing};
 
 /// A recording that takes longer than this is not coming.
@@ -106,7 +106,7 @@ impl Fetch {
         };
         match content_type(&incoming) {
             Some(content_type) => self.keep(content_type, incoming).await,
-            None => match proxy::read(incoming).await {
+            None => match passed_answer::read(incoming).await {
                 Ok(answer) => Outcome::Said(Arc::new(answer)),
                 Err(_) => Outcome::Unavailable {
                     retry_after: RETRY_AFTER,

@@ -8,10 +8,9 @@ mod cache;
 mod download;
 mod file_name;
 mod response;
+pub mod store;
 
 use std::fs::File;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -22,61 +21,21 @@ use futures_util::{StreamExt, stream};
 
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::freshness::{CACHE_STATUS, Freshness, Origin};
-use crate::http::calls::get;
+use crate::http::calls::read_through;
 use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::params;
 use crate::http::params::CallId;
 use crate::http::params::validation_error::{Invalid, Problem};
+use crate::http::passed_answer;
 use crate::http::proxy;
-use crate::http::reading::worker::{Lookup, Worker};
+use crate::http::reading::worker::Worker;
 use crate::model::{CallKey, age};
-use crate::sync::{self, FetchOutcome, Outgoing, UpstreamState};
+use crate::sync::{self, Outgoing, UpstreamState};
 
 use cache::Cache;
-use download::{Downloads, Fetch, Outcome, blocking};
+use download::{Fetch, Outcome, blocking};
 use file_name::{Key, StoredRecording};
-
-/// The recordings that a server keeps. Cheap to clone.
-#[derive(Clone)]
-pub struct Audio {
-    cache: Option<Arc<Cache>>,
-    downloads: Arc<Downloads>,
-}
-
-impl Audio {
-    /// Beside the replica, which must exist; so many bytes at most.
-    ///
-    /// # Errors
-    /// The folder can't be made, read or written.
-    pub fn open(store_path: &Path, most: u64) -> io::Result<Audio> {
-        if most == 0 && !Cache::folder(store_path).exists() {
-            return Ok(Audio::none());
-        }
-        let cache = Cache::open(store_path, most)?;
-        Ok(Audio {
-            // With no room, there is a folder to be emptied, and that is all.
-            cache: (most > 0).then(|| Arc::new(cache)),
-            downloads: Arc::default(),
-        })
-    }
-
-    /// Keeps none.
-    pub fn none() -> Audio {
-        Audio {
-            cache: None,
-            downloads: Arc::default(),
-        }
-    }
-
-    /// Removes what is kept of calls that were deleted. Blocks.
-    pub fn sweep(&self) {
-        let swept = self.cache.as_ref().map_or(Ok(()), |cache| cache.sweep());
-        if let Err(error) = swept {
-            tracing::warn!(%error, "the recordings of deleted calls could not be removed");
-        }
-    }
-}
 
 /// Answers `GET` and `HEAD`.
 pub async fn get(
@@ -98,7 +57,9 @@ pub async fn get(
         }
     };
     let directives = Directives::of(request.headers());
-    if let Err(failure) = find_call(worker, &directives, call).await {
+    if let Err(failure) =
+        read_through::resolve(worker, directives.of_any_age(), &CallKey::Id(call)).await
+    {
         if let (ApiError::NoSuchCall { .. }, Some(cache)) = (&failure, &worker.shared().audio.cache)
         {
             let cache = Arc::clone(cache);
@@ -135,36 +96,6 @@ fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), ApiError> {
         (call, recording) => Err(ApiError::Invalid(
             call.err().into_iter().chain(recording.err()).collect(),
         )),
-    }
-}
-
-/// Makes sure that the replica holds the call, and asks for it where it does not: a new one may be
-/// on its way.
-async fn find_call(worker: &Worker, directives: &Directives, id: i64) -> Result<(), ApiError> {
-    let key = CallKey::Id(id);
-    match worker.look_up(&key)? {
-        Lookup::Call { .. } => return Ok(()),
-        Lookup::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
-            return Err(get::absent(&key, age, worker.origin()));
-        }
-        _ if directives.only_if_cached => return Err(ApiError::OnlyIfCached),
-        Lookup::Absent { .. } | Lookup::Nothing => {}
-    }
-    let answer = worker.shared().handle.fetch(key.clone());
-    match get::in_time(answer).await {
-        FetchOutcome::Found | FetchOutcome::Unstored { .. } => Ok(()),
-        FetchOutcome::NotFound => Err(get::absent(&key, 0, Origin::Miss)),
-        FetchOutcome::NotFoundThen { age } => Err(get::absent(&key, age, Origin::Miss)),
-        FetchOutcome::Unavailable { retry_after } => match worker.look_up(&key)? {
-            Lookup::Call { .. } => Ok(()),
-            Lookup::Absent {
-                age,
-                may_be_new: false,
-            } => Err(get::absent(&key, age, Origin::ReplicaOffline)),
-            Lookup::Absent { .. } | Lookup::Nothing => Err(ApiError::Unavailable { retry_after }),
-        },
-        // Said of details alone.
-        FetchOutcome::NoSuchDetail => Err(ApiError::UnknownPath),
     }
 }
 
@@ -304,7 +235,7 @@ fn is_trouble(status: StatusCode) -> bool {
 }
 
 /// A proxy's page that something was not found is not the upstream's word.
-fn is_denial(said: &proxy::Answer) -> bool {
+fn is_denial(said: &passed_answer::Answer) -> bool {
     let mut headers = said.headers.iter();
     said.status == StatusCode::NOT_FOUND
         && headers.any(|(name, value)| {
@@ -313,7 +244,7 @@ fn is_denial(said: &proxy::Answer) -> bool {
 }
 
 /// What the upstream said, to each who waited for it.
-fn repeat(said: &proxy::Answer, asked: Origin) -> HttpResponse {
+fn repeat(said: &passed_answer::Answer, asked: Origin) -> HttpResponse {
     let mut response = HttpResponse::build(said.status);
     for (name, value) in &said.headers {
         response.append_header((name.clone(), value.clone()));

@@ -1,0 +1,139 @@
+//! Which entries of a call's transcript, recordings, messages or logs a query asks for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use url::form_urlencoded;
+
+use crate::http::respond;
+use crate::model::Detail;
+
+/// An entry of the upstream's list, by field.
+pub type Item<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+/// Of a parameter that is repeated the last, as the upstream does.
+pub fn last<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value)
+        .last()
+}
+
+/// Which entries of a list are asked for.
+pub struct Filter {
+    kind: Detail,
+    /// What the field that the kind is filtered by is to be.
+    value: Option<String>,
+    /// Transcripts that are not final too.
+    interim: bool,
+}
+
+impl Filter {
+    /// The errors are entries of a 422.
+    pub fn of(kind: Detail, query: &str) -> Result<Filter, Vec<String>> {
+        let value = field(kind).and_then(|field| last(query, field));
+        let interim = match (kind, last(query, "include_interim")) {
+            (Detail::Transcripts, Some(text)) => boolean(&text).ok_or_else(|| {
+                vec![refusal(
+                    "bool_parsing",
+                    "include_interim",
+                    "Input should be a valid boolean, unable to interpret input",
+                    &text,
+                    None,
+                )]
+            })?,
+            _ => false,
+        };
+        Ok(Filter {
+            kind,
+            value: value.map(Cow::into_owned).filter(|value| !value.is_empty()),
+            interim,
+        })
+    }
+
+    /// An export has no interim ones, and knows no word for them.
+    pub fn without_interim(self) -> Filter {
+        Filter {
+            interim: false,
+            ..self
+        }
+    }
+
+    /// The list of the entries asked for; `None`: it is the whole text.
+    pub fn applied_to(&self, body: &str) -> Option<String> {
+        let finals_alone = self.kind == Detail::Transcripts && !self.interim;
+        if self.value.is_none() && !finals_alone {
+            return None;
+        }
+        let texts: Vec<&str> = self.items(body).into_iter().map(|(text, _)| text).collect();
+        Some(format!("[{}]", texts.join(",")))
+    }
+
+    /// The entries asked for, in the upstream's order, each with its text.
+    pub fn items<'a>(&self, body: &'a str) -> Vec<(&'a str, Item<'a>)> {
+        // What is held was a list of objects when it came.
+        let texts: Vec<&RawValue> = serde_json::from_str(body).unwrap_or_default();
+        let items = texts.into_iter().filter_map(|text| {
+            let item: Item<'_> = serde_json::from_str(text.get()).ok()?;
+            Some((text.get(), item))
+        });
+        items.filter(|(_, item)| self.admits(item)).collect()
+    }
+
+    fn admits(&self, item: &Item<'_>) -> bool {
+        let is = |field: &str, wanted: &str| text(item, field).is_some_and(|text| text == wanted);
+        let interim = item
+            .get("is_final")
+            .is_some_and(|value| matches!(value.get(), "false" | "null"));
+        let value = match (field(self.kind), &self.value) {
+            (Some(field), Some(value)) => is(field, value),
+            _ => true,
+        };
+        value && (self.interim || !interim)
+    }
+}
+
+/// A field that is text.
+pub fn text(item: &Item<'_>, field: &str) -> Option<String> {
+    serde_json::from_str(item.get(field)?.get()).ok()
+}
+
+/// By which field, and by a parameter of which name, a kind is filtered.
+fn field(kind: Detail) -> Option<&'static str> {
+    match kind {
+        Detail::Transcripts => Some("speaker"),
+        Detail::Recordings => Some("recording_type"),
+        Detail::Messages => Some("role"),
+        Detail::WebhookLogs => Some("webhook_type"),
+        Detail::Metrics => None,
+    }
+}
+
+/// As pydantic reads one from a text.
+fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "on" | "t" | "true" | "y" | "yes" => Some(true),
+        "0" | "off" | "f" | "false" | "n" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// An entry of the upstream's 422 about a parameter of the query.
+pub fn refusal(
+    kind: &str,
+    name: &str,
+    message: &str,
+    input: &str,
+    pattern: Option<&str>,
+) -> String {
+    let ctx = match pattern {
+        Some(pattern) => format!(r#","ctx":{{"pattern":{}}}"#, respond::json(&pattern)),
+        None => String::new(),
+    };
+    format!(
+        r#"{{"type":"{kind}","loc":["query","{name}"],"msg":{},"input":{}{ctx}}}"#,
+        respond::json(&message),
+        respond::json(&input),
+    )
+}

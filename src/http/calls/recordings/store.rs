@@ -1,0 +1,49 @@
+//! The recordings that a server keeps.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::http::calls::recordings::cache::Cache;
+use crate::http::calls::recordings::download::Downloads;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Audio {
+    pub(super) cache: Option<Arc<Cache>>,
+    pub(super) downloads: Arc<Downloads>,
+}
+
+impl Audio {
+    /// Beside the replica, which must exist; so many bytes at most.
+    ///
+    /// # Errors
+    /// The folder can't be made, read or written.
+    pub fn open(store_path: &Path, most: u64) -> io::Result<Audio> {
+        if most == 0 && !Cache::folder(store_path).exists() {
+            return Ok(Audio::none());
+        }
+        let cache = Cache::open(store_path, most)?;
+        Ok(Audio {
+            // With no room, there is a folder to be emptied, and that is all.
+            cache: (most > 0).then(|| Arc::new(cache)),
+            downloads: Arc::default(),
+        })
+    }
+
+    /// Keeps none.
+    pub fn none() -> Audio {
+        Audio {
+            cache: None,
+            downloads: Arc::default(),
+        }
+    }
+
+    /// Removes what is kept of calls that were deleted. Blocks.
+    pub fn sweep(&self) {
+        let swept = self.cache.as_ref().map_or(Ok(()), |cache| cache.sweep());
+        if let Err(error) = swept {
+            tracing::warn!(%error, "the recordings of deleted calls could not be removed");
+        }
+    }
+}

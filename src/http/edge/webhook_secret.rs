@@ -1,0 +1,29 @@
+//! Who may deliver webhooks: the caller that knows the secret of the path.
+
+use subtle::ConstantTimeEq;
+
+use crate::http::middleware::auth::digest;
+
+/// The secret that opens the target, as a digest: it is not kept, and its length does not show in
+/// the time a comparison takes. It has no `Debug`.
+pub struct Webhooks {
+    digest: Option<[u8; 32]>,
+}
+
+impl Webhooks {
+    /// Without a secret there is no target.
+    pub fn new(secret: Option<&str>) -> Webhooks {
+        Webhooks {
+            digest: secret.map(|secret| digest(secret.as_bytes())),
+        }
+    }
+
+    pub(in crate::http) fn open_to(&self, presented: &str) -> bool {
+        self.digest.is_some_and(|digest_of_secret| {
+            digest_of_secret
+                .as_slice()
+                .ct_eq(digest(presented.as_bytes()).as_slice())
+                .into()
+        })
+    }
+}
