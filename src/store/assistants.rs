@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 
 use crate::model::{Call, Timestamp};
-use crate::store::{Reader, StoreError, Writer};
+use crate::store::error::StoreError;
+use crate::store::read::reader::Reader;
+use crate::store::write::writer::Writer;
 
 /// Names by the assistants' ids.
 pub type Names = HashMap<i64, String>;

@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::KeyHash;
-use crate::store::{Reader, StoreError, Writer};
+use crate::store::error::StoreError;
+use crate::store::read::reader::Reader;
+use crate::store::write::writer::Writer;
 
 /// Whose calls a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

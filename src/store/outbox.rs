@@ -6,7 +6,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
 use crate::model::{Timestamp, metadata_merge};
-use crate::store::{Merged, Observation, Reader, StoreError, Writer};
+use crate::store::error::StoreError;
+use crate::store::read::reader::Reader;
+use crate::store::write::observation::{Merged, Observation};
+use crate::store::write::writer::Writer;
 
 /// Conflicts that are remembered; all are counted.
 const REMEMBERED: i64 = 20;

@@ -27,3 +27,23 @@ impl Webhooks {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_secret_opens_and_none_opens_nothing() {
+        let webhooks = Webhooks::new(Some("0123456789abcdef"));
+        assert!(webhooks.open_to("0123456789abcdef"));
+        for wrong in [
+            "",
+            "0123456789abcde",
+            "0123456789ABCDEF",
+            "0123456789abcdef0",
+        ] {
+            assert!(!webhooks.open_to(wrong), "{wrong}");
+            assert!(!Webhooks::new(None).open_to(wrong));
+        }
+    }
+}

@@ -3,8 +3,8 @@
 
 use rusqlite::Connection;
 
-use super::rollups::DAY;
 use crate::model::Timestamp;
+use crate::store::derived::rollups::DAY;
 
 /// A part of a stretch; its bounds are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

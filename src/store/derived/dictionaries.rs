@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use rusqlite::Transaction;
 
-use super::facts::Facts;
 use crate::model::fold;
-use crate::store::write::erasure;
+use crate::store::derived::facts::Facts;
+use crate::store::derived::traces;
 
 /// What a transaction adds and takes away, summed before it is written.
 #[derive(Default)]
@@ -65,7 +65,7 @@ impl Deltas {
         let sids_went = write_sids(transaction, self.sids)?;
         let went = phones_went || sids_went;
         if went {
-            erasure::leave(transaction)?;
+            traces::leave(transaction)?;
         }
         Ok(went)
     }

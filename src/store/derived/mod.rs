@@ -4,7 +4,9 @@
 //! In reading order: `facts` of a call, `rollups` of them by day and hour, `dictionaries` of texts
 //! that are searched, and `day_ranges` that an aggregate is put together from.
 
+pub mod books;
 pub mod day_ranges;
 pub mod dictionaries;
 pub mod facts;
 pub mod rollups;
+pub mod traces;

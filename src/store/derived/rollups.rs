@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use rusqlite::Transaction;
 
-use super::facts::Facts;
 use crate::model::Timestamp;
+use crate::store::derived::facts::Facts;
 
 /// The length of a `day`, in microseconds.
 pub const DAY: i64 = 86_400_000_000;

@@ -7,10 +7,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 
-use super::text::DetailObservation;
 use crate::model::{Call, Detail, Timestamp, Verified};
-use crate::store::write::ledger::Ledger;
-use crate::store::{StoreError, Writer};
+use crate::store::details::text::DetailObservation;
 
 /// What changes within so long after a call's start may have brought details with it, in
 /// microseconds.
@@ -57,12 +55,12 @@ fn bits(kinds: &BTreeSet<Detail>) -> i64 {
     kinds.iter().copied().map(bit).sum()
 }
 
-fn names(kinds: &BTreeSet<Detail>) -> String {
+pub fn names(kinds: &BTreeSet<Detail>) -> String {
     let names: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
     names.join(",")
 }
 
-fn recorded(connection: &Connection) -> rusqlite::Result<BTreeSet<Detail>> {
+pub fn recorded(connection: &Connection) -> rusqlite::Result<BTreeSet<Detail>> {
     connection.query_row("SELECT details FROM replica", [], |row| {
         let names = row.get_ref(0)?.as_str()?;
         Ok(names.split(',').filter_map(Detail::named).collect())
@@ -92,12 +90,12 @@ pub fn call_written(
     call: &Call,
     was_open: Option<bool>,
     request: Verified,
-    ledger: &mut Ledger,
+    books: &mut DetailsBooks,
 ) -> rusqlite::Result<()> {
     let started_at = call.started_at.map(Timestamp::as_micros);
     // One that has been open for longer may have a status that nothing comes after.
     let is_old = started_at.is_some_and(|start| request.at.as_micros() - start >= LATE);
-    if !ledger.details.wanted || (call.is_open() && !is_old) {
+    if !books.wanted || (call.is_open() && !is_old) {
         return Ok(());
     }
     if was_open == Some(false) {
@@ -122,7 +120,7 @@ pub fn call_written(
              VALUES (?1, ?2, 0, 0, 0, 0, ?3) ON CONFLICT (call_id) DO NOTHING",
         )?
         .execute((call.id, started_at, request.seq))?;
-    ledger.details.due += new as u64;
+    books.due += new as u64;
     if new == 0 {
         // It had ended once before, and went on.
         transaction
@@ -136,7 +134,11 @@ pub fn call_written(
 }
 
 /// A call was deleted: so was all that belonged to it.
-pub fn forget(transaction: &Transaction<'_>, id: i64, ledger: &mut Ledger) -> rusqlite::Result<()> {
+pub fn forget(
+    transaction: &Transaction<'_>,
+    id: i64,
+    books: &mut DetailsBooks,
+) -> rusqlite::Result<()> {
     let kept = transaction
         .prepare_cached("DELETE FROM details WHERE call_id = ?1")?
         .execute([id])?;
@@ -144,8 +146,8 @@ pub fn forget(transaction: &Transaction<'_>, id: i64, ledger: &mut Ledger) -> ru
         .prepare_cached("DELETE FROM details_due WHERE call_id = ?1 RETURNING again")?
         .query_row([id], |row| row.get::<_, bool>(0))
         .optional()?;
-    ledger.details.kept -= kept as u64;
-    ledger.details.due -= u64::from(again == Some(false));
+    books.kept -= kept as u64;
+    books.due -= u64::from(again == Some(false));
     Ok(())
 }
 
@@ -156,7 +158,7 @@ pub fn answer(
     learned: &DetailObservation,
     kinds: &BTreeSet<Detail>,
     again: &Again,
-    ledger: &mut Ledger,
+    books: &mut DetailsBooks,
 ) -> rusqlite::Result<bool> {
     let id = learned.call_id;
     transaction
@@ -165,16 +167,16 @@ pub fn answer(
              WHERE call_id = ?1 AND request_seq <= ?3",
         )?
         .execute((id, bit(learned.kind), learned.request.seq))?;
-    end_round(transaction, id, kinds, again, ledger)
+    end_round(transaction, id, kinds, again, books)
 }
 
 /// Ends the round of a call if every kind was answered. Returns whether it did.
-fn end_round(
+pub fn end_round(
     transaction: &Transaction<'_>,
     id: i64,
     kinds: &BTreeSet<Detail>,
     again: &Again,
-    ledger: &mut Ledger,
+    books: &mut DetailsBooks,
 ) -> rusqlite::Result<bool> {
     let ended = transaction
         .prepare_cached(
@@ -200,119 +202,11 @@ fn end_round(
             .prepare_cached("DELETE FROM details_due WHERE call_id = ?1")?
             .execute([id])?,
     };
-    ledger.details.due -= u64::from(!asked_before);
+    books.due -= u64::from(!asked_before);
     Ok(true)
 }
 
-impl Writer {
-    pub fn details_books(&self) -> DetailsBooks {
-        self.details
-    }
-
-    /// From now on these kinds are kept of calls that end. Where one was not before, all calls that
-    /// have ended become due for what is not held of them.
-    pub fn keep_kinds(&mut self, kinds: &BTreeSet<Detail>) -> Result<(), StoreError> {
-        let before = recorded(&self.connection)?;
-        if before == *kinds {
-            return Ok(());
-        }
-        let transaction = self.begin()?;
-        if kinds.is_empty() {
-            transaction.execute("DELETE FROM details_due", [])?;
-        } else if !kinds.is_subset(&before) {
-            transaction.execute(
-                "INSERT INTO details_due (call_id, started_at, due_at, again, answered, failures,
-                     request_seq)
-                 SELECT id, started_at, 0, 0,
-                     (SELECT coalesce(sum(CASE kind WHEN 'transcripts' THEN 1 WHEN 'recordings'
-                          THEN 2 WHEN 'messages' THEN 4 WHEN 'metrics' THEN 8 ELSE 16 END), 0)
-                      FROM details WHERE call_id = calls.id AND ended = 1),
-                     0, 0
-                 FROM calls WHERE open = 0
-                 ON CONFLICT (call_id) DO UPDATE SET due_at = 0, again = 0,
-                     answered = excluded.answered, failures = 0",
-                [],
-            )?;
-        }
-        transaction.execute("UPDATE replica SET details = ?1", [names(kinds)])?;
-        let books = books(&transaction)?;
-        transaction.commit()?;
-        self.details = books;
-        Ok(())
-    }
-
-    /// Ends the rounds of calls of which nothing is left to be asked for.
-    pub fn end_rounds(
-        &mut self,
-        ids: &[i64],
-        kinds: &BTreeSet<Detail>,
-        again: &Again,
-    ) -> Result<(), StoreError> {
-        let mut ledger = self.ledger();
-        let transaction = self.begin()?;
-        for id in ids {
-            end_round(&transaction, *id, kinds, again, &mut ledger)?;
-        }
-        transaction.commit()?;
-        self.keep(ledger);
-        Ok(())
-    }
-
-    /// Puts calls off whose details could not be had.
-    pub fn put_off(&mut self, calls: &[(i64, Timestamp)]) -> Result<(), StoreError> {
-        let transaction = self.begin()?;
-        for (id, until) in calls {
-            transaction
-                .prepare_cached(
-                    "UPDATE details_due SET due_at = max(?2, 1), failures = failures + 1
-                     WHERE call_id = ?1",
-                )?
-                .execute((id, until.as_micros()))?;
-        }
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// Up to `most` calls that were never asked about, and as many that are due again, each newest
-    /// first, and the two in turn; and when the next one is due.
-    pub fn due_details(
-        &self,
-        now: Timestamp,
-        most: usize,
-    ) -> Result<(Vec<DueDetails>, Option<Timestamp>), StoreError> {
-        const COLUMNS: &str = "SELECT call_id, started_at, again, answered, failures";
-        let limit = i64::try_from(most).unwrap_or(i64::MAX);
-        let new = format!(
-            "{COLUMNS} FROM details_due WHERE due_at = 0
-             ORDER BY started_at DESC, call_id DESC LIMIT ?1"
-        );
-        let mut new = self.connection.prepare_cached(&new)?;
-        let mut new = new.query_map([limit], due)?;
-        let again = format!(
-            "SELECT * FROM ({COLUMNS} FROM details_due WHERE due_at BETWEEN 1 AND ?2
-                 ORDER BY due_at LIMIT ?1)
-             ORDER BY started_at DESC, call_id DESC"
-        );
-        let mut again = self.connection.prepare_cached(&again)?;
-        let mut again = again.query_map((limit, now.as_micros()), due)?;
-        let mut calls = Vec::new();
-        loop {
-            let before = calls.len();
-            calls.extend(new.next().transpose()?);
-            calls.extend(again.next().transpose()?);
-            if calls.len() == before {
-                break;
-            }
-        }
-        let next: Option<i64> = self
-            .connection
-            .prepare_cached("SELECT min(due_at) FROM details_due WHERE due_at > ?1")?
-            .query_row([now.as_micros()], |row| row.get(0))?;
-        Ok((calls, next.map(Timestamp::from_micros)))
-    }
-}
-
-fn due(row: &Row<'_>) -> rusqlite::Result<DueDetails> {
+pub fn due(row: &Row<'_>) -> rusqlite::Result<DueDetails> {
     let answered: i64 = row.get(3)?;
     let is_answered = |kind: &Detail| answered & bit(*kind) != 0;
     Ok(DueDetails {

@@ -1,13 +1,8 @@
 //! What the upstream tells of a call beside its record: one text a kind.
 
-use std::collections::BTreeSet;
+use rusqlite::Transaction;
 
-use rusqlite::{OptionalExtension, Transaction};
-
-use super::queue::{Again, answer};
 use crate::model::{Detail, Timestamp, Verified, text_hash};
-use crate::store::write::writer::raise_request_seq;
-use crate::store::{Reader, StoreError, Writer};
 
 /// A detail as the replica holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,32 +29,9 @@ pub struct DetailObservation {
     pub body: Option<Box<str>>,
 }
 
-impl Writer {
-    /// Keeps what an answer says of a call that is held, and ends the call's round with it if it is
-    /// the last of `kinds`. An older request's answer never replaces a newer one's. Returns whether
-    /// it did.
-    pub fn keep_detail(
-        &mut self,
-        learned: &DetailObservation,
-        kinds: &BTreeSet<Detail>,
-        again: &Again,
-    ) -> Result<bool, StoreError> {
-        let mut ledger = self.ledger();
-        let transaction = self.begin()?;
-        if let Some(body) = &learned.body {
-            ledger.details.kept += write(&transaction, learned, body)?;
-        }
-        let ended = answer(&transaction, learned, kinds, again, &mut ledger)?;
-        raise_request_seq(&transaction, learned.newest_seq)?;
-        transaction.commit()?;
-        self.keep(ledger);
-        Ok(ended)
-    }
-}
-
 /// Returns how many texts more are held. One of a call that is not held is not kept: it would
 /// outlive the call.
-fn write(
+pub fn write(
     transaction: &Transaction<'_>,
     learned: &DetailObservation,
     body: &str,
@@ -86,25 +58,4 @@ fn write(
             body,
         ))?;
     Ok(u64::from(written > 0 && !held))
-}
-
-impl Reader {
-    /// `None` where it is not held.
-    pub fn detail(&self, call_id: i64, kind: Detail) -> Result<Option<StoredDetail>, StoreError> {
-        let held = self
-            .connection
-            .prepare_cached(
-                "SELECT details.body, details.body_hash, details.seen_at, ended AND NOT open
-                 FROM details JOIN calls ON id = call_id WHERE call_id = ?1 AND kind = ?2",
-            )?
-            .query_row((call_id, kind.as_str()), |row| {
-                Ok(StoredDetail {
-                    body: row.get(0)?,
-                    body_hash: row.get(1)?,
-                    seen_at: Timestamp::from_micros(row.get(2)?),
-                    ended: row.get(3)?,
-                })
-            });
-        Ok(held.optional()?)
-    }
 }

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::store::StoreError;
+use crate::store::error::StoreError;
 
 /// Held for as long as the file has a writer; the system lets go of it however the process ends.
 ///

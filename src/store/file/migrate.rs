@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Transaction};
 
-use super::schema::{SCHEMA, VERSION};
+use crate::store::file::schema::{SCHEMA, VERSION};
 
 /// Makes a file of an older `version` one of this, or leaves it as it was.
 ///

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use super::temp_replica::with_end;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
+use crate::store::file::temp_replica::with_end;
 
 /// What is kept beside the database while it is open. Without its log or the index of it, what is
 /// written is lost to whoever opens the database next; without its lock, two may write.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::lock::FileLock;
-use crate::store::StoreError;
+use crate::store::error::StoreError;
+use crate::store::file::lock::FileLock;
 
 /// What SQLite keeps beside a database, and the database. The lock goes last: who holds it is
 /// alone with the others.

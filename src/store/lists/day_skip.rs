@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, params};
 
-use super::known_counts::{before, between, bounds};
-use super::sql::Reach;
 use crate::model::CallFilter;
 use crate::store::derived::rollups::NO_DAY;
+use crate::store::lists::known_counts::{before, between, bounds};
+use crate::store::lists::sql::Reach;
 
 /// Fewer calls are passed over one by one.
 const WORTH_IT: u64 = 500;

@@ -8,16 +8,19 @@
 
 mod day_skip;
 mod known_counts;
+pub mod place;
 mod planner;
 mod sql;
 mod text_match;
 
 use rusqlite::Connection;
 
-use self::planner::Query;
-use super::{Reader, StoreError, StoredCall};
-use crate::model::{CallFilter, Timestamp};
+use crate::model::CallFilter;
+use crate::store::error::StoreError;
+use crate::store::lists::place::Place;
+use crate::store::lists::planner::Query;
 use crate::store::read::reader::held;
+use crate::store::read::reader::{Reader, StoredCall};
 
 /// One page of a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,22 +29,6 @@ pub struct Listed {
     pub rows: Vec<StoredCall>,
     /// How many match in all.
     pub total: u64,
-}
-
-/// Where a list goes on: after the call of this start and id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub started_at: Option<Timestamp>,
-    pub id: i64,
-}
-
-impl Place {
-    /// Sorts as a list does.
-    fn rank(&self) -> impl Ord + use<> {
-        use std::cmp::Reverse;
-        let start = self.started_at;
-        (start.is_some(), Reverse(start), Reverse(self.id))
-    }
 }
 
 impl Reader {

@@ -5,12 +5,13 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::day_skip::skip_days;
-use super::sql::{Conditions, Field, Reach, Source, durations};
-use super::text_match::{self, Found};
-use super::{Place, known_counts};
 use crate::model::CallFilter;
-use crate::store::StoredCall;
+use crate::store::lists::day_skip::skip_days;
+use crate::store::lists::known_counts;
+use crate::store::lists::place::Place;
+use crate::store::lists::sql::{Conditions, Field, Reach, Source, durations};
+use crate::store::lists::text_match::{self, Found};
+use crate::store::read::reader::StoredCall;
 use crate::store::read::reader::held;
 
 /// A step in an index, with its conditions.

@@ -3,8 +3,8 @@
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
 
-use super::Place;
 use crate::model::{CallFilter, Timestamp};
+use crate::store::lists::place::Place;
 
 /// What an index is by, besides the start that each goes on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

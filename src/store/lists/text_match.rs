@@ -6,8 +6,8 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::Place;
 use crate::model::{Part, Timestamp};
+use crate::store::lists::place::Place;
 
 /// Texts whose calls are gathered one by one; a part that is in more is looked for in a walk.
 const FEW_TEXTS: usize = 4096;

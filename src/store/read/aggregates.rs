@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::model::Timestamp;
 use crate::store::derived::day_ranges::{DayRange, pieces};
 use crate::store::derived::rollups::{DAY, micros};
-use crate::store::{Reader, StoreError};
+use crate::store::error::StoreError;
+use crate::store::read::reader::Reader;
 
 /// All calls that have ended as they should.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,8 @@
 use rusqlite::Row;
 
 use crate::model::Timestamp;
-use crate::store::{Reader, StoreError};
+use crate::store::error::StoreError;
+use crate::store::read::reader::Reader;
 
 /// A stretch of the order of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::ErrorCode;
 
-use crate::store::{Reader, StoreError};
+use crate::store::error::StoreError;
+use crate::store::read::reader::Reader;
 
 /// The clock is looked at after so many instructions of SQLite's machine: some tens of
 /// microseconds.

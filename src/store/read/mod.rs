@@ -7,6 +7,7 @@
 pub mod aggregates;
 pub mod changes;
 pub mod deadline;
+pub mod details;
 pub mod pool;
 pub mod reader;
 pub mod scan;

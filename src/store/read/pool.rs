@@ -7,8 +7,9 @@ use r2d2::{CustomizeConnection, NopErrorHandler, Pool, PooledConnection};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::store::file::schema;
-use crate::store::{Reader, StoreError};
+use crate::store::error::StoreError;
+use crate::store::file::connection;
+use crate::store::read::reader::Reader;
 
 /// A connection of the pool.
 pub type Pooled = PooledConnection<SqliteConnectionManager>;
@@ -32,13 +33,13 @@ pub struct PoolState {
     pub idle: u32,
 }
 
-/// Makes a connection what a reader needs: see [`schema::configure_reader`].
+/// Makes a connection what a reader needs: see [`connection::configure_reader`].
 #[derive(Debug)]
 struct Configure;
 
 impl CustomizeConnection<Connection, rusqlite::Error> for Configure {
     fn on_acquire(&self, connection: &mut Connection) -> rusqlite::Result<()> {
-        schema::configure_reader(connection)
+        connection::configure_reader(connection)
     }
 }
 
@@ -75,7 +76,7 @@ impl Readers {
         match self.pool.get() {
             Ok(connection) => Ok(Reader { connection }),
             Err(_) => {
-                schema::check(&self.path)?;
+                connection::check(&self.path)?;
                 Err(StoreError::NoReader)
             }
         }

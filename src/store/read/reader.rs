@@ -4,11 +4,11 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::pool::{Pooled, Readers};
 use crate::model::{CallKey, Timestamp, Window, text_hash};
-use crate::store::StoreError;
 use crate::store::coverage;
-use crate::store::file::schema;
+use crate::store::error::StoreError;
+use crate::store::file::connection;
+use crate::store::read::pool::{Pooled, Readers};
 use crate::store::write::ledger;
 
 /// A read-only view of the file. Not shared between threads: each has its own.
@@ -60,7 +60,7 @@ impl Drop for Reader {
 impl Reader {
     /// For who needs one alone; a server has [`Readers`].
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
-        schema::check(path)?;
+        connection::check(path)?;
         Readers::of(path, 1).get()
     }
 

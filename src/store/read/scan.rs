@@ -3,7 +3,8 @@
 use rusqlite::Row;
 
 use crate::model::Timestamp;
-use crate::store::{Reader, StoreError};
+use crate::store::error::StoreError;
+use crate::store::read::reader::Reader;
 
 /// Rows a statement reads. Between two statements the file is free, so that a long scan keeps no
 /// old state of it alive.

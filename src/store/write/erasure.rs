@@ -5,45 +5,15 @@
 //! and both vanish when the parts of the index are merged. (FTS5 can delete at once, but no SQLite
 //! before 3.42 reads what is left then.)
 
-use rusqlite::Transaction;
-
-use super::ledger::Ledger;
 use crate::model::Timestamp;
-use crate::store::details::queue;
-use crate::store::{StoreError, Writer};
+use crate::store::error::StoreError;
+use crate::store::write::take_out::take_out;
+use crate::store::write::writer::Writer;
 
 /// So many pages of an index are merged in one transaction: some milliseconds.
 const PAGES: i64 = 200;
 
 const INDEXES: [&str; 2] = ["phone_trigrams", "sid_trigrams"];
-
-/// What is known of traces of what is gone.
-#[derive(Debug, Default)]
-pub struct Traces {
-    /// There may be some, as the file has it.
-    pub exist: bool,
-    /// Some were left since the merging began.
-    pub came: bool,
-    /// The merging has begun, and got to this index.
-    merging: Option<usize>,
-}
-
-impl Traces {
-    pub fn new(exist: bool) -> Traces {
-        Traces {
-            exist,
-            ..Traces::default()
-        }
-    }
-}
-
-/// Notes in the file that this transaction leaves some.
-pub fn leave(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("UPDATE replica SET traces = 1 WHERE traces = 0")?
-        .execute([])?;
-    Ok(())
-}
 
 impl Writer {
     /// Whether the search indexes may hold traces of what is gone.
@@ -113,21 +83,4 @@ impl Writer {
         self.keep(ledger);
         Ok(old.len())
     }
-}
-
-/// Takes a call out of the file, and out of the books.
-pub fn take_out(
-    transaction: &Transaction<'_>,
-    id: i64,
-    is_suspect: bool,
-    ledger: &mut Ledger,
-) -> Result<(), StoreError> {
-    ledger.books.subtract(transaction, id)?;
-    transaction
-        .prepare_cached("DELETE FROM calls WHERE id = ?1")?
-        .execute([id])?;
-    queue::forget(transaction, id, ledger)?;
-    ledger.census.calls -= 1;
-    ledger.census.suspects -= u64::from(is_suspect);
-    Ok(())
 }

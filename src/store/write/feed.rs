@@ -3,25 +3,16 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension};
-
-use super::merge::merge_call;
-use super::observation::{Complete, Merged, Observation};
-use super::suspects::{missing, suspect};
-use super::tombstones::remove;
-use super::writer::{is_confirmed, seal};
 use crate::model::{Call, Timestamp, Verified, Window};
 use crate::store::assistants;
-use crate::store::{StoreError, Writer};
-
-/// How far another edge's order of changes is in this file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeedPosition {
-    pub feed_id: String,
-    pub place: u64,
-    /// Whoever is held was told of since place 0.
-    pub whole: bool,
-}
+use crate::store::error::StoreError;
+use crate::store::write::feed_position::{FeedPosition, write};
+use crate::store::write::merge::merge_call;
+use crate::store::write::observation::{Complete, Merged, Observation};
+use crate::store::write::suspects::{is_confirmed, missing, suspect};
+use crate::store::write::tombstones::remove;
+use crate::store::write::writer::Writer;
+use crate::store::write::writer::seal;
 
 /// What a page of the order says. No call is in it twice.
 #[derive(Debug)]
@@ -119,26 +110,4 @@ impl Writer {
         }
         Ok(merged)
     }
-}
-
-pub fn read(connection: &Connection) -> rusqlite::Result<Option<FeedPosition>> {
-    connection
-        .prepare_cached("SELECT feed_id, place, whole FROM followed")?
-        .query_row([], |row| {
-            Ok(FeedPosition {
-                feed_id: row.get(0)?,
-                place: row.get(1)?,
-                whole: row.get(2)?,
-            })
-        })
-        .optional()
-}
-
-fn write(connection: &Connection, followed: &FeedPosition) -> rusqlite::Result<usize> {
-    connection
-        .prepare_cached(
-            "INSERT INTO followed (one, feed_id, place, whole) VALUES (1, ?1, ?2, ?3)
-             ON CONFLICT (one) DO UPDATE SET feed_id = ?1, place = ?2, whole = ?3",
-        )?
-        .execute((&followed.feed_id, followed.place, followed.whole))
 }

@@ -1,15 +1,12 @@
-//! How many calls are held: the writer's books, and counts that cost no scan of the calls.
+//! What one transaction counts and numbers beside its rows.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
 
-use super::suspects::Suspicion;
 use crate::model::{NEVER, Timestamp, Unit, Window};
-use crate::store::derived::day_ranges;
-use crate::store::derived::facts::Books;
+use crate::store::derived::books::Books;
 use crate::store::details::queue::DetailsBooks;
-use crate::store::{StoreError, Writer};
 
 /// How many of each kind the file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +15,15 @@ pub struct Census {
     pub calls: u64,
     pub suspects: u64,
     pub tombstones: u64,
+}
+
+/// How a call became a suspect. Its row keeps only the later of the two requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Suspicion {
+    /// The request that did not find it.
+    pub by: u64,
+    /// The request that told the text it has.
+    pub told_by: u64,
 }
 
 /// What one transaction does beside its rows. It counts once the transaction is committed; until
@@ -121,44 +127,9 @@ pub fn finest_start(connection: &Connection) -> rusqlite::Result<Unit> {
     Ok(finest)
 }
 
-impl Writer {
-    /// The finest unit that the start of any call is of, as the file had it when it was opened.
-    pub fn finest_start(&self) -> Unit {
-        self.finest_start
-    }
-
-    /// How many of each kind are held, as of the last commit.
-    pub fn census(&self) -> Census {
-        self.census
-    }
-
-    /// The newest calls held that started within the inclusive bounds, no more than `most`.
-    pub fn ids_between(
-        &self,
-        from: Timestamp,
-        to: Timestamp,
-        most: usize,
-    ) -> Result<Vec<i64>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id FROM calls WHERE started_at BETWEEN ?1 AND ?2
-             ORDER BY started_at DESC LIMIT ?3",
-        )?;
-        let ids =
-            statement.query_map((from.as_micros(), to.as_micros(), most), |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
-    }
-
-    /// Held calls, suspects not included, that started within the inclusive bounds. Whole days
-    /// are summed from the rollups, only what juts out is counted by the index.
-    pub fn count_between(&self, from: Timestamp, to: Timestamp) -> Result<u64, StoreError> {
-        let started = day_ranges::count(&self.connection, from, to)?;
-        let suspects: u64 = self
-            .connection
-            .prepare_cached(
-                "SELECT count(*) FROM calls INDEXED BY suspects
-                 WHERE suspect_at IS NOT NULL AND started_at BETWEEN ?1 AND ?2",
-            )?
-            .query_row((from.as_micros(), to.as_micros()), |row| row.get(0))?;
-        Ok(started.saturating_sub(suspects))
-    }
+/// The next run numbers its requests above this one too.
+pub fn raise_request_seq(transaction: &Transaction<'_>, seq: u64) -> rusqlite::Result<usize> {
+    transaction
+        .prepare_cached("UPDATE replica SET request_seq = max(request_seq, ?1)")?
+        .execute([seq])
 }

@@ -2,13 +2,13 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::ledger::Ledger;
-use super::observation::{Merged, Observation};
-use super::suspects::{Suspicion, suspect};
-use super::tombstones::revive;
 use crate::model::{Call, Timestamp, Verified};
-use crate::store::StoreError;
 use crate::store::details::queue;
+use crate::store::error::StoreError;
+use crate::store::write::ledger::{Ledger, Suspicion};
+use crate::store::write::observation::{Merged, Observation};
+use crate::store::write::suspects::suspect;
+use crate::store::write::tombstones::revive;
 
 pub enum Outcome {
     New,
@@ -98,7 +98,13 @@ pub fn merge_call(
             });
         }
         write_call(transaction, learned.request, call, ledger.next_change())?;
-        queue::call_written(transaction, call, None, learned.request, ledger)?;
+        queue::call_written(
+            transaction,
+            call,
+            None,
+            learned.request,
+            &mut ledger.details,
+        )?;
         ledger.census.calls += 1;
         ledger.books.add(call);
         return Ok(Fate {
@@ -156,7 +162,13 @@ pub fn merge_call(
     }
     if !respelled {
         let was_open = Some(before.was_open);
-        queue::call_written(transaction, call, was_open, learned.request, ledger)?;
+        queue::call_written(
+            transaction,
+            call,
+            was_open,
+            learned.request,
+            &mut ledger.details,
+        )?;
     }
     Ok(Fate {
         outcome,

@@ -3,7 +3,8 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::Timestamp;
-use crate::store::{StoreError, Writer};
+use crate::store::error::StoreError;
+use crate::store::write::writer::Writer;
 
 const PAGE_ROWS: &str = "page_rows";
 

@@ -3,27 +3,15 @@
 
 use std::collections::HashMap;
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::ledger::Ledger;
-use super::observation::{Complete, Observation, Trust};
-use super::writer::is_confirmed;
 use crate::model::{CallKey, Verified};
-use crate::store::{StoreError, Writer};
+use crate::store::error::StoreError;
+use crate::store::write::ledger::{Ledger, Suspicion};
+use crate::store::write::observation::{Complete, Observation, Trust};
 
 /// Fewer calls than these may all be gone at once without a second look.
 const A_FEW: usize = 3;
-
-/// How a call became a suspect. Its row keeps only the later of the two requests.
-#[derive(Clone, Copy, Debug)]
-pub struct Suspicion {
-    /// The request that did not find it.
-    pub by: u64,
-    /// The request that told the text it has.
-    pub told_by: u64,
-}
 
 /// The calls, not suspects yet and last heard of before the request, that a complete list leaves
 /// out.
@@ -163,69 +151,7 @@ pub fn suspect(
     Ok(true)
 }
 
-impl Writer {
-    /// Ids of suspects, longest suspected first.
-    pub fn suspects(&self, limit: usize) -> Result<Vec<i64>, StoreError> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT id FROM calls INDEXED BY suspects WHERE suspect_at IS NOT NULL
-             ORDER BY suspect_at, id LIMIT ?1",
-        )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let ids = select.query_map([limit], |row| row.get(0))?;
-        Ok(ids.collect::<Result<_, _>>()?)
-    }
-
-    /// Up to `count` different suspects, each as likely as any other; the same for the same
-    /// `draw`.
-    pub fn sample_suspects(&self, count: usize, draw: u64) -> Result<Vec<i64>, StoreError> {
-        let all = usize::try_from(self.census.suspects).unwrap_or(usize::MAX);
-        let mut rng = StdRng::seed_from_u64(draw);
-        let mut places = rand::seq::index::sample(&mut rng, all, count.min(all)).into_vec();
-        places.sort_unstable();
-        // One pass over the index, whose entries are small: ids have gaps, and to pick by them
-        // would favour whoever comes after a wide one.
-        let mut select = self.connection.prepare_cached(
-            "SELECT id FROM calls INDEXED BY suspects WHERE suspect_at IS NOT NULL",
-        )?;
-        let mut suspects = select.query([])?;
-        let mut sample = Vec::with_capacity(places.len());
-        let mut passed = 0;
-        for place in places {
-            while passed < place {
-                suspects.next()?;
-                passed += 1;
-            }
-            if let Some(row) = suspects.next()? {
-                sample.push(row.get(0)?);
-            }
-            passed += 1;
-        }
-        Ok(sample)
-    }
-
-    /// The id of some held call that is no suspect, another one for another `draw`.
-    pub fn canary(&self, draw: u64) -> Result<Option<i64>, StoreError> {
-        if self.census.calls == self.census.suspects {
-            return Ok(None);
-        }
-        let ends = self
-            .connection
-            .prepare_cached("SELECT (SELECT min(id) FROM calls), (SELECT max(id) FROM calls)")?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (Some(first), Some(last)) = ends else {
-            return Ok(None);
-        };
-        let point: i64 = StdRng::seed_from_u64(draw).random_range(first..=last);
-        let mut select = self.connection.prepare_cached(
-            "SELECT id FROM calls
-             WHERE id BETWEEN ?1 AND ?2 AND suspect_at IS NULL ORDER BY id LIMIT 1",
-        )?;
-        for bounds in [(point, last), (first, point)] {
-            let found = select.query_row(bounds, |row| row.get(0)).optional()?;
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
-    }
+/// Whether a request that started later than `request` found the call unchanged.
+pub fn is_confirmed(confirmed: &HashMap<i64, u64>, id: i64, request: Verified) -> bool {
+    confirmed.get(&id).is_some_and(|seq| *seq > request.seq)
 }

@@ -2,11 +2,10 @@
 
 use rusqlite::{OptionalExtension, Transaction};
 
-use super::erasure::take_out;
-use super::ledger::Ledger;
-use super::writer::raise_request_seq;
 use crate::model::{Verified, text_hash};
-use crate::store::{StoreError, Writer};
+use crate::store::error::StoreError;
+use crate::store::write::ledger::Ledger;
+use crate::store::write::take_out::take_out;
 
 /// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of
 /// it.
@@ -30,7 +29,7 @@ pub fn remove(
     Ok(true)
 }
 
-fn bury(
+pub fn bury(
     transaction: &Transaction<'_>,
     (id, sid): (i64, String),
     proof: Verified,
@@ -79,41 +78,4 @@ pub fn revive(
         .execute([id])?;
     ledger.census.tombstones -= 1;
     Ok(true)
-}
-
-impl Writer {
-    /// Takes out up to `at_most` suspects that were last heard of before the request numbered
-    /// `before_seq`: many calls, which a second look at `request` found gone again. Returns how
-    /// many; fewer than `at_most` means that none is left.
-    pub fn remove_suspects(
-        &mut self,
-        request: Verified,
-        before_seq: u64,
-        at_most: usize,
-    ) -> Result<usize, StoreError> {
-        let mut ledger = self.ledger();
-        let transaction = self.begin()?;
-        let suspects = {
-            let mut select = transaction.prepare_cached(
-                "SELECT id, call_sid FROM calls INDEXED BY suspects
-                 WHERE suspect_at IS NOT NULL AND request_seq < ?1 LIMIT ?2",
-            )?;
-            let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-            let rows =
-                select.query_map((before_seq, at_most), |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect::<Result<Vec<_>, _>>()?
-        };
-        let removed = suspects.len();
-        if removed == 0 {
-            return Ok(0);
-        }
-        for key in suspects {
-            bury(&transaction, key, request, &mut ledger)?;
-        }
-        ledger.write(&transaction)?;
-        raise_request_seq(&transaction, request.seq)?;
-        transaction.commit()?;
-        self.keep(ledger);
-        Ok(removed)
-    }
 }

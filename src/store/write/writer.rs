@@ -7,21 +7,26 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::erasure::Traces;
-use super::ledger::{self, Census, Ledger};
-use super::merge::merge_call;
-use super::observation::{Merged, Observation};
-use super::row_versions::{Revisions, Touched, Writing};
-use super::suspects::{self, Suspicion, suspect};
-use super::tombstones::remove;
-use super::{feed, page_extent};
-use crate::model::{Timestamp, Unit, Verified, Window};
+use crate::model::{Timestamp, Unit, Window};
 use crate::store::assistants::{self, Names};
+use crate::store::coverage;
 use crate::store::details::queue::{self, DetailsBooks};
+use crate::store::error::StoreError;
+use crate::store::file::connection;
 use crate::store::file::lock::{FileLock, open_private};
-use crate::store::file::{opened_file::OpenedFile, schema};
+use crate::store::file::opened_file::OpenedFile;
+use crate::store::identity;
+use crate::store::identity::Identity;
 use crate::store::outbox::{self, Outbox};
-use crate::store::{FeedPosition, Identity, StoreError, coverage, identity};
+use crate::store::write::feed_position::FeedPosition;
+use crate::store::write::ledger::{self, Census, Ledger, Suspicion, raise_request_seq};
+use crate::store::write::merge::merge_call;
+use crate::store::write::observation::{Merged, Observation};
+use crate::store::write::row_versions::{Revisions, Touched, Writing};
+use crate::store::write::suspects::{self, is_confirmed, suspect};
+use crate::store::write::tombstones::remove;
+use crate::store::write::traces::Traces;
+use crate::store::write::{feed_position, page_extent};
 
 /// Open calls of one status, for following them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +80,7 @@ impl Writer {
     pub fn open(path: &Path, base_url: &str) -> Result<Writer, StoreError> {
         let lock = FileLock::acquire(path)?;
         drop(open_private(path)?);
-        let connection = schema::open_writer(path)?;
+        let connection = connection::open_writer(path)?;
         let touched = Touched::by(&connection)?;
         connection.execute(
             "INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
@@ -98,7 +103,7 @@ impl Writer {
             });
         }
         let windows = Arc::new(coverage::read(&connection)?);
-        let followed = feed::read(&connection)?;
+        let followed = feed_position::read(&connection)?;
         let outbox = outbox::read(&connection)?;
         let page_rows = page_extent::page_rows(&connection)?;
         let assistants = assistants::read(&connection)?;
@@ -242,7 +247,7 @@ impl Writer {
         if self.touched.was_given_up() {
             // Else another file would be opened, or a new one made.
             self.file.check()?;
-            let connection = schema::open_writer(&self.path)?;
+            let connection = connection::open_writer(&self.path)?;
             self.touched = Touched::by(&connection)?;
             self.connection = connection;
         }
@@ -316,7 +321,7 @@ impl Writer {
         self.connection.busy_timeout(Duration::ZERO)?;
         let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
         let truncated = self.connection.query_row(truncate, [], |_| Ok(()));
-        self.connection.busy_timeout(schema::BUSY)?;
+        self.connection.busy_timeout(connection::BUSY)?;
         Ok(truncated?)
     }
 
@@ -385,15 +390,4 @@ pub fn seal(
     }
     transaction.commit()?;
     Ok(after.is_some())
-}
-
-/// Whether a request that started later than `request` found the call unchanged.
-pub fn is_confirmed(confirmed: &HashMap<i64, u64>, id: i64, request: Verified) -> bool {
-    confirmed.get(&id).is_some_and(|seq| *seq > request.seq)
-}
-
-pub fn raise_request_seq(transaction: &Transaction<'_>, seq: u64) -> rusqlite::Result<usize> {
-    transaction
-        .prepare_cached("UPDATE replica SET request_seq = max(request_seq, ?1)")?
-        .execute([seq])
 }

@@ -1,0 +1,49 @@
+//! What the writer says of how much is stored, without a scan of the calls.
+
+use crate::model::{Timestamp, Unit};
+use crate::store::derived::day_ranges;
+use crate::store::error::StoreError;
+use crate::store::write::ledger::Census;
+use crate::store::write::writer::Writer;
+
+impl Writer {
+    /// The finest unit that the start of any call is of, as the file had it when it was opened.
+    pub fn finest_start(&self) -> Unit {
+        self.finest_start
+    }
+
+    /// How many of each kind are held, as of the last commit.
+    pub fn census(&self) -> Census {
+        self.census
+    }
+
+    /// The newest calls held that started within the inclusive bounds, no more than `most`.
+    pub fn ids_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        most: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id FROM calls WHERE started_at BETWEEN ?1 AND ?2
+             ORDER BY started_at DESC LIMIT ?3",
+        )?;
+        let ids =
+            statement.query_map((from.as_micros(), to.as_micros(), most), |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
+    }
+
+    /// Held calls, suspects not included, that started within the inclusive bounds. Whole days
+    /// are summed from the rollups, only what juts out is counted by the index.
+    pub fn count_between(&self, from: Timestamp, to: Timestamp) -> Result<u64, StoreError> {
+        let started = day_ranges::count(&self.connection, from, to)?;
+        let suspects: u64 = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM calls INDEXED BY suspects
+                 WHERE suspect_at IS NOT NULL AND started_at BETWEEN ?1 AND ?2",
+            )?
+            .query_row((from.as_micros(), to.as_micros()), |row| row.get(0))?;
+        Ok(started.saturating_sub(suspects))
+    }
+}

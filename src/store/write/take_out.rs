@@ -1,0 +1,24 @@
+//! How a row leaves the file.
+
+use rusqlite::Transaction;
+
+use crate::store::details::queue;
+use crate::store::error::StoreError;
+use crate::store::write::ledger::Ledger;
+
+/// Takes a call out of the file, and out of the books.
+pub fn take_out(
+    transaction: &Transaction<'_>,
+    id: i64,
+    is_suspect: bool,
+    ledger: &mut Ledger,
+) -> Result<(), StoreError> {
+    ledger.books.subtract(transaction, id)?;
+    transaction
+        .prepare_cached("DELETE FROM calls WHERE id = ?1")?
+        .execute([id])?;
+    queue::forget(transaction, id, &mut ledger.details)?;
+    ledger.census.calls -= 1;
+    ledger.census.suspects -= u64::from(is_suspect);
+    Ok(())
+}
