@@ -1,11 +1,6 @@
 //! Whose calls a file holds, and by which key they were read.
 
-use rusqlite::{Connection, OptionalExtension};
-
-use crate::model::KeyHash;
-use crate::store::error::StoreError;
-use crate::store::read::reader::Reader;
-use crate::store::write::writer::Writer;
+use rusqlite::Connection;
 
 /// Whose calls a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,68 +24,4 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Identity> {
             })
         },
     )
-}
-
-impl Reader {
-    /// Whose calls the file holds.
-    pub fn identity(&self) -> Result<Identity, StoreError> {
-        Ok(read(&self.connection)?)
-    }
-}
-
-impl Writer {
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// Stamps the file with the organization the key belongs to, or checks it against the stamp.
-    pub fn identify(&mut self, organization_id: i64) -> Result<(), StoreError> {
-        match self.identity.organization_id {
-            Some(recorded) if recorded == organization_id => Ok(()),
-            Some(recorded) => Err(StoreError::OtherOrganization {
-                path: self.path.clone(),
-                recorded,
-                found: organization_id,
-            }),
-            None => {
-                self.connection
-                    .execute("UPDATE replica SET organization_id = ?1", [organization_id])?;
-                self.identity.organization_id = Some(organization_id);
-                Ok(())
-            }
-        }
-    }
-
-    /// Stamps the file with the key that was seen to be of the organization whose calls it holds.
-    pub fn know_key(&mut self, key: KeyHash) -> Result<(), StoreError> {
-        let key = key.to_string();
-        if self.identity.key_hash.as_ref() != Some(&key) {
-            self.connection
-                .execute("UPDATE replica SET key_hash = ?1", [&key])?;
-            self.identity.key_hash = Some(key);
-        }
-        Ok(())
-    }
-
-    /// The id of some call that is held, another one for another `draw`; of a suspect only where
-    /// all are.
-    pub fn witness(&self, draw: u64) -> Result<Option<i64>, StoreError> {
-        if let Some(id) = self.canary(draw)? {
-            return Ok(Some(id));
-        }
-        let any = "SELECT id FROM calls ORDER BY id LIMIT 1";
-        Ok(self
-            .connection
-            .query_row(any, [], |row| row.get(0))
-            .optional()?)
-    }
-
-    /// Whether a call is held by that id and that SID.
-    pub fn holds(&self, id: i64, call_sid: &str) -> Result<bool, StoreError> {
-        let mut select = self
-            .connection
-            .prepare_cached("SELECT 1 FROM calls WHERE id = ?1 AND call_sid = ?2")?;
-        let found = select.query_row((id, call_sid), |_| Ok(())).optional()?;
-        Ok(found.is_some())
-    }
 }

@@ -3,16 +3,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension, Row};
 
-use crate::model::{Timestamp, metadata_merge};
-use crate::store::error::StoreError;
-use crate::store::read::reader::Reader;
-use crate::store::write::observation::{Merged, Observation};
-use crate::store::write::writer::Writer;
-
-/// Conflicts that are remembered; all are counted.
-const REMEMBERED: i64 = 20;
+use crate::model::Timestamp;
 
 /// What all waiting changes may take up together, since they are kept in memory too.
 const MOST_BYTES: usize = 64 << 20;
@@ -78,7 +71,7 @@ pub struct Outbox {
     pub writes: Vec<Arc<Write>>,
     /// Changes that met somebody else's, ever.
     pub conflicts: u64,
-    last_id: u64,
+    pub last_id: u64,
 }
 
 impl Outbox {
@@ -86,18 +79,18 @@ impl Outbox {
         self.writes.iter().find(|write| write.write_id == write_id)
     }
 
-    fn change(&mut self, write_id: u64, change: impl FnOnce(&mut Write)) {
+    pub fn change(&mut self, write_id: u64, change: impl FnOnce(&mut Write)) {
         let found = (self.writes.iter_mut()).find(|write| write.write_id == write_id);
         if let Some(write) = found {
             change(Arc::make_mut(write));
         }
     }
 
-    fn forget(&mut self, write_id: u64) {
+    pub fn forget(&mut self, write_id: u64) {
         self.writes.retain(|write| write.write_id != write_id);
     }
 
-    fn has_room_for(&self, new: &NewWrite) -> bool {
+    pub fn has_room_for(&self, new: &NewWrite) -> bool {
         let bytes: usize = self.writes.iter().map(|write| write.metadata.len()).sum();
         self.writes.len() < new.limit && bytes + new.metadata.len() <= MOST_BYTES
     }
@@ -117,7 +110,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Outbox> {
     })
 }
 
-fn kept(connection: &Connection) -> rusqlite::Result<Vec<Write>> {
+pub fn kept(connection: &Connection) -> rusqlite::Result<Vec<Write>> {
     let mut select = connection.prepare_cached(
         "SELECT write_id, call_id, call_sid, metadata, before, accepted_at, sent_at, failed
          FROM writes ORDER BY write_id",
@@ -136,219 +129,4 @@ fn write(row: &Row<'_>) -> rusqlite::Result<Write> {
         sent_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
         failed: row.get(7)?,
     })
-}
-
-impl Reader {
-    /// Every change that is kept, in order.
-    pub fn writes(&self) -> Result<Vec<Write>, StoreError> {
-        Ok(kept(&self.connection)?)
-    }
-
-    /// The last conflicts, oldest first.
-    pub fn conflicts(&self) -> Result<Vec<Conflict>, StoreError> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT write_id, call_id, keys, found_at FROM conflicts ORDER BY write_id",
-        )?;
-        let rows = select.query_map([], |row| {
-            let keys: String = row.get(2)?;
-            Ok(Conflict {
-                write_id: row.get(0)?,
-                call_id: row.get(1)?,
-                keys: serde_json::from_str(&keys).unwrap_or_default(),
-                found_at: Timestamp::from_micros(row.get(3)?),
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-}
-
-impl Writer {
-    /// Every change that is kept.
-    pub fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-
-    /// Keeps a change. Once this returns, it outlives the process and the machine's power.
-    pub fn queue_write(&mut self, new: NewWrite) -> Result<Queued, StoreError> {
-        // It would be acknowledged, and lost.
-        self.file.check()?;
-        let transaction = self.begin()?;
-        let held = transaction
-            .prepare_cached("SELECT body, call_sid FROM calls WHERE id = ?1")?
-            .query_row([new.call_id], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let Some((body, call_sid)): Option<(String, String)> = held else {
-            return Ok(Queued::NotHeld);
-        };
-        if !self.outbox.has_room_for(&new) {
-            return Ok(Queued::Full);
-        }
-        let write = Write {
-            write_id: self.outbox.last_id + 1,
-            call_id: new.call_id,
-            call_sid,
-            before: metadata_merge::call_meta(&body).map(str::to_owned),
-            metadata: new.metadata,
-            accepted_at: new.accepted_at,
-            sent_at: new.may_have_arrived.then_some(new.accepted_at),
-            failed: None,
-        };
-        transaction
-            .prepare_cached(
-                "INSERT INTO writes (write_id, call_id, call_sid, metadata, before, accepted_at,
-                     sent_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute((
-                write.write_id,
-                write.call_id,
-                &write.call_sid,
-                &write.metadata,
-                &write.before,
-                write.accepted_at.as_micros(),
-                write.sent_at.map(Timestamp::as_micros),
-            ))?;
-        transaction
-            .prepare_cached(
-                "INSERT INTO written (one, last_id, conflicts) VALUES (1, ?1, 0)
-                 ON CONFLICT (one) DO UPDATE SET last_id = ?1",
-            )?
-            .execute([write.write_id])?;
-        transaction.commit()?;
-        self.outbox.last_id = write.write_id;
-        self.outbox.writes.push(Arc::new(write));
-        let waiting = self.outbox.writes.iter();
-        let waiting = waiting.filter(|write| write.call_id == new.call_id);
-        let changes = waiting.filter(|write| write.failed.is_none());
-        let laid = metadata_merge::overlay(&body, changes.map(|write| write.metadata.as_str()));
-        Ok(Queued::Accepted {
-            write_id: self.outbox.last_id,
-            body: laid.unwrap_or(body),
-        })
-    }
-
-    /// From now on it may have arrived, whatever becomes of the process. `keys` are those that
-    /// somebody else changed meanwhile, counted once a change.
-    pub fn mark_sent(
-        &mut self,
-        write_id: u64,
-        at: Timestamp,
-        keys: &[String],
-    ) -> Result<(), StoreError> {
-        let Some(call_id) = self.outbox.find(write_id).map(|write| write.call_id) else {
-            return Ok(());
-        };
-        let transaction = self.begin()?;
-        transaction
-            .prepare_cached("UPDATE writes SET sent_at = ?2 WHERE write_id = ?1")?
-            .execute((write_id, at.as_micros()))?;
-        let met = !keys.is_empty() && {
-            let keys = serde_json::json!(keys).to_string();
-            keep_conflict(&transaction, (write_id, call_id, keys, at))?
-        };
-        transaction.commit()?;
-        self.outbox.conflicts += u64::from(met);
-        self.outbox
-            .change(write_id, |write| write.sent_at = Some(at));
-        Ok(())
-    }
-
-    /// Takes in the answer that shows the change made, and forgets the change, in one transaction.
-    /// Where a later request told of the call already, the answer may be the older one: then the
-    /// change stays, to be looked for once more. Returns whether it is forgotten.
-    pub fn merge_written(
-        &mut self,
-        learned: Observation,
-        write_id: u64,
-    ) -> Result<(Merged, bool), StoreError> {
-        let Some(write) = self.outbox.find(write_id).cloned() else {
-            return Ok((self.merge(learned)?, true));
-        };
-        // What comes after it is compared with what it made.
-        let later = self.outbox.writes.iter();
-        let later =
-            later.filter(|other| other.call_id == write.call_id && other.write_id > write_id);
-        let later: Vec<(u64, Option<String>)> = later
-            .map(|other| {
-                let before = metadata_merge::merged(other.before.as_deref(), &write.metadata);
-                (other.write_id, before)
-            })
-            .collect();
-        let newest_seq = learned.newest_seq;
-        let mut settled = false;
-        let merged = self.merge_and(learned, |transaction, merged| {
-            if merged.stale > 0 {
-                return Ok(false);
-            }
-            settled = true;
-            delete(transaction, write_id)?;
-            for (write_id, before) in &later {
-                transaction
-                    .prepare_cached("UPDATE writes SET before = ?2 WHERE write_id = ?1")?
-                    .execute((write_id, before))?;
-            }
-            // What is under way may have been read before the change was made, and must not take
-            // it back.
-            transaction
-                .prepare_cached("UPDATE calls SET request_seq = ?2 WHERE id = ?1")?
-                .execute((write.call_id, newest_seq))?;
-            Ok(true)
-        })?;
-        if settled {
-            self.outbox.forget(write_id);
-            for (write_id, before) in later {
-                self.outbox.change(write_id, |write| write.before = before);
-            }
-        }
-        Ok((merged, settled))
-    }
-
-    /// It can never be made, and is kept with the reason.
-    pub fn fail_write(&mut self, write_id: u64, reason: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("UPDATE writes SET failed = ?2 WHERE write_id = ?1")?
-            .execute((write_id, reason))?;
-        let reason = Some(reason.to_owned());
-        self.outbox.change(write_id, |write| write.failed = reason);
-        Ok(())
-    }
-
-    /// Forgets a change. Returns whether it was there.
-    pub fn drop_write(&mut self, write_id: u64) -> Result<bool, StoreError> {
-        let transaction = self.begin()?;
-        let dropped = delete(&transaction, write_id)? > 0;
-        transaction.commit()?;
-        self.outbox.forget(write_id);
-        Ok(dropped)
-    }
-}
-
-fn delete(transaction: &Transaction<'_>, write_id: u64) -> rusqlite::Result<usize> {
-    transaction
-        .prepare_cached("DELETE FROM writes WHERE write_id = ?1")?
-        .execute([write_id])
-}
-
-/// Returns whether it is one that was not known.
-fn keep_conflict(
-    transaction: &Transaction<'_>,
-    (write_id, call_id, keys, at): (u64, i64, String, Timestamp),
-) -> rusqlite::Result<bool> {
-    let new = transaction
-        .prepare_cached(
-            "INSERT INTO conflicts (write_id, call_id, keys, found_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute((write_id, call_id, keys, at.as_micros()))?;
-    if new > 0 {
-        transaction
-            .prepare_cached("UPDATE written SET conflicts = conflicts + 1")?
-            .execute([])?;
-        transaction
-            .prepare_cached(
-                "DELETE FROM conflicts WHERE write_id NOT IN
-                     (SELECT write_id FROM conflicts ORDER BY write_id DESC LIMIT ?1)",
-            )?
-            .execute([REMEMBERED])?;
-    }
-    Ok(new > 0)
 }

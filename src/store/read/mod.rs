@@ -11,3 +11,4 @@ pub mod details;
 pub mod pool;
 pub mod reader;
 pub mod scan;
+pub mod small_tables;

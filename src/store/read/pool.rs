@@ -3,16 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use r2d2::{CustomizeConnection, NopErrorHandler, Pool, PooledConnection};
+use r2d2::{CustomizeConnection, NopErrorHandler, Pool};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::store::error::StoreError;
 use crate::store::file::connection;
 use crate::store::read::reader::Reader;
-
-/// A connection of the pool.
-pub type Pooled = PooledConnection<SqliteConnectionManager>;
 
 /// Who asks for a connection waits this long for one.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -40,6 +37,14 @@ struct Configure;
 impl CustomizeConnection<Connection, rusqlite::Error> for Configure {
     fn on_acquire(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         connection::configure_reader(connection)
+    }
+}
+
+impl Reader {
+    /// For who needs one alone; a server has [`Readers`].
+    pub fn open(path: &Path) -> Result<Reader, StoreError> {
+        connection::check(path)?;
+        Readers::of(path, 1).get()
     }
 }
 

@@ -1,15 +1,16 @@
 //! Reads that a request waits for: one row by key, by a statement that stays prepared.
 
-use std::path::Path;
-
+use r2d2::PooledConnection;
+use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{OptionalExtension, Row};
 
 use crate::model::{CallKey, Timestamp, Window, text_hash};
 use crate::store::coverage;
 use crate::store::error::StoreError;
-use crate::store::file::connection;
-use crate::store::read::pool::{Pooled, Readers};
 use crate::store::write::ledger;
+
+/// A connection of the pool.
+pub type Pooled = PooledConnection<SqliteConnectionManager>;
 
 /// A read-only view of the file. Not shared between threads: each has its own.
 pub struct Reader {
@@ -58,12 +59,6 @@ impl Drop for Reader {
 }
 
 impl Reader {
-    /// For who needs one alone; a server has [`Readers`].
-    pub fn open(path: &Path) -> Result<Reader, StoreError> {
-        connection::check(path)?;
-        Readers::of(path, 1).get()
-    }
-
     /// What is read from now on is of one state of the file, until [`Reader::release`].
     pub fn hold(&self) -> Result<(), StoreError> {
         self.connection.prepare_cached("BEGIN")?.execute([])?;

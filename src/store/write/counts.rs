@@ -4,6 +4,7 @@ use crate::model::{Timestamp, Unit};
 use crate::store::derived::day_ranges;
 use crate::store::error::StoreError;
 use crate::store::write::ledger::Census;
+use crate::store::write::page_extent;
 use crate::store::write::writer::Writer;
 
 impl Writer {
@@ -45,5 +46,21 @@ impl Writer {
             )?
             .query_row((from.as_micros(), to.as_micros()), |row| row.get(0))?;
         Ok(started.saturating_sub(suspects))
+    }
+
+    /// The most rows on a page of the list, as the file had it when it was opened.
+    pub fn page_rows(&self) -> Option<usize> {
+        self.page_rows
+    }
+
+    /// Keeps the most rows on a page, learned at `now`; `None`: as many as documented.
+    pub fn keep_page_rows(
+        &mut self,
+        rows: Option<usize>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        page_extent::keep_page_rows(&self.connection, rows, now)?;
+        self.page_rows = rows;
+        Ok(())
     }
 }

@@ -5,15 +5,18 @@
 //! call, `suspects` and `tombstones`, how calls go; `feed` of another edge; `ledger`, what is counted
 //! along; `page_extent`, `row_versions` and `erasure`.
 
+pub mod assistants;
 pub mod counts;
 pub mod deletion;
 pub mod details;
 pub mod erasure;
 pub mod feed;
 pub mod feed_position;
+pub mod identity;
 pub mod ledger;
 pub mod merge;
 pub mod observation;
+pub mod outbox;
 pub mod page_extent;
 pub mod row_versions;
 pub mod shared_writer;

@@ -3,8 +3,6 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::Timestamp;
-use crate::store::error::StoreError;
-use crate::store::write::writer::Writer;
 
 const PAGE_ROWS: &str = "page_rows";
 
@@ -19,30 +17,19 @@ pub fn page_rows(connection: &Connection) -> rusqlite::Result<Option<usize>> {
         .optional()
 }
 
-impl Writer {
-    /// The most rows on a page of the list, as the file had it when it was opened.
-    pub fn page_rows(&self) -> Option<usize> {
-        self.page_rows
-    }
-
-    /// Keeps the most rows on a page, learned at `now`; `None`: as many as documented.
-    pub fn keep_page_rows(
-        &mut self,
-        rows: Option<usize>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        match rows {
-            Some(rows) => self.connection.execute(
-                "INSERT INTO limits (name, value, learned_at) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (name) DO UPDATE SET
-                     value = excluded.value, learned_at = excluded.learned_at",
-                (PAGE_ROWS, rows, now.as_micros()),
-            )?,
-            None => self
-                .connection
-                .execute("DELETE FROM limits WHERE name = ?1", [PAGE_ROWS])?,
-        };
-        self.page_rows = rows;
-        Ok(())
+/// Keeps the most rows on a page, learned at `now`; `None`: as many as documented.
+pub fn keep_page_rows(
+    connection: &Connection,
+    rows: Option<usize>,
+    now: Timestamp,
+) -> rusqlite::Result<usize> {
+    match rows {
+        Some(rows) => connection.execute(
+            "INSERT INTO limits (name, value, learned_at) VALUES (?1, ?2, ?3)
+             ON CONFLICT (name) DO UPDATE SET
+                 value = excluded.value, learned_at = excluded.learned_at",
+            (PAGE_ROWS, rows, now.as_micros()),
+        ),
+        None => connection.execute("DELETE FROM limits WHERE name = ?1", [PAGE_ROWS]),
     }
 }
