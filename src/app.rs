@@ -1,5 +1,5 @@
 //! The composition root: opens the file, binds the sockets, starts everything in one order and
-//! stops it in the other.
+//! stops it in the reverse order.
 
 mod access;
 
@@ -31,10 +31,10 @@ use crate::store::{OpenedFile, TempReplica, Writer};
 use crate::sync::{Clock, Engine, EngineChannels, Handle, Settings, Supervisor};
 use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
 
-/// Between two looks for what is left over beside the file.
+/// Interval between two sweeps for leftover files beside the database.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// An edge, ready to run: the file is open and locked, the sockets are bound.
+/// An edge that is ready to run: its file is open and locked, its sockets are bound.
 pub struct App {
     engine: Engine<HttpSource>,
     plant: EngineFactory,
@@ -45,12 +45,13 @@ pub struct App {
     access: Access,
 }
 
-/// Opens the file and sets up the sync, without a server: all that `sync` needs.
+/// Opens the file and sets up the sync without a server, which is all that `sync` needs.
 pub fn engine(config: &Config) -> anyhow::Result<(Engine<HttpSource>, Handle, Clock)> {
     engine_at(config, &config.store.path)
 }
 
-/// The same for another file than `store.path`, which is created if it is not there.
+/// The same as [`engine`], for another file than `store.path`. The file is created if it does not
+/// exist.
 pub fn engine_at(
     config: &Config,
     path: &Path,
@@ -61,14 +62,14 @@ pub fn engine_at(
     Ok((plant.engine()?, handle, plant.clock))
 }
 
-/// All that engines are made of, of which one after the other may be needed.
+/// Everything that an engine is made of. Several may be needed, one after the other.
 struct EngineFactory {
     config: Config,
     path: PathBuf,
     keys: Keys,
     clock: Clock,
     post: EngineChannels,
-    /// The file of the first engine: no other is opened in its place.
+    /// The file of the first engine. No other file may be opened in its place.
     file: OnceLock<OpenedFile>,
 }
 
@@ -118,11 +119,11 @@ impl EngineFactory {
 }
 
 impl App {
-    /// Opens and binds everything `config` names. Nothing is asked of the upstream yet.
+    /// Opens and binds everything that `config` names. It sends nothing to the upstream.
     ///
     /// # Errors
-    /// No API key; the file is refused (see [`crate::store::StoreError`]); a certificate can't be
-    /// read; an address can't be bound.
+    /// There is no API key; the file is refused (see [`crate::store::StoreError`]); a certificate
+    /// can't be read; an address can't be bound; `upstream.base_url` is this edge itself.
     pub fn build(config: &Config) -> anyhow::Result<App> {
         let certificate = config.server.tls.as_ref().map(server_tls).transpose()?;
         let certificate = certificate.map(Certificate::new);
@@ -192,12 +193,12 @@ impl App {
         })
     }
 
-    /// What of it may change while it runs.
+    /// The parts that may change while the edge runs.
     pub fn access(&self) -> Access {
         self.access.clone()
     }
 
-    /// Where it listens; the ports are real ones also where 0 was asked for.
+    /// The addresses on which it listens, with real ports even if port 0 was requested.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -206,11 +207,12 @@ impl App {
         self.handle.clone()
     }
 
-    /// Serves and syncs until `stop`, or until either fails. Then: no new connections, requests
-    /// under way are finished, the sync is cancelled, its last write is awaited, the file closed.
+    /// Serves and syncs until `stop`, or until either fails. It then accepts no more connections,
+    /// finishes the requests in progress, cancels the sync, awaits its last write and closes the
+    /// file.
     ///
     /// # Errors
-    /// A task that failed or ended by itself, after the other was stopped in good order.
+    /// A task failed or ended by itself. The other one was stopped in good order first.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
         let App {
             engine,
@@ -258,8 +260,8 @@ impl App {
     }
 }
 
-/// Removes the recordings of calls that were deleted, and what a killed `verify` left, now and then,
-/// until `cancel`.
+/// Periodically removes the recordings of deleted calls and the files of a `verify` that was
+/// killed, until `cancel`.
 async fn sweep(audio: Audio, file: PathBuf, cancel: CancellationToken) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -269,12 +271,12 @@ async fn sweep(audio: Audio, file: PathBuf, cancel: CancellationToken) {
             TempReplica::clear(&file);
             audio.sweep()
         };
-        // One that failed is done again: what is served is looked at besides.
+        // A failed sweep is repeated at the next tick, and recordings are also checked when served.
         let _ = tokio::task::spawn_blocking(sweep).await;
     }
 }
 
-/// Why a task failed, if it did.
+/// The reason why a task failed, if it did.
 fn task_failure<E>(
     task: &'static str,
     ended: Result<Result<(), E>, JoinError>,
@@ -334,11 +336,11 @@ fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
         })
 }
 
-/// Whether the URL leads to this address of ours, by what is known and by what a look-up tells that
-/// does not take long: the line may be down.
+/// True if the URL leads to `own`, an address of this edge. Only addresses known in advance and
+/// those that a quick lookup finds count: the network may be down.
 fn is_at(url: &Url, own: &SocketAddr) -> bool {
     let listens = own.ip().to_canonical();
-    // An address can be bound where it is one of the machine's.
+    // An address can be bound only if it belongs to this machine.
     let is_here = |address: &IpAddr| UdpSocket::bind((*address, 0)).is_ok();
     let is_own = |address: &IpAddr| match listens.is_unspecified() {
         true => address.is_unspecified() || is_here(address),
@@ -348,7 +350,7 @@ fn is_at(url: &Url, own: &SocketAddr) -> bool {
         && (known_addresses(url).iter().any(is_own) || looked_up(url).iter().any(is_own))
 }
 
-/// The addresses of a name, as far as they are found within a second.
+/// The addresses of the URL's host name, as far as a lookup finds them within a second.
 fn looked_up(url: &Url) -> Vec<IpAddr> {
     let Some(Host::Domain(name)) = url.host() else {
         return Vec::new();

@@ -1,27 +1,37 @@
 //! burki-edge: an edge replica of an organization's Burki call records.
 //!
-//! One binary. A background task keeps a local SQLite file equal to the upstream's calls API, and
-//! an HTTP server answers that API from the file.
+//! One binary. A background task keeps a local SQLite file equal to the upstream's calls API, and an
+//! HTTP server answers that API from the file.
 //!
 //! ```text
-//!  Burki API ──► upstream ──► sync ──────────► store: one writer ──► SQLite, WAL
-//!                (HTTP, wire)  plan → engine     one transaction          │
-//!                                ▲               an answer                ▼
-//!                                │                               store: readers
-//!  clients ──► http ─── miss, hint ─────┘                                 │
-//!          ◄── calls API, /edge/* ◄───────────────────────────────────────┘
+//!  Burki API ──► upstream ──► sync: plan ─► engine ──► store: one writer ──► SQLite, WAL
+//!                (HTTP, wire)          ▲                 one transaction          │
+//!                                      │                 an answer                ▼
+//!                                      │                               store: readers
+//!  clients ──► http ── miss, hint ─────┘                                          │
+//!          ◄── calls API, /edge/* ◄───────────────────────────────────────────────┘
 //! ```
 //!
-//! What may know what:
-//! - [`app`] composes everything and is the only one that does; [`cli`] starts it.
-//! - [`http`] asks the store's reader and the sync's handle; it never names the upstream or the
-//!   writer.
-//! - [`sync`] reads and writes through the store alone, and asks the upstream through one trait.
-//! - [`store`] is the seam behind which all SQL lives; it names neither `sync` nor `http`.
-//! - [`model`] is plain values. [`simulator`] is an upstream of our own; nothing but `cli` and the
-//!   tests use it.
+//! The floors, from the ground up; each knows those below it and no other:
 //!
-//! `tests/architecture.rs` holds the code to this.
+//! ```text
+//!  cli          subcommands, demo, verify
+//!  app          composes and runs everything                          telemetry: the log
+//!  http         the calls API and the edge's own endpoints            simulator: an upstream for tests
+//!  sync         decides what to ask, and takes answers in
+//!  store        the file: all SQL of the replica      upstream: HTTP client, wire format, proxy
+//!  config       settings and where they come from
+//!  model        plain values: a call, a filter, a timestamp, an age
+//! ```
+//!
+//! - [`http`] reads through the store's reader and asks the sync's handle; it never names the
+//!   upstream's client or the writer.
+//! - [`sync`] reads and writes through the store alone, and asks the upstream through one trait.
+//! - [`store`] names neither `sync` nor `http`.
+//! - [`simulator`] is used by `cli` and the tests alone.
+//!
+//! `tests/architecture` holds the code to this, to the floors within `http`, `store` and `sync`, and to
+//! having no circle of imports.
 
 pub mod app;
 pub mod cli;

@@ -1,4 +1,4 @@
-//! The binary: reads the command line, and says by its exit code whether the work was done.
+//! The binary: parses the command line, and reports success or failure by its exit code.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
     match Cli::parse().run(&mut std::io::stdout()).await {
         Ok(code) => code,
         Err(error) => {
-            // Where it can't be told, the code tells it.
+            // If standard error can't be written, the exit code still reports the failure.
             let _ = writeln!(std::io::stderr(), "burki-edge: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,12 +1,12 @@
-//! The log: to standard error, so that standard output is left to what a command prints.
+//! The log. It goes to standard error, so that standard output is left to what a command prints.
 //!
-//! It is written by a thread of its own, from a queue of some lines. A log that can't be written, or
-//! that nobody reads, costs lines and nothing else: nobody waits for it and nothing fails with it.
+//! A thread of its own writes it from a bounded queue. A log that can't be written, or that nobody
+//! reads, loses lines; nothing waits for it and nothing fails with it.
 //!
-//! `RUST_LOG` reaches this crate alone. What the HTTP libraries write at debug and trace is theirs
-//! to decide with every release, and is about requests whose paths hold SIDs and whose headers
-//! hold keys. No setting may bring that into a log, so what is not ours is cut off below warnings,
-//! whatever the filter says.
+//! `RUST_LOG` applies to this crate alone. What the HTTP libraries write at debug and trace may
+//! change with every release, and it is about requests whose paths hold SIDs and whose headers hold
+//! keys. No setting may bring that into a log, so other crates are cut off below warnings, whatever
+//! the filter says.
 
 use std::io::{IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -20,27 +20,27 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-/// How long the end waits for what is still to be written.
+/// How long the end of the process waits for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Lines that wait to be written; those that come when there are so many are lost.
+/// Capacity of the queue in lines; lines that arrive while it is full are lost.
 const LINES: usize = 4096;
 
-/// Who logs, until this is dropped: then what waits is written, for a second at most.
+/// The running log. Dropping it writes the lines still queued, for a second at most.
 pub struct Log {
     writing: Option<WorkerGuard>,
-    /// `None` where `RUST_LOG` says what is logged.
+    /// `None` if `RUST_LOG` decides what is logged.
     filter: Option<reload::Handle<EnvFilter, Registry>>,
 }
 
-/// Logs at `level` and above; `RUST_LOG` says otherwise where it is set.
+/// Starts the log at `level` and above, unless `RUST_LOG` is set.
 pub fn start(level: &str) -> Log {
     let (writer, writing) = queue(std::io::stderr());
     let environment = EnvFilter::try_from_default_env().ok();
     let is_said = environment.is_some();
     let filter = environment.unwrap_or_else(|| EnvFilter::new(level));
     let (subscriber, filter) = subscriber(filter, writer, std::io::stderr().is_terminal());
-    // An error means that a log was started before, as tests may.
+    // An error means that a log was started before, as tests may do.
     let _ = subscriber.try_init();
     std::panic::set_hook(Box::new(panicked));
     Log {
@@ -50,18 +50,18 @@ pub fn start(level: &str) -> Log {
 }
 
 impl Log {
-    /// Logs at this level from now on, unless `RUST_LOG` says otherwise.
+    /// Logs at this level from now on, unless `RUST_LOG` is set.
     pub fn set_level(&self, level: &str) {
         if let Some(filter) = &self.filter {
-            // It fails where the log has ended, and then there is none to be set.
+            // Reloading fails only once the log has ended, and then there is nothing to set.
             let _ = filter.reload(EnvFilter::new(level));
         }
     }
 }
 
 impl Drop for Log {
-    /// The guard's own end says on standard output where it failed, and waits for whoever reads
-    /// that: it is not waited for.
+    /// Ends the guard on a thread that is not waited for beyond a deadline: a guard that fails
+    /// prints to standard output, and blocks until that is read.
     fn drop(&mut self) {
         let Some(writing) = self.writing.take() else {
             return;
@@ -75,7 +75,7 @@ impl Drop for Log {
     }
 }
 
-/// What is written to it goes to `file`, or nowhere.
+/// A writer whose lines go to `file`, or are lost.
 fn queue(
     file: impl Write + Send + 'static,
 ) -> (tracing_appender::non_blocking::NonBlocking, WorkerGuard) {
@@ -86,7 +86,7 @@ fn queue(
         .finish(file)
 }
 
-/// Tells where, and not what: a panic's message may quote a call.
+/// Logs where a panic happened, but not its message, which may quote a call.
 fn panicked(panic: &PanicHookInfo<'_>) {
     if let Some(place) = panic.location() {
         tracing::error!(
@@ -107,7 +107,7 @@ where
 {
     let ours_alone = Targets::new()
         .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::TRACE)
-        // A line for whatever any stranger sends that is no HTTP, and no TLS.
+        // These two would write a line for anything a stranger sends that is not HTTP or not TLS.
         .with_target("actix_http", LevelFilter::OFF)
         .with_target("rustls", LevelFilter::ERROR)
         .with_default(LevelFilter::WARN);
@@ -116,7 +116,7 @@ where
         .with_writer(writer)
         .with_ansi(ansi)
         .with_target(false)
-        // It would tell of a line that can't be written where it can't be written.
+        // It would report a line that can't be written to the log that can't be written.
         .log_internal_errors(false);
     let subscriber = tracing_subscriber::registry()
         .with(filter)
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(messages, ["event", "wanted"]);
     }
 
-    /// Fails, or waits until it may go on.
+    /// A writer that fails, or that blocks until it may go on.
     struct Broken(Option<Receiver<()>>);
 
     impl Write for Broken {

@@ -388,3 +388,24 @@ fn the_first_request_of_readme_is_answered_as_it_is_shown() {
         assert!(body.contains(&format!("\"{name}\":")), "{name}: {body}");
     }
 }
+
+#[test]
+fn the_sync_page_explains_every_file_that_decides() {
+    const SYNC: &str = include_str!("../docs/sync.md");
+    let source = Path::new("src/sync");
+    let headings: Vec<&str> = SYNC
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .flat_map(|heading| heading.split(':').next().unwrap().split(", "))
+        .collect();
+    for heading in &headings {
+        assert!(source.join(heading).exists(), "src/sync/{heading}");
+    }
+    for entry in std::fs::read_dir(source.join("planners")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // Both are explained with the ladder.
+        let in_ladder = ["mod.rs", "shares.rs", "proxied.rs"].contains(&name.as_str());
+        let explained = |heading: &&str| heading.trim_end_matches('/').ends_with(&name);
+        assert!(in_ladder || headings.iter().any(explained), "{name}");
+    }
+}

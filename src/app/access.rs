@@ -1,5 +1,5 @@
-//! Who may come in, what the server shows of itself, and with which key the upstream is asked: what
-//! may change while an edge runs.
+//! What may change while an edge runs: who is admitted, the certificate that the server shows, and
+//! the key with which the upstream is asked.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::http::{Auth, Certificate, Grant, Shared};
 use crate::sync::{Handle, UpstreamState};
 use crate::upstream::HttpLine;
 
-/// Between two looks at a file that holds the key, at least.
+/// Minimum time between two reads of the file that holds the key.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The parts of a running edge that another configuration may change. Cheap to clone.
+/// The parts of a running edge that a new configuration may change. Cheap to clone.
 #[derive(Clone)]
 pub struct Access {
     pub(super) shared: Arc<Shared>,
     pub(super) certificate: Option<Certificate>,
     pub(super) line: Arc<HttpLine>,
     pub(super) keys: Keys,
-    /// What is in effect.
+    /// The configuration in effect.
     pub(super) config: Arc<Mutex<Config>>,
 }
 
-/// The upstream's key, as every next engine is given it.
+/// The upstream's key, from which every new engine takes it.
 #[derive(Clone)]
 pub struct Keys {
     key: Arc<ArcSwap<Secret>>,
@@ -49,14 +49,14 @@ impl Keys {
         self.key.load_full()
     }
 
-    /// Has the upstream asked with this key from now on.
+    /// Replaces the key; the upstream is asked with the new one from now on.
     fn change(&self, key: Secret) {
         self.key.store(Arc::new(key));
         self.handle.renew();
     }
 }
 
-/// Who `config` lets in; `key` is the upstream's.
+/// The access rules of `config`; `key` is the upstream's.
 pub(super) fn auth(config: &Config, key: &Secret) -> Auth {
     let grants = config.auth.tokens.iter().map(|token| Grant {
         sha256: token.sha256,
@@ -68,12 +68,12 @@ pub(super) fn auth(config: &Config, key: &Secret) -> Auth {
 }
 
 impl Access {
-    /// Takes tokens, origins, certificate and key from `now`. What else differs waits for the next
-    /// start.
+    /// Applies the tokens, origins, certificate and key of `now`. Every other difference takes
+    /// effect at the next start.
     ///
     /// # Errors
-    /// The certificate or its key can't be read, or there is no key of the upstream's; then nothing
-    /// has changed.
+    /// The certificate or its key can't be read, or the upstream's key is missing or can't be sent.
+    /// Nothing has changed then.
     pub fn change(&self, now: &Config) -> anyhow::Result<()> {
         let mut config = self.config();
         self.take_over(now)?;
@@ -105,8 +105,8 @@ impl Access {
         Ok(())
     }
 
-    /// Reads the file with the key again where the upstream refuses the one that is held, or a
-    /// client comes with one that nobody knows: keys are exchanged while an edge runs. Until `ends`.
+    /// Rereads the key file if the upstream refuses the current key or a client presents an unknown
+    /// one, because keys are exchanged while an edge runs. Runs until `ends`.
     pub(super) async fn watch_key(self, ends: CancellationToken) {
         let mut status = self.shared.handle.status();
         loop {
@@ -121,7 +121,7 @@ impl Access {
                 }
             }
             let access = self.clone();
-            // It reads a file.
+            // Reading a file blocks.
             let _ = tokio::task::spawn_blocking(move || access.read_key()).await;
             tokio::select! {
                 () = ends.cancelled() => return,
@@ -135,7 +135,7 @@ impl Access {
         let Some(file) = &config.upstream.api_key_file else {
             return;
         };
-        // One that can't be read is being exchanged.
+        // A file that can't be read is being replaced; the current key stays.
         let Ok(key) = config::read_key_file(file) else {
             return;
         };

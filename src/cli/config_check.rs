@@ -1,5 +1,5 @@
-//! `burki-edge config check`: every setting in effect and where it came from, or all that is
-//! wrong with them.
+//! `burki-edge config check`: shows every setting in effect and where it came from, or everything
+//! that is wrong with the settings.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -18,12 +18,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Print JSON, also about what is wrong
+    /// Print JSON, also for what is wrong
     #[arg(long)]
     json: bool,
 }
 
-/// Checks what this process would run with, and writes it to `out`; no secret is shown.
+/// Checks the configuration that this process would run with, and writes it to `out` without any
+/// secret.
 ///
 /// # Errors
 /// A [`ConfigError`] (with `--json` its problems are also on `out`), or `out` can't be written.
@@ -129,7 +130,7 @@ mod tests {
 
     const KEY: &str = "bk_live_not_for_your_eyes";
 
-    /// Runs the check on a file of `toml`; the output, the error, the file's name.
+    /// Runs the check on a file with this TOML. Returns the output, the error and the file's name.
     fn checked(toml: &str, json: bool, environment: &[(&str, &str)]) -> (String, String, String) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), toml).unwrap();

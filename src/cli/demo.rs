@@ -1,4 +1,4 @@
-//! `burki-edge demo`: a simulated Burki and an edge of it, on loopback, with nothing to set up.
+//! `burki-edge demo`: a simulated Burki and an edge of it, on loopback, without any setup.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
@@ -23,7 +23,7 @@ use crate::telemetry;
 /// A simulated Burki and an edge of it, with five commands to try
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// How many calls there are to begin with
+    /// How many calls there are at the start
     #[arg(long, default_value_t = 5000)]
     calls: usize,
 
@@ -31,11 +31,12 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Version::Hosted)]
     upstream: Version,
 
-    /// Where the edge listens [default: 127.0.0.1:8080, or a free port if that is taken]
+    /// The address on which the edge listens
+    /// [default: 127.0.0.1:8080, or a free port if that is taken]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// Where the file goes, to be kept [default: a temporary folder, removed at the end]
+    /// A folder for the file, which then stays [default: a temporary folder, removed at the end]
     #[arg(long)]
     folder: Option<PathBuf>,
 
@@ -50,7 +51,7 @@ enum Version {
     SelfHosted,
 }
 
-/// What somebody who tries the demo needs to know; printed as it is for a program.
+/// What a user of the demo needs to know. `--json` prints it as it is.
 #[derive(Serialize)]
 struct Scene {
     edge: String,
@@ -178,7 +179,7 @@ fn scene(simulator: &Simulator, app: &App, config: &Config) -> anyhow::Result<Sc
     })
 }
 
-/// Until the replica is complete.
+/// Waits until the replica is complete.
 async fn filled(handle: Handle) -> anyhow::Result<()> {
     let mut status = handle.status();
     status

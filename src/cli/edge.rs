@@ -12,10 +12,10 @@ use super::ConfigFile;
 use crate::config::Config;
 use crate::upstream::{HttpSource, UpstreamError};
 
-/// Longer than any of its answers takes.
+/// Longer than the edge takes for any answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the edge is and what opens it.
+/// The edge's address, and the credential it accepts.
 #[derive(clap::Args, Debug)]
 pub struct Address {
     #[command(flatten)]
@@ -30,13 +30,13 @@ pub struct Address {
     token_file: Option<PathBuf>,
 }
 
-/// An edge that can be asked; whether it runs shows when it is.
+/// An edge to be asked. Only its answer shows whether it runs.
 pub struct Edge {
     source: HttpSource,
     url: Url,
 }
 
-/// A status and a body.
+/// The status and the body of an answer.
 type Answer = (u16, Vec<u8>);
 
 impl Address {
@@ -65,17 +65,17 @@ impl Address {
 
 impl Edge {
     /// # Errors
-    /// None answered: see [`Edge::silent`].
+    /// No edge answered: see [`Edge::silent`].
     pub async fn get(&self, path: &str) -> Result<Answer, UpstreamError> {
         self.source.get(path).await
     }
 
-    /// The same with `POST`, which gives an order.
+    /// The same as [`Edge::get`] by `POST`, for an action.
     pub async fn post(&self, path: &str) -> Result<Answer, UpstreamError> {
         self.source.post(path).await
     }
 
-    /// What the edge says, or why it says nothing else.
+    /// The JSON of an answer, or the reason why there is none.
     pub fn read(&self, (code, body): Answer) -> anyhow::Result<Value> {
         let url = &self.url;
         match code {
@@ -85,7 +85,7 @@ impl Edge {
         }
     }
 
-    /// In the words of the connection alone: no upstream is asked here.
+    /// Reports the error of the connection alone, because no upstream is involved here.
     pub fn silent(&self, error: UpstreamError) -> anyhow::Error {
         let silent = format!("no edge answers at {}", self.url);
         match error.source {
@@ -105,7 +105,7 @@ fn usual_url(config: &Config) -> anyhow::Result<Url> {
     if address.ip().is_unspecified() {
         address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
     }
-    // The key goes to an edge of this machine, or to one that was named.
+    // The key goes only to an edge on this machine, or to one that was named.
     if UdpSocket::bind((address.ip(), 0)).is_err() {
         bail!("server.listen = {address} is no address of this machine; name the edge by --url");
     }

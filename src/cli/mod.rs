@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand. Each has its arguments and a `run`.
+//! The command line: one file for each subcommand, with its arguments and its `run`.
 
 mod config_check;
 mod demo;
@@ -51,7 +51,7 @@ enum ConfigCommand {
     Check(config_check::Args),
 }
 
-/// Where the configuration is; shared by most subcommands.
+/// The location of the configuration, an argument that most subcommands share.
 #[derive(clap::Args, Debug)]
 struct ConfigFile {
     /// The configuration file [default: ./config.toml, if there is one]
@@ -60,7 +60,7 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads it, and tells of what may be a mistake.
+    /// Loads the configuration, and logs a warning for each likely mistake in it.
     fn load(&self, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Config> {
         let loaded = Config::load(self.config.as_deref(), environment)?;
         for warning in loaded.warnings(Timestamp::now()) {
@@ -71,10 +71,10 @@ impl ConfigFile {
 }
 
 impl Cli {
-    /// Runs the subcommand. What it prints goes to `out`, the log to standard error.
+    /// Runs the subcommand. Its output goes to `out`, the log to standard error.
     ///
     /// # Errors
-    /// What kept it from doing its work, for `main` to print as one chain.
+    /// The reason why it could not do its work, which `main` prints as one chain.
     pub async fn run(self, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         let environment: Vec<_> = std::env::vars_os().collect();
         match self.command {

@@ -1,5 +1,5 @@
-//! `burki-edge release`: the operator's word that the deletions which the running edge holds are
-//! real.
+//! `burki-edge release`: the operator's confirmation that the deletions which the running edge
+//! holds are real.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -10,7 +10,7 @@ use anyhow::Context;
 use super::edge;
 use crate::telemetry;
 
-/// Let the running edge carry out the deletions that it holds because they are so many
+/// Let the running edge carry out the deletions that it holds because of their number
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]

@@ -1,5 +1,5 @@
-//! An engine at work behind a command that ends: started, waited for with a bar, stopped in good
-//! order.
+//! An engine behind a command that ends: it is started, awaited with a progress bar, and stopped in
+//! good order.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sync::{Handle, Phase, SyncError, SyncStatus, UpstreamState};
 
-/// After so many failures in a row it is not worth waiting at a terminal: about two minutes.
+/// The number of failures in a row after which a command stops waiting: about two minutes.
 pub const FAILURES: u32 = 8;
 
-/// An engine in the background. End it by [`Running::end`]: its last write is awaited there.
+/// An engine in the background. End it with [`Running::end`], which awaits its last write.
 pub struct Running {
     pub handle: Handle,
     cancel: CancellationToken,
-    /// `None` once it has ended by itself and was told of.
+    /// `None` once the engine has ended by itself and its result was reported.
     task: Option<JoinHandle<Result<(), SyncError>>>,
 }
 
 impl Running {
-    /// Lets `run` work until its token is cancelled.
+    /// Starts `run`, which works until its token is cancelled.
     pub fn start<F>(run: impl FnOnce(CancellationToken) -> F, handle: Handle) -> Running
     where
         F: Future<Output = Result<(), SyncError>> + Send + 'static,
@@ -37,10 +37,10 @@ impl Running {
         }
     }
 
-    /// Does `work` beside the engine, unless `stop` comes or the engine ends first.
+    /// Does `work` beside the engine, unless `stop` is cancelled or the engine ends first.
     ///
     /// # Errors
-    /// Those of `work`; `stopped` as a message; why the engine ended.
+    /// Those of `work`; `stopped` as a message; the reason why the engine ended.
     pub async fn during<T>(
         &mut self,
         work: impl Future<Output = anyhow::Result<T>>,
@@ -60,10 +60,10 @@ impl Running {
         Err(anyhow!("the sync ended by itself"))
     }
 
-    /// Stops it, and waits until the file is closed.
+    /// Stops the engine, and waits until the file is closed.
     ///
     /// # Errors
-    /// Why it had ended before, if nobody was told yet.
+    /// The reason why the engine had already ended, if it was not reported yet.
     pub async fn end(self) -> anyhow::Result<()> {
         self.cancel.cancel();
         if let Some(task) = self.task {
@@ -73,7 +73,7 @@ impl Running {
     }
 }
 
-/// Until everything within `sync.history` was read, with a bar where there is a terminal.
+/// Waits until everything within `sync.history` was read, with a progress bar on a terminal.
 pub async fn filled(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<()> {
     let bar = bar(1000, "");
     loop {
@@ -84,20 +84,20 @@ pub async fn filled(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<
                 bar.set_message(error.message.clone());
             }
             worth_waiting(&status).inspect_err(|_| bar.finish_and_clear())?;
-            // With deletions held, all was read as well.
+            // While deletions are held, everything was read as well.
             if matches!(status.phase, Phase::Live | Phase::Held) {
                 bar.finish_and_clear();
                 return Ok(());
             }
         }
         if status.changed().await.is_err() {
-            // The engine has ended, and says itself why.
+            // The engine has ended and reports the reason itself.
             return std::future::pending().await;
         }
     }
 }
 
-/// Until what is to be kept of ended calls was asked for, with a bar where there is a terminal.
+/// Waits until all due details of ended calls were requested, with a progress bar on a terminal.
 pub async fn detailed(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<()> {
     let bar = bar(status.borrow().details.due, "details of ended calls");
     loop {
@@ -113,13 +113,13 @@ pub async fn detailed(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Resul
             }
         }
         if status.changed().await.is_err() {
-            // The engine has ended, and says itself why.
+            // The engine has ended and reports the reason itself.
             return std::future::pending().await;
         }
     }
 }
 
-/// An error, with what to do about it, once waiting for the upstream makes no sense.
+/// Fails, with a hint, once it is pointless to wait for the upstream.
 pub fn worth_waiting(status: &SyncStatus) -> anyhow::Result<()> {
     if let Some(error) = &status.last_error {
         let hopeless = status.state == UpstreamState::Unauthorized;
@@ -130,10 +130,10 @@ pub fn worth_waiting(status: &SyncStatus) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A bar on the terminal, and what it is of; nothing anywhere else.
+/// A progress bar with a label. It shows on a terminal only.
 pub fn bar(length: u64, message: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(length).with_message(message);
-    // The template is a constant that the tests run through.
+    // The template is a constant that the tests use.
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent}%  {elapsed} {wide_msg}") {
         bar.set_style(style);
     }

@@ -1,4 +1,4 @@
-//! `burki-edge serve`: the edge itself, until it is told to stop.
+//! `burki-edge serve`: runs the edge until a signal stops it.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,14 +33,14 @@ pub async fn run(args: Args, environment: Vec<(OsString, OsString)>) -> anyhow::
     if ended.is_ok() {
         info!("stopped");
     }
-    // What the log still holds is written.
+    // Ending the task drops the log, which writes its last lines.
     ends.cancel();
     reloading.await?;
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-/// At each SIGHUP the configuration is read again, and what may change while the edge runs is
-/// changed; where it can't be read, everything stays as it was.
+/// Reads the configuration again at each SIGHUP, and applies what may change while the edge runs.
+/// If it can't be read, everything stays as it was.
 fn reload_on_signal(
     file: ConfigFile,
     environment: Vec<(OsString, OsString)>,
@@ -76,7 +76,7 @@ fn reload_on_signal(
     }))
 }
 
-/// Cancelled by SIGINT or SIGTERM.
+/// A token that SIGINT or SIGTERM cancels.
 pub fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;

@@ -1,4 +1,5 @@
-//! `burki-edge status`: how a running edge is, or, where none answers, what its file holds.
+//! `burki-edge status`: shows the state of a running edge or, if none answers, the contents of its
+//! file.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -12,7 +13,7 @@ use crate::config::Config;
 use crate::store::{Reader, StoreError};
 use crate::telemetry;
 
-/// Show how the running edge is; exits 1 if none answers
+/// Show the state of the running edge; exits 1 if none answers
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
@@ -127,7 +128,7 @@ fn print(status: &Value, out: &mut impl Write) -> std::io::Result<()> {
     print_writes(&status["writes"], out)
 }
 
-/// Nothing of an edge that keeps no details.
+/// Prints nothing for an edge that stores no details.
 fn print_details(details: &Value, out: &mut impl Write) -> std::io::Result<()> {
     match (count(&details["kept"]), count(&details["due"])) {
         (0, 0) => Ok(()),
@@ -138,7 +139,7 @@ fn print_details(details: &Value, out: &mut impl Write) -> std::io::Result<()> {
     }
 }
 
-/// Nothing of an edge on which none was ever left.
+/// Prints nothing if no write is pending, failed or in conflict.
 fn print_writes(writes: &Value, out: &mut impl Write) -> std::io::Result<()> {
     let told = [
         (&writes["pending"], "waiting for the upstream"),
@@ -159,7 +160,7 @@ fn print_writes(writes: &Value, out: &mut impl Write) -> std::io::Result<()> {
     }
 }
 
-/// 0 where an older edge tells none.
+/// The figure, or 0 if an older edge does not report it.
 fn count(figure: &Value) -> u64 {
     figure.as_u64().unwrap_or(0)
 }

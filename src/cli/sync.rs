@@ -21,7 +21,7 @@ pub struct Args {
     #[command(flatten)]
     file: ConfigFile,
 
-    /// Wait until what sync.details names is kept of every ended call, too
+    /// Also wait until what sync.details names is stored for every ended call
     #[arg(long)]
     details: bool,
 }
@@ -70,7 +70,7 @@ pub async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// `recordings, transcripts`
+/// A text such as `recordings, transcripts`.
 fn names(details: &BTreeSet<Detail>) -> String {
     let names: Vec<&str> = details.iter().map(|detail| detail.as_str()).collect();
     names.join(", ")

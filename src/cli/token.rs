@@ -1,5 +1,5 @@
-//! `burki-edge token NAME`: makes an access token, shows it once, and gives the lines that let it
-//! in. Only its SHA-256 is kept anywhere.
+//! `burki-edge token NAME`: makes an access token, shows it once, and prints the configuration
+//! lines that admit it. Only its SHA-256 is stored anywhere.
 
 use std::io::{Read, Write};
 
@@ -11,11 +11,11 @@ use serde_json::json;
 use crate::config::{check_token_name, parse_expires, token_digest};
 use crate::model::Scope;
 
-/// So that a token found in a log or a repository says what it opens.
+/// Shows what a token opens if it is found in a log or a repository.
 const PREFIX: &str = "burki_edge_";
 const RANDOM_BYTES: usize = 32;
 
-/// What an existing token may be: no shorter than a guess takes long, no longer than a header.
+/// The length of an existing token: long enough to be hard to guess, short enough for a header.
 const EXISTING_CHARACTERS: std::ops::RangeInclusive<usize> = 16..=4096;
 
 /// Make a token that may read from the edge, or do more
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "SCOPE,...", value_delimiter = ',', value_parser = scope)]
     scopes: Vec<Scope>,
 
-    /// When it ends: a date, or an instant in UTC
+    /// When it expires: a date, or an instant in UTC
     #[arg(long, value_name = "DATE", value_parser = expires)]
     expires: Option<String>,
 
@@ -53,12 +53,12 @@ fn expires(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Writes a new token and its configuration lines to `out`; with `--sha256` the lines only, for
-/// the token on standard input.
+/// Writes a new token and its configuration lines to `out`; with `--sha256`, only the lines for the
+/// token on standard input.
 ///
 /// # Errors
-/// The name or the given token is unfit, the system gives no randomness, or `out` can't be
-/// written. No error repeats a token.
+/// The name or the given token is unfit, the system gives no randomness, or `out` can't be written.
+/// No error repeats a token.
 pub fn run(args: Args, out: &mut impl Write) -> anyhow::Result<()> {
     make(&args, &mut std::io::stdin().lock(), out)
 }
@@ -102,7 +102,7 @@ fn write_text(
         writeln!(out, "The token is shown this once; give it to its holder.")?;
         writeln!(out, "To let it in, add to the end of config.toml:\n")?;
     }
-    // A JSON string without control characters, which names have none of, is a TOML string.
+    // A JSON string without control characters is a TOML string, and names have none.
     writeln!(out, "[[auth.tokens]]")?;
     writeln!(out, "name = {}", json!(args.name))?;
     writeln!(out, "sha256 = \"{sha256}\"")?;
@@ -168,7 +168,7 @@ mod tests {
         let (token, rest) = out.split_once('\n').unwrap();
         assert_eq!(token.len(), PREFIX.len() + 2 * RANDOM_BYTES);
         let lines = &rest[rest.find("[[").unwrap()..];
-        // At the end of the file that ships, as the output says.
+        // The lines go at the end of the shipped file, as the output says.
         let file = tempfile::NamedTempFile::new().unwrap();
         let shipped = include_str!("../../config.toml");
         std::fs::write(file.path(), format!("{shipped}\n{lines}")).unwrap();

@@ -1,17 +1,21 @@
-//! The server side: the upstream's calls API answered from the replica, and the edge's own
-//! endpoints.
+//! The server: the upstream's calls API answered from the replica, and the edge's own endpoints.
 //!
 //! ```text
-//!  request ─► limits ─► target (path) ─► connections ─► auth ─► method ─► calls, details ─► worker: Reader, Coverage ─► freshness
-//!                                        │         └── miss, no-cache ─► sync::Handle
-//!                                        ├─► many: kept, or lists, aggregates ─► scans
-//!                                        ├─► export, changes ─► scans  any failure ─► error
-//!                                        └─► status, health, webhooks (hints ─► sync::Handle)
+//!  request ─► middleware ─► routing ─► calls/* ─► reading: worker, shared transaction ─► caching
+//!                              │         ├─ miss, no-cache ─► sync::Handle
+//!                              │         └─ lists, aggregates, exports ─► reading: admission, scans
+//!                              ├─► edge/*: status, health, change feed, outbox, webhooks, openapi
+//!                              └─► proxy: everything else                  any failure ─► error
 //! ```
-//! A worker thread owns a [`Reader`](crate::store::Reader) and answers from it without handing
-//! work to another thread. It keeps the calls that are asked for again and again, each until it is
-//! written, and reads the others that arrive together in one transaction. Only what reads many rows
-//! runs elsewhere, and each worker keeps what came of it until the file changes. The upstream is reached through the engine's handle alone.
+//!
+//! A worker thread owns a [`Reader`](crate::store::Reader) and answers point reads without handing work
+//! to another thread; requests that arrive together share one read transaction. Only what reads many
+//! rows runs elsewhere. The upstream is reached through the engine's handle alone.
+//!
+//! Knows `model`, `store` and `sync`. In reading order: `server` (sockets, TLS), `middleware` (what is
+//! checked of every request), `routing` (from a path to a function), `reading` (how the replica is read),
+//! `caching` (HTTP caching, RFC 9111), `params`, `calls`, `edge`, `proxy` with `passed_answer`; `shared`,
+//! `respond` and `error` are used by all.
 
 mod caching;
 mod calls;

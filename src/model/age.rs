@@ -1,18 +1,19 @@
-//! Ages as they are told: in whole seconds, and never younger than true.
+//! Ages as they are reported: whole seconds, rounded up, so that none is younger than it really is.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// An age nobody knows, and all that is older (RFC 9111, section 1.2.2), in seconds.
+/// The age of something that was verified at an unknown time, and the cap for every greater age:
+/// 2^31 seconds (RFC 9111, section 1.2.2).
 pub const UNKNOWN_AGE: u64 = 1 << 31;
 
-/// Our clock may be set back by so much, as time servers do it, before an instant counts as one
-/// that it has not reached.
+/// Tolerance for a clock that a time server has set back. An instant further ahead than this counts
+/// as one that the clock has not reached.
 const SET_BACK: Duration = Duration::from_secs(1);
 
-/// Seconds since `at`, rounded up; [`UNKNOWN_AGE`] at most. An instant that our clock has not
-/// reached was told by a clock that was wrong, and says nothing.
+/// Seconds since `at`, rounded up, at most [`UNKNOWN_AGE`]. An instant that the clock has not
+/// reached was recorded by a clock that was wrong, so its age is unknown.
 pub fn age(now: Timestamp, at: Timestamp) -> u64 {
     if at > now + SET_BACK {
         return UNKNOWN_AGE;
@@ -26,7 +27,7 @@ pub fn latest_age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>)
     ages.min().unwrap_or(UNKNOWN_AGE)
 }
 
-/// Rounded up: an age that is told must not be younger, and a bound must hold.
+/// Seconds of `span`, rounded up: a reported age must not be too young, and a bound must hold.
 pub fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }

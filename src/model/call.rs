@@ -1,4 +1,4 @@
-//! One call record: the upstream's own text, and the few fields the edge reads out of it.
+//! A call record: the upstream's own text, and the few fields that the edge reads from it.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{InvalidTimestamp, Timestamp};
 
-/// How a call is asked for.
+/// The key by which a call is requested.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallKey {
     /// The upstream's integer `id`.
@@ -17,9 +17,9 @@ pub enum CallKey {
     Sid(String),
 }
 
-/// A call as the upstream wrote it, with the typed projection the store indexes.
+/// A call as the upstream wrote it, with the typed projection that the store indexes.
 ///
-/// `body` is the record's JSON text, byte for byte, without white space around it. The other
+/// `body` is the record's JSON text, byte for byte, without surrounding white space. The other
 /// fields are read from it and never written back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
@@ -27,33 +27,37 @@ pub struct Call {
     pub call_sid: String,
     pub assistant_id: Option<i64>,
     pub assistant_name: Option<String>,
-    /// The text has a name or says that there is none; a self-hosted server's says neither.
+    /// True if the text has the field `assistant_name`, even as `null`. A self-hosted server sends
+    /// no such field.
     pub tells_name: bool,
     pub customer_phone_number: Option<String>,
-    /// Open-ended; `completed` and `failed` are the documented ends.
+    /// An open-ended set; `completed` and `failed` are the documented final values.
     pub status: String,
-    /// Seconds: any number that JSON can tell.
+    /// Seconds: any number that JSON can express.
     pub duration: Option<f64>,
     pub started_at: Option<Timestamp>,
     pub body: Box<str>,
 }
 
-/// Why a JSON value is no call record. Holds no content of the record, so it may be logged.
+/// The reason why a JSON value is not a call record. It holds no content of the record, so it may
+/// be logged.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCall {
-    /// Only the place: serde's own message quotes the value it stumbled on.
+    /// Holds the position only, because serde's own message quotes the offending value.
     #[error("at byte {column} of the record: id, call_sid or status lacks or is of another type")]
     Shape { column: usize },
     #[error("record {id}: started_at can't be read")]
     StartedAt { id: i64, source: InvalidTimestamp },
 }
 
-/// Statuses after which a record is not re-read at every poll: those that the upstream documents,
-/// and those of its telephony provider. Any other, known or not, counts as open.
+/// Statuses after which a record is no longer reread at every poll: those that the upstream
+/// documents, and those of its telephony provider. Every other status, known or not, counts as
+/// open.
 const FINAL_STATUSES: [&str; 5] = ["completed", "failed", "no-answer", "busy", "canceled"];
 
-/// The fields a record must have right. Those the edge only shows or filters by may be of any
-/// type: what does not fit its column is kept in the text alone.
+/// The fields that the edge reads. `id`, `call_sid`, `status` and `started_at` must have the right
+/// type. The others may have any type; a value that does not fit its column is stored in the text
+/// alone.
 #[derive(Deserialize)]
 struct Wire<'a> {
     id: i64,
@@ -73,7 +77,7 @@ struct Wire<'a> {
     duration: Option<&'a RawValue>,
 }
 
-/// A field that is there, though it be null.
+/// Reads a field that is present as `Some`, even if its value is `null`.
 pub fn present<'de, D: Deserializer<'de>>(field: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(field).map(Some)
 }
@@ -83,10 +87,10 @@ fn lenient<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 impl Call {
-    /// Reads one record from its JSON text.
+    /// Reads a record from its JSON text.
     pub fn from_json(body: &str) -> Result<Call, InvalidCall> {
         let body = body.trim_matches([' ', '\t', '\r', '\n']);
-        // serde would read the fields from an array too, by their place.
+        // serde would also read the fields from an array, by position.
         if !body.starts_with('{') {
             return Err(InvalidCall::Shape { column: 1 });
         }
@@ -110,19 +114,20 @@ impl Call {
             assistant_name: lenient(wire.assistant_name),
             customer_phone_number: lenient(wire.customer_phone_number),
             status: wire.status.into_owned(),
-            // Zero has a sign there, which no column needs.
+            // Turns -0.0 into 0.0: no column needs the sign.
             duration: lenient(wire.duration).map(|seconds: f64| seconds + 0.0),
             started_at,
             body: body.into(),
         })
     }
 
-    /// Whether the record is expected to change at any moment, and so is followed at every poll.
+    /// True if the record may change at any moment and so is reread at every poll.
     pub fn is_open(&self) -> bool {
         !FINAL_STATUSES.contains(&self.status.as_str())
     }
 
-    /// The body's [`text_hash`]: its `ETag`, computed once, when it is written.
+    /// The body's [`text_hash`], which serves as its `ETag`. It is computed once, when the body is
+    /// written.
     pub fn body_hash(&self) -> i64 {
         text_hash(&self.body)
     }
@@ -151,7 +156,7 @@ mod tests {
         assert!(call.is_open());
     }
 
-    /// Sorted and compared by its bits, it would be another number than 0.
+    /// Durations are sorted and compared by their bits, in which -0.0 differs from 0.0.
     #[test]
     fn a_duration_of_minus_nothing_is_nothing() {
         let text = r#"{"id":1,"call_sid":"CA1","status":"x","duration":-0.0}"#;
@@ -232,7 +237,7 @@ mod tests {
             r#"{"id":1,"call_sid":"a","status":"x""#,
             r#"{"id":1,"call_sid":"a","status":"x"},"#,
             "[]",
-            // serde would read a struct's fields from an array by their place.
+            // serde would read a struct's fields from an array by position.
             r#"[1,"a","x"]"#,
             r#"[1,"a","x",null,null,null,null,null]"#,
             r#""a""#,

@@ -1,18 +1,18 @@
-//! A piece of what an edge knows, as it tells another one.
+//! A range of coverage, as one edge reports it to another.
 
 use super::Timestamp;
 
-/// All calls with a start in `from..=to` were known `age_s` seconds ago or later.
+/// A range of starts, `from..=to`, all of whose calls were verified at most `age_s` seconds ago.
 ///
-/// An age, not an instant: the two clocks need not agree.
+/// It carries an age, not an instant, because the two clocks need not agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoverageRange {
-    /// `None`: since ever.
+    /// `None`: the range has no lower bound.
     pub from: Option<Timestamp>,
-    /// `None` with no `from` either: this is of the calls that have no start.
+    /// `None`, with `from` also `None`: the range stands for the calls without a start.
     pub to: Option<Timestamp>,
     /// Rounded up.
     pub age_s: u64,
-    /// Every call that starts later was known as well.
+    /// True if every call that starts later was verified as well.
     pub open_ended: bool,
 }

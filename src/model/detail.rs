@@ -1,6 +1,7 @@
-//! What the upstream tells of a call beside its record.
+//! The details of a call: what the upstream serves for it beside its record.
 
-/// One kind of it. Each is one JSON text a call: a list, or for metrics an object.
+/// A kind of detail. A call has one JSON text of each kind: an object for metrics, a list for the
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Detail {
     Transcripts,
@@ -19,7 +20,7 @@ impl Detail {
         Detail::WebhookLogs,
     ];
 
-    /// The name in the configuration, in the upstream's paths and in the file.
+    /// The kind's name in the configuration, in the upstream's paths and in the database file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Detail::Transcripts => "transcripts",
@@ -30,7 +31,7 @@ impl Detail {
         }
     }
 
-    /// The kind of that name.
+    /// The kind with this name.
     pub fn named(name: &str) -> Option<Detail> {
         Detail::ALL.into_iter().find(|kind| kind.as_str() == name)
     }

@@ -1,32 +1,33 @@
-//! What a list is narrowed by, in the upstream's own terms.
+//! The filters of a list, in the upstream's own terms.
 
 use super::Timestamp;
 
-/// The filters of a list, all combined with AND; `None` narrows nothing.
+/// The filters of a list, combined with AND. A field of `None` does not narrow the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CallFilter {
-    /// Exact and case-sensitive.
+    /// The exact status, case-sensitive.
     pub status: Option<String>,
     pub assistant_id: Option<i64>,
     pub customer_phone: Option<Part>,
     pub call_sid: Option<Part>,
     pub assistant_name: Option<Part>,
-    /// Of `started_at`, inclusive like the next; a call without a start matches neither.
+    /// Inclusive bound of `started_at`, like the next field. A call without a start matches
+    /// neither.
     pub date_from: Option<Timestamp>,
     pub date_to: Option<Timestamp>,
-    /// In seconds, inclusive like the next; a call without a duration matches neither.
+    /// Inclusive bound in seconds, like the next field. A call without a duration matches neither.
     pub min_duration: Option<i64>,
     pub max_duration: Option<i64>,
 }
 
 impl CallFilter {
-    /// Only calls that have a start can match.
+    /// True if only calls with a start can match.
     pub fn is_dated(&self) -> bool {
         self.date_from.is_some() || self.date_to.is_some()
     }
 }
 
-/// A part to be found in a text, whatever the case; `%` and `_` are characters like others.
+/// A substring to search for in any case. `%` and `_` have no special meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Part(String);
 
@@ -35,13 +36,13 @@ impl Part {
         Part(fold(text))
     }
 
-    /// In lower case.
+    /// The substring in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is found where it stands as it is, and nowhere else: no letter has a digit or a
-    /// sign of ASCII for its lower case.
+    /// True if the substring matches only itself, byte for byte, because it is ASCII without
+    /// letters: no letter has an ASCII digit or sign as its lower case.
     pub fn is_caseless(&self) -> bool {
         let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_alphabetic();
         self.0.bytes().all(|byte| plain(byte) && byte != 0)
@@ -51,13 +52,13 @@ impl Part {
         Part::is_folded_in(&self.0, text)
     }
 
-    /// The same for a part that is at hand in lower case.
+    /// The same as [`Part::is_in`], for a substring already in lower case.
     pub fn is_folded_in(part: &str, text: &str) -> bool {
         if !text.is_ascii() {
             return fold(text).contains(part);
         }
-        // Nearly every text, and a million of them may be looked through: no copy is made. Where
-        // the text is ASCII, so is its lower case, and another part is in none.
+        // No copy is made here: nearly every text is ASCII, and a scan may read a million of them.
+        // The lower case of an ASCII text is ASCII too, so it contains no other substring.
         let (text, part) = (text.as_bytes(), part.as_bytes());
         let Some((first, rest)) = part.split_first() else {
             return true;
@@ -75,9 +76,9 @@ impl Part {
     }
 }
 
-/// Lower case, of all of Unicode: a character for a character, as PostgreSQL's `lower` has it. So
-/// a part of a text stays one (a sigma is no other at the end of a word), and a dotted capital I is
-/// an i.
+/// Lower case over all of Unicode, one character for each character, as PostgreSQL's `lower` does
+/// it. A substring of a text therefore stays one (a sigma is not folded differently at the end of a
+/// word), and a dotted capital I becomes an i.
 pub fn fold(text: &str) -> String {
     let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
     text.chars().map(lower).collect()

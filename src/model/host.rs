@@ -1,11 +1,12 @@
-//! Where a URL leads, as far as that is known without asking a name server: the line may be down.
+//! Where a URL leads, as far as that is known without a name server: the network may be down.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// The addresses of a URL's host: the one it gives, or both of this machine's for its own name, for
-/// `localhost` and the names below that (RFC 6761, section 6.3). Empty for every other name.
+/// The addresses of a URL's host. An address stands for itself; this machine's own name,
+/// `localhost` and the names below `localhost` (RFC 6761, section 6.3) stand for both loopback
+/// addresses. Empty for every other name.
 pub fn known_addresses(url: &Url) -> Vec<IpAddr> {
     match url.host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
@@ -22,14 +23,14 @@ pub fn known_addresses(url: &Url) -> Vec<IpAddr> {
     }
 }
 
-/// What this machine calls itself.
+/// This machine's own name for itself.
 fn system_name() -> Option<String> {
     let system = rustix::system::uname();
     let name = system.nodename().to_str().ok()?;
     Some(name.to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Whether what is sent there never leaves this machine, as far as the URL tells.
+/// True if requests to this URL never leave the machine, as far as the URL shows.
 pub fn is_this_machine(url: &Url) -> bool {
     let stays = |address: &IpAddr| address.is_loopback() || address.is_unspecified();
     known_addresses(url).iter().any(stays)

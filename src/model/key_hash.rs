@@ -1,11 +1,11 @@
-//! What tells one API key from another.
+//! A hash that distinguishes API keys.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of an API key: tells keys apart, and can't be used as one. It has no `Debug`, so that a
-/// log can't offer it to guess against.
+/// SHA-256 of an API key: it distinguishes keys and can't be used as one. It has no `Debug`, so
+/// that no log can expose it to guessing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyHash([u8; 32]);
 
@@ -16,7 +16,7 @@ impl KeyHash {
 }
 
 impl fmt::Display for KeyHash {
-    /// In hex, as the file has it.
+    /// Writes the hash in hex, as the database file has it.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
     }

@@ -1,8 +1,8 @@
-//! A change of a call's metadata laid over the call's text: pure, and verbatim.
+//! Merges a change of a call's metadata into the call's text, without I/O and byte for byte.
 //!
-//! A change is a JSON object: its members are put in, and a `null` takes its key out. Only the
-//! value of the top-level `call_meta` changes; key order, escapes and the texts of numbers stay
-//! what they were everywhere else, and in what the change does not name.
+//! A change is a JSON object: its members are inserted, and a `null` removes its key. Only the
+//! value of the top-level `call_meta` changes. Everything around it, and every member that the
+//! change does not name, keeps its key order, escapes and number texts.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 
 const CALL_META: &str = "call_meta";
 
-/// The call's text with these changes made, the first one first; `None` where it is no object.
+/// The call's text with these changes applied in order; `None` if the text or a change is not an
+/// object.
 pub fn overlay<'c>(body: &str, changes: impl IntoIterator<Item = &'c str>) -> Option<String> {
     let object = Object::read(body)?;
     let before = object.get(CALL_META);
@@ -30,24 +31,24 @@ pub fn overlay<'c>(body: &str, changes: impl IntoIterator<Item = &'c str>) -> Op
         let comma = if comma { "," } else { "" };
         return Some(format!("{rest}{comma}\"{CALL_META}\":{meta}}}"));
     };
-    // A slice of the body, so that its place is the difference of their addresses.
+    // `before` is a slice of `body`, so its offset is the difference of their addresses.
     let start = before.as_ptr() as usize - body.as_ptr() as usize;
     let (head, tail) = (body.get(..start)?, body.get(start + before.len()..)?);
     Some(format!("{head}{meta}{tail}"))
 }
 
-/// The text of the call's metadata.
+/// The JSON text of the call's metadata.
 pub fn call_meta(body: &str) -> Option<&str> {
     member(body, CALL_META)
 }
 
-/// The text of a key's value, the last one's where it is repeated.
+/// The JSON text of a key's value; the last one if the key is repeated.
 pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     Object::read(object)?.get(key)
 }
 
-/// Metadata with a change made: a key that is known keeps its place, a new one comes last. What is
-/// no object counts as an empty one; `None` where the change is none.
+/// The metadata with a change applied: a known key keeps its place, a new key goes last. Metadata
+/// that is not an object counts as an empty one; `None` if the change is not an object.
 pub fn merged(meta: Option<&str>, change: &str) -> Option<String> {
     let mut object = meta.and_then(Object::read).unwrap_or_default();
     for (name, key, value) in Object::read(change)?.into_members() {
@@ -59,7 +60,7 @@ pub fn merged(meta: Option<&str>, change: &str) -> Option<String> {
     Some(object.write())
 }
 
-/// Whether metadata says already what the change would make it say.
+/// True if the metadata already has every value that the change would set.
 pub fn is_done(meta: Option<&str>, change: &str) -> bool {
     let object = meta.and_then(Object::read).unwrap_or_default();
     let Some(change) = Object::read(change) else {
@@ -69,8 +70,8 @@ pub fn is_done(meta: Option<&str>, change: &str) -> bool {
     members.all(|(name, _, value)| says(&object, &name, value))
 }
 
-/// The keys of the change that say something else than before, and not what the change would have
-/// them say: somebody else wrote them.
+/// The keys of the change whose values now differ both from what they were before and from what the
+/// change would set: somebody else wrote them.
 pub fn conflicts(before: Option<&str>, now: Option<&str>, change: &str) -> Vec<String> {
     let object = |meta: Option<&'_ str>| meta.map(str::to_owned).unwrap_or_default();
     let (before, now) = (object(before), object(now));
@@ -86,12 +87,12 @@ pub fn conflicts(before: Option<&str>, now: Option<&str>, change: &str) -> Vec<S
         .collect()
 }
 
-/// Whether the key has this value; `null` means that it is not there, or is null.
+/// True if the key has this value. `null` also matches a missing key.
 fn says(object: &Object<'_>, name: &str, value: &str) -> bool {
     same(object.get(name).unwrap_or("null"), value)
 }
 
-/// JSON without the white space between its parts. The text must be JSON.
+/// JSON without the white space between its tokens. The text must be valid JSON.
 pub fn compact(json: &str) -> String {
     let (mut quoted, mut escaped) = (false, false);
     let kept = json.chars().filter(|c| {
@@ -106,8 +107,8 @@ pub fn compact(json: &str) -> String {
     kept.collect()
 }
 
-/// Whether two texts are equal JSON. A server may write a fraction in another way (`2.50` as `2.5`),
-/// never an integer.
+/// True if two texts are equal JSON. A server may write a fraction differently (`2.50` as `2.5`),
+/// but never an integer.
 fn same(a: &str, b: &str) -> bool {
     let parse = |text| serde_json::from_str::<Value>(text).ok();
     a == b || matches!((parse(a), parse(b)), (Some(a), Some(b)) if equal(&a, &b))
@@ -131,11 +132,11 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// An object's members in their order, as texts; of a repeated key the last value, in the first
-/// one's place, as Python reads it.
+/// An object's members in order, as texts. A repeated key has its last value, in the place of its
+/// first, as Python reads it.
 #[derive(Default)]
 struct Object<'a> {
-    /// The key as it is written, and its value.
+    /// The key as the text spells it, and its value; `None` once removed.
     members: Vec<Option<(&'a str, &'a str)>>,
     places: HashMap<String, usize>,
 }
@@ -169,7 +170,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Name, key as it is written, and value, in their order.
+    /// Name, key as the text spells it, and value of each member, in order.
     fn into_members(self) -> impl Iterator<Item = (String, &'a str, &'a str)> {
         let mut names: Vec<_> = self.places.into_iter().collect();
         names.sort_unstable_by_key(|(_, place)| *place);
@@ -305,7 +306,7 @@ mod tests {
         })
     }
 
-    /// Few, so that they meet.
+    /// Keys from a small set, so that objects share some.
     fn key() -> impl Strategy<Value = String> {
         prop_oneof![
             Just("a".to_owned()),
@@ -321,7 +322,7 @@ mod tests {
     }
 
     proptest! {
-        /// As a merge of values, whatever they are; and done once it is made.
+        /// The text is what a merge of the values gives, and the change is done afterwards.
         #[test]
         fn the_merge_is_that_of_the_values(
             meta in prop::option::of(object()),
@@ -357,7 +358,7 @@ mod tests {
                 prop_assert!(is_done(call_meta(&laid), last));
                 prop_assert!(conflicts(call_meta(&text), call_meta(&laid), last).is_empty() || changes.len() > 1);
             }
-            // Around the metadata nothing moved.
+            // The text around the metadata is unchanged.
             let (was, is) = (call_meta(&text).unwrap(), call_meta(&laid).unwrap());
             let at = was.as_ptr() as usize - text.as_ptr() as usize;
             prop_assert_eq!(&text[..at], &laid[..at]);

@@ -1,4 +1,4 @@
-//! What the replica holds, in plain values: no I/O, no clock, no SQL.
+//! Plain values that the replica is made of: no I/O, no clock, no SQL.
 
 mod age;
 mod call;

@@ -1,17 +1,17 @@
-//! What a token of the edge's own lets its holder do.
+//! What the edge's own access tokens permit.
 
-/// Some of the three.
+/// A set of scopes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(u8);
 
-/// One of them.
+/// A permission of an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Calls, what belongs to them, what waits to be written, and how the edge is.
+    /// Permits reading calls, their details, pending writes and the edge's status.
     Read,
-    /// Metadata of calls, which the edge has the upstream merge with its own key.
+    /// Permits changing the metadata of calls, which the upstream merges under the edge's own key.
     Write,
-    /// To sync now, and to let held deletions through.
+    /// Permits starting a sync at once and releasing held deletions.
     Operate,
 }
 
@@ -32,14 +32,14 @@ impl Scope {
 }
 
 impl Scopes {
-    /// What a token has that says nothing of it.
+    /// The scopes of a token that names none.
     pub const USUAL: Scopes = Scopes(1 << Scope::Read as u8);
 
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8) != 0
     }
 
-    /// Whether there is nothing that it lets anybody do.
+    /// True if the set permits nothing.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

@@ -1,4 +1,4 @@
-//! Instants as the upstream's PostgreSQL keeps them: whole microseconds, UTC.
+//! Instants as the upstream's PostgreSQL stores them: whole microseconds, UTC.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 
-/// Microseconds since 1970-01-01T00:00:00Z; negative before it.
+/// An instant in microseconds since 1970-01-01T00:00:00Z, negative before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// A decimal fraction of a second, from 1 µs to 1 s: what a server writes instants in. It may keep
-/// finer ones.
+/// The unit in which a server writes instants: a decimal fraction of a second, from 1 µs to 1 s.
+/// The server may store finer ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unit(i64);
 
@@ -25,7 +25,7 @@ impl Unit {
     }
 }
 
-/// Why a text is no instant.
+/// The error for a text that is not an instant.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("not a date-time of the form 2026-11-17T09:16:30[.500000][Z|+02:00], year 1 to 9999")]
 pub struct InvalidTimestamp;
@@ -36,7 +36,7 @@ impl Timestamp {
     /// The latest instant the upstream can hold, 9999-12-31T23:59:59.999999Z.
     pub const MAX: Timestamp = Timestamp(253_402_300_799_999_999);
 
-    /// From microseconds since the Unix epoch.
+    /// Creates an instant from microseconds since the Unix epoch.
     pub const fn from_micros(micros: i64) -> Timestamp {
         Timestamp(micros)
     }
@@ -46,7 +46,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The system's clock. Only `app` and `cli` ask it; everything else is told the time.
+    /// The system's clock. Only `app` and `cli` read it; everything else is given the time.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that asks the clock"
@@ -55,8 +55,8 @@ impl Timestamp {
         Timestamp(Utc::now().timestamp_micros())
     }
 
-    /// Reads the date-time of a call record: `Z`, an offset, or naive, which means UTC. Digits
-    /// beyond the microsecond, which the upstream never sends, are cut off.
+    /// Parses the date-time of a call record, with `Z`, with an offset, or naive, which means UTC.
+    /// Digits beyond the microsecond, which the upstream never sends, are cut off.
     ///
     /// ```
     /// use burki_edge::model::Timestamp;
@@ -82,8 +82,8 @@ impl Timestamp {
         }
     }
 
-    /// The form every upstream reads as UTC: naive, with six digits only where there is a
-    /// fraction, as the self-hosted server writes its own. Exact for `MIN..=MAX`.
+    /// The form that every upstream reads as UTC: naive, with six digits only if there is a
+    /// fraction, as the self-hosted server writes its own dates. Exact for `MIN..=MAX`.
     pub fn to_naive(self) -> String {
         let form = if self.0.rem_euclid(1_000_000) == 0 {
             "%Y-%m-%dT%H:%M:%S"
@@ -93,7 +93,7 @@ impl Timestamp {
         self.to_chrono().format(form).to_string()
     }
 
-    /// The coarsest unit that the instant is whole in.
+    /// The coarsest unit of which the instant is a whole multiple.
     ///
     /// ```
     /// use burki_edge::model::{Timestamp, Unit};
@@ -110,17 +110,17 @@ impl Timestamp {
         unit
     }
 
-    /// The last whole `unit` that is not later.
+    /// The latest multiple of `unit` that is not after this instant.
     pub fn floor(self, unit: Unit) -> Timestamp {
         Timestamp(self.0.div_euclid(unit.0) * unit.0)
     }
 
-    /// Days since 1970-01-01, UTC: the day a call is counted under.
+    /// Days since 1970-01-01 in UTC: the day under which a call is counted.
     pub fn day(self) -> i64 {
         self.0.div_euclid(86_400_000_000)
     }
 
-    /// Time since `earlier`; zero where the clock went backwards.
+    /// Time since `earlier`; zero if the clock went backwards.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }

@@ -1,4 +1,4 @@
-//! An intermediary between the upstream and who asks, which keeps answers for a while.
+//! A cache between the upstream and its client, which stores answers for a while.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::api::ApiResponse;
 use crate::model::Timestamp;
 
-/// Answers by what was asked, each with the instant of its origin.
+/// The stored answers by request target, each with the instant of its origin.
 #[derive(Debug)]
 pub struct Cache {
     keep: Duration,
@@ -14,7 +14,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// One that gives an answer again for so long.
+    /// A cache that gives an answer again for this long.
     pub fn new(keep: Duration) -> Cache {
         Cache {
             keep,
@@ -22,8 +22,8 @@ impl Cache {
         }
     }
 
-    /// The answer to `target`: the one that is kept, or what `origin` says now. With it the header
-    /// `Age` (RFC 9111 section 5.1), in whole seconds; `None` for one that is new.
+    /// The answer to `target`: the stored one, or the origin's of now. The second value is the
+    /// header `Age` (RFC 9111 section 5.1) in whole seconds; `None` for a new answer.
     pub fn answer(
         &mut self,
         target: &str,

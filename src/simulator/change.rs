@@ -1,4 +1,4 @@
-//! What a test does to the records: each change keeps every index in step.
+//! Changes that a test makes to the records. Each keeps every index consistent.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::record::{InvalidRecord, Record};
 use super::world::World;
 use crate::model::Timestamp;
 
-/// A record can't be put in: its id or its SID is another record's.
+/// The error for a record that can't be inserted: its id or its SID is another record's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("record {id}: the id or the call_sid is taken")]
 pub struct Taken {
@@ -16,22 +16,22 @@ pub struct Taken {
 }
 
 impl World {
-    /// Lets another key in, and the former no more.
+    /// Replaces the API key. The former one is refused from now on.
     pub fn set_api_key(&mut self, api_key: impl Into<String>) {
         self.config.api_key = api_key.into();
     }
 
-    /// Makes the key one of another organization, as `/users/me` tells it.
+    /// Assigns the key to another organization, as `/users/me` reports it.
     pub fn set_organization_id(&mut self, organization_id: i64) {
         self.config.organization_id = organization_id;
     }
 
-    /// Serves at most `rows` a page from now on, whatever is asked for.
+    /// Serves at most `rows` a page from now on, whatever the request asks for.
     pub fn set_page_cap(&mut self, rows: Option<usize>) {
         self.config.page_cap = rows;
     }
 
-    /// Puts in a record as it is.
+    /// Inserts a record as it is.
     pub fn insert(&mut self, record: Record) -> Result<(), Taken> {
         let id = record.id;
         if self.records.contains_key(&id) || self.sids.contains_key(&record.call_sid) {
@@ -41,7 +41,7 @@ impl World {
         Ok(())
     }
 
-    /// Puts in the record this flavour writes as `text`, and returns its id.
+    /// Inserts the record that this flavour writes as `text`, and returns its id.
     pub fn insert_json(&mut self, text: &str) -> Result<i64, InvalidRecord> {
         let record = Record::from_json(self.flavour(), text)?;
         let id = record.id;
@@ -49,7 +49,8 @@ impl World {
         Ok(id)
     }
 
-    /// An invented call begins, with the next id, which is returned. It stays open until ended.
+    /// Starts an invented call with the next id, which is returned. It stays open until it is
+    /// ended.
     pub fn start_call(&mut self, started_at: Option<Timestamp>) -> i64 {
         let id = self.life.inventor.id_after(self.last_id);
         let record = self.life.inventor.call(id, started_at);
@@ -57,8 +58,8 @@ impl World {
         id
     }
 
-    /// Changes any field but the id and the SID, which stay what they were. False where there is
-    /// no such record.
+    /// Changes any field but the id and the SID, which stay what they were. False if there is no
+    /// such record.
     pub fn update(&mut self, id: i64, change: impl FnOnce(&mut Record)) -> bool {
         let Some(record) = self.records.get_mut(&id) else {
             return false;
@@ -81,7 +82,7 @@ impl World {
         true
     }
 
-    /// The call ends: status, `ended_at`, and the duration where it has a start.
+    /// Ends a call: sets the status, `ended_at`, and the duration if it has a start.
     pub fn end_call(&mut self, id: i64, at: Timestamp, status: &str) -> bool {
         let fraction = self.config.fraction;
         self.update(id, |record| {
@@ -93,18 +94,18 @@ impl World {
         })
     }
 
-    /// Moves the call's start, to another place in every list.
+    /// Changes the call's start, and so its place in every list.
     pub fn move_start(&mut self, id: i64, started_at: Option<Timestamp>) -> bool {
         self.update(id, |record| record.started_at = started_at)
     }
 
-    /// Replaces `call_meta` by an object's text, taken verbatim; none is `null`.
+    /// Replaces `call_meta` with the text of an object, taken verbatim; `None` is `null`.
     pub fn set_metadata(&mut self, id: i64, text: Option<&str>) -> bool {
         self.update(id, |record| record.call_meta = text.map(Box::from))
     }
 
     /// Merges an object into `call_meta`, as `PATCH …/metadata` does; `null` removes a key. False
-    /// also where either is no object.
+    /// if there is no such record, or if either text is not an object.
     pub fn merge_metadata(&mut self, id: i64, patch: &str) -> bool {
         let Some(record) = self.records.get_mut(&id) else {
             return false;
@@ -128,7 +129,7 @@ impl World {
         Some(*record)
     }
 
-    /// Deletes an assistant and all its calls; returns how many there were. The self-hosted
+    /// Deletes an assistant and all its calls, and returns how many there were. The self-hosted
     /// server answers its id with a 500 from then on.
     pub fn delete_assistant(&mut self, assistant_id: i64) -> usize {
         self.assistants.remove(&assistant_id);
@@ -141,7 +142,7 @@ impl World {
             stays
         });
         self.given.retain(|id, _| self.records.contains_key(id));
-        // In one go: a hundred thousand removals one by one would each move the rest.
+        // One pass over all: each of a hundred thousand single removals would move the rest.
         for order in std::iter::once(&mut self.all).chain(self.by_status.values_mut()) {
             order.retain(|id| self.records.contains_key(&id));
         }

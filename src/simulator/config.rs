@@ -1,4 +1,4 @@
-//! What a world is made from, and when its history happened.
+//! The configuration of a world, and the starts of its history.
 
 use std::time::Duration;
 
@@ -9,59 +9,60 @@ use super::life::Rates;
 use super::record::Flavour;
 use crate::model::{Timestamp, Unit};
 
-/// What a hosted list says of how many calls match.
+/// How a hosted list reports the number of matching calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Total {
     True,
     Missing,
     Null,
-    /// No more than this.
+    /// At most this number.
     Capped(usize),
 }
 
-/// What a world is made from.
+/// The configuration of a world.
 #[derive(Clone, Debug)]
 pub struct WorldConfig {
     pub flavour: Flavour,
-    /// Everything random follows from it: records, life, and the order of ties.
+    /// The seed of everything random: records, events, and the order of ties.
     pub seed: u64,
     pub organization_id: i64,
-    /// The one key that is let in.
+    /// The only key that is accepted.
     pub api_key: String,
-    /// How many records there are to begin with, the next two counts included.
+    /// How many records there are at first, with `same_instant` and `without_start` included.
     pub calls: usize,
-    /// How many of them share one instant, in the middle of the history.
+    /// How many records share one instant in the middle of the history.
     pub same_instant: usize,
-    /// What a hosted list says its total is, where that is not how many calls match.
+    /// The total that a hosted list reports, if not the number of matching calls.
     pub total: Total,
-    /// A list that is asked for with a higher `limit` is refused with a 422.
+    /// The highest `limit` of a list; a higher one is refused with a 422.
     pub most_rows: i64,
-    /// How many have no `started_at`.
+    /// How many records have no `started_at`.
     pub without_start: usize,
     /// The world's present.
     pub now: Timestamp,
-    /// How far back the history reaches from `now`.
+    /// How far the history reaches back from `now`.
     pub span: Duration,
-    /// How life goes on from `now`.
+    /// The rates of events after `now`.
     pub rates: Rates,
-    /// What durations of ended calls have beyond whole seconds.
+    /// The fraction of a second that durations of ended calls have.
     pub fraction: f64,
-    /// Serve at most that many rows a page, whatever `limit` asks for.
+    /// The most rows that are served on a page, whatever `limit` asks for.
     pub page_cap: Option<usize>,
-    /// How likely a page tells one of its rows twice, as a join does: 0 to 1.
+    /// The probability, 0 to 1, that a page repeats one of its rows, as a join does.
     pub doubled: f64,
-    /// How far east of UTC the database's own zone lies. Some servers compare a zoned date as
-    /// that zone's local time; where it is zero, as documented, zoned and naive dates agree.
+    /// How far east of UTC the database's own zone lies. Some servers compare a zoned date as local
+    /// time of that zone; at zero, as documented, zoned and naive dates agree.
     pub zone: Duration,
-    /// Texts write instants cut off at this; filters and the order compare microseconds.
+    /// The unit to which texts truncate instants; filters and the order compare microseconds.
     pub unit: Unit,
-    /// How far east of UTC the zone lies that naive dates are taken for local time of. Where it
-    /// is not zero, only zoned dates are read as they are meant.
+    /// How far east of UTC the zone lies whose local time naive dates are taken for. Unless it is
+    /// zero, only zoned dates are read as they are meant.
     pub naive_zone: Duration,
 }
 
 impl Default for WorldConfig {
-    /// A thousand calls of the thirty days before 2026-11-22T06:00:00Z, hosted, and still.
+    /// A hosted world without events: a thousand calls of the thirty days before
+    /// 2026-11-22T06:00:00Z.
     fn default() -> WorldConfig {
         WorldConfig {
             flavour: Flavour::Hosted,
@@ -87,8 +88,8 @@ impl Default for WorldConfig {
 }
 
 impl WorldConfig {
-    /// The starts of the history: ascending, so that ids rise with time and the index grows at its
-    /// end, with the rows that share an instant in the middle and those without a start last.
+    /// The starts of the history, ascending, so that ids rise with time and the index grows at its
+    /// end. Those that share an instant are in the middle, those of calls without a start are last.
     pub(super) fn starts(&self, inventor: &mut Inventor) -> Vec<Option<Timestamp>> {
         let without = self.without_start.min(self.calls);
         let tied = self.same_instant.min(self.calls - without);

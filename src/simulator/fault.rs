@@ -1,8 +1,8 @@
-//! Faults to order: what a line, a proxy or a broken server does to a request.
+//! Faults on request: what a network, a proxy or a broken server does to a request.
 //!
-//! Only the decision is made here, and the answer where a fault is one; delaying, hanging and
-//! closing connections is for whoever holds the connection. So the server and a simulation
-//! without sockets break alike.
+//! Only the decision is made here, and the answer if the fault has one. The owner of the connection
+//! does the delaying, hanging and closing, so that the server and a simulation without sockets fail
+//! alike.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -14,39 +14,39 @@ use rand::{RngExt, SeedableRng};
 use super::api::{ApiRequest, ApiResponse, server_error, unauthorized};
 use super::record::Flavour;
 
-/// What befalls one request.
+/// What happens to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The right answer, that much later.
+    /// The right answer, this much later.
     Latency(Duration),
-    /// The 401 of a bad key, which a server also gives whose database is down.
+    /// The 401 for a bad key, which a server also answers while its database is down.
     Unauthorized,
-    /// 429. The header's text is sent as it is: seconds, a date, or nonsense.
+    /// A 429. The text of the header is sent as it is: seconds, a date, or nonsense.
     Throttled { retry_after: String },
-    /// 500 in plain text.
+    /// A 500 in plain text.
     ServerError,
-    /// 503 with a load balancer's HTML page.
+    /// A 503 with a load balancer's HTML page.
     Unavailable,
-    /// The connection is closed without an answer, and the request not carried out.
+    /// The connection closes without an answer, and the request is not carried out.
     Reset,
-    /// No answer ever; the connection stays open.
+    /// No answer ever comes; the connection stays open.
     Hang,
     /// The right answer, but the connection is closed before all of it is sent.
     Truncated,
-    /// 200 and `application/json`, but the body is none.
+    /// A 200 with `application/json` and a body that is not JSON.
     Garbage,
-    /// 404 with a proxy's HTML page: no word on any call.
+    /// A 404 with a proxy's HTML page, which says nothing about any call.
     NotFoundPage,
-    /// 200 with an empty list, whatever is there.
+    /// A 200 with an empty list, whatever there is.
     EmptyList,
-    /// A list's right answer, but at most this many of its rows, and a total that says that none
-    /// follow. Counts are right.
+    /// A list's right answer, but with at most this many of its rows and a total that says that
+    /// none follow. Counts are right.
     ShortList(usize),
     /// A list's right rows, oldest first.
     OtherOrder,
     /// A list's right rows, but the second one has the first one's `call_sid`.
     SharedSid,
-    /// A list's right rows, but the first comes twice, with another text.
+    /// A list's right rows, but the first comes twice, the second time with another text.
     OtherDouble,
     /// The right answer, but its first record has its `id` and then another one.
     DuplicateKeys,
@@ -59,13 +59,13 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether an answer reaches the client, and all of it. Where none does, the wire is at fault.
+    /// True if a complete answer reaches the client. If not, the fault is in the connection.
     pub fn is_answered(&self) -> bool {
         !matches!(self, Fault::Reset | Fault::Hang | Fault::Truncated)
     }
 
-    /// The answer a fault gives in the world's stead; none for the faults of the wire, and for
-    /// those that [spoil](Fault::spoil) the world's own.
+    /// The answer that a fault gives instead of the world's; `None` for the faults of the
+    /// connection, and for those that [spoil](Fault::spoil) the world's own.
     pub fn answer(&self, flavour: Flavour, request: &ApiRequest) -> Option<ApiResponse> {
         let html = |status, title: &str| {
             let page = format!(
@@ -111,11 +111,12 @@ fn empty_list(flavour: Flavour, request: &ApiRequest) -> String {
     }
 }
 
-/// A fault waiting for its request.
+/// A fault that waits for its request.
 #[derive(Debug)]
 struct Ordered {
     fault: Fault,
-    /// Only for a request whose path and query contain this; all contain the empty text.
+    /// Only requests whose path and query contain this text get the fault. The empty text is in
+    /// all.
     part: String,
 }
 
@@ -138,17 +139,17 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The next request without a fault of its own yet gets this one.
+    /// Gives this fault to the next request that has none yet.
     pub fn once(&mut self, fault: Fault) {
         self.times(1, fault);
     }
 
-    /// The next `count` requests get this fault.
+    /// Gives this fault to the next `count` requests.
     pub fn times(&mut self, count: usize, fault: Fault) {
         self.times_where(count, "", fault);
     }
 
-    /// The next `count` requests whose path and query contain `part` get this fault.
+    /// Gives this fault to the next `count` requests whose path and query contain `part`.
     pub fn times_where(&mut self, count: usize, part: &str, fault: Fault) {
         let ordered = std::iter::repeat_with(|| Ordered {
             fault: fault.clone(),
@@ -157,12 +158,12 @@ impl Faults {
         self.once.extend(ordered.take(count));
     }
 
-    /// Every request gets this fault until [`Faults::clear`].
+    /// Gives this fault to every request until [`Faults::clear`].
     pub fn always(&mut self, fault: Fault) {
         self.always_where("", fault);
     }
 
-    /// Every request whose path and query contain `part` gets this fault until
+    /// Gives this fault to every request whose path and query contain `part`, until
     /// [`Faults::clear`].
     pub fn always_where(&mut self, part: &str, fault: Fault) {
         self.standing = Some(Ordered {
@@ -171,7 +172,7 @@ impl Faults {
         });
     }
 
-    /// Each request gets one of these faults with `probability` (0 to 1), drawn from `seed`.
+    /// Gives each request one of these faults with `probability` (0 to 1), drawn from `seed`.
     pub fn at_random(&mut self, seed: u64, probability: f64, faults: Vec<Fault>) {
         self.at_random = Some(AtRandom {
             rng: StdRng::seed_from_u64(seed),
@@ -180,28 +181,29 @@ impl Faults {
         });
     }
 
-    /// Every answer that would contain this record is a 500 in plain text, all others are fine.
+    /// Turns every answer that would contain this record into a 500 in plain text. All others are
+    /// unaffected.
     pub fn make_unreadable(&mut self, id: i64) {
         self.unreadable.insert(id);
     }
 
-    /// Every answer to a list that is asked for with more rows breaks off.
+    /// Breaks off every answer to a list with a `limit` above `rows`.
     pub fn break_above(&mut self, rows: usize) {
         self.most_rows = Some(rows);
     }
 
-    /// The record can be read again.
+    /// Makes the record readable again.
     pub fn make_readable(&mut self, id: i64) {
         self.unreadable.remove(&id);
     }
 
-    /// Every connection is dropped from now on; [`Simulator::cut`](super::Simulator::cut) drops
-    /// those that are open as well.
+    /// Drops every connection from now on; [`Simulator::cut`](super::Simulator::cut) also drops
+    /// those that are open.
     pub fn cut(&mut self) {
         self.cut = true;
     }
 
-    /// The line works again.
+    /// Accepts connections again.
     pub fn restore(&mut self) {
         self.cut = false;
     }
@@ -210,13 +212,13 @@ impl Faults {
         self.cut
     }
 
-    /// No faults any more, of any kind.
+    /// Removes all faults, of any kind.
     pub fn clear(&mut self) {
         *self = Faults::default();
     }
 
-    /// What befalls this request: a cut line before a fault ordered for it, that before a
-    /// standing one, and that before chance.
+    /// What happens to this request: a cut comes before a fault ordered for it, that before a
+    /// standing one, and that before a random one.
     pub fn decide(&mut self, request: &ApiRequest) -> Option<Fault> {
         if self.cut {
             return Some(Fault::Reset);
@@ -247,8 +249,8 @@ impl Faults {
         }
     }
 
-    /// The world's answer, or the 500 it becomes by an unreadable record. Comes before
-    /// [`Fault::spoil`], for a server reads its records before it can get them wrong.
+    /// The world's answer, or a 500 if it contains an unreadable record. This comes before
+    /// [`Fault::spoil`], because a server reads its records before it can get them wrong.
     pub fn review(&self, response: ApiResponse) -> ApiResponse {
         if response
             .records

@@ -1,5 +1,5 @@
-//! A history that is too long to be held: the calls of a still organization, invented a stretch of
-//! time after the other, the newest first, as a fill reads them.
+//! A history that is too long for memory: the calls of an organization without events, invented one
+//! stretch of time after another, newest first, as a fill reads them.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::invent::Inventor;
 use super::record::{Flavour, Record};
 use crate::model::Timestamp;
 
-/// The calls of a world of that configuration, drawn alike, but spread evenly over its span, each
-/// with a start, and none at one instant on purpose. What is in memory is one stretch.
+/// The calls of a world with this configuration, drawn alike but spread evenly over its span. Each
+/// has a start, and none share an instant on purpose. Only one stretch is in memory.
 pub struct History {
     inventor: Inventor,
     flavour: Flavour,
     now: Timestamp,
-    /// In seconds.
+    /// Length of the history in seconds.
     span: u64,
     calls: usize,
-    /// Calls of a stretch, the last one's aside.
+    /// How many calls each stretch has, except the last.
     page: usize,
-    /// Stretches that were told.
+    /// How many stretches were returned.
     told: usize,
     /// All ids still to come are below it.
     above: i64,
@@ -39,7 +39,7 @@ pub struct Stretch {
 }
 
 impl History {
-    /// `page`: how many calls a stretch has, one or more.
+    /// `page` is the number of calls in a stretch, one or more.
     pub fn new(config: &WorldConfig, page: usize) -> History {
         let most = i64::try_from(config.calls).unwrap_or(i64::MAX);
         History {
@@ -55,8 +55,8 @@ impl History {
         }
     }
 
-    /// Where the first `stretches` of them end, in whole seconds before now, so that no second
-    /// belongs to two.
+    /// How far before now the first `stretches` end, in whole seconds, so that no second belongs to
+    /// two stretches.
     fn back(&self, stretches: usize) -> Duration {
         let all = self.calls.div_ceil(self.page).max(1);
         let seconds = u128::from(self.span) * stretches as u128 / all as u128;

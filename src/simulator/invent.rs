@@ -1,6 +1,6 @@
-//! Invented calls: everything a real organization's records hold, drawn from one seed.
+//! Invented calls with everything that a real organization's records hold, drawn from one seed.
 //!
-//! Numbers and names repeat as they do in life, and what tends to break a replica is common on
+//! Numbers and names repeat as they do in reality, and what tends to break a replica is common on
 //! purpose: SIDs with colons, `%` and `_` in names, SIP URIs, deep metadata, integers beyond 64
 //! bits, escapes, decomposed letters, costs in scientific notation.
 
@@ -14,7 +14,7 @@ use super::json::string;
 use super::record::{Costs, Flavour, Record};
 use crate::model::Timestamp;
 
-/// Names and whether they belong to a flow; an assistant's id is its place plus one.
+/// Names of assistants and of the flows they belong to. An assistant's id is its index plus one.
 const ASSISTANTS: [(&str, Option<&str>); 8] = [
     ("Sales", None),
     ("Support", Some("Support tree")),
@@ -48,10 +48,10 @@ pub(super) const NAMES: [&str; 10] = [
 
 const SID_LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
-/// The statuses of a call that goes on.
+/// The statuses of a call in progress.
 pub(super) const OPEN: [&str; 2] = ["ongoing", "in-progress"];
 
-/// The longest call, in seconds.
+/// Duration of the longest call, in seconds.
 const LONGEST: f64 = 6.0 * 3600.0;
 
 pub(super) struct Inventor {
@@ -67,12 +67,12 @@ pub(super) struct Inventor {
 /// How a call will end.
 pub(super) struct Ending {
     pub(super) failed: bool,
-    /// Whole seconds.
+    /// Whole seconds from its start.
     pub(super) after: Duration,
 }
 
 impl Inventor {
-    /// `calls` is how many records the world is about to have: a quarter as many customers ring.
+    /// `calls` is how many records the world will have; a quarter as many customers call.
     pub(super) fn new(seed: u64, calls: usize) -> Inventor {
         Inventor {
             rng: StdRng::seed_from_u64(seed),
@@ -88,27 +88,27 @@ impl Inventor {
         }
     }
 
-    /// What the assistants are called.
+    /// The ids and names of the assistants.
     pub(super) fn names(&self) -> impl Iterator<Item = (i64, Arc<str>)> {
         (1..).zip(self.assistants.iter().map(|(name, _)| Arc::clone(name)))
     }
 
-    /// Ids of the assistants calls are invented for.
+    /// Ids of the assistants for which calls are invented.
     pub(super) fn assistant_ids(&self) -> impl Iterator<Item = i64> + use<> {
         (1..).take(self.assistants.len())
     }
 
-    /// An id after `last`, one to four further: ids of one organization have gaps.
+    /// An id one to four above `last`: the ids of one organization have gaps.
     pub(super) fn id_after(&mut self, last: i64) -> i64 {
         last.saturating_add(self.rng.random_range(1..=4))
     }
 
-    /// Whether something that happens once in `n` happens now.
+    /// True once in `n` times, at random.
     pub(super) fn one_in(&mut self, n: u32) -> bool {
         self.rng.random_ratio(1, n)
     }
 
-    /// A call that just began.
+    /// A call that has just begun.
     pub(super) fn call(&mut self, id: i64, started_at: Option<Timestamp>) -> Record {
         let index = self.rng.random_range(0..self.assistants.len());
         let (assistant_name, flow_name) = self.assistants[index].clone();
@@ -120,7 +120,7 @@ impl Inventor {
             to_phone_number: self.lines[line].clone(),
             customer_phone_number: self.customer(),
             call_meta: self.metadata(),
-            // At most eight assistants.
+            // There are at most eight assistants.
             assistant_id: index as i64 + 1,
             assistant_name: Some(assistant_name),
             flow_name,
@@ -132,7 +132,7 @@ impl Inventor {
         }
     }
 
-    /// A call of the past, ended unless it would still be going on at `now`.
+    /// A call of the past. It has ended, unless it would still be in progress at `now`.
     pub(super) fn past(
         &mut self,
         id: i64,
@@ -145,10 +145,10 @@ impl Inventor {
         let ended_at = started_at.map(|start| start + ending.after);
         if ended_at.is_none_or(|end| end <= now) {
             record.status = self.ended(ending.failed);
-            // Six hours at most.
+            // At most six hours.
             record.duration = Some(ending.after.as_secs() as f64);
             record.ended_at = ended_at;
-            // Within a minute of its end a call is not billed yet.
+            // A call is not billed yet within a minute of its end.
             let billed = ended_at.is_none_or(|end| now.since(end) > Duration::from_secs(60));
             if billed && flavour == Flavour::Hosted {
                 record.costs = Some(Box::new(self.costs(ending.after.as_secs())));
@@ -157,13 +157,13 @@ impl Inventor {
         record
     }
 
-    /// How a call that began will end: mostly after three minutes or so, completed.
+    /// How a call in progress will end: mostly completed, after about three minutes.
     pub(super) fn ending(&mut self) -> Ending {
         let failed = self.one_in(8);
         let seconds = if failed {
             self.rng.random_range(0..3)
         } else {
-            // Within LONGEST, so the cast only drops the fraction.
+            // The value is at most LONGEST, so the cast only drops the fraction.
             self.exponential(180.0).min(LONGEST) as u64
         };
         Ending {
@@ -172,18 +172,18 @@ impl Inventor {
         }
     }
 
-    /// The status of a call that ended.
+    /// The status of a call that has ended.
     pub(super) fn ended(&self, failed: bool) -> Arc<str> {
         self.ended[usize::from(failed)].clone()
     }
 
-    /// An exponentially distributed figure: the wait between independent events of that mean.
+    /// An exponentially distributed number: the wait between independent events of this mean.
     pub(super) fn exponential(&mut self, mean: f64) -> f64 {
         let uniform: f64 = self.rng.random();
         -mean * (1.0 - uniform).ln()
     }
 
-    /// A fraction of a second as the upstream's clients leave it: often none.
+    /// A fraction of a second as the upstream's clients send it: often none.
     pub(super) fn fraction(&mut self) -> Duration {
         let micros = match self.rng.random_range(0..4) {
             0 => 0,
@@ -194,7 +194,7 @@ impl Inventor {
         Duration::from_micros(micros)
     }
 
-    /// What a call of that many seconds cost.
+    /// The costs of a call of this many seconds.
     pub(super) fn costs(&mut self, seconds: u64) -> Costs {
         let llm = seconds * self.rng.random_range(1..40);
         let tts = seconds * self.rng.random_range(10..200);
@@ -211,7 +211,7 @@ impl Inventor {
         }
     }
 
-    /// One more member for a record's metadata, as an object's text.
+    /// One more member for a record's metadata, as the text of an object.
     pub(super) fn annotation(&mut self) -> String {
         let name = self.name();
         match self.rng.random_range(0..3) {
@@ -290,11 +290,11 @@ impl Inventor {
     }
 }
 
-/// Millionths of a currency unit as Python writes that float: `0.0`, `1.5`, `5e-05`.
+/// Millionths of a currency unit, as Python writes that float: `0.0`, `1.5`, `5e-05`.
 fn amount(micros: u64) -> String {
     let (whole, fraction) = (micros / 1_000_000, micros % 1_000_000);
     if whole == 0 && (1..100).contains(&fraction) {
-        // Below 0.0001 Python turns to the exponent: one or two significant digits.
+        // Below 0.0001 Python writes an exponent, here with one or two significant digits.
         return match (fraction / 10, fraction % 10) {
             (0, ones) => format!("{ones}e-06"),
             (tens, 0) => format!("{tens}e-05"),

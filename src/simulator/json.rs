@@ -1,7 +1,7 @@
 //! JSON text that keeps its order and its numbers.
 //!
-//! `serde_json::Value` sorts an object's keys, and the upstream does not. Only as much is read
-//! here as merging metadata and echoing a refused body need.
+//! `serde_json::Value` sorts an object's keys, and the upstream does not. This module reads only as
+//! much as is needed to merge metadata and to echo a refused body.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,9 +29,9 @@ pub(super) fn string(text: &str) -> String {
     out
 }
 
-/// The value without white space and needless escapes, as the upstream would write it back.
+/// The JSON without white space and needless escapes, as the upstream would write it back.
 pub(super) fn compact(text: &str) -> Result<String, serde_json::Error> {
-    // `Value` refuses what is nested too deeply for the recursion below.
+    // `Value` refuses JSON that is nested too deeply for the recursion below.
     let _: Value = serde_json::from_str(text)?;
     let mut out = String::with_capacity(text.len());
     push_compact(&mut out, text.trim())?;
@@ -64,7 +64,7 @@ fn push_compact(out: &mut String, text: &str) -> Result<(), serde_json::Error> {
     Ok(())
 }
 
-/// The value of `key` in the object `text`, verbatim; none where `text` is no object.
+/// The value of `key` in the object `text`, verbatim; `None` if there is none.
 pub(super) fn member<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let members: Members<'a> = serde_json::from_str(text).ok()?;
     members
@@ -74,8 +74,8 @@ pub(super) fn member<'a>(text: &'a str, key: &str) -> Option<&'a str> {
         .map(|(_, value)| value.get())
 }
 
-/// `base` with the members of `patch` put in: a known key keeps its place, a new one goes last,
-/// and `null` takes it away. Both are compact objects.
+/// `base` with the members of `patch` inserted: a known key keeps its place, a new one goes last,
+/// and `null` removes it. Both are compact objects.
 pub(super) fn merge(base: &str, patch: &str) -> Result<String, serde_json::Error> {
     let mut members: Members<'_> = serde_json::from_str(base)?;
     let patch: Members<'_> = serde_json::from_str(patch)?;
@@ -87,8 +87,8 @@ pub(super) fn merge(base: &str, patch: &str) -> Result<String, serde_json::Error
     Ok(object(members.map(|(key, value)| (&**key, value.get()))))
 }
 
-/// The compact object `text` with `key` written once for each of `values`, JSON texts, where it
-/// stood: also twice, or not at all.
+/// The compact object `text` with `key`, at its place, written once for each of `values`, which are
+/// JSON texts: even twice, or not at all.
 pub(super) fn replace(text: &str, key: &str, values: &[&str]) -> Result<String, serde_json::Error> {
     let members: Members<'_> = serde_json::from_str(text)?;
     let members = members.0.iter().flat_map(|(name, value)| {
@@ -100,7 +100,7 @@ pub(super) fn replace(text: &str, key: &str, values: &[&str]) -> Result<String, 
     Ok(object(members))
 }
 
-/// Keys and the texts of their values as a compact object.
+/// A compact object of keys and the JSON texts of their values.
 fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::from("{");
     for (index, (key, value)) in members.enumerate() {
@@ -115,7 +115,7 @@ fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     out
 }
 
-/// An object's members in their order; of a repeated key the last value, as Python reads it.
+/// An object's members in order. A repeated key has its last value, as Python reads it.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {

@@ -1,4 +1,4 @@
-//! The world's own life, in virtual time: calls begin, end, are billed, annotated and deleted.
+//! The world's events in virtual time: calls begin, end, are billed, annotated and deleted.
 //!
 //! Events wait in one queue, ordered by instant and then by when they were planned, and draw from
 //! one seeded generator: the same seed and the same calls of [`World::advance`] make the same
@@ -16,22 +16,22 @@ use super::record::Flavour;
 use super::world::World;
 use crate::model::Timestamp;
 
-/// How much happens, as means per hour of independent events. Where all are zero the world is
-/// still: calls that are open stay open, and nothing is billed.
+/// How often events happen, as means per hour of independent events. If all are zero the world is
+/// still: open calls stay open, and nothing is billed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// Calls that begin. Each ends after a length of its own, about three minutes, and a hosted
-    /// one is billed within the minute after. One in 50 is announced up to an hour late, already
-    /// ended; one in 100 never gets a `started_at`.
+    /// Calls that begin. Each ends after a length of its own, about three minutes, and a hosted one
+    /// is billed within the minute after. One in 50 is announced up to an hour late, already ended;
+    /// one in 100 never gets a `started_at`.
     pub calls: f64,
-    /// Calls, of any age, that get metadata.
+    /// Calls of any age that get metadata.
     pub annotations: f64,
-    /// Deletions. One in 20 takes up to ten neighbours along.
+    /// Deletions. One in 20 removes up to ten neighbours at once.
     pub deletions: f64,
 }
 
 impl Rates {
-    /// Nothing happens.
+    /// No events.
     pub const STILL: Rates = Rates {
         calls: 0.0,
         annotations: 0.0,
@@ -52,13 +52,13 @@ enum Event {
     Bill { id: i64 },
 }
 
-/// What is to come, and the generator it is drawn from.
+/// The events to come, and the generator from which they are drawn.
 pub(super) struct Life {
     pub(super) inventor: Inventor,
     rates: Rates,
     queue: BinaryHeap<Reverse<(Timestamp, u64, Event)>>,
     planned: u64,
-    /// How far the upstream's own clock is ahead, in microseconds; negative where it is behind.
+    /// How far the upstream's own clock is ahead, in microseconds; negative if it is behind.
     skew: i64,
 }
 
@@ -78,7 +78,7 @@ impl Life {
         self.queue.push(Reverse((at, self.planned, event)));
     }
 
-    /// Plans the next event of a kind that happens again and again.
+    /// Plans the next event of a recurring kind.
     fn plan_next(&mut self, now: Timestamp, event: Event) {
         let per_hour = match event {
             Event::Begin => self.rates.calls,
@@ -88,7 +88,7 @@ impl Life {
         };
         if per_hour > 0.0 {
             let seconds = self.inventor.exponential(3600.0 / per_hour);
-            // A rate too small to matter waits for a year that never comes.
+            // At a negligible rate, the event is planned for a year that never comes.
             let wait = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
             self.plan(now + wait, event);
         }
@@ -111,8 +111,8 @@ impl Life {
 }
 
 impl World {
-    /// Lets the time from the last `advance` to `now` pass; a `now` in the past does nothing.
-    /// Returns how many events there were.
+    /// Lets the time from the last `advance` to `now` pass, and returns how many events there were.
+    /// A `now` in the past does nothing.
     pub fn advance(&mut self, now: Timestamp) -> usize {
         let mut events = 0;
         while let Some((at, event)) = self.life.due(now) {
@@ -125,28 +125,28 @@ impl World {
         events
     }
 
-    /// Changes the pace from now on. `Rates::STILL` freezes the world; any other pace picks up
-    /// the calls that are open or not billed.
+    /// Changes the rates from now on. `Rates::STILL` freezes the world; any other rates plan the
+    /// end and the billing of calls that are open or not billed.
     pub fn set_rates(&mut self, rates: Rates) {
         self.life.rates = rates;
         self.replan();
     }
 
-    /// The server serves so many rows on a page from now on.
+    /// Refuses a list with a `limit` above `most_rows` from now on.
     pub fn set_most_rows(&mut self, most_rows: i64) {
         self.config.most_rows = most_rows;
     }
 
-    /// Sets the upstream's own clock, by which the starts and ends of calls are dated that live
-    /// from now on: `micros` ahead of the time, behind where negative. Nothing else goes by it.
-    /// What follows from those dates does: a duration is what lies between the two, zero where a
-    /// clock set back ends a call before its start, and annotations and deletions draw from the
+    /// Sets the upstream's own clock, by which the starts and ends of calls are dated from now on:
+    /// `micros` ahead of the time, behind if negative. Nothing else uses it, but what follows from
+    /// those dates changes with them: a duration is the difference of the two, zero if a clock that
+    /// was set back ends a call before its start, and annotations and deletions draw from the
     /// list's order.
     pub fn set_clock_skew(&mut self, micros: i64) {
         self.life.skew = micros;
     }
 
-    /// Plans anew what is to come for the records there are.
+    /// Plans all events of the existing records again.
     pub(super) fn replan(&mut self) {
         self.life.queue.clear();
         if self.life.rates.is_still() {
@@ -176,7 +176,7 @@ impl World {
         self.life.plan(now + after, Event::End { id, failed });
     }
 
-    /// An open call ends now, and life goes on from there.
+    /// Ends an open call now, and plans what follows from it.
     pub(super) fn hang_up(&mut self, id: i64) {
         let now = self.now;
         if !self.life.rates.is_still() {
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// An outbound call begins now; returns its id.
+    /// Starts an outbound call now, and returns its id.
     pub(super) fn dial(&mut self, from: &str, to: &str, agenda: Option<&str>) -> i64 {
         let now = self.now;
         let id = self.start_call(Some(self.life.dated(now)));
@@ -258,7 +258,7 @@ impl World {
     }
 
     pub(super) fn end(&mut self, id: i64, at: Timestamp, failed: bool) {
-        // A test may have ended or deleted it meanwhile.
+        // A test may have ended or deleted the call meanwhile.
         if !self.get(id).is_some_and(|record| is_open(&record.status)) {
             return;
         }
@@ -269,7 +269,7 @@ impl World {
         }
     }
 
-    /// A record drawn evenly from all.
+    /// The id of a record drawn evenly from all.
     fn any_id(&mut self) -> Option<i64> {
         if self.is_empty() {
             return None;

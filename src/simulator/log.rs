@@ -1,21 +1,21 @@
-//! What was asked of the upstream, for tests that count requests.
+//! The requests that the simulated upstream received, for tests that count them.
 
 use std::collections::VecDeque;
 
 use super::api::ApiRequest;
 
-/// How many requests the log remembers: a demonstration may run for days.
+/// How many requests the log stores: a demonstration may run for days.
 const LOGGED: usize = 100_000;
 
-/// One request the API was asked, in the order they arrived. Control requests are not logged.
+/// One request to the API, in the order of arrival. Control requests are not logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
-    /// From 1, and not reset by [`Simulator::clear_requests`](super::Simulator::clear_requests).
+    /// From 1 on, not reset by [`Simulator::clear_requests`](super::Simulator::clear_requests).
     pub sequence: u64,
     pub method: String,
     /// Path and query as sent.
     pub target: String,
-    /// None where the connection was closed or left without an answer.
+    /// `None` if the connection was closed or left without an answer.
     pub status: Option<u16>,
 }
 
@@ -43,7 +43,7 @@ impl Log {
         self.requests.iter().cloned().collect()
     }
 
-    /// How many have this text in their path and query.
+    /// How many requests have this text in their path and query.
     pub(super) fn count(&self, part: &str) -> usize {
         let meant = |logged: &&Logged| logged.target.contains(part);
         self.requests.iter().filter(meant).count()

@@ -1,4 +1,4 @@
-//! A Burki upstream to run against: both live versions, their quirks, faults to order, and a life
+//! A Burki upstream to run against: both live versions, their quirks, faults on request, and events
 //! of its own.
 //!
 //! ```text

@@ -11,7 +11,7 @@ pub(super) struct Object {
 }
 
 impl Object {
-    /// Dates will be in the form of `flavour`.
+    /// Starts an object whose dates have the form of `flavour`.
     pub(super) fn new(flavour: Flavour) -> Object {
         Object {
             out: String::from("{"),
@@ -19,7 +19,7 @@ impl Object {
         }
     }
 
-    /// A value that is a JSON text already; none is `null`.
+    /// Adds a value that is already JSON text; `None` is `null`.
     pub(super) fn raw(mut self, key: &str, value: Option<&str>) -> Object {
         self.key(key);
         self.out.push_str(value.unwrap_or("null"));
@@ -68,7 +68,7 @@ impl Object {
     }
 }
 
-/// Texts of values as a compact list.
+/// A compact list of JSON texts.
 pub(super) fn list(elements: impl Iterator<Item = String>) -> String {
     format!("[{}]", elements.collect::<Vec<String>>().join(","))
 }

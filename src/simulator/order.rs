@@ -1,22 +1,22 @@
-//! The order the upstream lists calls in, kept so that a page costs its own length.
+//! The order in which the upstream lists calls, stored so that a page costs its own length.
 //!
-//! A sorted vector and no tree: `skip` is then an index, a range's total a subtraction, and the
-//! usual insertion, of the newest call, moves nothing but the rows without a start. An insertion
-//! deep in the history of a million calls moves 16 MB at worst, about a millisecond.
+//! It is a sorted vector and not a tree: `skip` is then an index, a range's total is a subtraction,
+//! and the usual insertion, of the newest call, moves nothing but the rows without a start. An
+//! insertion deep in the history of a million calls moves at most 16 MB, in about a millisecond.
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use crate::model::{Timestamp, Unit};
 
-/// A call's place: its start in microseconds, [`NO_START`] where it has none, and its id.
+/// A call's place: its start in microseconds, or [`NO_START`] if it has none, and its id.
 pub(super) type Place = (i64, i64);
 
-/// Sorts after every start: descending, that is first, as PostgreSQL sorts nulls.
+/// Sorts after every start and so comes first in descending order, as PostgreSQL sorts nulls.
 const NO_START: i64 = i64::MAX;
 
-/// The place of a call whose text has this start, cut off at `unit`: what was cut off is not zero,
-/// but for one call in ten.
+/// The place of a call whose text has this start, truncated to `unit`. What was truncated is not
+/// zero, except for one call in ten.
 pub(super) fn place(started_at: Option<Timestamp>, id: i64, unit: Unit) -> Place {
     let cut_off = match id % 10 {
         0 => 0,
@@ -64,8 +64,8 @@ impl Order {
     }
 }
 
-/// The ids of one page of `places` (ascending): newest first, and those of one instant in an
-/// order drawn anew, also where the page's edge cuts through them.
+/// The ids of one page of `places` (ascending): newest first, and those of one instant in random
+/// order, even if the page's edge divides them.
 pub(super) fn page(places: &[Place], skip: usize, limit: usize, rng: &mut StdRng) -> Vec<i64> {
     let mut end = places.len().saturating_sub(skip);
     let first = end.saturating_sub(limit);

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-/// `repr` of a float: the shortest digits that name it, an exponent below 0.0001 and from 1e16 on.
+/// `repr` of a float: the shortest digits that identify it, with an exponent below 0.0001 and from
+/// 1e16 on.
 pub(super) fn float(value: f64) -> String {
     let scientific = format!("{value:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else {
@@ -17,7 +18,7 @@ pub(super) fn float(value: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
 }
 
-/// Appends a row of `csv.writer`: quotes only where they are needed, CRLF at the end.
+/// Appends a row as `csv.writer` does: quotes only if they are needed, CRLF at the end.
 pub(super) fn push_row<'a>(out: &mut String, fields: impl IntoIterator<Item = &'a str>) {
     for (index, field) in fields.into_iter().enumerate() {
         if index > 0 {
@@ -34,7 +35,7 @@ pub(super) fn push_row<'a>(out: &mut String, fields: impl IntoIterator<Item = &'
     out.push_str("\r\n");
 }
 
-/// `json.dumps` of a text: ASCII alone, beyond the first plane as a pair of surrogates.
+/// `json.dumps` of a text: ASCII alone, with surrogate pairs beyond the first plane.
 pub(super) fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -50,7 +51,7 @@ pub(super) fn ascii(text: &str) -> String {
             ' '..='~' => out.push(letter),
             _ => {
                 for unit in letter.encode_utf16(&mut [0; 2]) {
-                    // Writing to a String does not fail.
+                    // Writing to a String can't fail.
                     let _ = write!(out, "\\u{unit:04x}");
                 }
             }

@@ -1,4 +1,4 @@
-//! One call as the upstream keeps it, and the text each of its versions writes for it.
+//! A call as the upstream stores it, and the text that each of its versions writes for it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::json::push_string;
 use crate::model::{InvalidTimestamp, Timestamp, Unit};
 
-/// Which of the two live versions answers.
+/// The live version that answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// `api.burki.dev`: both slash forms, totals, names, costs, zoned dates.
@@ -19,7 +19,7 @@ pub enum Flavour {
 }
 
 impl Flavour {
-    /// A date in the form this version writes: naive, or with a `Z`.
+    /// A date in the form that this version writes: naive, or with a `Z`.
     pub(super) fn date(self, instant: Timestamp) -> String {
         let mut text = instant.to_naive();
         if self == Flavour::Hosted {
@@ -36,7 +36,7 @@ pub struct Record {
     pub call_sid: Arc<str>,
     pub to_phone_number: Arc<str>,
     pub customer_phone_number: Box<str>,
-    /// A JSON object's text, verbatim; none is `null`.
+    /// The text of a JSON object, verbatim; `None` is `null`.
     pub call_meta: Option<Box<str>>,
     pub assistant_id: i64,
     /// Served by the hosted version only; both filter by it.
@@ -44,15 +44,16 @@ pub struct Record {
     /// Hosted only.
     pub flow_name: Option<Arc<str>>,
     pub status: Arc<str>,
-    /// Seconds; whole ones are written as an integer.
+    /// Seconds; a whole number is written as an integer.
     pub duration: Option<f64>,
     pub started_at: Option<Timestamp>,
     pub ended_at: Option<Timestamp>,
-    /// Hosted only; none before the call was billed.
+    /// Hosted only; `None` until the call is billed.
     pub costs: Option<Box<Costs>>,
 }
 
-/// What a call cost: JSON number texts, verbatim, so that `1e-05` and `0.10` stay what they are.
+/// The costs of a call: texts of JSON numbers, verbatim, so that `1e-05` and `0.10` stay as they
+/// are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Costs {
     pub total: Option<Box<str>>,
@@ -60,11 +61,11 @@ pub struct Costs {
     pub tts: Option<Box<str>>,
     pub stt: Option<Box<str>>,
     pub telephony: Option<Box<str>>,
-    /// ISO 4217, plain text.
+    /// The ISO 4217 code as plain text.
     pub currency: Option<Arc<str>>,
 }
 
-/// Why a text can't be taken as a record of this flavour.
+/// The reason why a text is not a record of this flavour.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidRecord {
     #[error("the text is no call record")]
@@ -110,8 +111,8 @@ struct Wire<'a> {
 }
 
 impl Record {
-    /// Reads a record from the text `flavour` serves it as, and refuses a text it would not
-    /// write itself: what is taken is served again byte for byte.
+    /// Reads a record from the text that `flavour` serves. A text that the flavour would not write
+    /// itself is refused, so every accepted one is served again byte for byte.
     pub fn from_json(flavour: Flavour, text: &str) -> Result<Record, InvalidRecord> {
         let wire: Wire<'_> = serde_json::from_str(text)?;
         let date = |text: Option<String>| text.map(|text| Timestamp::parse(&text)).transpose();
@@ -146,7 +147,7 @@ impl Record {
         }
     }
 
-    /// Instants as a server writes them that cuts them off at `unit`.
+    /// Truncates the instants as a server does that writes them in `unit`.
     pub(super) fn cut_off(&mut self, unit: Unit) {
         for instant in [&mut self.started_at, &mut self.ended_at] {
             *instant = instant.map(|instant| instant.floor(unit));

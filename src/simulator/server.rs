@@ -1,9 +1,10 @@
-//! World and faults behind a real socket: actix-web on a thread and a runtime of its own.
+//! The world and the faults behind a real socket: actix-web on a thread and a runtime of its own.
 //!
-//! What a fault does to a connection is done to the connection: the server keeps a second handle
-//! of every accepted socket and shuts it down, so that a client sees what it would see of a
-//! broken line. Besides the vendor's API, and no part of it, `POST /simulator/cut` and
-//! `POST /simulator/restore` cut the line and mend it, without a key and also while it is cut.
+//! A fault in a connection happens to the real connection: the server keeps a second handle of
+//! every accepted socket and shuts it down, so that a client sees what it would see of a broken
+//! network. Besides the vendor's API, and no part of it, `POST /simulator/cut` and
+//! `POST /simulator/restore` cut the connection and restore it, without a key and even while it is
+//! cut.
 
 use std::any::Any;
 use std::io;
@@ -26,7 +27,7 @@ use super::log::{Log, Logged};
 use super::world::World;
 use crate::model::Timestamp;
 
-/// How often a living world is brought up to its clock.
+/// How often a live world is advanced to its clock.
 const TICK: Duration = Duration::from_millis(200);
 
 /// A running upstream. Dropping it stops it.
@@ -49,7 +50,7 @@ struct State {
     connections: Mutex<Connections>,
 }
 
-/// A panic elsewhere leaves a world, a fault list or a log that is still whole enough to serve:
+/// Locks even after a panic elsewhere. World, faults and log can still be served then, because
 /// nothing here is half-written between two statements that can panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -64,7 +65,7 @@ impl State {
         let Some(stream) = stream.downcast_ref::<TcpStream>() else {
             return;
         };
-        // Out of descriptors: the connection is served, only no fault can close it.
+        // Without a free descriptor the connection is served, but no fault can close it.
         if let Ok(connection) = lock(&self.connections).add(&SockRef::from(stream)) {
             extensions.insert(connection);
         }
@@ -72,7 +73,7 @@ impl State {
 }
 
 impl Simulator {
-    /// Serves `world` at an address; port 0 takes a free one. Once this returns, connections are
+    /// Serves `world` at an address; port 0 picks a free one. Once this returns, connections are
     /// accepted.
     pub fn start(world: World, address: impl ToSocketAddrs) -> io::Result<Simulator> {
         let listener = TcpListener::bind(address)?;
@@ -91,7 +92,7 @@ impl Simulator {
                 move || serve(state, listener, &started)
             })?;
         let Ok((server, system)) = handles.recv() else {
-            // The thread ended before it had a server, and knows why.
+            // The thread ended before it had a server, and its result says why.
             let ended = thread.join().unwrap_or(Ok(()));
             return Err(ended.err().unwrap_or_else(|| io::Error::other("no server")));
         };
@@ -106,7 +107,7 @@ impl Simulator {
         })
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -135,24 +136,23 @@ impl Simulator {
         lock(&self.state.log).count(part)
     }
 
-    /// Forgets the requests so far.
+    /// Empties the log of requests.
     pub fn clear_requests(&self) {
         lock(&self.state.log).clear();
     }
 
-    /// Drops every connection, and each new one at its first request, until
-    /// [`Simulator::restore`].
+    /// Drops every connection, and each new one at its first request, until [`Simulator::restore`].
     pub fn cut(&self) {
         self.faults().cut();
         lock(&self.state.connections).shut_down(None);
     }
 
-    /// Mends the line.
+    /// Ends a [`Simulator::cut`].
     pub fn restore(&self) {
         self.faults().restore();
     }
 
-    /// Lets the world live by `clock` from now on, until the simulator stops. Call it once.
+    /// Advances the world by `clock` from now on, until the simulator stops. Call it once.
     pub fn live(&self, clock: fn() -> Timestamp) {
         let state = self.state.clone();
         if let Some(running) = &self.running {
@@ -166,13 +166,13 @@ impl Simulator {
         }
     }
 
-    /// Closes the listener and every connection, and waits until the thread has ended. Clients
-    /// are refused from then on.
+    /// Closes the listener and every connection, and waits until the thread has ended. Clients are
+    /// refused from then on.
     pub fn stop(&mut self) {
         let Some(running) = self.running.take() else {
             return;
         };
-        // The command is sent by the call itself; joining the thread waits for its end.
+        // The call itself sends the command; joining the thread waits for its end.
         drop(running.server.stop(false));
         lock(&self.state.connections).shut_down(None);
         // A panic on the server's thread was reported there.
@@ -187,7 +187,7 @@ impl Drop for Simulator {
     }
 }
 
-/// The server's thread.
+/// Runs on the server's thread.
 fn serve(
     state: Arc<State>,
     listener: TcpListener,
@@ -207,7 +207,7 @@ fn serve(
         .disable_signals()
         .listen(listener)?
         .run();
-        // Whoever started the thread waits for this; gone, it has no use for a server.
+        // The starting thread waits for this; if it is gone, nothing needs a server.
         let handles = (server.handle(), System::current());
         if started.send(handles).is_err() {
             return Ok(());
@@ -218,7 +218,7 @@ fn serve(
 
 async fn cut(state: web::Data<State>, http: HttpRequest) -> HttpResponse {
     lock(&state.faults).cut();
-    // The one that asked is still to be answered.
+    // The request that cuts is still to be answered.
     lock(&state.connections).shut_down(http.conn_data::<Arc<Connection>>());
     HttpResponse::Ok().json(serde_json::json!({"line": "cut"}))
 }
@@ -238,7 +238,7 @@ async fn answer(state: web::Data<State>, http: HttpRequest, body: web::Bytes) ->
             if let Some(connection) = connection {
                 connection.shut_down();
             }
-            // Goes nowhere: the socket is closed.
+            // The answer goes nowhere, because the socket is closed.
             return HttpResponse::new(StatusCode::BAD_GATEWAY);
         }
         Some(Fault::Hang) => {
@@ -268,7 +268,7 @@ async fn answer(state: web::Data<State>, http: HttpRequest, body: web::Bytes) ->
     }
 }
 
-/// What the pure world is asked.
+/// The request in the form that the world takes.
 fn translate(http: &HttpRequest, body: &[u8]) -> ApiRequest {
     let text = |name| Some(http.headers().get(name)?.to_str().ok()?.to_owned());
     ApiRequest {
@@ -282,7 +282,7 @@ fn translate(http: &HttpRequest, body: &[u8]) -> ApiRequest {
 }
 
 fn head(response: &ApiResponse) -> actix_web::HttpResponseBuilder {
-    // Every status the world and the faults know is a valid one.
+    // Every status that the world and the faults use is valid.
     let status = StatusCode::from_u16(response.status).unwrap_or_default();
     let mut builder = HttpResponse::build(status);
     for (name, value) in &response.headers {
@@ -291,9 +291,9 @@ fn head(response: &ApiResponse) -> actix_web::HttpResponseBuilder {
     builder
 }
 
-/// Half of the body under a `Content-Length` for all of it, then the end of the connection.
+/// Half of the body under a `Content-Length` for all of it, after which the connection ends.
 fn truncated(response: ApiResponse, connection: Arc<Connection>) -> HttpResponse {
-    // At least one byte must be missing, also of an empty body.
+    // At least one byte must be missing, even of an empty body.
     let promised = response.body.len().max(1) as u64;
     let mut builder = head(&response);
     let half = web::Bytes::from(response.body).slice(..(promised / 2) as usize);
@@ -303,7 +303,7 @@ fn truncated(response: ApiResponse, connection: Arc<Connection>) -> HttpResponse
             if let Some(half) = step? {
                 return Some((Ok::<_, io::Error>(half), Some(None)));
             }
-            // Lets the dispatcher write out the half before the socket closes.
+            // Lets the dispatcher write the half before the socket closes.
             actix_web::rt::task::yield_now().await;
             connection.shut_down();
             None

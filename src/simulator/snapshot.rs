@@ -1,4 +1,4 @@
-//! The records set aside, to be put back: a database restored from a backup, or another
+//! A copy of the records to restore later: a database restored from a backup, or another
 //! organization's calls under the same key.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,7 +9,7 @@ use super::order::Order;
 use super::record::Record;
 use super::world::World;
 
-/// A world's records as they were. Time, life, key and configuration are no part of it.
+/// A copy of a world's records. Time, events, key and configuration are no part of it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     records: BTreeMap<i64, Box<Record>>,
@@ -22,7 +22,7 @@ pub struct Snapshot {
 }
 
 impl World {
-    /// A backup of all records.
+    /// Copies all records.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             records: self.records.clone(),
@@ -35,9 +35,8 @@ impl World {
         }
     }
 
-    /// Puts the records back as they were, and forgets all others: ids that were given since are
-    /// given again, to other calls. Life goes on from the present, and ends and bills what is
-    /// open or not billed.
+    /// Restores the records and forgets all others, so that ids assigned since are assigned again,
+    /// to other calls. Events go on from the present, and end and bill what is open or not billed.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         let Snapshot {
             records,
@@ -58,8 +57,8 @@ impl World {
         self.replan();
     }
 
-    /// Serves another world's records from now on, as [`World::restore`] would. Whose they are,
-    /// [`World::set_organization_id`] has to say.
+    /// Serves another world's records from now on, as [`World::restore`] would. Use
+    /// [`World::set_organization_id`] to say whose they are.
     pub fn replace_records_from(&mut self, other: &World) {
         self.restore(&other.snapshot());
     }

@@ -1,7 +1,7 @@
 //! Answers that look right and are not: the world's own, spoiled in one place.
 //!
-//! A page is taken apart at its rows and put together again, so that all that is not spoiled
-//! stays what the world wrote, byte for byte.
+//! A page is split at its rows and put together again, so that everything not spoiled stays what
+//! the world wrote, byte for byte.
 
 use std::borrow::Cow;
 
@@ -11,19 +11,19 @@ use super::api::ApiResponse;
 use super::fault::Fault;
 use super::json;
 
-/// Beyond 64 bits.
+/// An integer beyond 64 bits.
 const HUGE: &str = "99999999999999999999";
 
 impl Fault {
-    /// The world's answer as this fault leaves it: the same, unless it is one of those that spoil
-    /// records and the answer holds one.
+    /// The world's answer as this fault leaves it: unchanged, unless the fault is one of those that
+    /// spoil records and the answer holds one.
     pub fn spoil(&self, mut response: ApiResponse) -> ApiResponse {
-        // An export is not: what is put together again would lose its indentation.
+        // An export stays as it is: put together again, it would lose its indentation.
         let is_export = response.header("content-disposition").is_some();
         if response.records.is_empty() || is_export || !self.spoils() {
             return response;
         }
-        // What is not of the world's own making has no records.
+        // Only answers that the world itself wrote have records, and those are text.
         let body = str::from_utf8(&response.body).unwrap_or_default();
         let Some(mut rows) = Rows::read(body) else {
             return response;
@@ -69,7 +69,7 @@ impl Fault {
     }
 }
 
-/// A body's records, and what is around them: nothing where it is a single one.
+/// The records of a body and the text around them, which is empty for a single record.
 struct Rows<'a> {
     head: &'a str,
     rows: Vec<Cow<'a, str>>,
@@ -105,7 +105,7 @@ impl<'a> Rows<'a> {
         !self.head.is_empty()
     }
 
-    /// Leaves `most` rows, and has the total say that nothing follows them.
+    /// Leaves `most` rows, and lowers the total so that nothing follows them.
     fn cut(&mut self, most: usize, body: &str) {
         self.rows.truncate(most);
         let figure = |key| json::member(body, key)?.parse::<usize>().ok();
@@ -116,7 +116,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The second record takes the first one's SID.
+    /// Gives the second record the first one's SID.
     fn share_sid(&mut self) {
         let [first, second, ..] = self.rows.as_mut_slice() else {
             return;
@@ -128,7 +128,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The first record comes again, with another status.
+    /// Repeats the first record, with another status.
     fn double(&mut self) {
         if let Some(first) = self.rows.first()
             && let Ok(other) = json::replace(first, "status", &["\"doubled\""])

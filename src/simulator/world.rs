@@ -1,10 +1,10 @@
-//! The records of one organization, in the order lists are served in.
+//! The records of one organization, in the order in which lists are served.
 //!
 //! No clock and no socket: time comes in through [`World::advance`], requests through
 //! [`World::answer`](super::World::answer). A call is found by id or SID without a scan, a page
-//! costs its own length however deep it lies, and an unfiltered total is a subtraction; only the
-//! filters without an index (assistant, phone, SID part, name, duration) look at every record of
-//! their date range and status.
+//! costs its own length however deep it lies, and an unfiltered total is a subtraction. Only the
+//! filters without an index (assistant, phone, SID part, name, duration) read every record of their
+//! date range and status.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,21 +25,21 @@ pub struct World {
     pub(super) config: WorldConfig,
     pub(super) now: Timestamp,
     pub(super) life: Life,
-    /// Draws the order of ties, apart from life, so that reading changes nothing that happens.
+    /// Draws the order of ties, apart from the events, so that reading does not influence them.
     pub(super) shuffle: StdRng,
-    /// Boxed, for a B-tree filled in ascending order leaves almost half of its room unused.
+    /// Boxed, because a B-tree filled in ascending order leaves almost half of its room unused.
     pub(super) records: BTreeMap<i64, Box<Record>>,
     pub(super) sids: HashMap<Arc<str>, i64>,
     pub(super) all: Order,
     pub(super) by_status: BTreeMap<Arc<str>, Order>,
     pub(super) assistants: BTreeSet<i64>,
-    /// Details that are not the invented ones, by their call.
+    /// Details that are not invented, by their call.
     pub(super) given: BTreeMap<i64, Given>,
     pub(super) last_id: i64,
 }
 
 impl World {
-    /// A world with its history.
+    /// Creates a world with its history.
     pub fn new(config: WorldConfig) -> World {
         let mut inventor = Inventor::new(config.seed, config.calls);
         let starts = config.starts(&mut inventor);
@@ -65,7 +65,7 @@ impl World {
         world
     }
 
-    /// Puts in a call of the past, ended unless it would still be going on.
+    /// Inserts a call of the past, which has ended unless it would still be in progress.
     fn remember(&mut self, started_at: Option<Timestamp>) {
         let inventor = &mut self.life.inventor;
         let id = inventor.id_after(self.last_id);
@@ -80,7 +80,7 @@ impl World {
         self.config.flavour
     }
 
-    /// What it was made from, as changed since.
+    /// The configuration, with later changes.
     pub fn config(&self) -> &WorldConfig {
         &self.config
     }
@@ -93,7 +93,7 @@ impl World {
         self.config.organization_id
     }
 
-    /// The world's present: what it was made with, or last advanced to.
+    /// The world's present: the instant of its creation, or of the last `advance`.
     pub fn now(&self) -> Timestamp {
         self.now
     }
@@ -114,7 +114,7 @@ impl World {
         self.get(*self.sids.get(call_sid)?)
     }
 
-    /// The record's text, as this flavour serves it.
+    /// The record's text as this flavour serves it.
     pub fn text(&self, id: i64) -> Option<String> {
         Some(self.get(id)?.to_json(self.flavour()))
     }
@@ -130,8 +130,8 @@ impl World {
             .map(|record| (record.id, &*record.call_sid, record.to_json(self.flavour())))
     }
 
-    /// The ids of up to `count` records, newest start first, those without a start before all;
-    /// unlike a list's, in one order: ties by descending id.
+    /// The ids of up to `count` records: those without a start, then by newest start. Unlike in a
+    /// list, the order is fixed: ties come by descending id.
     pub fn newest(&self, count: usize) -> Vec<i64> {
         let places = self.all.places().iter().rev();
         places.take(count).map(|(_, id)| *id).collect()
@@ -152,7 +152,7 @@ impl World {
         ids.take(count).collect()
     }
 
-    /// The places a list of that status may draw from.
+    /// The index for a list of this status.
     pub(super) fn order(&self, status: Option<&str>) -> Option<&Order> {
         match status {
             Some(status) => self.by_status.get(status),

@@ -1,23 +1,17 @@
-//! Keeps the replica equal to an upstream that has no cursor.
+//! Keeps the replica equal to an upstream that has no cursor. `docs/sync.md` says why each rule exists.
 //!
 //! ```text
-//!  clients, hints, operator ──► handle ──► engine ──► plan: state and now in, a request out
-//!                                 ▲          │  ▲
-//!              watchdog ──────────┘          │  ├─ learn: one answer, one transaction
-//!                           CallSource ◄─────┘  └─ errands: proof and counts, step by step
+//!  clients, operator ─► handle ─► engine ─► plan: concerns and a moment in, one request out
+//!                         ▲         │  ▲
+//!             supervisor ─┘         │  └── apply: an answer, one transaction
+//!                                   └────► upstream::CallSource
 //! ```
 //!
-//! The list is never walked by offset: a range is read from its newest end by moving `date_to`, so
-//! that every page is one consistent snapshot and ties do not matter. What was read is a set of
-//! windows ([`Coverage`]); what is missing from it is what the fill reads next, so that it resumes
-//! anywhere. The head of the list is read every `poll_interval`.
-//!
-//! What decides is pure, each with a model or a property to be held against: `coverage` and `tiers`
-//! (what is known, and until when), `vouching` (whose key it is), `search` and `counting` (what
-//! moved), `proof` and `holds` (what may be deleted), `scope` and `denials` (whom a failure speaks
-//! of), `newest`, `troubles` and `page` (what can't be read as it is), `crowd` (ties), `following` (an
-//! upstream that is an edge), `writes` (what clients changed meanwhile), `plan` (what comes first).
-//! `docs/sync.md` says why.
+//! Knows `model`, `store` and `upstream`. In reading order, from the ground up: `settings`, `clock`,
+//! `knowledge` (what was read, and when), `health` (what fails, and until when it is left alone),
+//! `in_flight` and `proxy_permits` (the order of requests, and the budget), `plan` (the ladder, the whole
+//! order of urgency on one screen), `planners` (a file a concern), `engine` (the only part with I/O),
+//! `handle` (what others may know and ask), `supervisor` (restarts an engine that fails).
 
 mod clock;
 mod engine;

@@ -1,16 +1,17 @@
-//! The list of assistants: a self-hosted server's calls do not name theirs.
+//! The list of assistants, which is needed because a self-hosted server's calls do not name theirs.
 
 use serde::Deserialize;
 
 use super::wire::{parse, parse_object};
 use super::{ASSISTANTS_LIMIT, UpstreamError};
 
-/// The page behind the first `skip`; with those that are switched off.
+/// Path and query of the page after the first `skip` assistants, inactive ones included.
 pub fn path_and_query(skip: usize) -> String {
     format!("/api/v1/assistants?skip={skip}&limit={ASSISTANTS_LIMIT}&active_only=false")
 }
 
-/// A bare array, or one beneath `items`. One without a name is left out.
+/// Reads ids and names from a bare array, or from one under `items`. An assistant without a name is
+/// left out.
 pub fn read(text: &str) -> Result<Vec<(i64, String)>, UpstreamError> {
     #[derive(Deserialize)]
     struct Listed {

@@ -1,4 +1,4 @@
-//! What belongs to a call, as bytes: how it is asked for, and when an answer is one.
+//! The details of a call, as bytes: how they are requested, and which answers are valid.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -7,7 +7,8 @@ use super::UpstreamError;
 use super::wire::{bad_answer, parse, parse_object};
 use crate::model::Detail;
 
-/// Transcripts are asked for with the interim ones, so that one text answers every filter.
+/// Path and query of a detail. Transcripts include the interim ones, so that one text answers every
+/// filter.
 pub fn path_and_query(id: i64, kind: Detail) -> String {
     let name = kind.as_str();
     match kind {
@@ -16,7 +17,8 @@ pub fn path_and_query(id: i64, kind: Detail) -> String {
     }
 }
 
-/// The text of an answer that is of this call: a list of objects, or for metrics one.
+/// Returns the text of an answer about this call: an object for metrics, a list of objects for the
+/// others.
 pub fn read(id: i64, kind: Detail, text: &str) -> Result<Box<str>, UpstreamError> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     match kind {
@@ -30,7 +32,7 @@ pub fn read(id: i64, kind: Detail, text: &str) -> Result<Box<str>, UpstreamError
     Ok(text.into())
 }
 
-/// What names a call names the one that was asked for.
+/// Fails if an item names another call than the one requested. An item need not name any.
 fn check(id: i64, text: &str) -> Result<(), UpstreamError> {
     #[derive(Deserialize)]
     struct Item {

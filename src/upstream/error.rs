@@ -1,15 +1,15 @@
-//! What can go wrong with the upstream, sorted by what to do about it.
+//! Failures of the upstream, sorted by what to do about them.
 
 use std::time::Duration;
 
-/// What a failed request says about trying again.
+/// When to retry a failed request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// At once: the connection broke, which an idle or recycled one does without notice.
+    /// At once: the connection broke, which happens to an idle or recycled one without notice.
     Now,
-    /// Not before this long from now, by the upstream's own word.
+    /// After this time, which the upstream itself asked for.
     After(Duration),
-    /// When the backoff says so.
+    /// After the backoff.
     Backoff,
 }
 
@@ -34,7 +34,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// What went wrong, in a sentence that holds no payload.
+    /// What went wrong, in a sentence without payload.
     pub fn message(self) -> &'static str {
         match self {
             ErrorKind::Unreachable => "no connection to the upstream",
@@ -56,7 +56,7 @@ impl ErrorKind {
         }
     }
 
-    /// What an operator can do.
+    /// What an operator can do about it.
     pub fn hint(self) -> &'static str {
         match self {
             ErrorKind::Unreachable | ErrorKind::Reset | ErrorKind::BrokenOff => {
@@ -96,16 +96,16 @@ impl ErrorKind {
     }
 }
 
-/// A request that got no usable answer.
+/// The failure of a request that got no usable answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{}{}", kind.message(), status.map(|s| format!(" (status {s})")).unwrap_or_default())]
 pub struct UpstreamError {
     pub kind: ErrorKind,
-    /// The HTTP status, where there was one.
+    /// The HTTP status, if there was one.
     pub status: Option<u16>,
-    /// `Retry-After`, honoured on any status.
+    /// `Retry-After`, which is honoured on any status.
     pub retry_after: Option<Duration>,
-    /// The most rows on a page, where the upstream refused more and said so.
+    /// The maximum of rows on a page, if the upstream refused more and named it.
     pub most_rows: Option<usize>,
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,

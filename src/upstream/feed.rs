@@ -1,4 +1,4 @@
-//! An edge as upstream: a page of its order of changes, `/edge/changes`.
+//! Another edge as the upstream: a page of its change feed, `/edge/changes`.
 
 use std::time::Duration;
 
@@ -9,29 +9,29 @@ use super::UpstreamError;
 use super::wire::{bad_answer, parse_object, read_call};
 use crate::model::{Call, CoverageRange, Timestamp};
 
-/// A page of another edge's order of changes.
+/// A page of another edge's change feed.
 #[derive(Debug)]
 pub struct Feed {
-    /// In order. A call that changed while the page was read may be in it twice.
+    /// The changes in order. A call that changed while the page was read may appear twice.
     pub items: Vec<FeedItem>,
-    /// Where to go on.
+    /// The cursor of the next page.
     pub next: u64,
-    /// Others follow already.
+    /// True if more changes follow already.
     pub more: bool,
-    /// Whose order it is.
+    /// Distinguishes this feed from any other with the same cursors.
     pub feed_id: String,
     pub organization_id: Option<i64>,
-    /// The edge had read all it is to read.
+    /// True if the edge had read everything that it is configured to read.
     pub complete: bool,
-    /// What the edge knew before the page was read.
+    /// The edge's coverage before the page was read.
     pub coverage: Vec<CoverageRange>,
-    /// No change stays unseen there for longer; `None` while nothing bounds it.
+    /// The longest time that a change stays unseen by the edge; `None` while nothing bounds it.
     pub freshness_bound: Option<Duration>,
 }
 
 #[derive(Debug)]
 pub struct FeedItem {
-    /// Since it was known to be true.
+    /// Time since the change was last known to be true.
     pub age: Duration,
     pub told: Told,
 }
@@ -39,7 +39,7 @@ pub struct FeedItem {
 #[derive(Debug)]
 pub enum Told {
     Call(Box<Call>),
-    /// Proven to be gone.
+    /// The id of a call whose deletion is proven.
     Gone(i64),
 }
 
@@ -82,7 +82,7 @@ struct WirePiece {
     open_ended: bool,
 }
 
-/// Reads a page that was asked for after a place. One that contradicts itself is refused.
+/// Reads the page after the cursor `after`. A page that contradicts itself is refused.
 pub fn read(after: u64, text: &str) -> Result<Feed, UpstreamError> {
     let wire: Wire<'_> = parse_object(text)?;
     fn refuse<T>(why: &'static str) -> Result<T, UpstreamError> {
@@ -142,7 +142,7 @@ pub fn read(after: u64, text: &str) -> Result<Feed, UpstreamError> {
     })
 }
 
-/// What is older than anybody can know (RFC 9111, section 1.2.2) is as old as that.
+/// An age in seconds, capped at 2^31, which stands for every greater age (RFC 9111, section 1.2.2).
 pub fn seconds(age: u64) -> Duration {
     Duration::from_secs(age.min(1 << 31))
 }

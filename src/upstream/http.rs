@@ -1,4 +1,4 @@
-//! The upstream over HTTP.
+//! Requests to the upstream over HTTP.
 
 use std::error::Error;
 use std::io;
@@ -15,24 +15,25 @@ use url::Url;
 use super::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, feed, wire};
 use crate::model::{KeyHash, Timestamp, is_this_machine};
 
-/// The largest answer that is read, after decompression: a full page of records of 64 KiB each.
+/// The largest answer that is read, in bytes after decompression: a full page of records of 64 KiB
+/// each.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// A connection that idled longer is not used again: the self-hosted server closes its side after
-/// two seconds (observed), and a request sent into that is lost.
+/// How long an idle connection may be reused. The self-hosted server closes its side after two
+/// seconds (observed), and a request sent into that is lost.
 const IDLE: Duration = Duration::from_millis(1500);
 
-/// A Burki server, asked with one key.
+/// A Burki server, asked with one API key.
 pub struct HttpSource {
     client: Client,
     key_hash: KeyHash,
-    /// Without the trailing slash; request paths are appended.
+    /// The base URL without a trailing slash; request paths are appended to it.
     base: String,
-    /// In bytes, after decompression.
+    /// The largest answer that is read, in bytes after decompression.
     largest_body: usize,
 }
 
-/// Why no client could be set up.
+/// The reason why a client could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
     #[error("the API key holds a character that no HTTP header can carry")]
@@ -41,8 +42,8 @@ pub enum SetUpError {
     Client(#[from] reqwest::Error),
 }
 
-/// What every client of a server begins with. The proxies of the environment stand between this
-/// machine and others: one on this machine is asked without.
+/// The common part of every client of a server. Proxies from the environment stand between this
+/// machine and others, so a server on this machine is asked without them.
 pub fn client(base: &Url) -> ClientBuilder {
     match is_this_machine(base) {
         true => Client::builder().no_proxy(),
@@ -50,7 +51,7 @@ pub fn client(base: &Url) -> ClientBuilder {
     }
 }
 
-/// The value of `Authorization`, which no log shows.
+/// The value of `Authorization`, marked as sensitive so that no log shows it.
 pub fn bearer(key: &str) -> Result<HeaderValue, SetUpError> {
     let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))?;
     authorization.set_sensitive(true);
@@ -58,12 +59,13 @@ pub fn bearer(key: &str) -> Result<HeaderValue, SetUpError> {
 }
 
 impl HttpSource {
-    /// `timeout` bounds each request from its start to the end of its body.
+    /// Creates a client. `timeout` bounds each request from its start to the end of its body.
     pub fn new(base: &Url, key: &str, timeout: Duration) -> Result<HttpSource, SetUpError> {
         HttpSource::by(client(base), base, key, timeout)
     }
 
-    /// The same past every proxy: what a command asks goes where it was told, and nowhere else.
+    /// The same as [`HttpSource::new`], past every proxy: what a command asks goes to the address
+    /// it was given, and nowhere else.
     pub fn direct(base: &Url, key: &str, timeout: Duration) -> Result<HttpSource, SetUpError> {
         HttpSource::by(Client::builder().no_proxy(), base, key, timeout)
     }
@@ -74,7 +76,7 @@ impl HttpSource {
         key: &str,
         timeout: Duration,
     ) -> Result<HttpSource, SetUpError> {
-        // An error means that the process has a provider already, which is as good.
+        // An error means that the process already has a provider, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let headers = HeaderMap::from_iter([
             (AUTHORIZATION, bearer(key)?),
@@ -96,13 +98,14 @@ impl HttpSource {
         })
     }
 
-    /// Status and body of any path below the base, such as another edge's `/edge/status`.
+    /// Gets status and body of any path below the base, such as another edge's `/edge/status`.
     pub async fn get(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), UpstreamError> {
         self.whole(self.send(Method::GET, path_and_query, None).await?)
             .await
     }
 
-    /// The same with `POST` and no body: an order, such as another edge's `/edge/sync`.
+    /// The same as [`HttpSource::get`] by `POST` without a body, for an action such as another
+    /// edge's `/edge/sync`.
     pub async fn post(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), UpstreamError> {
         self.whole(self.send(Method::POST, path_and_query, None).await?)
             .await
@@ -170,14 +173,14 @@ impl CallSource for HttpSource {
     }
 }
 
-/// When the server says that it answered: a date in `Retry-After` is by the same clock.
+/// The server's `Date`: a date in its `Retry-After` is by the same clock.
 fn date(value: Option<&HeaderValue>) -> Option<Timestamp> {
     let date = DateTime::parse_from_rfc2822(value?.to_str().ok()?).ok()?;
     Some(Timestamp::from_micros(date.timestamp_micros()))
 }
 
-/// A redirect is followed where it stays with the server, such as from `/calls/` to `/calls`; the
-/// key is never sent to another origin.
+/// Follows a redirect only within the server, such as from `/calls/` to `/calls`, so that the key
+/// is never sent to another origin.
 fn within_origin() -> redirect::Policy {
     const MOST: usize = 3;
     redirect::Policy::custom(|attempt| {
@@ -192,14 +195,13 @@ fn within_origin() -> redirect::Policy {
     })
 }
 
-/// Seconds, as whoever keeps copies tells them (RFC 9111, section 5.1): another edge, or a cache
-/// on the way.
+/// The `Age` in seconds, set by another edge or a cache on the way (RFC 9111, section 5.1).
 fn age(value: Option<&HeaderValue>) -> Option<Duration> {
     let age = value?.to_str().ok()?.trim().parse().ok()?;
     Some(feed::seconds(age))
 }
 
-/// Of an answer that had begun.
+/// Classifies the failure of an answer that had begun.
 fn broken_off(error: reqwest::Error) -> UpstreamError {
     let error = classify(error);
     match error.kind {
@@ -221,13 +223,13 @@ pub fn classify(error: reqwest::Error) -> UpstreamError {
     } else {
         ErrorKind::Reset
     };
-    // The URL of a by-SID read names the call; logs do without it.
+    // The URL of a by-SID read names the call, which must not reach a log.
     UpstreamError::new(kind).caused_by(error.without_url())
 }
 
-/// Whether a certificate or a handshake was not accepted, by either side.
+/// True if either side rejected a certificate or a handshake.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    // An error of input or output does not name what it wraps as its source.
+    // An I/O error does not report the error it wraps as its source.
     let wrapped = |error: &'_ (dyn Error + 'static)| {
         let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
         Some(is_tls(inner))
@@ -247,11 +249,11 @@ mod tests {
     use crate::model::CallKey;
     use crate::upstream::Answer;
 
-    /// Far more than anything here takes; an answer without end that is read on shows by it.
+    /// Far longer than anything here takes, so that reading an endless answer to the end fails.
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// Sends one answer: some headers, the body's `first` bytes, and `more` until the client has
-    /// enough or, where it is told how often, that often. Returns how many bytes of those went out.
+    /// Sends one answer: the headers, the `first` bytes of the body, and then `more`, either
+    /// `times` times or until the client has enough. Returns how many bytes of `more` were sent.
     fn serve(
         headers: &str,
         first: Vec<u8>,
@@ -279,7 +281,7 @@ mod tests {
         (Url::parse(&url).unwrap(), serving)
     }
 
-    /// A source that reads so many MiB of a body.
+    /// A source that reads at most `mib` MiB of a body.
     fn source(url: &Url, mib: usize) -> HttpSource {
         HttpSource {
             largest_body: mib << 20,
@@ -302,7 +304,8 @@ mod tests {
         sent(serving).await;
     }
 
-    /// How much went out. Waited for on a thread of its own: the client closes its side on this one.
+    /// How many bytes were sent. Another thread waits, because the client closes its side on this
+    /// one.
     async fn sent(serving: JoinHandle<usize>) -> usize {
         let ended = tokio::task::spawn_blocking(|| serving.join().unwrap());
         let ended = tokio::time::timeout(DEADLINE, ended).await;
@@ -313,16 +316,16 @@ mod tests {
         format!("{error}: {}", error.source().unwrap())
     }
 
-    /// A gzip stream without end, in fixed codes (RFC 1951 §3.2.6): how it begins, and 13 bytes to
+    /// An endless gzip stream in fixed codes (RFC 1951 §3.2.6): its beginning, and 13 bytes to
     /// repeat, each time 2064 zeros.
     fn zeros() -> (Vec<u8>, Vec<u8>) {
-        // The last block's header, which goes with its lowest bit first.
+        // The header of the last block, lowest bit first.
         let mut bits = vec![true, true, false];
-        // The literal 0, then length 258 and distance 1, codes with their highest bit first.
+        // The literal 0, then length 258 and distance 1; codes go highest bit first.
         let code = |code: u16, length: u32| (0..length).rev().map(move |at| code >> at & 1 == 1);
         bits.extend(code(0b0011_0000, 8));
         let repeat: Vec<bool> = code(0b1100_0101, 8).chain(code(0, 5)).collect();
-        // Eight repeats of 13 bits are whole bytes, wherever within a repeat they begin.
+        // Eight repeats of 13 bits are whole bytes, at whatever bit of a repeat they begin.
         while bits.len() < (16 + 13) * 8 {
             bits.extend(&repeat);
         }
@@ -348,14 +351,14 @@ mod tests {
         );
         let text = text(&error);
         assert!(text.contains("the answer is larger than 3 MiB"), "{text}");
-        // The connection is dropped, or the server would still be sending.
+        // The connection was dropped; otherwise the server would still be sending.
         assert!(sent(serving).await > 3 << 20);
     }
 
     #[tokio::test]
     async fn the_cap_is_of_what_a_body_unpacks_to() {
         let (head, period) = zeros();
-        // Over 64 MiB in half a MiB, sent over and over.
+        // Over 64 MiB when unpacked, in half a MiB that is sent repeatedly.
         let more = period.repeat(40_000);
         let (url, serving) = serve("content-encoding: gzip\r\n", head, more, None);
         let source = source(&url, 3);
@@ -376,7 +379,7 @@ mod tests {
         sent(serving).await;
     }
 
-    /// Gives each connection the next of these answers. Returns the requests that came.
+    /// Answers each connection with the next of these answers. Returns the requests received.
     fn answer_each(listener: TcpListener, answers: Vec<String>) -> JoinHandle<Vec<String>> {
         thread::spawn(move || {
             let answered = answers.into_iter().map(|answer| {

@@ -1,5 +1,5 @@
-//! What clients ask of the upstream past the edge: passed on as it is, with their own key, and
-//! answered as it comes.
+//! The proxy to the upstream: a client's request is forwarded as it is, with the client's key or
+//! the edge's, and its answer is returned as it comes.
 
 use std::io;
 use std::pin::Pin;
@@ -21,63 +21,63 @@ use url::Url;
 use super::http::{bearer, classify, client};
 use super::{ErrorKind, SetUpError, UpstreamError};
 
-/// A body as it comes in.
+/// A body as a stream of chunks.
 pub type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
-/// A client's request.
+/// A client's request to be forwarded.
 pub struct Outgoing {
     pub method: String,
-    /// Begins with a slash; as the client wrote it.
+    /// As the client wrote it, with a leading slash.
     pub path_and_query: String,
-    /// Without those that speak of the connection to the client.
+    /// Without the headers that concern the connection to the client.
     pub headers: Vec<(String, Vec<u8>)>,
     pub key: Key,
     pub body: Chunks,
 }
 
-/// With which key a request is passed on.
+/// The key with which a request is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// What the client sent.
+    /// The key that the client sent.
     Callers,
-    /// The edge's, in place of what the client sent.
+    /// The edge's own key, in place of what the client sent.
     Own,
 }
 
-/// The upstream's answer, whatever it says.
+/// The upstream's answer, whatever its status.
 pub struct Incoming {
     pub status: u16,
-    /// Without those that speak of the connection to the upstream.
+    /// Without the headers that concern the connection to the upstream.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Of the body, where it was told.
+    /// The length of the body, if the upstream reported it.
     pub length: Option<u64>,
-    /// A body that breaks off is told from one that ends.
+    /// True if a body that breaks off can be distinguished from one that ends.
     pub delimited: bool,
     pub body: Chunks,
 }
 
-/// A server that clients' requests are passed on to.
+/// A server to which clients' requests are forwarded.
 pub trait Line: Send + Sync + 'static {
-    /// [`ErrorKind::Unreachable`] and [`ErrorKind::Tls`] mean that nothing arrived; after any other
-    /// error it may have.
+    /// Forwards a request. [`ErrorKind::Unreachable`] and [`ErrorKind::Tls`] mean that nothing
+    /// reached the server; after any other error the request may have arrived.
     fn pass(&self, outgoing: Outgoing) -> Passing<'_>;
 }
 
-/// A request on its way.
+/// A forwarded request in progress.
 pub type Passing<'a> = Pin<Box<dyn Future<Output = Result<Incoming, UpstreamError>> + Send + 'a>>;
 
 /// A Burki server over HTTP.
 pub struct HttpLine {
     client: Client,
-    /// `Authorization` with the edge's own key; another one after that was changed.
+    /// `Authorization` with the edge's own key, replaced when the key changes.
     own_key: ArcSwap<HeaderValue>,
-    /// Without the trailing slash.
+    /// The base URL without a trailing slash.
     base: String,
     timeout: Duration,
 }
 
-/// What speaks of one connection alone (RFC 9110, section 7.6.1), and what the client library
-/// writes itself.
+/// Headers that concern one connection alone (RFC 9110, section 7.6.1), and those that the client
+/// library writes itself.
 const NOT_PASSED: [&str; 13] = [
     "connection",
     "content-length",
@@ -94,14 +94,14 @@ const NOT_PASSED: [&str; 13] = [
     "upgrade",
 ];
 
-/// A client may send this long, at most.
+/// The longest time that a client may take to send a body.
 const LONGEST_BODY: Duration = Duration::from_secs(310);
 
-/// Who passed a message on (RFC 9110, section 7.6.3).
+/// The value of `Via` on a forwarded message (RFC 9110, section 7.6.3).
 const VIA: HeaderValue = HeaderValue::from_static("1.1 burki-edge");
 
-/// The headers that are passed on: neither those that speak of the connection nor those that its
-/// sender says do, and who passed them on.
+/// The headers to forward, with `Via` added. Those that concern the connection, by definition or
+/// because `Connection` names them, are left out.
 fn passed(headers: &HeaderMap) -> HeaderMap {
     let listed = headers.get_all(CONNECTION).iter();
     let listed: Vec<String> = listed
@@ -120,17 +120,17 @@ fn passed(headers: &HeaderMap) -> HeaderMap {
 }
 
 impl HttpLine {
-    /// `own_key` is the edge's. `timeout` bounds the wait for the answer's head after the request's
-    /// last byte, and for each piece of its body.
+    /// Creates a proxy. `own_key` is the edge's key. `timeout` bounds the wait for the head of the
+    /// answer, from the last byte of the request on, and the wait for each chunk of its body.
     pub fn new(base: &Url, own_key: &str, timeout: Duration) -> Result<HttpLine, SetUpError> {
-        // An error means that the process has a provider already, which is as good.
+        // An error means that the process already has a provider, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = client(base)
             .connect_timeout(timeout.min(Duration::from_secs(5)))
-            // Nobody would notice that an idle connection was closed, and a request that is not
-            // idempotent can't be repeated.
+            // A closed idle connection would go unnoticed, and a request that is not idempotent
+            // can't be repeated.
             .pool_max_idle_per_host(0)
-            // What is passed on is passed on as it is.
+            // Bodies are forwarded in the coding in which they come.
             .no_gzip()
             .redirect(redirect::Policy::none())
             .build()?;
@@ -142,7 +142,7 @@ impl HttpLine {
         })
     }
 
-    /// The edge has another key from now on.
+    /// Replaces the edge's own key.
     pub fn set_key(&self, own_key: &str) -> Result<(), SetUpError> {
         self.own_key.store(Arc::new(bearer(own_key)?));
         Ok(())
@@ -169,14 +169,14 @@ impl HttpLine {
         match bodyless {
             true => sent.cancel(),
             false => {
-                // Dropped behind the last piece, or with a request that failed.
+                // The guard is dropped after the last chunk, or with a request that failed.
                 let ends = sent.clone().drop_guard();
                 let body = outgoing.body.inspect(move |_| _ = &ends);
                 request = request.body(Body::wrap_stream(body));
             }
         }
         let unanswered = async {
-            // The client's own limits bound how long it may send.
+            // The limits on the client bound how long it may send.
             let _ = timeout(LONGEST_BODY, sent.cancelled()).await;
             sleep(self.timeout).await;
         };
@@ -185,10 +185,11 @@ impl HttpLine {
             () = unanswered => return Err(UpstreamError::new(ErrorKind::Timeout)),
         };
         let headers = passed(response.headers());
-        // Of an answer without a body, what it would have.
+        // Without a body, this is the length that the body would have.
         let told = response.headers().get(CONTENT_LENGTH);
         let told = told.and_then(|length| length.to_str().ok()?.trim().parse().ok());
-        // The client counts the body that came, which for HEAD says nothing of the one that would.
+        // The library counts the body that came, which for HEAD is not the one that would have
+        // come.
         let length = told.or_else(|| response.content_length().filter(|_| !is_head));
         let chunked = response.headers().contains_key(TRANSFER_ENCODING);
         Ok(Incoming {
@@ -204,7 +205,7 @@ impl HttpLine {
     }
 }
 
-/// Breaks off where a piece does not come in time.
+/// Ends the body with an error if a chunk does not come in time.
 fn in_time(
     body: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
     limit: Duration,
@@ -235,7 +236,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(20);
 
-    /// RFC 9110, sections 7.6.1 and 7.6.3: both ways.
+    /// RFC 9110, sections 7.6.1 and 7.6.3, in both directions.
     #[tokio::test]
     async fn what_speaks_of_one_connection_ends_there_and_who_passed_it_on_is_told() {
         const OF_ONE: [&str; 8] = [
@@ -293,7 +294,7 @@ mod tests {
         assert_eq!(told, ["via: 1.1 burki-edge", "via: 1.1 other", "x-kept: 1"]);
     }
 
-    /// The client takes its time; the answer comes at once after its last byte, or never.
+    /// The client takes its time; the answer comes right after its last byte, or never.
     #[tokio::test]
     async fn the_wait_for_an_answer_begins_when_the_request_was_sent() {
         let limit = Duration::from_millis(300);

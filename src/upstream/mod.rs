@@ -1,7 +1,7 @@
 //! The Burki API as the engine sees it: a request is a value, an answer is a value.
 //!
 //! [`CallSource`] is the seam. [`HttpSource`] asks a real server; a simulation answers the same
-//! requests without a socket. What bytes mean is decided in [`wire`] alone, for both.
+//! requests without a socket. For both, [`wire`] alone decides what bytes mean.
 
 mod assistants;
 mod detail;
@@ -22,38 +22,39 @@ pub use feed::{Feed, FeedItem, Told};
 pub use http::{HttpSource, SetUpError};
 pub use line::{Chunks, HttpLine, Incoming, Key, Line, Outgoing, Passing};
 
-/// The most rows the upstream puts on one page (documented maximum of `limit`).
+/// The most rows that the upstream puts on one page: the documented maximum of `limit`.
 pub const PAGE_LIMIT: usize = 1000;
 
-/// How many assistants are asked for at once.
+/// How many assistants are requested at once.
 pub const ASSISTANTS_LIMIT: usize = 100;
 
-/// One request, of which it makes no difference whether it arrives once or twice.
+/// A request. Every kind is idempotent: it makes no difference whether it arrives once or twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Which organization's key this is.
+    /// Asks to which organization the key belongs.
     Identity(Teller),
     /// A page of the list of assistants.
     Assistants { skip: usize },
     /// One page of the list, newest first.
     List(ListQuery),
-    /// How many calls started within the bounds, both inclusive. Without a bound, those that
-    /// have no start count too.
+    /// Asks how many calls started within the bounds, both inclusive. Without a bound, calls
+    /// without a start count too.
     Count {
         from: Option<Timestamp>,
         to: Option<Timestamp>,
     },
     /// One call.
     Call(CallKey),
-    /// What is told of one call beside its record.
+    /// One of a call's details.
     Detail(i64, Detail),
-    /// What changed after a place: `/edge/changes`, which another edge has.
+    /// The changes after a cursor, from `/edge/changes`, which only another edge serves.
     Changes { after: u64, limit: usize },
-    /// The one that writes: merges a JSON object's text into a call's metadata.
+    /// Merges the text of a JSON object into a call's metadata: the only request that writes.
     Patch { id: i64, metadata: String },
 }
 
-/// The list filters the engine uses. Bounds are inclusive and never match a call without start.
+/// The list filters that the engine uses. Bounds are inclusive and never match a call without a
+/// start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListQuery {
     pub from: Option<Timestamp>,
@@ -64,7 +65,7 @@ pub struct ListQuery {
     pub limit: usize,
 }
 
-/// How a date is spelled to the upstream. Both mean UTC, but some servers compare one of them in
+/// How dates are written in requests. Both forms mean UTC, but some servers compare one of them in
 /// their database's own zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Spelling {
@@ -75,12 +76,13 @@ pub enum Spelling {
     Zoned,
 }
 
-/// How the bounds of a range have to be asked for, so that it is the calls whose *text* has a start
-/// within it that are found. Which form that is, known calls tell.
+/// The form in which a range's bounds are sent, so that exactly the calls whose *text* has a start
+/// within the range are found. Known calls show which form a server needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateForm {
     pub spelling: Spelling,
-    /// Texts are cut off at this unit, and what is compared is not: bounds are widened by it.
+    /// The unit to which the server truncates its texts. It compares starts that are not truncated,
+    /// so bounds are widened by this unit.
     pub unit: Unit,
 }
 
@@ -114,36 +116,36 @@ impl Default for DateForm {
     }
 }
 
-/// Who tells which organization a key is of.
+/// The endpoint that reports to which organization a key belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Teller {
     /// `/api/v1/users/me`, which hosted servers have.
     #[default]
     User,
-    /// `/api/v1/assistants/me/organization`, which self-hosted ones have.
+    /// `/api/v1/assistants/me/organization`, which self-hosted servers have.
     Assistants,
 }
 
-/// What the upstream said.
+/// The upstream's answer to a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// `None` where the server has no such endpoint.
+    /// `None` if the server has no such endpoint.
     Identity(Option<i64>),
     Page(Page),
-    /// Ids and names; `None` where the server has no such endpoint.
+    /// Ids and names; `None` if the server has no such endpoint.
     Assistants(Option<Vec<(i64, String)>>),
     Count(u64),
     Call(Box<Call>),
-    /// A list, or for metrics an object: its JSON text, without white space around it.
+    /// A list, or for metrics an object: its JSON text, without surrounding white space.
     Detail(Box<str>),
-    /// The server tells nothing of that kind, of any call.
+    /// The server has no details of that kind, for any call.
     NoSuchDetail,
-    /// The upstream's own 404 for the call that was asked for; a proxy's is an error.
+    /// The upstream's own 404 for the requested call; a proxy's is an error.
     NotFound,
     Feed(Box<Feed>),
-    /// The server has no order of changes: it is no edge.
+    /// The server has no change feed: it is not an edge.
     NoFeed,
-    /// The upstream's own word, with this status, that it will never write that.
+    /// The upstream itself refuses the write for good, with this status.
     Refused(u16),
 }
 
@@ -151,37 +153,37 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Page {
     pub calls: Vec<Call>,
-    /// Rows as they came; one that came twice is one call.
+    /// The number of rows received, in which a call that came twice counts twice.
     pub rows: usize,
-    /// Calls that came twice, with different texts: `calls` has the first.
+    /// Calls that came twice with different texts. `calls` has the first text.
     pub doubled: Vec<i64>,
-    /// How many match in all; hosted servers say it.
+    /// How many calls match in all, as hosted servers report it.
     pub total: Option<u64>,
 }
 
 impl Page {
-    /// When its calls started, those that did.
+    /// The starts of those of its calls that have one.
     pub fn starts(&self) -> impl Iterator<Item = Timestamp> {
         self.calls.iter().filter_map(|call| call.started_at)
     }
 }
 
-/// The unit of an `Age`: what has an age of so many was true up to one more ago.
+/// The unit of an `Age`, which is rounded down: the true age may be up to one unit greater.
 pub const AGE_UNIT: Duration = Duration::from_secs(1);
 
-/// An answer, and how long the upstream wants to be left alone after it.
+/// An answer, and how long the upstream asks to be left alone after it.
 #[derive(Debug)]
 pub struct Reply {
     pub answer: Answer,
     pub retry_after: Option<Duration>,
-    /// Whole seconds since the answer was known to be true, where one gave it who keeps copies
-    /// (`Age`): zero is one of less than a second ago. `None`: it is the upstream's own.
+    /// The `Age` that a cache or another edge gave the answer, in whole seconds: zero means less
+    /// than a second. `None`: the answer is the upstream's own.
     pub age: Option<Duration>,
 }
 
-/// Whatever can answer a [`Request`].
+/// A source of answers to any [`Request`].
 pub trait CallSource: Send + Sync + 'static {
-    /// The key it asks with.
+    /// The hash of the key with which it asks.
     fn key_hash(&self) -> KeyHash;
 
     fn fetch(

@@ -1,11 +1,11 @@
-//! What a server says of a list that it does not serve.
+//! How a server refuses a list.
 
 use serde::Deserialize;
 
 use super::{ErrorKind, UpstreamError};
 
-/// A list that is refused: for its length, if the answer says so (FastAPI names the parameter and
-/// the most it takes), or for something else.
+/// The error for a refused list: its length is refused, if the answer says so (FastAPI names the
+/// parameter and its maximum), or something else is.
 pub fn of_page(status: u16, body: &[u8]) -> UpstreamError {
     #[derive(Deserialize)]
     struct Refusal {

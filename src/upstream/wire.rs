@@ -1,4 +1,4 @@
-//! The calls API's bytes: how a request is spelled and what an answer means. No I/O.
+//! The bytes of the calls API: how a request is written and what an answer means. No I/O.
 //!
 //! Source: the upstream's published OpenAPI document and observed answers of both flavours.
 
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::model::{Call, CallKey, Timestamp};
 
-/// The longest pause a `Retry-After` is believed for.
+/// The longest pause that a `Retry-After` may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Path and query of a request. Lists carry the trailing slash that both flavours answer without
-/// a redirect.
+/// Path and query of a request. Lists carry the trailing slash that both flavours answer without a
+/// redirect.
 pub fn path_and_query(request: &Request, dates: DateForm) -> String {
     match request {
         Request::Identity(Teller::User) => "/api/v1/users/me".to_owned(),
@@ -39,7 +39,7 @@ pub fn path_and_query(request: &Request, dates: DateForm) -> String {
         }
         Request::Call(CallKey::Id(id)) => format!("/api/v1/calls/{id}"),
         Request::Call(CallKey::Sid(sid)) => {
-            // A form encoder differs from a path's only in the space.
+            // A form encoding differs from a path's only in the space.
             let segment: String = form_urlencoded::byte_serialize(sid.as_bytes()).collect();
             format!("/api/v1/calls/sid/{}", segment.replace('+', "%20"))
         }
@@ -49,7 +49,7 @@ pub fn path_and_query(request: &Request, dates: DateForm) -> String {
     }
 }
 
-/// The JSON that a request sends, by `PATCH`; the others send nothing, by `GET`.
+/// The JSON body of a request sent by `PATCH`. The others are sent by `GET`, without a body.
 pub fn body(request: &Request) -> Option<String> {
     match request {
         Request::Patch { metadata, .. } => Some(format!("{{\"metadata\":{metadata}}}")),
@@ -88,7 +88,8 @@ fn bounds(
     }
 }
 
-/// What a whole answer says to a request whose bounds were asked for so. `retry_after` is the header's value, `now` the time it came.
+/// Reads a complete answer to a request whose bounds were sent in the form `dates`. `retry_after`
+/// is the header's value, `now` the time when the answer came.
 pub fn reply(
     request: &Request,
     dates: DateForm,
@@ -111,7 +112,7 @@ pub fn reply(
     }
 }
 
-/// What `status` and `body` answer to `request`.
+/// Reads `status` and `body` as an answer to `request`.
 fn read(
     request: &Request,
     dates: DateForm,
@@ -120,7 +121,7 @@ fn read(
 ) -> Result<Answer, UpstreamError> {
     let kind = match status {
         200 => return read_body(request, dates, body),
-        // Another edge has taken it over, and answers for it.
+        // Another edge has accepted the write and answers for it.
         202 if matches!(request, Request::Patch { .. }) => return read_body(request, dates, body),
         // A server without the endpoint has no such path, or takes "me" for something else.
         404 | 405 | 422 if matches!(request, Request::Identity(_)) && is_refusal(body) => {
@@ -133,8 +134,8 @@ fn read(
             return Ok(Answer::NoFeed);
         }
         404 => match (request, detail_of(body)) {
-            // "Not Found" alone is the server's word for a path it does not have, and a gateway has
-            // words of its own: a denial names the call.
+            // "Not Found" alone means that the server has no such path, and a gateway has texts of
+            // its own. A denial names the call.
             (Request::Call(key), Some(detail)) if denies(key, &detail) => {
                 return Ok(Answer::NotFound);
             }
@@ -149,7 +150,7 @@ fn read(
             }
             _ => ErrorKind::BadAnswer,
         },
-        // Any of these passes, and what a proxy says is not the upstream's word.
+        // The excluded statuses are temporary, and an error in another shape is a proxy's.
         400..=499
             if matches!(request, Request::Patch { .. })
                 && !matches!(status, 401 | 408 | 421 | 425 | 429)
@@ -173,7 +174,7 @@ fn read(
     })
 }
 
-/// Whether the words speak of this call: `Call with ID 101 not found in your organization`.
+/// True if the text names this call: `Call with ID 101 not found in your organization`.
 fn denies(key: &CallKey, detail: &str) -> bool {
     match key {
         CallKey::Id(id) => detail
@@ -183,7 +184,7 @@ fn denies(key: &CallKey, detail: &str) -> bool {
     }
 }
 
-/// Whether the body is an error of the upstream's own, `{"detail": …}`, not a proxy's.
+/// True if the body is an error of the upstream's own, `{"detail": …}`, not a proxy's.
 fn is_refusal(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Refusal {
@@ -204,8 +205,8 @@ fn detail_of(body: &[u8]) -> Option<Cow<'_, str>> {
     error.filter(|_| is_object(body)).map(|error| error.detail)
 }
 
-/// Whether JSON is an object: serde reads a struct from an array too, its fields by their place,
-/// and the upstream never means that.
+/// True if the JSON is an object. serde would also read a struct from an array, by position, and
+/// the upstream never means that.
 fn is_object(json: &[u8]) -> bool {
     json.trim_ascii_start().starts_with(b"{")
 }
@@ -260,8 +261,7 @@ fn read_page(query: &ListQuery, dates: DateForm, text: &str) -> Result<Page, Ups
         (parse::<Vec<&RawValue>>(text)?, None)
     } else {
         let page: Hosted<'_> = parse_object(text)?;
-        // What stands beside the rows does not cost the rows: a total that is none is as good as
-        // none.
+        // A malformed total counts as a missing one; the rows are still good.
         let total = page.total.and_then(|total| total.get().parse().ok());
         (page.items, total)
     };
@@ -271,8 +271,8 @@ fn read_page(query: &ListQuery, dates: DateForm, text: &str) -> Result<Page, Ups
         .map(|item| read_call(item.get()))
         .collect::<Result<Vec<_>, _>>()?;
     let (calls, doubled) = without_doubles(calls);
-    // A list that goes on beyond its total contradicts it. A skip beyond the end leaves no rows,
-    // and the total is what it is.
+    // A list that goes on beyond its total contradicts it, so the total is dropped. A skip beyond
+    // the end leaves no rows, and the total holds.
     let reached = query.skip.saturating_add(rows) as u64;
     let total = total.filter(|total| rows == 0 || *total >= reached);
     check_page(query, dates, &calls)?;
@@ -284,10 +284,10 @@ fn read_page(query: &ListQuery, dates: DateForm, text: &str) -> Result<Page, Ups
     })
 }
 
-/// A page that is not in the documented order, or holds what was not asked for, comes from a
-/// server that does not understand the question: nothing can be concluded from what it left out.
-/// Nor can it from a page that contradicts itself. Two calls of one SID don't: it is the id that
-/// tells calls apart.
+/// Refuses a page that is not in the documented order or has rows that were not requested. Its
+/// server does not understand the request, so nothing follows from what the page leaves out, nor
+/// from a page that contradicts itself. Two calls with one SID are no contradiction, because the id
+/// identifies a call.
 fn check_page(query: &ListQuery, dates: DateForm, calls: &[Call]) -> Result<(), UpstreamError> {
     let in_order = calls
         .windows(2)
@@ -321,7 +321,7 @@ fn check_page(query: &ListQuery, dates: DateForm, calls: &[Call]) -> Result<(), 
     Ok(())
 }
 
-/// A row that is there twice is one call; those whose texts differ are named.
+/// Removes rows that occur twice, and names the calls whose texts differ.
 fn without_doubles(calls: Vec<Call>) -> (Vec<Call>, Vec<i64>) {
     let mut doubled = Vec::new();
     let mut at = HashMap::with_capacity(calls.len());
@@ -352,7 +352,7 @@ pub fn parse_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Upstream
 }
 
 pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
-    // serde_json's error may quote the payload; its position is all a log may hold.
+    // serde_json's error may quote the payload; a log may hold only its position.
     serde_json::from_str(text).map_err(|error| {
         let place = format!(
             "line {} column {}: not the expected JSON",
@@ -370,7 +370,7 @@ pub fn bad_answer() -> UpstreamError {
     }
 }
 
-/// `Retry-After`, seconds or an HTTP date (RFC 9110 §10.2.3), capped at an hour. `None` where it
+/// `Retry-After` as seconds or as an HTTP date (RFC 9110 §10.2.3), capped at an hour; `None` if it
 /// is neither.
 fn pause(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
@@ -643,9 +643,9 @@ mod tests {
         for (skip, body) in [
             (0, hosted(&both, "2")),
             (5, hosted(&both, "7")),
-            // Beyond the end there are no rows, and the total is what it is.
+            // Beyond the end there are no rows, and the total still holds.
             (5, hosted("", "3")),
-            // Ids tell calls apart, not SIDs.
+            // Ids identify calls, SIDs do not.
             (0, format!("[{a},{}]", b.replace("CA2", "CA1"))),
         ] {
             assert!(page(skip, body.clone()).is_ok(), "{body}");

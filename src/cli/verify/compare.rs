@@ -1,4 +1,4 @@
-//! Two files side by side: pure, in constant memory but for what differs.
+//! Compares two files side by side: pure, in constant memory except for the differences.
 
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::model::Timestamp;
 use crate::store::Text;
 
-/// A call that the replica does not hold as the upstream does.
+/// A call that differs between the replica and the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub id: i64,
@@ -26,19 +26,19 @@ pub enum Kind {
     Different(Vec<String>),
 }
 
-/// What a comparison of everything came to.
+/// The result of comparing everything.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Compared {
     pub calls: u64,
-    /// By ascending id.
+    /// Sorted by ascending id.
     pub differences: Vec<Difference>,
-    /// Ids of calls that are held, and at which the upstream fails now.
+    /// Ids of stored calls at which the upstream fails now.
     pub unreadable: Vec<i64>,
-    /// Spans of starts in which the upstream fails at a call, and none of those is held.
+    /// Spans of starts in which the upstream fails at a call, none of which is stored.
     pub unread: Vec<RangeInclusive<Timestamp>>,
 }
 
-/// The counts of a list of differences.
+/// The number of differences of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub missing: usize,
@@ -60,11 +60,11 @@ impl Tally {
     }
 }
 
-/// Compares what is held `here` with what is held `there`; both come by strictly ascending id.
+/// Compares the calls stored `here` with those stored `there`; both come by strictly ascending id.
 /// Calls that started before `since` on every side that has them are left out.
 ///
 /// # Errors
-/// The first of either side.
+/// The first error of either side.
 pub fn compare<E>(
     here: impl Iterator<Item = Result<Text, E>>,
     there: impl Iterator<Item = Result<Text, E>>,
@@ -96,7 +96,7 @@ pub fn compare<E>(
         let id = both.into_iter().flatten().map(|text| text.id).next();
         let body = |text: &Option<Text>| text.as_ref().map(|text| text.body.clone());
         let kind = match (&left, &right) {
-            // By far the most: nothing is copied for them.
+            // By far the most common case, so nothing is copied for it.
             (Some(ours), Some(theirs)) if ours.body == theirs.body => None,
             _ => difference(body(&left).as_deref(), body(&right).as_deref()),
         };
@@ -105,8 +105,8 @@ pub fn compare<E>(
     }
 }
 
-/// What tells two texts of one call apart, if anything does. Equal JSON is the same record,
-/// however it is spelled; numbers are equal where their digits are.
+/// How two texts of one call differ, if they do. Equal JSON is the same record, however it is
+/// spelled; numbers are equal if their digits are.
 pub fn difference(here: Option<&str>, there: Option<&str>) -> Option<Kind> {
     let (here, there) = match (here, there) {
         (None, None) => return None,
@@ -126,7 +126,7 @@ pub fn difference(here: Option<&str>, there: Option<&str>) -> Option<Kind> {
     (!names.is_empty()).then_some(Kind::Different(names))
 }
 
-/// A record's fields. The store takes nothing in that is no object.
+/// A record's fields. The store accepts nothing but objects.
 fn fields(text: &str) -> Map<String, Value> {
     serde_json::from_str(text).unwrap_or_default()
 }
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(compare(broken(), fine(), Timestamp::MIN), Err("broken"));
     }
 
-    /// By id: the start and the value of one field.
+    /// The start and the value of one field, by id.
     type Side = BTreeMap<i64, (Option<i64>, u8)>;
 
     fn side() -> impl Strategy<Value = Side> {

@@ -1,5 +1,5 @@
-//! A second look at what seems to differ: the upstream lives on while it is read, and a running
-//! edge follows it one poll behind.
+//! A second look at what seems to differ: the upstream changes while it is read, and a running edge
+//! follows it one poll behind.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -14,31 +14,32 @@ use crate::model::CallKey;
 use crate::store::{Reader, StoreError};
 use crate::sync::{FetchOutcome, Handle, UpstreamState};
 
-/// How many calls a verification asks for one by one: over eight minutes' budget by default.
+/// How many calls a verification requests one by one: over eight minutes' budget by default.
 const ASKED: usize = 1000;
 
-/// How often one call is asked for while the upstream fails at it and answers for all else.
+/// How often a call is requested while the upstream fails at it and answers everything else.
 const ALONE: u32 = 2;
 
-/// How many polls of a running edge are waited for.
+/// How many polls of a running edge to wait for.
 const POLLS: usize = 3;
 
-/// A poll that takes longer is not waited for to its end.
+/// The longest wait for one poll.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
-/// How calls are asked for.
+/// Requests calls one by one.
 pub struct Asking {
     pub handle: Handle,
-    /// Requests under way at once.
+    /// The maximum of requests in flight.
     pub concurrency: usize,
 }
 
 impl Asking {
-    /// Whether the upstream has each of these calls; what it sent is in the engine's file. Those
-    /// that it fails at, though it answers for all else, are left out.
+    /// Reports whether the upstream has each of these calls, and stores what it sent in the
+    /// engine's file. Calls at which the upstream fails, though it answers everything else, are
+    /// left out.
     ///
     /// # Errors
-    /// The upstream can't be asked, and waiting makes no sense.
+    /// The upstream can't be asked, and waiting is pointless.
     pub async fn each(&self, ids: &[i64]) -> anyhow::Result<HashMap<i64, bool>> {
         let bar = bar(ids.len() as u64, "asking for what differs");
         let has = stream::iter(ids)
@@ -63,7 +64,7 @@ impl Asking {
                 FetchOutcome::NotFound | FetchOutcome::NotFoundThen { .. } => {
                     return Ok(Some(false));
                 }
-                // Said of details alone.
+                // Only a request for details has this outcome.
                 FetchOutcome::NoSuchDetail => {}
                 FetchOutcome::Unavailable { retry_after } => {
                     let status = self.handle.status().borrow().clone();
@@ -83,8 +84,8 @@ impl Asking {
     }
 }
 
-/// Which of `found` still differ when they are looked at again, and the calls that the upstream fails
-/// to answer for. `followed`: by a running edge, with this poll interval.
+/// Looks at `found` again. Returns the calls that still differ, and those at which the upstream
+/// fails. `followed` is the poll interval of a running edge, if there is one.
 ///
 /// # Errors
 /// A file can't be read, or the upstream can't be asked.
@@ -131,8 +132,8 @@ pub async fn again(
     Ok((left, failing))
 }
 
-/// Which of these differ between the two files as they are now. A call that the upstream denies
-/// is not there, whatever the file says.
+/// Those of `found` that differ between the two files as they are now. A call that the upstream
+/// denies is missing there, whatever the file says.
 fn differing(
     found: Vec<Difference>,
     here: &Reader,
@@ -155,7 +156,7 @@ fn body(reader: &Reader, id: i64) -> Result<Option<String>, StoreError> {
     Ok(reader.call(&CallKey::Id(id))?.map(|held| held.body))
 }
 
-/// Which of these are not mended, now that the upstream has said whether it has them.
+/// Those of `found` that are not repaired, now that the upstream has said whether it has them.
 pub fn unmended(
     found: &[Difference],
     here: &Reader,
@@ -165,7 +166,7 @@ pub fn unmended(
     for Difference { id, kind } in found {
         let held = here.call(&CallKey::Id(*id))?.is_some();
         let kind = match (has.get(id), held) {
-            // What it sent was stored before it was told.
+            // What the upstream sent was stored before the outcome was returned.
             (Some(true), true) | (Some(false), false) => continue,
             (Some(true), false) => Kind::Missing,
             (Some(false), true) => Kind::Extra,

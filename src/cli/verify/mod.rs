@@ -1,8 +1,8 @@
-//! `burki-edge verify`: reads everything from the upstream, and compares it with the file.
+//! `burki-edge verify`: reads everything from the upstream and compares it with the file.
 //!
-//! The engine that fills replicas reads the upstream into a second file, which it keeps up to date
-//! until the end, within the budget. Then the two files are compared, and what differs is looked at
-//! again before it is told.
+//! The engine that fills replicas reads the upstream into a second file within the budget, and
+//! keeps that file up to date until the end. Then the two files are compared, and what differs is
+//! checked again before it is reported.
 
 mod compare;
 mod look;
@@ -33,10 +33,10 @@ use crate::store::{Identity, Reader, StoreError, TempReplica, Text, is_written};
 use crate::sync::SyncStatus;
 use crate::{app, telemetry};
 
-/// How long a deletion may take to be proven.
+/// How long the proof of a deletion may take.
 const PROOF: Duration = Duration::from_secs(120);
 
-/// Between two looks at what a repair waits for.
+/// Interval between two checks of a repair.
 const LOOK: Duration = Duration::from_millis(250);
 
 const STOPPED: &str = "stopped before everything was compared";
@@ -47,7 +47,7 @@ pub struct Args {
     #[command(flatten)]
     file: ConfigFile,
 
-    /// Mend what differs; no edge may be running
+    /// Repair what differs; no edge may be running
     #[arg(long)]
     repair: bool,
 
@@ -67,7 +67,8 @@ pub async fn run(
     let stop = stop_on_signal()?;
     let identity = identity(&config)?;
     let report = if args.repair {
-        // Before all else: who can't repair is told at once, and nobody else writes meanwhile.
+        // This comes first: a repair that is impossible fails at once, and nothing else writes
+        // meanwhile.
         let (engine, handle, _) = app::engine(&config).context(
             "--repair needs the file to itself (a running edge mends a call that is read with \
              `Cache-Control: no-cache`)",
@@ -100,7 +101,7 @@ pub async fn run(
     })
 }
 
-/// Whose calls the replica holds: there must be one, and of this upstream.
+/// The identity of the replica, which must exist and be of this upstream.
 fn identity(config: &Config) -> anyhow::Result<Identity> {
     let path = &config.store.path;
     if !path.exists() {
@@ -121,7 +122,7 @@ fn identity(config: &Config) -> anyhow::Result<Identity> {
     Ok(identity)
 }
 
-/// Reads everything into a file of its own, and compares. The file is gone afterwards.
+/// Reads everything into a file of its own and compares. The file is removed afterwards.
 async fn verify(
     config: &Config,
     identity: Identity,
@@ -129,7 +130,7 @@ async fn verify(
     stop: &CancellationToken,
 ) -> anyhow::Result<Compared> {
     let scratch = TempReplica::beside(&config.store.path)?;
-    // The calls are compared: what belongs to them would be asked for in vain.
+    // Only calls are compared; requests for their details would be wasted.
     let mut calls = config.clone();
     calls.sync.details.clear();
     let (engine, handle, _) = app::engine_at(&calls, scratch.path())?;
@@ -156,7 +157,7 @@ async fn verify(
         for difference in found {
             let held = here.call(&CallKey::Id(difference.id))?;
             let start = held.and_then(|call| call.started_at).unwrap_or(NEVER);
-            // What the list leaves out elsewhere it leaves out for certain.
+            // Outside the holes, a call that the list leaves out is certainly missing.
             let is_unreadable = difference.kind == Kind::Extra
                 && failing.contains(&difference.id)
                 && coverage.is_in_a_hole(&(start..=start));
@@ -177,8 +178,8 @@ async fn verify(
     finish(work, running, stop).await
 }
 
-/// Mends what differs by asking the upstream for each such call, and returns what still differs
-/// once nothing does, or the proof of a deletion is overdue.
+/// Repairs what differs by requesting each such call. Returns what still differs once nothing does,
+/// or once the proof of a deletion is overdue.
 async fn repair(
     config: &Config,
     found: &[Difference],
@@ -196,7 +197,7 @@ async fn repair(
         let mut has = HashMap::new();
         let mut ask = Vec::new();
         for Difference { id, kind } in found {
-            // What was missing and is held now was brought by this very fill.
+            // A call that was missing and is stored now was fetched by this fill.
             let filled = *kind == Kind::Missing && here.call(&CallKey::Id(*id))?.is_some();
             if filled {
                 has.insert(*id, true);
@@ -216,7 +217,7 @@ async fn repair(
     finish(work, running, stop).await
 }
 
-/// Does `work` beside the engine, and stops that in good order however the work ended.
+/// Does `work` beside the engine, and stops the engine in good order however the work ended.
 async fn finish<T>(
     work: impl Future<Output = anyhow::Result<T>>,
     mut running: Running,
@@ -234,7 +235,7 @@ async fn compared(
     stop: &CancellationToken,
 ) -> anyhow::Result<Compared> {
     let (here, there) = (config.store.path.clone(), scratch.to_owned());
-    // As of now: the second file was filled for a little longer a time.
+    // The bound is taken now: the second file was filled for a slightly longer time.
     let since = since(config);
     let stop = stop.clone();
     let work = move || {
@@ -256,7 +257,7 @@ async fn compared(
     tokio::task::spawn_blocking(work).await?
 }
 
-/// The oldest start that is compared. Of older calls the replica may hold some and not others.
+/// The oldest start that is compared. Of older calls, the replica may store some and not others.
 fn since(config: &Config) -> Timestamp {
     match config.sync.history {
         History::All => Timestamp::MIN,
@@ -264,7 +265,8 @@ fn since(config: &Config) -> Timestamp {
     }
 }
 
-/// Once the upstream says that the key is of another organization than the replica.
+/// Resolves once the upstream reports that the key belongs to another organization than the
+/// replica.
 async fn refused(
     config: &Config,
     identity: Identity,
@@ -288,7 +290,7 @@ async fn refused(
             recorded,
             found,
         },
-        // The engine has ended, or there is nothing to hold against.
+        // The engine has ended, or the replica has no organization to compare with.
         None => std::future::pending().await,
     }
 }

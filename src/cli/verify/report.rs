@@ -1,4 +1,4 @@
-//! What a verification says: ids and the names of fields, nothing that a call holds.
+//! What a verification reports: ids and the names of fields, and no content of a call.
 
 use std::io::Write;
 use std::ops::RangeInclusive;
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 use super::compare::{Compared, Difference, Kind, Tally};
 use crate::model::{NEVER, Timestamp};
 
-/// Lines of each kind; JSON has all.
+/// The most lines printed of each kind; JSON has all.
 const LINES: usize = 1000;
 
-/// Everything a run found out.
+/// Everything that a run found.
 pub struct Report {
     pub compared: Compared,
-    /// With `--repair`: what still differs after it.
+    /// With `--repair`: what still differs afterwards.
     pub remaining: Option<Vec<Difference>>,
 }
 
 impl Report {
-    /// Whether the replica is now as the upstream.
+    /// True if the replica now equals the upstream.
     pub fn is_fine(&self) -> bool {
         let left = self.remaining.as_ref();
         left.unwrap_or(&self.compared.differences).is_empty()
@@ -233,7 +233,7 @@ mod tests {
             json!({"from": "1970-01-01T00:01:00Z", "to": "1970-01-01T00:02:00Z"}),
         ];
         assert_eq!(json["unread"].as_array().unwrap()[..3], spans);
-        // Nor is it passed over where it is of one kind alone.
+        // The line also appears if only one kind occurs.
         report.compared.unread.clear();
         assert!(text(&report).contains("not compared: 2 calls that are held and 0 places"));
         report.compared.unreadable.clear();

@@ -1,4 +1,8 @@
-//! TODO
+//! How the replica is read for a request.
+//!
+//! In reading order: `worker` (a thread's own connection and caches), `shared_transaction` (one state of
+//! the file for requests that arrive together), `completeness` (whether an answer is whole, and how old),
+//! `admission` and `scans` (reads of many rows, only some at once), `unread_bytes` (answers on their way).
 
 pub mod admission;
 pub mod completeness;

@@ -1,4 +1,4 @@
-//! What changes something: calls begun and ended, metrics worked out again.
+//! Requests that change something: calls started and ended, metrics recalculated.
 
 use super::details::Key;
 use super::error::{self, Invalid};
@@ -8,7 +8,7 @@ use crate::simulator::object::Object;
 use crate::simulator::world::World;
 
 impl World {
-    /// `POST …/{call_sid}/terminate`. A call that has ended stays as it is.
+    /// Answers `POST …/{call_sid}/terminate`. A call that has ended stays as it is.
     pub(super) fn terminate(&mut self, sid: &str) -> Result<ApiResponse, ApiResponse> {
         let query = Query::default();
         let (record, ()) = self.below(Key::Sid(sid), &query, |_| ())?;
@@ -21,7 +21,7 @@ impl World {
         Ok(ApiResponse::json(200, body.end()))
     }
 
-    /// `PATCH …/{call_id}/metrics`.
+    /// Answers `PATCH …/{call_id}/metrics`.
     pub(super) fn patch_metrics(&mut self, key: Key<'_>) -> Result<ApiResponse, ApiResponse> {
         let query = Query::default();
         let (record, ()) = self.below(key, &query, |_| ())?;
@@ -30,7 +30,7 @@ impl World {
         self.metrics(key)
     }
 
-    /// `POST /calls/initiate`: the call goes on until life or somebody ends it.
+    /// Answers `POST /calls/initiate`. The call goes on until an event or a request ends it.
     pub(super) fn initiate(&mut self, body: &[u8]) -> Result<ApiResponse, ApiResponse> {
         let wanted =
             Wanted::read(body).map_err(|errors| error::unprocessable(self.flavour(), &errors))?;
@@ -54,7 +54,7 @@ impl World {
     }
 }
 
-/// Who is to call whom.
+/// The body of a request for an outbound call.
 struct Wanted {
     from: String,
     to: String,

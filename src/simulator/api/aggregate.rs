@@ -1,6 +1,6 @@
-//! Figures over many calls: `stats` and `analytics`.
+//! Aggregates over many calls: `stats` and `analytics`.
 //!
-//! Each looks at every call it is about.
+//! Each reads every call in its scope.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,16 +14,16 @@ use crate::simulator::object::{Object, list};
 use crate::simulator::record::{Flavour, Record};
 use crate::simulator::world::World;
 
-/// Periods and their days.
+/// The periods and their lengths in days.
 const PERIODS: [(&str, u64); 4] = [("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90)];
 
-/// How many assistants are on top.
+/// How many assistants `analytics` lists.
 const TOP: usize = 10;
 
-/// The status counted by its name everywhere.
+/// The status that every aggregate counts.
 const COMPLETED: &str = "completed";
 
-/// Figures of one day.
+/// The aggregates of one day.
 #[derive(Default)]
 struct Day {
     total: i64,
@@ -31,7 +31,7 @@ struct Day {
     failed: i64,
 }
 
-/// Figures of one assistant.
+/// The aggregates of one assistant.
 #[derive(Default)]
 struct Assistant<'a> {
     name: Option<&'a str>,
@@ -39,7 +39,7 @@ struct Assistant<'a> {
     duration: f64,
 }
 
-/// A sum of durations, and of how many.
+/// The sum of durations in seconds, and their number.
 #[derive(Default)]
 struct Durations {
     sum: f64,
@@ -62,7 +62,7 @@ impl Durations {
 }
 
 impl World {
-    /// Over all calls; a duration of zero is one.
+    /// Aggregates all calls. A duration of zero counts.
     pub(super) fn stats(&self) -> ApiResponse {
         let mut durations = Durations::default();
         let completed = self.order(Some(COMPLETED));
@@ -80,7 +80,7 @@ impl World {
         ApiResponse::json(200, body.end())
     }
 
-    /// Over the calls that started within the period.
+    /// Aggregates the calls that started within the period.
     pub(super) fn analytics(&self, query: &Query) -> ApiResponse {
         let mut reader = Reader::new(query, &self.config);
         let period = reader.choice("period", &PERIODS.map(|(name, _)| name), "7d");
@@ -93,7 +93,7 @@ impl World {
             Some(order) => order.range(Some(self.now - span), None),
             None => &[],
         };
-        // Newest first, as the name of an assistant is that of its newest call.
+        // Newest first, because an assistant's name is that of its newest call.
         let records = places.iter().rev().filter_map(|(_, id)| self.get(*id));
         ApiResponse::json(200, analytics(self.flavour(), records))
     }
@@ -147,7 +147,7 @@ fn analytics<'a>(flavour: Flavour, records: impl Iterator<Item = &'a Record>) ->
             daily.raw(start.get(..10).unwrap_or_default(), Some(&figures.end()))
         });
     let mut top: Vec<(i64, Assistant<'_>)> = assistants.into_iter().collect();
-    // Stable: of as many calls, the lowest id is first.
+    // The sort is stable: among equal numbers of calls, the lowest id is first.
     top.sort_by_key(|(_, assistant)| Reverse(assistant.calls));
     let top = top.iter().take(TOP).map(|(id, assistant)| {
         Object::new(flavour)

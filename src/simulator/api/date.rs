@@ -1,19 +1,20 @@
-//! The dates a filter takes, read by the parser that pydantic is built on.
+//! The dates that a filter takes, read by the parser on which pydantic is built.
 
 use speedate::{Date, DateTime, MicrosecondsPrecisionOverflowBehavior, TimeConfig};
 use strum::EnumMessage;
 
 use crate::model::Timestamp;
 
-/// As pydantic sets it up.
+/// The configuration that pydantic uses.
 const TIME: TimeConfig = TimeConfig {
     microseconds_precision_overflow_behavior: MicrosecondsPrecisionOverflowBehavior::Truncate,
     unix_timestamp_offset: Some(0),
 };
 
-/// Date only, `T`, `t`, `_` or space, minutes precision and up, `Z` or an offset, or a Unix time
-/// in seconds or milliseconds. What names no zone is UTC; whether it does is the second of the
-/// pair. A Unix time is read as a date in UTC, not as a naive one.
+/// Reads a date alone, or with `T`, `t`, `_` or a space and a time to the minute or finer, with `Z`
+/// or an offset; or a Unix time in seconds or milliseconds. A text that names no zone is UTC; the
+/// second of the pair is true if it names one. A Unix time is read as a date in UTC, not as a naive
+/// one.
 pub(super) fn parse(text: &str) -> Result<(Timestamp, bool), &'static str> {
     let bytes = text.as_bytes();
     let (year, seconds, micros, zoned) = match DateTime::parse_bytes_with_config(bytes, &TIME) {
@@ -23,7 +24,7 @@ pub(super) fn parse(text: &str) -> Result<(Timestamp, bool), &'static str> {
             read.time.microsecond,
             read.time.tz_offset.is_some(),
         ),
-        // Its words are told, not the first one's.
+        // The message of this parser is reported, not that of the first.
         Err(_) => match Date::parse_bytes(bytes) {
             Ok(read) => (read.year, read.timestamp(), 0, false),
             Err(why) => return Err(why.get_documentation().unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! What belongs to one call: lists, metrics, and audio.
+//! The details of one call: lists, metrics, and audio.
 
 use super::ApiResponse;
 use super::error;
@@ -8,7 +8,7 @@ use crate::simulator::object::list;
 use crate::simulator::record::Record;
 use crate::simulator::world::World;
 
-/// How a path names its call.
+/// How a path identifies its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key<'a> {
     Id(&'a str),
@@ -16,8 +16,8 @@ pub(super) enum Key<'a> {
 }
 
 impl World {
-    /// The call, and what `read` took from the parameters. All that is wrong with the request is
-    /// told before it matters whether there is such a call.
+    /// The call, and what `read` took from the parameters. Everything that is wrong with the
+    /// request is reported before it matters whether there is such a call.
     pub(super) fn below<'a, T>(
         &'a self,
         key: Key<'_>,
@@ -79,7 +79,7 @@ impl World {
         Ok(ApiResponse::json(200, list(rows)))
     }
 
-    /// The audio itself; 202 while the call goes on.
+    /// The audio of a recording; 202 while the call goes on.
     pub(super) fn play(
         &self,
         key: Key<'_>,

@@ -1,4 +1,4 @@
-//! Refusals in the upstream's words.
+//! Errors in the upstream's wording.
 
 use super::json::string;
 use super::{ApiResponse, Flavour};
@@ -13,7 +13,7 @@ pub(super) struct Invalid {
     input: String,
     /// A JSON text.
     ctx: Option<String>,
-    /// Whether the self-hosted server adds the address of pydantic's page.
+    /// True if the self-hosted server adds the address of pydantic's page.
     documented: bool,
 }
 
@@ -51,7 +51,7 @@ impl Invalid {
     }
 
     pub(super) fn date(name: &str, why: &str, input: &str) -> Invalid {
-        // A form that is read, but no date of Python's, is told otherwise than one that is not.
+        // A text in a known form that is not a Python date has an error of its own.
         let (kind, a) = match why.starts_with("year ") {
             true => ("datetime_parsing", "datetime"),
             false => ("datetime_from_date_parsing", "datetime or date"),
@@ -84,7 +84,7 @@ impl Invalid {
         Invalid::new("string_type", loc, msg, input.to_owned())
     }
 
-    /// `input` is the JSON text of what lacks the field.
+    /// `input` is the JSON text that lacks the field.
     pub(super) fn missing(loc: &[&str], input: &str) -> Invalid {
         Invalid::new("missing", loc, "Field required", input.to_owned())
     }
@@ -99,7 +99,7 @@ impl Invalid {
         Invalid::new("dict_type", &["body", "metadata"], msg, input.to_owned())
     }
 
-    /// A body that is no JSON, refused by FastAPI itself and so without a page of pydantic's.
+    /// A body that is not JSON. FastAPI itself refuses it, so there is no page of pydantic's.
     pub(super) fn not_json(column: usize) -> Invalid {
         Invalid {
             loc: vec![string("body"), column.to_string()],
@@ -131,7 +131,7 @@ impl Invalid {
     }
 }
 
-/// A 422 with all that is wrong.
+/// A 422 that lists everything that is wrong.
 pub(super) fn unprocessable(flavour: Flavour, errors: &[Invalid]) -> ApiResponse {
     let errors: Vec<String> = errors.iter().map(|error| error.text(flavour)).collect();
     ApiResponse::json(422, format!("{{\"detail\":[{}]}}", errors.join(",")))
@@ -158,7 +158,7 @@ pub(super) fn method_not_allowed(allow: &str) -> ApiResponse {
     response
 }
 
-/// Also what a server answers whose database is down.
+/// The 401 for a bad key, which a server also answers while its database is down.
 pub(in super::super) fn unauthorized() -> ApiResponse {
     let mut response = detail(
         401,
@@ -170,7 +170,7 @@ pub(in super::super) fn unauthorized() -> ApiResponse {
     response
 }
 
-/// The plain-text 500 of a handler that raised.
+/// The plain-text 500 of a handler that raised an exception.
 pub(in super::super) fn server_error() -> ApiResponse {
     ApiResponse::new(500, "text/plain; charset=utf-8", "Internal Server Error")
 }

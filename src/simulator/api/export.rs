@@ -1,4 +1,4 @@
-//! Exports: all calls of a filter, and the transcript of one call, as files.
+//! Exports as files: all calls of a filter, and the transcript of one call.
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -19,7 +19,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 impl World {
-    /// All matching calls, in the order of a list. An unknown assistant has none.
+    /// Exports all matching calls, in list order. An unknown assistant has none.
     pub(super) fn export(&mut self, query: &Query) -> ApiResponse {
         let mut reader = Reader::new(query, &self.config);
         let format = reader.choice("format", &["csv", "json"], "csv");
@@ -45,7 +45,7 @@ impl World {
         response
     }
 
-    /// What was said in one call for certain.
+    /// Exports the final rows of one call's transcript.
     pub(super) fn export_transcripts(
         &self,
         key: Key<'_>,
@@ -69,7 +69,7 @@ impl World {
     }
 }
 
-/// An attachment.
+/// A response that is an attachment.
 fn file(content_type: &str, name: &str, body: String) -> ApiResponse {
     let mut response = ApiResponse::new(200, content_type, body);
     let disposition = format!("attachment; filename={name}");
@@ -169,7 +169,7 @@ fn transcript_csv(flavour: Flavour, rows: &[Transcript]) -> String {
 }
 
 fn transcript_text(flavour: Flavour, record: &Record, rows: &[Transcript]) -> String {
-    // Python prints a date with a space.
+    // Python prints a date with a space instead of the `T`.
     let started = record
         .started_at
         .map(|at| flavour.date(at).replace('T', " "));

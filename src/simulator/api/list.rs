@@ -1,4 +1,4 @@
-//! Lists and counts.
+//! Lists and counts of calls.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -12,12 +12,12 @@ use crate::simulator::order::{self, Place};
 use crate::simulator::record::Record;
 use crate::simulator::world::World;
 
-/// All that a list is narrowed by, combined with AND.
+/// All filters of a list, combined with AND.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
     status: Option<String>,
     assistant_id: Option<i64>,
-    /// This part and the next two in lower case.
+    /// This and the next two are substrings in lower case.
     customer_phone: Option<String>,
     call_sid: Option<String>,
     assistant_name: Option<String>,
@@ -28,8 +28,8 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// What lists and exports have in common. Those of the texts that the server does not know are
-    /// ignored.
+    /// Reads the filters that lists and exports share. A substring filter that the server does not
+    /// know is ignored.
     pub(super) fn of_calls(reader: &mut Reader<'_>, knows: impl Fn(&str) -> bool) -> Filter {
         let part = |reader: &mut Reader<'_>, name| knows(name).then(|| reader.part(name)).flatten();
         Filter {
@@ -44,7 +44,7 @@ impl Filter {
         }
     }
 
-    /// Whether status and dates, which have an index, are all there is.
+    /// True if the filter uses status and dates only, which have an index.
     fn is_indexed(&self) -> bool {
         self.assistant_id.is_none()
             && self.customer_phone.is_none()
@@ -54,7 +54,7 @@ impl Filter {
             && self.max_duration.is_none()
     }
 
-    /// Whether the record passes what has no index.
+    /// True if the record passes the filters without an index.
     fn passes(&self, record: &Record) -> bool {
         let has = |part: &Option<String>, text: &str| match part {
             Some(part) => fold(text).contains(part.as_str()),
@@ -90,7 +90,7 @@ impl World {
             return refusal;
         }
         let rows = self.config.page_cap.unwrap_or(limit).min(limit);
-        // A generator of the request's own, for the places stay borrowed from the world.
+        // The request has a generator of its own, because the places stay borrowed from the world.
         let mut shuffle = StdRng::from_rng(&mut self.shuffle);
         let (mut ids, total) = self.with_places(&filter, |places| {
             (order::page(places, skip, rows, &mut shuffle), places.len())
@@ -119,7 +119,7 @@ impl World {
         ApiResponse::json(200, format!("{{\"count\":{count}}}"))
     }
 
-    /// A 422, or the self-hosted server's 500 for an assistant it doesn't know.
+    /// A 422, or the self-hosted server's 500 for an unknown assistant.
     fn refusal(&self, reader: &Reader<'_>, filter: &Filter) -> Option<ApiResponse> {
         if !reader.errors.is_empty() {
             return Some(error::unprocessable(self.flavour(), &reader.errors));
@@ -130,7 +130,7 @@ impl World {
         (unknown && self.flavour() == Flavour::SelfHosted).then(error::server_error)
     }
 
-    /// Calls `read` with the places of all records that match, ascending.
+    /// Calls `read` with the places of all matching records, ascending.
     pub(super) fn with_places<T>(&self, filter: &Filter, read: impl FnOnce(&[Place]) -> T) -> T {
         let places = match self.order(filter.status.as_deref()) {
             Some(order) => order.range(filter.date_from, filter.date_to),

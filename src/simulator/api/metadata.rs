@@ -1,4 +1,4 @@
-//! `PATCH /api/v1/calls/{call_id}/metadata`.
+//! The request `PATCH /api/v1/calls/{call_id}/metadata`.
 
 use super::error::{self, Invalid};
 use super::params::Integer;
@@ -6,7 +6,7 @@ use super::{ApiResponse, json};
 use crate::simulator::world::World;
 
 impl World {
-    /// Merges the body's `metadata` into the call's, and answers the whole call.
+    /// Merges the body's `metadata` into the call's, and answers with the whole call.
     pub(super) fn patch_metadata(&mut self, id: &str, body: &[u8]) -> ApiResponse {
         let mut errors = Vec::new();
         let id = match Integer::parse(id) {
@@ -44,7 +44,7 @@ fn metadata(body: &[u8]) -> Result<String, Invalid> {
     }
 }
 
-/// The compact text of a body that has to be an object.
+/// The compact text of a body that must be an object.
 pub(super) fn object(body: &[u8]) -> Result<String, Invalid> {
     if body.is_empty() {
         return Err(Invalid::missing(&["body"], "null"));

@@ -23,36 +23,37 @@ pub(super) use error::{server_error, unauthorized};
 use params::{Integer, Query, Reader};
 use route::{Detail, Found, Route};
 
-/// A request as it came over the wire.
+/// A request as it was received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiRequest {
     /// Upper case.
     pub method: String,
     /// Percent-encoded, without the query.
     pub path: String,
-    /// What follows the `?`, raw; empty where there is none.
+    /// The raw text after the `?`; empty if there is none.
     pub query: String,
-    /// The `Host` header, which redirects are built from.
+    /// The `Host` header, from which redirects are built.
     pub host: Option<String>,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     pub body: Vec<u8>,
 }
 
-/// An answer before it goes over the wire.
+/// An answer before it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiResponse {
     pub status: u16,
-    /// Lower-case names; `content-length` is left to the server.
+    /// Names are in lower case; the server adds `content-length`.
     pub headers: Vec<(&'static str, String)>,
-    /// Text, but for audio.
+    /// Text, except for audio.
     pub body: Vec<u8>,
-    /// The ids of the records in the body. Not sent: a fault may hit those that are unreadable.
+    /// The ids of the records in the body. They are not sent; faults look up unreadable records
+    /// here.
     pub records: Vec<i64>,
 }
 
 impl ApiRequest {
-    /// A request for `target`, a path with or without a query, that carries no key.
+    /// A request without a key for `target`, a path with or without a query.
     pub fn new(method: &str, target: &str) -> ApiRequest {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         ApiRequest {
@@ -86,7 +87,7 @@ impl ApiRequest {
 }
 
 impl ApiResponse {
-    /// An answer of one content type.
+    /// An answer with a content type.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> ApiResponse {
         ApiResponse {
             status,
@@ -101,7 +102,7 @@ impl ApiResponse {
         ApiResponse::new(status, "application/json", body)
     }
 
-    /// The body as text; empty where it is none.
+    /// The body as text; empty if it is not text.
     pub fn text(&self) -> &str {
         str::from_utf8(&self.body).unwrap_or_default()
     }
@@ -114,7 +115,7 @@ impl ApiResponse {
 }
 
 impl World {
-    /// Answers one request. Only actions change anything; a list draws the order of its ties anew
+    /// Answers one request. Only actions change anything; a list draws the order of its ties again
     /// each time.
     pub fn answer(&mut self, request: &ApiRequest) -> ApiResponse {
         let mut response = self.dispatch(request);
@@ -124,7 +125,7 @@ impl World {
         response
     }
 
-    /// The upstream's own order: routing, then method, then key, then parameters.
+    /// Dispatches in the upstream's own order: routing, then method, then key, then parameters.
     fn dispatch(&mut self, request: &ApiRequest) -> ApiResponse {
         let path = route::decode(&request.path);
         let route = match route::find(self.flavour(), &path) {
@@ -175,7 +176,7 @@ impl World {
         }
     }
 
-    /// The scheme in any case, the key to the letter.
+    /// True if the key is right. The scheme may be in any case, the key must match exactly.
     fn lets_in(&self, authorization: Option<&str>) -> bool {
         authorization
             .and_then(|value| value.split_once(' '))
@@ -194,14 +195,14 @@ impl World {
         }
     }
 
-    /// The whole record; the caller knows that it exists.
+    /// The whole record. The caller knows that it exists.
     fn one(&self, id: i64) -> ApiResponse {
         let mut response = ApiResponse::json(200, self.text(id).unwrap_or_default());
         response.records.push(id);
         response
     }
 
-    /// What the assistants are called, by ascending id (self-hosted only).
+    /// Lists the names of the assistants by ascending id (self-hosted only).
     fn list_assistants(&self, query: &Query) -> ApiResponse {
         let mut reader = Reader::new(query, &self.config);
         let skip = reader.bounded("skip", 0, 0, i64::MAX);
@@ -209,7 +210,8 @@ impl World {
         if !reader.errors.is_empty() {
             return error::unprocessable(self.flavour(), &reader.errors);
         }
-        // As their calls have it, of which a self-hosted server tells nothing; the newest counts.
+        // The names are those of the records, which a self-hosted server does not show with its
+        // calls. The newest record counts.
         let invented = self.life.inventor.names();
         let mut named: BTreeMap<i64, _> = invented.collect();
         for record in self.records() {
@@ -230,7 +232,7 @@ impl World {
         ApiResponse::json(200, format!("[{}]", listed.join(",")))
     }
 
-    /// The key's user (hosted only).
+    /// The organization of the key (self-hosted only).
     fn organization(&self) -> ApiResponse {
         let organization = self.organization_id();
         ApiResponse::json(

@@ -1,4 +1,4 @@
-//! Query parameters, read as leniently and refused as exactly as the upstream does.
+//! Query parameters, read as leniently and refused as exactly as the upstream does it.
 
 use super::date;
 use super::error::Invalid;
@@ -8,14 +8,14 @@ use crate::simulator::config::WorldConfig;
 /// An integer of any size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Integer {
-    /// As Python prints it.
+    /// The digits as Python prints them.
     pub(super) digits: String,
-    /// The value, or the nearest that fits.
+    /// The value, or the nearest one that fits.
     pub(super) value: i64,
 }
 
 impl Integer {
-    /// `5`, `005`, `+5`, `-5`, `1.0`, `1_000` and white space around it; not `1.5`.
+    /// Reads `5`, `005`, `+5`, `-5`, `1.0`, `1_000` and surrounding white space, but not `1.5`.
     pub(super) fn parse(text: &str) -> Option<Integer> {
         let text = text.trim();
         let (negative, text) = match text.as_bytes().first()? {
@@ -41,7 +41,7 @@ impl Integer {
             (digits, true) => format!("-{digits}"),
             (digits, false) => digits.to_owned(),
         };
-        // Only its size can keep a digit string from being a number.
+        // Only its size can keep a string of digits from being a number.
         let value = digits
             .parse()
             .unwrap_or(if negative { i64::MIN } else { i64::MAX });
@@ -49,7 +49,7 @@ impl Integer {
     }
 }
 
-/// A decoded query string: `+` is a space, and of a repeated name the last counts.
+/// A decoded query string: `+` is a space, and the last value of a repeated name counts.
 #[derive(Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -67,16 +67,16 @@ impl Query {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// A filter that is given: the empty string is none.
+    /// The value of a filter; the empty string counts as none.
     fn filter(&self, name: &str) -> Option<&str> {
         self.last(name).filter(|value| !value.is_empty())
     }
 }
 
-/// Reads parameters in their declared order and collects what is wrong with them.
+/// Reads parameters in their declared order, and collects what is wrong with them.
 pub(super) struct Reader<'a> {
     query: &'a Query,
-    /// Whose zones its dates are read in.
+    /// The configuration whose zones the dates are read in.
     config: &'a WorldConfig,
     pub(super) errors: Vec<Invalid>,
 }
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `skip` or `limit`: within bounds, and never empty.
+    /// Reads `skip` or `limit`, which must be within bounds and not empty.
     pub(super) fn bounded(&mut self, name: &str, default: i64, least: i64, most: i64) -> usize {
         let Some(text) = self.query.last(name) else {
             return usize::try_from(default).unwrap_or(0);
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         number.map(|number| number.value)
     }
 
-    /// An integer of the path.
+    /// Reads an integer of the path.
     pub(super) fn path(&mut self, name: &str, text: &str) -> Option<Integer> {
         let number = Integer::parse(text);
         if number.is_none() {
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
         number
     }
 
-    /// One of `known`, spelled exactly; the empty string is none of them.
+    /// Reads one of `known`, spelled exactly; the empty string is none of them.
     pub(super) fn choice(
         &mut self,
         name: &str,
@@ -141,7 +141,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A switch that is off unless it is given.
+    /// Reads a switch that is off by default.
     pub(super) fn flag(&mut self, name: &str) -> bool {
         let Some(text) = self.query.last(name) else {
             return false;
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
         self.query.filter(name)
     }
 
-    /// A part to look for in any case.
+    /// Reads a substring to search for in any case.
     pub(super) fn part(&self, name: &str) -> Option<String> {
         self.text(name).map(fold)
     }

@@ -1,14 +1,14 @@
-//! Which operation a path names, and the self-hosted server's redirects between slash forms.
+//! Maps a path to its operation, with the self-hosted server's redirects between slash forms.
 
 use std::fmt::Write;
 
 use super::details::Key;
 use super::{ApiRequest, ApiResponse, Flavour};
 
-/// The one path of calls that is not below the others.
+/// The only path about calls that is not below the others.
 const INITIATE: &str = "/calls/initiate";
 
-/// What is asked for.
+/// The operation that a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
     List,
@@ -20,22 +20,22 @@ pub(super) enum Route<'a> {
     BySid(&'a str),
     Metadata(&'a str),
     Below(Key<'a>, Detail<'a>),
-    /// By SID.
+    /// The call's SID.
     Terminate(&'a str),
     Initiate,
     Me,
-    /// Whose key it is, where there are no users to ask.
+    /// The key's organization, on a server without users to ask.
     Organization,
     Assistants,
 }
 
-/// What belongs to one call.
+/// A detail of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail<'a> {
     Transcripts,
     TranscriptExport,
     Recordings,
-    /// A recording's id.
+    /// The recording's id.
     Play(&'a str),
     Messages,
     Metrics,
@@ -45,14 +45,14 @@ pub(super) enum Detail<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found<'a> {
     Route(Route<'a>),
-    /// The decoded path to go to.
+    /// The decoded path to redirect to.
     Redirect(String),
     Nothing,
 }
 
 impl Route<'_> {
-    /// The methods the path takes, of which `Allow` names the first: the upstream answers a
-    /// wrong method from the first of its routes that fits the path.
+    /// The methods that the path takes. `Allow` names the first: the upstream answers a wrong
+    /// method from the first of its routes that fits the path.
     pub(super) fn methods(self) -> &'static [&'static str] {
         match self {
             Route::Metadata(_) => &["PATCH"],
@@ -86,7 +86,7 @@ pub(super) fn find(flavour: Flavour, path: &str) -> Found<'_> {
     }
 }
 
-/// Both slash forms are the same.
+/// Finds a route of the hosted server, to which both slash forms are the same.
 fn hosted(path: &str) -> Option<Route<'_>> {
     match path.strip_suffix('/').unwrap_or(path) {
         "/api/v1/calls" => Some(Route::List),
@@ -97,7 +97,8 @@ fn hosted(path: &str) -> Option<Route<'_>> {
     }
 }
 
-/// The list has its slash, everything else has none; `stats` is taken for an id.
+/// Finds a route of the self-hosted server. The list has a slash at its end, everything else has
+/// none; `stats` is taken for an id.
 fn self_hosted(path: &str) -> Option<Route<'_>> {
     match path {
         "/api/v1/calls/" => Some(Route::List),
@@ -129,7 +130,7 @@ fn below_calls(path: &str, flavour: Flavour) -> Option<Route<'_>> {
         [id, "transcripts", "export"] => by_id(id, Detail::TranscriptExport),
         [id, "recordings"] => by_id(id, Detail::Recordings),
         [id, "recording", recording, "play"] => by_id(id, Detail::Play(recording)),
-        // These are newer than the self-hosted server.
+        // The self-hosted server is older than these.
         _ if flavour == Flavour::SelfHosted => None,
         [id, "messages"] => by_id(id, Detail::Messages),
         [id, "metrics"] => by_id(id, Detail::Metrics),
@@ -138,7 +139,7 @@ fn below_calls(path: &str, flavour: Flavour) -> Option<Route<'_>> {
     }
 }
 
-/// The 307 to `path`, an absolute address built from the `Host` header.
+/// The 307 to `path`, as an absolute address built from the `Host` header.
 pub(super) fn redirect(path: &str, request: &ApiRequest) -> ApiResponse {
     let host = request.host.as_deref().unwrap_or("localhost");
     let mut address = format!("http://{host}{path}");
@@ -154,21 +155,21 @@ pub(super) fn redirect(path: &str, request: &ApiRequest) -> ApiResponse {
     }
 }
 
-/// Percent-encodes what Starlette does in a `Location`.
+/// Percent-encodes what Starlette encodes in a `Location`.
 fn quote(address: &str) -> String {
     let mut out = String::with_capacity(address.len());
     for byte in address.bytes() {
         if byte.is_ascii_alphanumeric() || b"_.-~:/%#?=@[]!$&'()*+,;".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            // Writing to a String does not fail.
+            // Writing to a String can't fail.
             let _ = write!(out, "%{byte:02X}");
         }
     }
     out
 }
 
-/// Undoes percent-encoding; what is no encoding stays, what is no UTF-8 becomes U+FFFD.
+/// Undoes percent-encoding. An invalid escape stays as it is, invalid UTF-8 becomes U+FFFD.
 pub(super) fn decode(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();

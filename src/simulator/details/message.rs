@@ -1,4 +1,4 @@
-//! What the model was told and what it said.
+//! The messages of a call: what the model was given and what it said.
 
 use rand::RngExt;
 
@@ -22,7 +22,7 @@ pub(super) struct Message {
     content: String,
     at: Option<Timestamp>,
     model: Option<(&'static str, &'static str)>,
-    /// Of the prompt, and of what was said.
+    /// Tokens of the prompt and of the completion.
     tokens: Option<(i64, i64)>,
 }
 
@@ -45,7 +45,7 @@ impl Message {
     }
 }
 
-/// A prompt, and what was said for certain while the call went on; nothing where nothing was.
+/// The prompt, and the final utterances made while the call went on; empty if there were none.
 pub(super) fn invent(call: &Subject<'_>, spoken: &[Transcript]) -> Vec<Message> {
     let mut rng = call.draw(Kind::Messages);
     let model = MODELS[rng.random_range(0..MODELS.len())];
@@ -78,7 +78,7 @@ pub(super) fn invent(call: &Subject<'_>, spoken: &[Transcript]) -> Vec<Message> 
         Message {
             role,
             id: call.id(index),
-            // Hundreds at most.
+            // There are hundreds of messages at most.
             index: index as i64,
             content,
             at,

@@ -1,4 +1,4 @@
-//! What the upstream works out about a call.
+//! The metrics that the upstream calculates for a call.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -8,22 +8,22 @@ use super::{Kind, Subject, name};
 use crate::simulator::object::{Object, list};
 use crate::simulator::record::Flavour;
 
-/// What kind of value a field has.
+/// The kind of a field's value.
 enum Value {
-    /// Rows of a speaker.
+    /// The number of a speaker's rows.
     Turns(&'static str),
-    /// Words of a speaker.
+    /// The number of a speaker's words.
     Words(&'static str),
     Count,
     Figure,
-    /// 0 to 1; as a model judged it, and so another one each time it is asked.
+    /// From 0 to 1, judged by a model and so different each time it is calculated.
     Share,
     Series,
     Text,
     Flag,
 }
 
-/// All fields, in the order they are documented in.
+/// All fields, in their documented order.
 const FIELDS: [(&str, Value); 45] = [
     ("avg_response_time", Value::Figure),
     ("fastest_response_time", Value::Figure),
@@ -72,7 +72,7 @@ const FIELDS: [(&str, Value); 45] = [
     ("ai_response_accuracy", Value::Share),
 ];
 
-/// The metrics as JSON, worked out `again` times. Without a word spoken, every figure is zero.
+/// The metrics as JSON after `again` recalculations. If nothing was said, every figure is zero.
 pub(super) fn text(call: &Subject<'_>, again: u64, spoken: &[Transcript]) -> String {
     let mut rng = call.draw(Kind::Metrics);
     let spoken: Vec<&Transcript> = spoken.iter().filter(|row| row.is_final).collect();
@@ -81,10 +81,10 @@ pub(super) fn text(call: &Subject<'_>, again: u64, spoken: &[Transcript]) -> Str
         let rows = spoken.iter();
         rows.filter(move |row| row.speaker.as_deref() == Some(speaker))
     };
-    // A call has hundreds of rows of hundreds of words at most.
+    // A call has at most hundreds of rows of hundreds of words.
     let fields = FIELDS.iter();
     let object = fields.fold(Object::new(call.flavour), |object, (key, value)| {
-        // Drawn for every field, so that a call's figures don't depend on what was said.
+        // Drawn for every field, so that a call's figures do not depend on what was said.
         let figure = rng.random_range(0..1_000_000_u32);
         let float = if none { 0.0 } else { f64::from(figure) / 1e3 };
         match value {
@@ -105,9 +105,9 @@ pub(super) fn text(call: &Subject<'_>, again: u64, spoken: &[Transcript]) -> Str
     object.end()
 }
 
-/// A share as the model judges it the next time: zero stays what it is.
+/// A share as the model judges it after `again` recalculations; zero stays zero.
 fn judged(share: f64, again: u64) -> f64 {
-    // Asked a million times, it would come round.
+    // After a million recalculations, the judgement would repeat.
     let shift = (again % 1_000_000) as f64 * 0.17;
     if share == 0.0 {
         share

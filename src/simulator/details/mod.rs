@@ -1,8 +1,8 @@
-//! What belongs to a call: transcripts, recordings, messages, metrics, webhook logs.
+//! The details of a call: transcripts, recordings, messages, metrics, webhook logs.
 //!
-//! Nothing of it is kept. It is invented anew for each request from the call, the world's seed
-//! and the world's present, and so the same each time, and free until it is asked for. Only what
-//! a test gives, or an action changes, has a place of its own.
+//! They are not stored. Each request invents them again from the call, the world's seed and the
+//! world's present, so they are the same each time, and free until they are requested. Only what a
+//! test sets, or an action changes, is stored.
 
 mod audio;
 mod message;
@@ -24,17 +24,17 @@ use super::record::{Flavour, Record};
 use super::world::World;
 use crate::model::Timestamp;
 
-/// What is known of a call's details that is not invented.
+/// The stored part of a call's details, which is not invented.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Given {
     transcripts: Option<Vec<Transcript>>,
     recordings: Option<Vec<Recording>>,
-    /// How often the metrics were worked out again.
+    /// How often the metrics were recalculated.
     recalculations: u64,
 }
 
-/// What details are drawn for: each kind has random numbers of its own, so that one can change
-/// without the others.
+/// The kinds of details. Each has random numbers of its own, so that one can change without the
+/// others.
 #[derive(Clone, Copy)]
 enum Kind {
     Transcripts,
@@ -45,7 +45,7 @@ enum Kind {
     Audio,
 }
 
-/// A call in its world, to invent details for.
+/// A call in its world, for which details are invented.
 struct Subject<'a> {
     record: &'a Record,
     flavour: Flavour,
@@ -55,7 +55,7 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     fn draw(&self, kind: Kind) -> StdRng {
-        // Odd constants, so that neighbouring ids and kinds are far apart.
+        // Odd factors, so that neighbouring ids and kinds are far apart.
         let id = self.record.id.cast_unsigned();
         let seed = self.seed ^ id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         StdRng::seed_from_u64(seed.wrapping_add((kind as u64).wrapping_mul(0xd1b5_4a32_d192_ed03)))
@@ -65,22 +65,22 @@ impl Subject<'_> {
         !is_open(&self.record.status)
     }
 
-    /// When the first detail came to be; a call without a date has none.
+    /// When the first detail was created; `None` for a call without a date.
     fn begin(&self) -> Option<Timestamp> {
         self.record.started_at.or(self.record.ended_at)
     }
 
-    /// When the call ended, where that is known.
+    /// When the call ended, if that is known.
     fn end(&self) -> Option<Timestamp> {
         self.record.ended_at.filter(|_| self.is_ended())
     }
 
-    /// The last instant a detail of the call itself can be of.
+    /// The last instant that a detail of the call itself can have.
     fn last(&self) -> Timestamp {
         self.end().unwrap_or(self.now).min(self.now)
     }
 
-    /// The id of the call's detail at `index`: no two calls share one.
+    /// The id of the call's detail at `index`. No two calls share one.
     fn id(&self, index: usize) -> i64 {
         // A call has hundreds of details at most.
         self.record
@@ -90,14 +90,13 @@ impl Subject<'_> {
     }
 }
 
-/// A name with everything that is hard to write.
+/// A name with everything that is hard to encode.
 fn name(rng: &mut StdRng) -> &'static str {
     NAMES[rng.random_range(0..NAMES.len())]
 }
 
 impl World {
-    /// The call's transcripts as they are now, those that are not final included, in the order of
-    /// a list.
+    /// The call's transcript as it is now, with rows that are not final, in list order.
     pub fn transcripts(&self, id: i64) -> Vec<Transcript> {
         let given = self
             .given
@@ -106,13 +105,13 @@ impl World {
         given.unwrap_or_else(|| self.invented(id, transcript::invent))
     }
 
-    /// Puts these transcripts in place of the invented ones; lists order them by `created_at`.
+    /// Replaces the invented transcript with these rows, which lists order by `created_at`.
     pub fn set_transcripts(&mut self, id: i64, mut transcripts: Vec<Transcript>) {
         transcripts.sort_by_key(|transcript| transcript.created_at);
         self.given.entry(id).or_default().transcripts = Some(transcripts);
     }
 
-    /// The call's recordings as they are now, in the order of a list.
+    /// The call's recordings as they are now, in list order.
     pub fn recordings(&self, id: i64) -> Vec<Recording> {
         let given = self
             .given
@@ -121,14 +120,14 @@ impl World {
         given.unwrap_or_else(|| self.invented(id, recording::invent))
     }
 
-    /// Puts these recordings in place of the invented ones.
+    /// Replaces the invented recordings with these.
     pub fn set_recordings(&mut self, id: i64, mut recordings: Vec<Recording>) {
         recordings.sort_by_key(|recording| recording.created_at);
         self.given.entry(id).or_default().recordings = Some(recordings);
     }
 
-    /// A recording's audio, WAV or MP3 by its `format`; none where there is no such recording, it
-    /// failed, or the call goes on.
+    /// The audio of a recording, WAV or MP3 by its `format`; `None` if there is no such recording,
+    /// it failed, or the call goes on.
     pub fn audio(&self, id: i64, recording_id: i64) -> Option<Vec<u8>> {
         let subject = self.subject(id).filter(Subject::is_ended)?;
         let recordings = self.recordings(id);
@@ -142,12 +141,12 @@ impl World {
         })
     }
 
-    /// Works the call's metrics out anew: some of them differ from then on.
+    /// Recalculates the call's metrics, some of which differ from then on.
     pub fn recalculate_metrics(&mut self, id: i64) {
         self.given.entry(id).or_default().recalculations += 1;
     }
 
-    /// The metrics as their JSON text.
+    /// The metrics as JSON text.
     pub(super) fn metrics_text(&self, id: i64) -> Option<String> {
         let again = self.given.get(&id).map_or(0, |given| given.recalculations);
         let subject = self.subject(id)?;
@@ -173,7 +172,7 @@ impl World {
         list(wanted.map(|log| log.text(id, self.flavour())))
     }
 
-    /// What is invented for the call; nothing where there is no such call.
+    /// What `invent` makes for the call; empty if there is no such call.
     fn invented<T>(&self, id: i64, invent: impl FnOnce(&Subject<'_>) -> Vec<T>) -> Vec<T> {
         self.subject(id).as_ref().map(invent).unwrap_or_default()
     }

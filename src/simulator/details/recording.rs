@@ -1,4 +1,4 @@
-//! What a call was recorded to.
+//! The recordings of a call.
 
 use rand::RngExt;
 
@@ -16,7 +16,7 @@ pub struct Recording {
     pub recording_sid: Option<String>,
     pub file_path: Option<String>,
     pub recording_url: Option<String>,
-    /// Seconds.
+    /// Length in seconds.
     pub duration: Option<f64>,
     /// `mp3` or `wav`.
     pub format: Option<String>,
@@ -46,7 +46,7 @@ impl Recording {
             .end()
     }
 
-    /// Whether there is, or will be, anything to hear.
+    /// True if there is audio, or will be.
     pub(in crate::simulator) fn is_playable(&self) -> bool {
         self.status.as_deref() != Some("failed")
     }
@@ -56,7 +56,7 @@ impl Recording {
     }
 }
 
-/// None, one or a few; they say how long they are once the call has ended.
+/// Invents none, one or a few. They have a duration once the call has ended.
 pub(super) fn invent(call: &Subject<'_>) -> Vec<Recording> {
     let mut rng = call.draw(Kind::Recordings);
     let Some(begin) = call.begin().filter(|begin| *begin <= call.now) else {
@@ -88,7 +88,7 @@ pub(super) fn invent(call: &Subject<'_>) -> Vec<Recording> {
             recording_sid: (!is_stored).then(|| format!("RE{id:032x}")),
             file_path: path.filter(|_| is_stored),
             recording_url: (is_kept && !is_stored).then_some(url),
-            // Six hours at most where the call is invented.
+            // An invented call lasts six hours at most.
             duration: length.map(|seconds| seconds + 0.25 * index as f64),
             format: Some(format.to_owned()),
             recording_type: Some(kind.to_owned()),

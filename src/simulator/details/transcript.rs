@@ -1,4 +1,4 @@
-//! What was said in a call, utterance by utterance.
+//! The transcript of a call, utterance by utterance.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::Timestamp;
 use crate::simulator::object::Object;
 use crate::simulator::record::Flavour;
 
-/// How long after the call's end an utterance may still be written down.
+/// How long after the call's end an utterance may still be written.
 const LATE: Duration = Duration::from_secs(600);
 
 /// One row of a call's transcript.
@@ -18,16 +18,16 @@ const LATE: Duration = Duration::from_secs(600);
 pub struct Transcript {
     pub id: i64,
     pub content: String,
-    /// Whether it is what was said, or only a guess made meanwhile.
+    /// False for an interim guess at what is being said.
     pub is_final: bool,
     /// `user` or `assistant`.
     pub speaker: Option<String>,
-    /// Seconds into the call.
+    /// Seconds from the start of the call.
     pub segment_start: Option<f64>,
     pub segment_end: Option<f64>,
-    /// 0 to 1.
+    /// From 0 to 1.
     pub confidence: Option<f64>,
-    /// A JSON object's text, verbatim. Hosted only.
+    /// The text of a JSON object, verbatim. Hosted only.
     pub stt_timestamps: Option<String>,
     pub created_at: Timestamp,
 }
@@ -54,8 +54,8 @@ impl Transcript {
     }
 }
 
-/// What has been said by now. All is drawn in any case and the future left out, so that a call
-/// that goes on only ever gains rows.
+/// Invents what has been said by now. All rows are drawn and the future ones left out, so that a
+/// call in progress only ever gains rows.
 pub(super) fn invent(call: &Subject<'_>) -> Vec<Transcript> {
     let mut rng = call.draw(Kind::Transcripts);
     let Some(begin) = call.begin() else {
@@ -70,7 +70,7 @@ pub(super) fn invent(call: &Subject<'_>) -> Vec<Transcript> {
     let mut at = begin;
     let mut transcripts: Vec<Transcript> = (0..rows)
         .map(|index| {
-            // Rows of one instant are common: an answer is written down with its question.
+            // Rows of one instant are common: an answer is written together with its question.
             if rng.random_ratio(2, 3) {
                 at = at + Duration::from_millis(rng.random_range(1..8) * 500);
             }
@@ -105,12 +105,12 @@ fn utterance(rng: &mut StdRng, call: &Subject<'_>, index: usize, at: Timestamp) 
     let heard = f64::from(rng.random_range(0..1_000_000)) / 1e6;
     let confidence = match (speaker, rng.random_range(0..10)) {
         (Some("assistant"), _) => None,
-        // As low as it gets: the upstream takes this for none in its CSV.
+        // The lowest confidence, which the upstream takes for none in its CSV.
         (_, 0) => Some(0.0),
         (_, 1) => Some(heard / 1e5),
         _ => Some(heard),
     };
-    // Hundreds of rows at most.
+    // A call has hundreds of rows at most.
     let start = (!rng.random_ratio(1, 8)).then_some(index as f64 * 1.5);
     let words = rng.random_ratio(1, 4).then(|| {
         let word = format!(r#"{{"word":"{index}","start":0.{index},"end":1e-05}}"#);

@@ -1,4 +1,4 @@
-//! What the upstream's own webhooks were answered.
+//! Webhook logs: the upstream's own webhook requests, and how they were answered.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ pub(super) struct WebhookLog {
     pub(super) kind: &'static str,
     id: i64,
     assistant_id: i64,
-    /// A JSON object's text.
+    /// The text of a JSON object.
     payload: Option<String>,
-    /// What came back and after how many milliseconds; none where nothing did.
+    /// Status, body and response time in milliseconds; `None` if no answer came.
     answer: Option<(i64, String, i64)>,
     at: Timestamp,
     retries: i64,
-    /// A JSON object's text.
+    /// The text of a JSON object.
     meta: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl WebhookLog {
     }
 }
 
-/// One for the beginning, and two for the end; none where the assistant has no webhook.
+/// Invents one log for the beginning and two for the end; none if the assistant has no webhook.
 pub(super) fn invent(call: &Subject<'_>) -> Vec<WebhookLog> {
     let mut rng = call.draw(Kind::Webhooks);
     if rng.random_ratio(1, 3) {

@@ -1,8 +1,9 @@
-//! What is derived from the calls, so that nobody has to count them: kept in the transaction that
+//! What is derived from the calls, so that nothing has to be counted: kept in the transaction that
 //! changes a call, and always what a count of the rows would say.
 //!
-//! In reading order: `facts` of a call, `rollups` of them by day and hour, `dictionaries` of texts
-//! that are searched, and `day_ranges` that an aggregate is put together from.
+//! In reading order: the `facts` of a call, `rollups` of them by day, `dictionaries` of the texts that are
+//! searched, `traces` of what is gone, `books` (all of it for one transaction), and `day_ranges`, which a sum
+//! over time is put together from.
 
 pub mod books;
 pub mod day_ranges;

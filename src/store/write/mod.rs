@@ -1,9 +1,10 @@
-//! What is written: one answer of the upstream is one transaction.
+//! What is written: one answer of the upstream is one transaction, which keeps `derived` and `details` true.
 //!
-//! Keeps `derived` and `details` true in the same transaction, and knows no reader. In reading
-//! order: `writer`, which has the transaction; `answer`, what a request brought; `merge` of a
-//! call, `suspects` and `tombstones`, how calls go; `feed` of another edge; `ledger`, what is counted
-//! along; `page_extent`, `row_versions` and `erasure`.
+//! Functions of a transaction, in reading order: `observation` (what an answer says), `merge` (one call of
+//! it), `suspects`, `tombstones` and `take_out` (how calls go), `ledger` (what is counted and numbered along),
+//! `feed_position`, `page_extent`, `row_versions`, `traces`. Above them the writer, which has the
+//! transaction, and its methods by subject: `writer`, `feed`, `deletion`, `details`, `outbox`, `identity`,
+//! `assistants`, `erasure`, `counts`; `shared_writer` is the writer for several tasks.
 
 pub mod assistants;
 pub mod counts;

@@ -1,4 +1,6 @@
 //! What the rest of the process may know of the sync, and ask of it.
+//!
+//! `messages` are what is asked and answered, `channels` the engine's end.
 
 pub mod channels;
 pub mod messages;

@@ -1,4 +1,7 @@
-//! What an answer means for the replica, job by job.
+//! What an answer means for the replica: one file a kind of answer, one transaction an answer.
+//!
+//! In the order of the ladder: `identity`, `feed`, `head`, `call` (also of the proxy's answers), `outbox`,
+//! `open_calls` within `call`, `range`, `same_instant`, `detail`.
 
 mod call;
 mod detail;

@@ -6,8 +6,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
+mod imports;
+
 use std::fs;
 use std::path::Path;
+
+use imports::{circles, imports};
 
 /// What each module may name of this crate, itself aside.
 const MAY_KNOW: [(&str, &[&str]); 12] = [
@@ -41,22 +45,103 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
 ];
 
 /// Where a name may stand: paths below `src/` begin so. A folder ends in a slash.
-const CONFINED: [(&str, &[&str]); 12] = [
+const CONFINED: [(&str, &[&str]); 13] = [
     ("rusqlite", &["store/", "analysis/"]),
     ("r2d2", &["store/"]),
     ("r2d2_sqlite", &["store/"]),
     ("reqwest", &["upstream/"]),
     ("actix_web", &["app.rs", "http/", "simulator/"]),
     // One asks the engine and the file's writer for nothing but to be composed and run.
-    ("Writer", &["app.rs", "store/", "sync/"]),
-    ("SharedWriter", &["store/", "sync/"]),
-    ("Engine", &["app.rs", "sync/"]),
+    ("Writer", &["app.rs", "store/", "sync/engine/"]),
+    ("SharedWriter", &["store/", "sync/engine/"]),
+    (
+        "Engine",
+        &[
+            "app.rs",
+            "sync/engine/",
+            "sync/mod.rs",
+            "sync/supervisor.rs",
+        ],
+    ),
+    // What decides does not wait, ask or write.
+    ("async", &ALL_BUT_THE_PLAN),
     ("HttpSource", &["app.rs", "cli/edge.rs", "upstream/"]),
     // Standard output is the command line's; the engine and the server have a log.
     ("stdout", &["cli/", "main.rs"]),
     ("indicatif", &["cli/"]),
     ("anyhow", &["app.rs", "app/", "cli/"]),
 ];
+
+const ALL_BUT_THE_PLAN: [&str; 12] = [
+    "app.rs",
+    "app/",
+    "cli/",
+    "http/",
+    "simulator/",
+    "store/",
+    "sync/engine/",
+    "sync/handle/",
+    "sync/supervisor.rs",
+    "upstream/",
+    "telemetry.rs",
+    "main.rs",
+];
+
+/// The floors of a module, from the ground up: a file may name its own floor and those below. A
+/// folder ends in a slash; the longest that fits counts.
+const FLOORS: [(&str, &[&[&str]]); 3] = [
+    (
+        "http/",
+        &[
+            &[
+                "http/caching/",
+                "http/calls/recordings/cache.rs",
+                "http/calls/recordings/download.rs",
+                "http/calls/recordings/file_name.rs",
+                "http/calls/recordings/store.rs",
+                "http/edge/webhook_secret.rs",
+                "http/error.rs",
+                "http/middleware/",
+                "http/params/",
+                "http/passed_answer.rs",
+                "http/reading/",
+                "http/respond.rs",
+                "http/routing/path.rs",
+                "http/shared.rs",
+            ],
+            &["http/proxy.rs"],
+            &["http/calls/", "http/edge/"],
+            &["http/routing/"],
+            &["http/mod.rs", "http/server.rs"],
+        ],
+    ),
+    (
+        "store/",
+        &[
+            &["store/", "store/file/"],
+            &["store/derived/"],
+            &["store/details/"],
+            &["store/write/"],
+            &["store/read/"],
+            &["store/lists/"],
+        ],
+    ),
+    (
+        "sync/",
+        &[
+            &["sync/", "sync/knowledge/"],
+            &["sync/handle/messages.rs", "sync/plan/job.rs"],
+            &["sync/health/", "sync/in_flight.rs"],
+            &["sync/plan/", "sync/planners/"],
+            &["sync/handle/"],
+            &["sync/engine/"],
+            &["sync/supervisor.rs"],
+        ],
+    ),
+];
+
+/// Files that may name each other in a circle, and why.
+const CIRCLES: [(&[&str], &str); 0] = [];
 
 /// The classes of `upstream::ErrorKind`.
 const ERROR_CLASSES: [&str; 12] = [
@@ -75,7 +160,7 @@ const ERROR_CLASSES: [&str; 12] = [
 ];
 
 /// Who matches on them: the table of whom a failure speaks of, and who sorts answers into them.
-const SAYS_WHAT_CLASSES_MEAN: [&str; 2] = ["sync/scope.rs", "upstream/"];
+const SAYS_WHAT_CLASSES_MEAN: [&str; 2] = ["sync/health/failure_scope.rs", "upstream/"];
 
 /// Who asks the clock. All others are told the time.
 const CLOCKS: [&str; 4] = [
@@ -389,6 +474,67 @@ fn the_source_keeps_the_rules() {
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
+/// The floor of a file, and of which module.
+fn floor(path: &str) -> Option<(&'static str, usize)> {
+    let (module, floors) = FLOORS.iter().find(|(module, _)| path.starts_with(module))?;
+    let fits = |place: &&str| path == *place || place.ends_with('/') && path.starts_with(place);
+    let numbered = floors.iter().enumerate();
+    let places =
+        numbered.flat_map(|(floor, places)| places.iter().map(move |place| (floor, place)));
+    let longest = places
+        .filter(|(_, place)| fits(place))
+        .max_by_key(|(_, place)| place.len());
+    longest.map(|(floor, _)| (*module, floor))
+}
+
+#[test]
+fn no_file_names_one_of_a_floor_above_its_own() {
+    let files = all_sources();
+    let code = without_tests(&files);
+    let tokens: Vec<_> = code
+        .iter()
+        .map(|(path, code)| (path.clone(), code.tokens()))
+        .collect();
+    let mut above = Vec::new();
+    for (path, named) in imports(&tokens) {
+        for other in named {
+            if let (Some((module, own)), Some((of, its))) = (floor(&path), floor(&other))
+                && module == of
+                && its > own
+            {
+                above.push(format!("{path} names {other}"));
+            }
+        }
+    }
+    assert!(above.is_empty(), "\n{}", above.join("\n"));
+}
+
+#[test]
+fn no_files_name_each_other_in_a_circle() {
+    let files = all_sources();
+    let code = without_tests(&files);
+    let tokens: Vec<_> = code
+        .iter()
+        .map(|(path, code)| (path.clone(), code.tokens()))
+        .collect();
+    let imports = imports(&tokens);
+    let named: usize = imports.values().map(|named| named.len()).sum();
+    assert!(named > 500, "only {named} imports found");
+    let found = circles(&imports);
+    let is_known = |circle: &&Vec<&str>| CIRCLES.iter().any(|(files, _)| files == circle);
+    let (known, new): (Vec<_>, Vec<_>) = found.iter().partition(is_known);
+    assert!(new.is_empty(), "{new:#?}");
+    assert_eq!(known.len(), CIRCLES.len(), "one is none any more");
+}
+
+/// Files that are no tests, each with its code.
+fn without_tests(files: &[(String, String)]) -> Vec<(String, Code)> {
+    let files = files.iter().filter(|(path, _)| !path.contains("/tests/"));
+    files
+        .map(|(path, source)| (path.clone(), Code::of(source)))
+        .collect()
+}
+
 #[test]
 fn every_layer_that_has_rules_has_files() {
     let files = all_sources();
@@ -471,7 +617,7 @@ fn a_library_or_a_type_outside_its_layer_is_found() {
             "asks the clock",
         ),
         (
-            "sync/absorb.rs",
+            "sync/engine/complete.rs",
             "fn f(k: ErrorKind) -> bool { k == ErrorKind::Timeout }",
             "says what a class of error means",
         ),
