@@ -50,8 +50,7 @@ pub fn engine(config: &Config) -> anyhow::Result<(Engine<HttpSource>, Handle, Cl
     engine_at(config, &config.store.path)
 }
 
-/// The same as [`engine`], for another file than `store.path`. The file is created if it does not
-/// exist.
+/// The same as `engine` for another file than `store.path`, which is created if it is missing.
 pub fn engine_at(
     config: &Config,
     path: &Path,
@@ -62,7 +61,7 @@ pub fn engine_at(
     Ok((plant.engine()?, handle, plant.clock))
 }
 
-/// Everything that an engine is made of. Several may be needed, one after the other.
+/// Everything that an engine is made of. One engine after another may be needed.
 struct EngineFactory {
     config: Config,
     path: PathBuf,
@@ -207,12 +206,11 @@ impl App {
         self.handle.clone()
     }
 
-    /// Serves and syncs until `stop`, or until either fails. It then accepts no more connections,
-    /// finishes the requests in progress, cancels the sync, awaits its last write and closes the
-    /// file.
+    /// Serves and syncs until `stop`, or until either fails. It then accepts no connections,
+    /// finishes requests in progress, cancels the sync, awaits its last write and closes the file.
     ///
     /// # Errors
-    /// A task failed or ended by itself. The other one was stopped in good order first.
+    /// A task failed or ended by itself; the other was stopped in good order first.
     pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
         let App {
             engine,
@@ -260,8 +258,8 @@ impl App {
     }
 }
 
-/// Periodically removes the recordings of deleted calls and the files of a `verify` that was
-/// killed, until `cancel`.
+/// Periodically removes recordings of deleted calls and what a killed `verify` left, until
+/// `cancel`.
 async fn sweep(audio: Audio, file: PathBuf, cancel: CancellationToken) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -336,8 +334,8 @@ fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
         })
 }
 
-/// True if the URL leads to `own`, an address of this edge. Only addresses known in advance and
-/// those that a quick lookup finds count: the network may be down.
+/// True if the URL leads to this address of ours, as far as known addresses and a quick lookup
+/// show: the network may be down.
 fn is_at(url: &Url, own: &SocketAddr) -> bool {
     let listens = own.ip().to_canonical();
     // An address can be bound only if it belongs to this machine.

@@ -60,7 +60,7 @@ impl Log {
 }
 
 impl Drop for Log {
-    /// Ends the guard on a thread that is not waited for beyond a deadline: a guard that fails
+    /// Ends the guard on another thread, and waits for a limited time only: a guard that fails
     /// prints to standard output, and blocks until that is read.
     fn drop(&mut self) {
         let Some(writing) = self.writing.take() else {

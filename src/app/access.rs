@@ -30,7 +30,7 @@ pub struct Access {
     pub(super) config: Arc<Mutex<Config>>,
 }
 
-/// The upstream's key, from which every new engine takes it.
+/// The upstream's key, which every new engine takes from here.
 #[derive(Clone)]
 pub struct Keys {
     key: Arc<ArcSwap<Secret>>,
@@ -49,7 +49,7 @@ impl Keys {
         self.key.load_full()
     }
 
-    /// Replaces the key; the upstream is asked with the new one from now on.
+    /// Replaces the key with which the upstream is asked.
     fn change(&self, key: Secret) {
         self.key.store(Arc::new(key));
         self.handle.renew();
@@ -68,12 +68,12 @@ pub(super) fn auth(config: &Config, key: &Secret) -> Auth {
 }
 
 impl Access {
-    /// Applies the tokens, origins, certificate and key of `now`. Every other difference takes
-    /// effect at the next start.
+    /// Applies the tokens, origins, certificate and key of `now`. Any other difference takes effect
+    /// at the next start.
     ///
     /// # Errors
-    /// The certificate or its key can't be read, or the upstream's key is missing or can't be sent.
-    /// Nothing has changed then.
+    /// The certificate or its key can't be read, or the upstream's key is missing or can't be sent;
+    /// nothing has changed then.
     pub fn change(&self, now: &Config) -> anyhow::Result<()> {
         let mut config = self.config();
         self.take_over(now)?;
@@ -105,7 +105,7 @@ impl Access {
         Ok(())
     }
 
-    /// Rereads the key file if the upstream refuses the current key or a client presents an unknown
+    /// Rereads the key file if the upstream refuses the current key or a client sends an unknown
     /// one, because keys are exchanged while an edge runs. Runs until `ends`.
     pub(super) async fn watch_key(self, ends: CancellationToken) {
         let mut status = self.shared.handle.status();

@@ -70,7 +70,7 @@ impl Edge {
         self.source.get(path).await
     }
 
-    /// The same as [`Edge::get`] by `POST`, for an action.
+    /// The same as `get`, by `POST`: an action.
     pub async fn post(&self, path: &str) -> Result<Answer, UpstreamError> {
         self.source.post(path).await
     }

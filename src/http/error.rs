@@ -1,6 +1,6 @@
-//! Every answer that is not the resource: one type, one mapping, the upstream's shapes.
+//! Answers without a resource: one error type, mapped once, in the upstream's shapes.
 //!
-//! What went wrong inside the edge goes to the log; the client learns that it is a 500, no more.
+//! The cause of a fault inside the edge goes to the log; the client gets a bare 500.
 
 use std::error::Error;
 use std::io;
@@ -20,13 +20,13 @@ use crate::http::respond::json;
 use crate::model::{CallKey, Scope};
 use crate::store::StoreError;
 
-/// A client is told to come back after this long where the engine has no better word, in seconds.
+/// The `Retry-After` where the engine has no better estimate, in seconds.
 pub const RETRY_SOON: u64 = 5;
 
-/// A client whose read took too long is told to come back after this long, in seconds.
+/// The `Retry-After` after a read that took too long, in seconds.
 const RETRY_LONG_AFTER: u64 = 30;
 
-/// Why a request gets no resource. What it displays is the `detail` that the client reads.
+/// The reason why a request gets no resource. Its `Display` is the `detail` of the answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     #[error("Authentication required. Provide a valid API key or login session.")]
@@ -91,17 +91,17 @@ pub enum ApiError {
     NoSuchWrite,
     #[error("The change is being sent; look again in a moment")]
     BeingSent,
-    /// Of at least one parameter.
+    /// At least one parameter is invalid.
     #[error("Unprocessable Content")]
     Invalid(Vec<Invalid>),
-    /// The same, of entries that are JSON already.
+    /// The same, with entries that are JSON already.
     #[error("Unprocessable Content")]
     Unprocessable(Vec<String>),
     #[error("Call with {name} not found in your organization")]
     NoSuchCall {
         /// `ID 5` or `SID CA1`.
         name: String,
-        /// How that is known; `None` where no call can have the name.
+        /// How the absence is known; `None` if no call can have the name.
         freshness: Option<Freshness>,
     },
     #[error(
@@ -163,7 +163,7 @@ pub enum ApiError {
     },
     #[error("Internal Server Error")]
     Store(StoreError),
-    /// Nothing that is written goes anywhere but to memory.
+    /// Answers are written to memory only, which does not fail.
     #[error("Internal Server Error")]
     Unwritten(#[from] io::Error),
     #[error("Internal Server Error")]
@@ -187,7 +187,8 @@ impl From<StoreError> for ApiError {
 }
 
 impl ApiError {
-    /// The 404 for a call that the replica, or the upstream, is known not to have. `age` is in seconds.
+    /// The 404 for a call that the replica or the upstream is known not to have. `age` is in
+    /// seconds.
     pub fn absent(key: &CallKey, age: u64, origin: Origin) -> ApiError {
         let name = match key {
             CallKey::Id(id) => format!("ID {id}"),
@@ -281,7 +282,7 @@ impl ApiError {
         }
     }
 
-    /// Says in the log what the client is not told, and by which request it can be found.
+    /// Logs the cause that the client does not see, with the request's id.
     pub fn log(&self, request: &RequestId) {
         match self {
             ApiError::Store(error) => {
@@ -305,7 +306,7 @@ impl ApiError {
                 freshness: Some(freshness),
                 ..
             } => freshness.write(headers),
-            // Some of these statuses may be kept by a cache that is not told otherwise.
+            // A cache may store some of these statuses by default (RFC 9110, section 15.1).
             _ => {
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             }

@@ -8,14 +8,14 @@
 //!                              └─► proxy: everything else                  any failure ─► error
 //! ```
 //!
-//! A worker thread owns a [`Reader`](crate::store::Reader) and answers point reads without handing work
-//! to another thread; requests that arrive together share one read transaction. Only what reads many
-//! rows runs elsewhere. The upstream is reached through the engine's handle alone.
+//! A worker thread owns a [`Reader`](crate::store::Reader) and answers point reads without handing
+//! work to another thread; requests that arrive together share one read transaction. Only what
+//! reads many rows runs elsewhere. The upstream is reached through the engine's handle alone.
 //!
-//! Knows `model`, `store` and `sync`. In reading order: `server` (sockets, TLS), `middleware` (what is
-//! checked of every request), `routing` (from a path to a function), `reading` (how the replica is read),
-//! `caching` (HTTP caching, RFC 9111), `params`, `calls`, `edge`, `proxy` with `passed_answer`; `shared`,
-//! `respond` and `error` are used by all.
+//! Knows `model`, `store` and `sync`. In reading order: `server` (sockets, TLS), `middleware` (what
+//! is checked of every request), `routing` (from a path to a function), `reading` (how the replica
+//! is read), `caching` (HTTP caching, RFC 9111), `params`, `calls`, `edge`, `proxy` with
+//! `passed_answer`; `shared`, `respond` and `error` are used by all.
 
 mod caching;
 mod calls;
@@ -52,11 +52,11 @@ pub use crate::http::reading::scans::{Bounds, Scans};
 pub use crate::http::server::{Certificate, bind, readers, start};
 pub use crate::http::shared::Shared;
 
-/// Answers every path of an `App`. Each worker opens a reader of its own; if it can't, the server
-/// does not start.
+/// Answers every path of an `App`. Each worker opens its own reader; if it can't, the server does
+/// not start.
 pub fn routes(shared: Arc<Shared>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
-        // No resources: one look at the path, in `target`, decides as well, and exactly as the
+        // No resources of actix: `dispatch` looks at the path once, which is exactly what the
         // upstream does.
         config.default_service(fn_factory(move || {
             ready(Worker::open(Arc::clone(&shared)).map(|worker| {

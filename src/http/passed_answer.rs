@@ -1,4 +1,4 @@
-//! An answer of the upstream's to a request that was passed on.
+//! The upstream's answer to a forwarded request.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AGE, HeaderName, HeaderValue};
@@ -11,16 +11,16 @@ use crate::sync::Incoming;
 /// The largest answer that is read whole: a full page of records of 64 KiB each.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// An answer of the upstream's that was read whole.
+/// An answer that was read whole.
 pub struct Answer {
     pub status: StatusCode,
-    /// Without those that speak of a connection.
+    /// Without hop-by-hop headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// Seconds since it was known to be true, where one gave it who keeps copies.
+    /// The `Age` that a cache on the way has set, in seconds; 0 without one.
     pub fn age(&self) -> u64 {
         let told = self.headers.iter().find(|(name, _)| name == AGE);
         let text = told.and_then(|(_, value)| value.to_str().ok());
@@ -48,7 +48,7 @@ pub fn status(incoming: &Incoming) -> StatusCode {
     StatusCode::from_u16(incoming.status).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
-/// The upstream's, but for those that the edge's server writes itself.
+/// The upstream's headers, without those that the edge's server writes itself.
 pub fn headers(incoming: &Incoming) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = incoming.headers.iter().filter(|(name, _)| name != "date");
     let read = |(name, value): &(String, Vec<u8>)| {

@@ -1,8 +1,8 @@
-//! What the edge does not answer itself: passed on to the upstream with the caller's own key, and
-//! its answer passed back as it comes.
+//! The proxy: what the edge does not answer itself is forwarded to the upstream with the caller's
+//! own key, and the answer is passed back as it comes.
 //!
-//! What a caller may do there is the upstream's to say, so the edge's key is used for nothing but
-//! what `auth.tokens` lets the holder of a token do: to change a call's metadata.
+//! The upstream decides what a caller may do there. The edge's key is used only for what
+//! `auth.tokens` allows the holder of a token: changes of a call's metadata.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,20 +29,20 @@ use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
 use crate::sync::{Chunks, Incoming, Key, NotPassed, Outgoing, Permit};
 
-/// The methods that are passed on, among others of the upstream's own.
+/// The methods that are forwarded, beside extensions of the upstream's own.
 const PASSED_ON: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-/// Pieces of a client's body that wait to be sent.
+/// The most pieces of a client's body that wait to be sent.
 const PIECES: usize = 8;
 
-/// A client that sends nothing of its body for this long is let go: it keeps one of the few
-/// requests that may be under way at once.
+/// How long a client may send nothing of its body: until it is cut off, it takes up one of the few
+/// requests that may be in flight.
 const NEXT_PIECE: Duration = Duration::from_secs(15);
 
-/// The same for a client that never ends.
+/// The same for a whole body, because a client may never stop sending.
 const WHOLE_BODY: Duration = Duration::from_secs(300);
 
-/// Passes a request on, its body and the answer's piece by piece.
+/// Forwards a request, and streams its body and the answer's.
 pub async fn stream(
     worker: &Worker,
     caller: Caller,
@@ -59,7 +59,7 @@ pub async fn stream(
         true => ApiError::BrokenBody,
         false => failure,
     })?;
-    // Nobody asked for another protocol (RFC 9110, section 15.2.2).
+    // The edge asked for no other protocol (RFC 9110, section 15.2.2).
     if incoming.status < 200 {
         return Err(ApiError::Unanswered);
     }
@@ -67,22 +67,24 @@ pub async fn stream(
     for header in headers(&incoming) {
         response.append_header(header);
     }
-    // Behind those of caches before it (RFC 9211, section 2).
+    // Appended after those of earlier caches (RFC 9211, section 2).
     response.append_header((CACHE_STATUS, "burki-edge; fwd=bypass"));
-    // What it would be is told (RFC 9110, section 8.6); of what is sent, its end tells.
+    // The length that the body would have (RFC 9110, section 8.6). A body that is sent shows its
+    // own.
     if let Some(length) = incoming.length.filter(|_| request.method() == Method::HEAD) {
         response.insert_header((CONTENT_LENGTH, length));
     }
-    // Under way until the last piece is.
+    // The permit lasts until the last piece is sent.
     let body = stream::unfold((incoming.body, permit), |(mut body, permit)| async {
         let piece = body.next().await?;
         Some((piece, (body, permit)))
     });
-    // Not `streaming`, which gives a type to what has none.
+    // Not `streaming`, which would add a content type to an answer without one.
     Ok(response.body(BodyStream::new(body)))
 }
 
-/// What of a client's request is between it and the edge where the edge reads the answer itself.
+/// Request headers that concern only the client and the edge where the edge reads the answer
+/// itself.
 const CLIENTS_OWN: [HeaderName; 5] = [
     ACCEPT_ENCODING,
     CACHE_CONTROL,
@@ -91,8 +93,8 @@ const CLIENTS_OWN: [HeaderName; 5] = [
     RANGE,
 ];
 
-/// Passes a change of metadata on, with the edge's key where the caller has a token that lets him
-/// change some, and reads the whole answer.
+/// Forwards a change of metadata and reads the whole answer. The edge's key is used for a caller
+/// whose token allows such changes.
 pub async fn change(
     worker: &Worker,
     caller: Caller,
@@ -111,7 +113,7 @@ pub async fn change(
     ask(worker, key, request, body).await
 }
 
-/// Passes a request on with this body, and reads the whole answer.
+/// Forwards a request with this body, and reads the whole answer.
 pub async fn whole(
     worker: &Worker,
     caller: Caller,
@@ -135,7 +137,7 @@ async fn ask(
     let own = |name: &String| CLIENTS_OWN.iter().any(|own| own == name.as_str());
     outgoing.headers.retain(|(name, _)| !own(name));
     if request.method() == Method::HEAD {
-        // The upstream knows none.
+        // The upstream has no `HEAD`.
         outgoing.method = Method::GET.as_str().to_owned();
     }
     let (permit, incoming) = pass(worker, outgoing).await?;
@@ -157,11 +159,11 @@ fn outgoing(request: &HttpRequest, key: Key, body: Chunks) -> Outgoing {
 }
 
 async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming), ApiError> {
-    // Neither is for a server that stands in for another (RFC 9110, sections 9.3.6 and 9.3.8).
+    // A gateway forwards neither (RFC 9110, sections 9.3.6 and 9.3.8).
     if matches!(outgoing.method.as_str(), "CONNECT" | "TRACE") {
         return Err(ApiError::MethodNotAllowed { allow: PASSED_ON });
     }
-    // `*` is of the server as a whole (RFC 9112, section 3.2.4), and no path of the upstream's.
+    // `*` is the server as a whole (RFC 9112, section 3.2.4), and no path of the upstream's.
     if !outgoing.path_and_query.starts_with('/') {
         return Err(ApiError::NoPath);
     }
@@ -172,8 +174,8 @@ async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming),
     })
 }
 
-/// As the client wrote it, but for slashes at the end of the calls API's paths, which make no
-/// difference here and may make a redirect there: the list alone has one.
+/// As the client wrote it, without trailing slashes on paths of the calls API. They make no
+/// difference here, but may cause a redirect there, where only the list's path has one.
 fn path_and_query(uri: &Uri) -> String {
     let path = path::encode(uri.path());
     let trimmed = path.trim_end_matches('/');
@@ -188,8 +190,8 @@ fn path_and_query(uri: &Uri) -> String {
     }
 }
 
-/// The client's body, from the worker's thread to whichever sends it. Marks it where it broke off
-/// or came too slowly, which breaks off the request to the upstream too.
+/// The client's body, sent from the worker's thread to the proxy's. If it breaks off or comes too
+/// slowly, `broken` is set and the request to the upstream is broken off too.
 fn pieces(mut payload: Payload, broken: Arc<AtomicBool>) -> Chunks {
     let (sender, receiver) = mpsc::channel(PIECES);
     actix_web::rt::spawn(async move {

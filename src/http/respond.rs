@@ -16,12 +16,12 @@ pub fn json_response(status: StatusCode, body: impl Into<Bytes>) -> HttpResponse
     response
 }
 
-/// An answer about the edge itself: true now, not later.
+/// An answer about the edge itself. It is true now only, so no cache may store it.
 pub fn own_response(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     own_text(status, json(body))
 }
 
-/// The same of a text that is JSON already.
+/// The same, of a text that is JSON already.
 pub fn own_text(status: StatusCode, body: String) -> HttpResponse {
     let mut response = json_response(status, body);
     response
@@ -31,11 +31,11 @@ pub fn own_text(status: StatusCode, body: String) -> HttpResponse {
 }
 
 pub fn json(value: &impl Serialize) -> String {
-    // Structs of plain values: nothing in them can fail to serialize.
+    // These are structs of plain values, which always serialize.
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// The text with its validator, or a 304 where the client has it already.
+/// The text with its validator, or a 304 if the client has it already.
 pub fn validated(
     headers: &HeaderMap,
     body: impl Into<Bytes>,

@@ -1,4 +1,4 @@
-//! The server: sockets, their places and TLS, and what answers.
+//! The server: its sockets, connections, TLS, and the service that answers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -29,24 +29,23 @@ use crate::http::routes;
 use crate::http::shared::Shared;
 use crate::store::Readers;
 
-/// How long requests that are under way at the end may take, in seconds.
+/// How long requests in flight may take at shutdown, in seconds.
 const LAST_REQUESTS: u64 = 6;
 
-/// How long a client may take for the handshake of TLS, in seconds.
+/// How long a TLS handshake may take, in seconds.
 const HANDSHAKE: u32 = 5;
 
-/// How long a client that is told that its connection ends may keep it open.
+/// How long a client may keep open a connection that the server has announced to end.
 const DISCONNECT: Duration = Duration::from_secs(3);
 
-/// Bytes that the system takes of an answer before it could send those that it has.
+/// The bytes of an answer that the system buffers before it can send them.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 256 << 10;
 
-/// Connections that wait to be taken in, at most.
+/// The most connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// What the server shows of itself under TLS; another one from one connection to the next, where it
-/// was changed. Cheap to clone.
+/// The server's TLS configuration. A change takes effect with the next connection. Cheap to clone.
 #[derive(Clone)]
 pub struct Certificate(Arc<ArcSwap<ServerConfig>>);
 
@@ -64,11 +63,11 @@ impl Certificate {
     }
 }
 
-/// A socket on this address. One of IPv6 takes the same port of IPv4 along, where the system does
-/// so, unless an address of IPv4 with that port is among `all`.
+/// A socket on this address. An IPv6 address includes the same port of IPv4 if the system does so,
+/// unless an IPv4 address with that port is among `all`.
 ///
 /// # Errors
-/// The address is in use, or none of this machine's, or its port may not be used.
+/// The address is in use or not this machine's, or the port is not allowed.
 pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
@@ -76,9 +75,10 @@ pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> 
     if address.is_ipv6() && all.iter().any(is_apart) {
         socket.set_only_v6(true)?;
     }
-    // The port of a server that has just ended is free.
+    // The port of a server that has just ended can be used at once.
     socket.set_reuse_address(true)?;
-    // Of each connection: so that a client that reads slowly is seen to read, and holds little.
+    // Set for every connection: a client that reads slowly is seen to read, and takes little
+    // memory.
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.bind(&address.into())?;
@@ -86,10 +86,10 @@ pub fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> 
     Ok(socket.into())
 }
 
-/// The connections that such a server reads the file by: one for each worker, and those of scans.
+/// The pool of connections for such a server: one for each worker, and those of scans.
 ///
 /// # Errors
-/// The system does not tell how many cores there are.
+/// The system does not report the number of cores.
 pub fn readers(path: &Path, workers: Option<NonZero<usize>>) -> io::Result<Readers> {
     let most = count(workers)?.get() + Bounds::default().connections();
     Ok(Readers::of(path, u32::try_from(most).unwrap_or(u32::MAX)))
@@ -99,13 +99,12 @@ fn count(workers: Option<NonZero<usize>>) -> io::Result<NonZero<usize>> {
     workers.map_or_else(std::thread::available_parallelism, Ok)
 }
 
-/// A server on these sockets, with TLS where it is given; `None` is one worker per core.
+/// A server on these sockets, with TLS if given; `None` workers is one per core.
 ///
-/// A client that closes its side of a connection counts as gone: what it asked for is dropped where
-/// it waits.
+/// A client that closes its side of a connection counts as gone: its waiting requests are dropped.
 ///
 /// # Errors
-/// A socket that can't be listened on.
+/// A socket can't be listened on.
 pub fn start(
     shared: Arc<Shared>,
     workers: Option<NonZero<usize>>,
@@ -128,7 +127,7 @@ pub fn start(
                 .configure(routes(Arc::clone(&shared)))
                 .wrap(CrossOrigin(Arc::clone(&shared)));
             let app = app.into_factory();
-            // What takes how long is the stream's to say.
+            // The stream enforces all time limits.
             let http = HttpService::build()
                 .keep_alive(KeepAlive::Os)
                 .client_request_timeout(Duration::ZERO)
@@ -155,8 +154,8 @@ pub fn start(
     Ok(server.run())
 }
 
-/// Until a handshake has to have ended: within the time of a head, in a crowd within a second, and
-/// at once where another was given the place.
+/// Resolves when a handshake has taken too long: at [`HANDSHAKE`], after a second if places are
+/// scarce, and at once if its place was given to another connection.
 async fn too_long(place: &Place) {
     let time_is_up = async {
         for _ in 0..HANDSHAKE {

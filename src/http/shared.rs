@@ -1,4 +1,4 @@
-//! What all workers of a server share.
+//! The state that all workers of a server share.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -15,24 +15,24 @@ use crate::sync::{Clock, Handle};
 pub struct Shared {
     /// The replica's file; it must exist when the server starts.
     pub store_path: PathBuf,
-    /// Some read found the file damaged: until a restart the edge is not ready.
+    /// True once a read found the file damaged: the edge is not ready until a restart.
     pub damage: AtomicBool,
-    /// A worker holds one of its connections, and scans borrow others.
+    /// Each worker keeps one of its connections; scans borrow others.
     pub readers: Readers,
     pub handle: Handle,
     pub clock: Clock,
     pub gate: Gate,
     pub webhooks: Webhooks,
-    /// Of the same file.
+    /// Scans of the same file.
     pub scans: Scans,
     pub places: Places,
     pub audio: Audio,
-    /// Of the upstream, as the status shows it.
+    /// The upstream's, for the status.
     pub base_url: String,
-    /// How far back the replica is to reach before it counts as ready; `None` is all the way.
+    /// How far back the replica must reach to be ready; `None` is all the way.
     pub history: Option<Duration>,
-    /// Requests to the upstream that the engine may send, as the status shows it.
+    /// The limit of requests to the upstream, for the status.
     pub budget_per_minute: u32,
-    /// So many changes of metadata are kept while the upstream can't be asked; `None` keeps none.
+    /// The most changes of metadata that may wait for the upstream; `None` accepts none.
     pub queue: Option<usize>,
 }

@@ -1,19 +1,18 @@
-//! Ages as they are reported: whole seconds, rounded up, so that none is younger than it really is.
+//! Ages as they are reported: in whole seconds, and never younger than the truth.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// The age of something that was verified at an unknown time, and the cap for every greater age:
-/// 2^31 seconds (RFC 9111, section 1.2.2).
+/// An unknown age, and the cap for every greater one (RFC 9111, section 1.2.2), in seconds.
 pub const UNKNOWN_AGE: u64 = 1 << 31;
 
-/// Tolerance for a clock that a time server has set back. An instant further ahead than this counts
-/// as one that the clock has not reached.
+/// How far a time server may have set the clock back before an instant counts as one that the clock
+/// has not reached.
 const SET_BACK: Duration = Duration::from_secs(1);
 
 /// Seconds since `at`, rounded up, at most [`UNKNOWN_AGE`]. An instant that the clock has not
-/// reached was recorded by a clock that was wrong, so its age is unknown.
+/// reached came from a wrong clock, so its age is unknown.
 pub fn age(now: Timestamp, at: Timestamp) -> u64 {
     if at > now + SET_BACK {
         return UNKNOWN_AGE;
@@ -21,13 +20,13 @@ pub fn age(now: Timestamp, at: Timestamp) -> u64 {
     whole_seconds(now.since(at)).min(UNKNOWN_AGE)
 }
 
-/// Whole seconds since the latest of some instants that our clock has reached, rounded up.
+/// The age of the latest of these instants that the clock has reached.
 pub fn latest_age(now: Timestamp, verified: impl IntoIterator<Item = Timestamp>) -> u64 {
     let ages = verified.into_iter().map(|at| age(now, at));
     ages.min().unwrap_or(UNKNOWN_AGE)
 }
 
-/// Seconds of `span`, rounded up: a reported age must not be too young, and a bound must hold.
+/// Seconds, rounded up: a reported age must not be too young, and a bound must hold.
 pub fn whole_seconds(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }

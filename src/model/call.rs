@@ -27,8 +27,7 @@ pub struct Call {
     pub call_sid: String,
     pub assistant_id: Option<i64>,
     pub assistant_name: Option<String>,
-    /// True if the text has the field `assistant_name`, even as `null`. A self-hosted server sends
-    /// no such field.
+    /// True if the text has `assistant_name`, even as `null`; a self-hosted server omits it.
     pub tells_name: bool,
     pub customer_phone_number: Option<String>,
     /// An open-ended set; `completed` and `failed` are the documented final values.
@@ -39,8 +38,7 @@ pub struct Call {
     pub body: Box<str>,
 }
 
-/// The reason why a JSON value is not a call record. It holds no content of the record, so it may
-/// be logged.
+/// The reason why a JSON value is not a call record, without any of its content: it may be logged.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCall {
     /// Holds the position only, because serde's own message quotes the offending value.
@@ -50,14 +48,12 @@ pub enum InvalidCall {
     StartedAt { id: i64, source: InvalidTimestamp },
 }
 
-/// Statuses after which a record is no longer reread at every poll: those that the upstream
-/// documents, and those of its telephony provider. Every other status, known or not, counts as
-/// open.
+/// Statuses after which a record is not reread at every poll: the documented ones, and those of the
+/// upstream's telephony provider. Any other, known or not, counts as open.
 const FINAL_STATUSES: [&str; 5] = ["completed", "failed", "no-answer", "busy", "canceled"];
 
-/// The fields that the edge reads. `id`, `call_sid`, `status` and `started_at` must have the right
-/// type. The others may have any type; a value that does not fit its column is stored in the text
-/// alone.
+/// The fields that are read. The first four must have the right type; of the others, a value that
+/// does not fit its column is stored in the text alone.
 #[derive(Deserialize)]
 struct Wire<'a> {
     id: i64,
@@ -126,8 +122,7 @@ impl Call {
         !FINAL_STATUSES.contains(&self.status.as_str())
     }
 
-    /// The body's [`text_hash`], which serves as its `ETag`. It is computed once, when the body is
-    /// written.
+    /// The body's [`text_hash`]: its `ETag`, computed once, when it is written.
     pub fn body_hash(&self) -> i64 {
         text_hash(&self.body)
     }
@@ -156,7 +151,7 @@ mod tests {
         assert!(call.is_open());
     }
 
-    /// Durations are sorted and compared by their bits, in which -0.0 differs from 0.0.
+    /// Durations are sorted and compared by their bits, where -0.0 differs from 0.0.
     #[test]
     fn a_duration_of_minus_nothing_is_nothing() {
         let text = r#"{"id":1,"call_sid":"CA1","status":"x","duration":-0.0}"#;

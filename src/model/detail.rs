@@ -1,7 +1,6 @@
 //! The details of a call: what the upstream serves for it beside its record.
 
-/// A kind of detail. A call has one JSON text of each kind: an object for metrics, a list for the
-/// others.
+/// A kind of detail, one JSON text a call: an object for metrics, a list for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Detail {
     Transcripts,
@@ -20,7 +19,7 @@ impl Detail {
         Detail::WebhookLogs,
     ];
 
-    /// The kind's name in the configuration, in the upstream's paths and in the database file.
+    /// The name in the configuration, in the upstream's paths and in the database file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Detail::Transcripts => "transcripts",
@@ -31,7 +30,6 @@ impl Detail {
         }
     }
 
-    /// The kind with this name.
     pub fn named(name: &str) -> Option<Detail> {
         Detail::ALL.into_iter().find(|kind| kind.as_str() == name)
     }

@@ -2,7 +2,7 @@
 
 use super::Timestamp;
 
-/// The filters of a list, combined with AND. A field of `None` does not narrow the list.
+/// The filters of a list, combined with AND; `None` does not narrow it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CallFilter {
     /// The exact status, case-sensitive.
@@ -11,11 +11,10 @@ pub struct CallFilter {
     pub customer_phone: Option<Part>,
     pub call_sid: Option<Part>,
     pub assistant_name: Option<Part>,
-    /// Inclusive bound of `started_at`, like the next field. A call without a start matches
-    /// neither.
+    /// Inclusive bound of `started_at`, like the next. A call without a start matches neither.
     pub date_from: Option<Timestamp>,
     pub date_to: Option<Timestamp>,
-    /// Inclusive bound in seconds, like the next field. A call without a duration matches neither.
+    /// Inclusive bound in seconds, like the next. A call without a duration matches neither.
     pub min_duration: Option<i64>,
     pub max_duration: Option<i64>,
 }
@@ -41,8 +40,8 @@ impl Part {
         &self.0
     }
 
-    /// True if the substring matches only itself, byte for byte, because it is ASCII without
-    /// letters: no letter has an ASCII digit or sign as its lower case.
+    /// True if the substring matches only itself: it is ASCII without letters, and no letter has an
+    /// ASCII digit or sign as its lower case.
     pub fn is_caseless(&self) -> bool {
         let plain = |byte: u8| byte.is_ascii() && !byte.is_ascii_alphabetic();
         self.0.bytes().all(|byte| plain(byte) && byte != 0)
@@ -52,13 +51,13 @@ impl Part {
         Part::is_folded_in(&self.0, text)
     }
 
-    /// The same as [`Part::is_in`], for a substring already in lower case.
+    /// The same as `is_in`, for a substring that is already in lower case.
     pub fn is_folded_in(part: &str, text: &str) -> bool {
         if !text.is_ascii() {
             return fold(text).contains(part);
         }
-        // No copy is made here: nearly every text is ASCII, and a scan may read a million of them.
-        // The lower case of an ASCII text is ASCII too, so it contains no other substring.
+        // No copy: nearly every text is ASCII, and a scan may read a million of them. The lower
+        // case of an ASCII text is ASCII too, so it contains no other substring.
         let (text, part) = (text.as_bytes(), part.as_bytes());
         let Some((first, rest)) = part.split_first() else {
             return true;
@@ -76,9 +75,9 @@ impl Part {
     }
 }
 
-/// Lower case over all of Unicode, one character for each character, as PostgreSQL's `lower` does
-/// it. A substring of a text therefore stays one (a sigma is not folded differently at the end of a
-/// word), and a dotted capital I becomes an i.
+/// Lower case over all of Unicode, a character for a character, as PostgreSQL's `lower` does it. So
+/// a substring of a text stays one (a sigma is no different at the end of a word), and a dotted
+/// capital I becomes an i.
 pub fn fold(text: &str) -> String {
     let lower = |c: char| c.to_lowercase().next().unwrap_or(c);
     text.chars().map(lower).collect()

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// The addresses of a URL's host. An address stands for itself; this machine's own name,
-/// `localhost` and the names below `localhost` (RFC 6761, section 6.3) stand for both loopback
-/// addresses. Empty for every other name.
+/// The addresses of a URL's host: itself if it is an address; both loopback addresses for this
+/// machine's name, for `localhost` and the names below that (RFC 6761, section 6.3); none for
+/// others.
 pub fn known_addresses(url: &Url) -> Vec<IpAddr> {
     match url.host() {
         Some(Host::Ipv4(address)) => vec![address.into()],
@@ -23,7 +23,6 @@ pub fn known_addresses(url: &Url) -> Vec<IpAddr> {
     }
 }
 
-/// This machine's own name for itself.
 fn system_name() -> Option<String> {
     let system = rustix::system::uname();
     let name = system.nodename().to_str().ok()?;

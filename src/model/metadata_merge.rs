@@ -14,8 +14,7 @@ use serde_json::value::RawValue;
 
 const CALL_META: &str = "call_meta";
 
-/// The call's text with these changes applied in order; `None` if the text or a change is not an
-/// object.
+/// The call's text with these changes applied in order; `None` if any of them is not an object.
 pub fn overlay<'c>(body: &str, changes: impl IntoIterator<Item = &'c str>) -> Option<String> {
     let object = Object::read(body)?;
     let before = object.get(CALL_META);
@@ -47,8 +46,8 @@ pub fn member<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     Object::read(object)?.get(key)
 }
 
-/// The metadata with a change applied: a known key keeps its place, a new key goes last. Metadata
-/// that is not an object counts as an empty one; `None` if the change is not an object.
+/// The metadata with a change applied: a known key keeps its place, a new one goes last. Metadata
+/// that is not an object counts as empty; `None` if the change is not an object.
 pub fn merged(meta: Option<&str>, change: &str) -> Option<String> {
     let mut object = meta.and_then(Object::read).unwrap_or_default();
     for (name, key, value) in Object::read(change)?.into_members() {
@@ -60,7 +59,7 @@ pub fn merged(meta: Option<&str>, change: &str) -> Option<String> {
     Some(object.write())
 }
 
-/// True if the metadata already has every value that the change would set.
+/// True if the metadata already has what the change would set.
 pub fn is_done(meta: Option<&str>, change: &str) -> bool {
     let object = meta.and_then(Object::read).unwrap_or_default();
     let Some(change) = Object::read(change) else {
@@ -70,8 +69,8 @@ pub fn is_done(meta: Option<&str>, change: &str) -> bool {
     members.all(|(name, _, value)| says(&object, &name, value))
 }
 
-/// The keys of the change whose values now differ both from what they were before and from what the
-/// change would set: somebody else wrote them.
+/// The keys of the change whose values differ both from before and from what the change would set:
+/// somebody else wrote them.
 pub fn conflicts(before: Option<&str>, now: Option<&str>, change: &str) -> Vec<String> {
     let object = |meta: Option<&'_ str>| meta.map(str::to_owned).unwrap_or_default();
     let (before, now) = (object(before), object(now));
@@ -132,8 +131,8 @@ fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// An object's members in order, as texts. A repeated key has its last value, in the place of its
-/// first, as Python reads it.
+/// An object's members in order, as texts. A repeated key has its last value in its first place, as
+/// Python reads it.
 #[derive(Default)]
 struct Object<'a> {
     /// The key as the text spells it, and its value; `None` once removed.
@@ -322,7 +321,7 @@ mod tests {
     }
 
     proptest! {
-        /// The text is what a merge of the values gives, and the change is done afterwards.
+        /// The text is what a merge of the values gives, and the change is then done.
         #[test]
         fn the_merge_is_that_of_the_values(
             meta in prop::option::of(object()),

@@ -83,7 +83,7 @@ impl Timestamp {
     }
 
     /// The form that every upstream reads as UTC: naive, with six digits only if there is a
-    /// fraction, as the self-hosted server writes its own dates. Exact for `MIN..=MAX`.
+    /// fraction, as the self-hosted server writes it. Exact for `MIN..=MAX`.
     pub fn to_naive(self) -> String {
         let form = if self.0.rem_euclid(1_000_000) == 0 {
             "%Y-%m-%dT%H:%M:%S"

@@ -2,10 +2,10 @@
 
 use super::Timestamp;
 
-/// The instant and the request by which something was last known to equal the upstream.
+/// The instant and the request at which something was last known to equal the upstream.
 ///
-/// Both are taken when the request *started*, so its answer was true then or later. Sequence
-/// numbers order requests where clocks can't, and they continue across restarts.
+/// Both are taken when the request *started*: its answer was true then or later. Sequence numbers
+/// order requests where clocks can't; they go on across restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     pub at: Timestamp,
@@ -15,8 +15,7 @@ pub struct Verified {
 /// The place of calls without a start: the instant just before all others.
 pub const NEVER: Timestamp = Timestamp::from_micros(Timestamp::MIN.as_micros() - 1);
 
-/// A coverage window: the replica has all calls with a start in `from..=to`, as they were when the
-/// request `verified` started.
+/// A coverage window: the replica has all calls with a start in `from..=to` as of `verified`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// [`Timestamp::MIN`] if the list ended here: no call is older.

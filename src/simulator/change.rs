@@ -49,8 +49,7 @@ impl World {
         Ok(id)
     }
 
-    /// Starts an invented call with the next id, which is returned. It stays open until it is
-    /// ended.
+    /// Starts an invented call with the next id, which is returned. It stays open until ended.
     pub fn start_call(&mut self, started_at: Option<Timestamp>) -> i64 {
         let id = self.life.inventor.id_after(self.last_id);
         let record = self.life.inventor.call(id, started_at);
@@ -58,8 +57,7 @@ impl World {
         id
     }
 
-    /// Changes any field but the id and the SID, which stay what they were. False if there is no
-    /// such record.
+    /// Changes any field but the id and the SID. False if there is no such record.
     pub fn update(&mut self, id: i64, change: impl FnOnce(&mut Record)) -> bool {
         let Some(record) = self.records.get_mut(&id) else {
             return false;
@@ -82,7 +80,7 @@ impl World {
         true
     }
 
-    /// Ends a call: sets the status, `ended_at`, and the duration if it has a start.
+    /// Ends a call: status, `ended_at`, and the duration if it has a start.
     pub fn end_call(&mut self, id: i64, at: Timestamp, status: &str) -> bool {
         let fraction = self.config.fraction;
         self.update(id, |record| {
@@ -142,7 +140,7 @@ impl World {
             stays
         });
         self.given.retain(|id, _| self.records.contains_key(id));
-        // One pass over all: each of a hundred thousand single removals would move the rest.
+        // In one pass: a hundred thousand single removals would each move the rest.
         for order in std::iter::once(&mut self.all).chain(self.by_status.values_mut()) {
             order.retain(|id| self.records.contains_key(&id));
         }

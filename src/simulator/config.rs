@@ -28,7 +28,7 @@ pub struct WorldConfig {
     pub organization_id: i64,
     /// The only key that is accepted.
     pub api_key: String,
-    /// How many records there are at first, with `same_instant` and `without_start` included.
+    /// How many records there are at first, `same_instant` and `without_start` included.
     pub calls: usize,
     /// How many records share one instant in the middle of the history.
     pub same_instant: usize,
@@ -55,8 +55,8 @@ pub struct WorldConfig {
     pub zone: Duration,
     /// The unit to which texts truncate instants; filters and the order compare microseconds.
     pub unit: Unit,
-    /// How far east of UTC the zone lies whose local time naive dates are taken for. Unless it is
-    /// zero, only zoned dates are read as they are meant.
+    /// How far east of UTC the zone lies in which naive dates are read. Unless it is zero, only
+    /// zoned dates are read correctly.
     pub naive_zone: Duration,
 }
 

@@ -1,8 +1,8 @@
 //! Faults on request: what a network, a proxy or a broken server does to a request.
 //!
-//! Only the decision is made here, and the answer if the fault has one. The owner of the connection
-//! does the delaying, hanging and closing, so that the server and a simulation without sockets fail
-//! alike.
+//! Only the decision is made here, and the answer if the fault has one. Delaying, hanging and
+//! closing is left to the owner of the connection, so that the server and a simulation without
+//! sockets fail alike.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub enum Fault {
     OtherOrder,
     /// A list's right rows, but the second one has the first one's `call_sid`.
     SharedSid,
-    /// A list's right rows, but the first comes twice, the second time with another text.
+    /// A list's right rows, but the first comes twice, with another text.
     OtherDouble,
     /// The right answer, but its first record has its `id` and then another one.
     DuplicateKeys,
@@ -64,8 +64,8 @@ impl Fault {
         !matches!(self, Fault::Reset | Fault::Hang | Fault::Truncated)
     }
 
-    /// The answer that a fault gives instead of the world's; `None` for the faults of the
-    /// connection, and for those that [spoil](Fault::spoil) the world's own.
+    /// The answer that a fault gives instead of the world; `None` for faults of the connection, and
+    /// for those that [spoil](Fault::spoil) the world's own.
     pub fn answer(&self, flavour: Flavour, request: &ApiRequest) -> Option<ApiResponse> {
         let html = |status, title: &str| {
             let page = format!(
@@ -115,8 +115,8 @@ fn empty_list(flavour: Flavour, request: &ApiRequest) -> String {
 #[derive(Debug)]
 struct Ordered {
     fault: Fault,
-    /// Only requests whose path and query contain this text get the fault. The empty text is in
-    /// all.
+    /// The fault is only for requests whose path and query contain this; all contain the empty
+    /// text.
     part: String,
 }
 
@@ -181,13 +181,13 @@ impl Faults {
         });
     }
 
-    /// Turns every answer that would contain this record into a 500 in plain text. All others are
+    /// Turns every answer that would contain this record into a plain-text 500; others are
     /// unaffected.
     pub fn make_unreadable(&mut self, id: i64) {
         self.unreadable.insert(id);
     }
 
-    /// Breaks off every answer to a list with a `limit` above `rows`.
+    /// Breaks off every answer to a list with a higher `limit`.
     pub fn break_above(&mut self, rows: usize) {
         self.most_rows = Some(rows);
     }

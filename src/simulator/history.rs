@@ -55,8 +55,7 @@ impl History {
         }
     }
 
-    /// How far before now the first `stretches` end, in whole seconds, so that no second belongs to
-    /// two stretches.
+    /// How far before now the first `stretches` end, in whole seconds, so that no second is in two.
     fn back(&self, stretches: usize) -> Duration {
         let all = self.calls.div_ceil(self.page).max(1);
         let seconds = u128::from(self.span) * stretches as u128 / all as u128;

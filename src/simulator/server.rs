@@ -50,8 +50,8 @@ struct State {
     connections: Mutex<Connections>,
 }
 
-/// Locks even after a panic elsewhere. World, faults and log can still be served then, because
-/// nothing here is half-written between two statements that can panic.
+/// Locks even after a panic elsewhere: nothing here is half-written between two statements that can
+/// panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -136,7 +136,6 @@ impl Simulator {
         lock(&self.state.log).count(part)
     }
 
-    /// Empties the log of requests.
     pub fn clear_requests(&self) {
         lock(&self.state.log).clear();
     }

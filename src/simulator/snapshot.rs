@@ -22,7 +22,6 @@ pub struct Snapshot {
 }
 
 impl World {
-    /// Copies all records.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             records: self.records.clone(),

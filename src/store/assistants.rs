@@ -1,4 +1,4 @@
-//! What assistants are called, where the calls do not tell: a self-hosted upstream lists them apart.
+//! The assistants' names. A self-hosted upstream lists them apart, because its calls lack them.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Names> {
         .collect()
 }
 
-/// Names a call whose text does not.
+/// Sets the assistant's name of a call whose text lacks it.
 pub fn name(names: &Names, call: &mut Call) {
     if !call.tells_name
         && let Some(id) = call.assistant_id

@@ -1,4 +1,4 @@
-//! The coverage table: windows as they are on disk.
+//! The coverage table: the windows on disk.
 
 use rusqlite::{Connection, Row};
 
@@ -14,8 +14,8 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Vec<Window>> {
         .collect()
 }
 
-/// Makes the table hold `after` where it held `before`; both are oldest first. Only windows that
-/// differ are written.
+/// Changes the table from `before` to `after`, both oldest first. Only windows that differ are
+/// written.
 pub fn write(connection: &Connection, before: &[Window], after: &[Window]) -> rusqlite::Result<()> {
     let mut delete = connection.prepare_cached("DELETE FROM coverage WHERE from_at = ?1")?;
     let mut insert =
@@ -37,8 +37,8 @@ pub fn write(connection: &Connection, before: &[Window], after: &[Window]) -> ru
     Ok(())
 }
 
-/// Whether both cover the same ranges. Times of verification alone are not worth a write of their
-/// own: on disk they may lag, which only makes the replica look older than it is.
+/// True if both cover the same ranges. A new time of verification alone is not worth a write: a
+/// time on disk that lags only makes the replica look older than it is.
 pub fn same_shape(before: &[Window], after: &[Window]) -> bool {
     let shape = |window: &Window| (window.from, window.to, window.open_ended);
     before.iter().map(shape).eq(after.iter().map(shape))

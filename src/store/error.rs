@@ -1,8 +1,8 @@
-//! What can go wrong with the file, and what the operator can do about it.
+//! The errors of the file, each with what the operator can do about it.
 
 use std::path::PathBuf;
 
-/// What can go wrong with the file. What it displays is without its source: print the chain.
+/// An error of the file. Its `Display` leaves out the source: print the chain.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("{}: another burki-edge has this file open; stop it, or set another store.path", .0.display())]
@@ -57,7 +57,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The file is none that SQLite could have written.
+    /// True if SQLite could not have written the file as it is.
     pub fn is_damage(&self) -> bool {
         let code = match self {
             StoreError::Damaged(_) => return true,

@@ -1,14 +1,14 @@
-//! Whose calls a file holds, and by which key they were read.
+//! The file's owner: the upstream, the organization and the API key from which its calls come.
 
 use rusqlite::Connection;
 
-/// Whose calls a file holds.
+/// The owner of a file's calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub base_url: String,
-    /// `None` until the upstream has told, or where it never does.
+    /// `None` until the upstream has reported it; some upstreams never do.
     pub organization_id: Option<i64>,
-    /// Of the API key that was last seen to be theirs, in hex; `None` if no key was yet.
+    /// SHA-256, in hex, of the API key last known to be the owner's; `None` before the first.
     pub key_hash: Option<String>,
 }
 

@@ -1,12 +1,12 @@
-//! The replica's file. All SQL of the serving side lives below this module.
+//! The replica's file. All SQL of the serving side is below this module.
 //!
-//! One [`Writer`] a file, held by a lock on the file's neighbour; any number of [`Reader`]s, each
-//! with its own read-only connection. What one answer of the upstream says becomes one
-//! transaction, so a file on disk is always some state the replica really had.
+//! A file has one [`Writer`], guarded by a lock file beside it, and any number of [`Reader`]s, each
+//! with its own read-only connection. One answer of the upstream is one transaction, so the file on
+//! disk is always a state that the replica was in.
 //!
-//! Its floors, from the ground up: `file`, `derived`, `details`, `write`, `read`, and `lists`, which
-//! plans what a list reads. Beside them are what is kept for others: the sync's `coverage`, the
-//! `identity` of the file, the mirrored `assistants`, and the `outbox` of changes that wait.
+//! From the ground up: `file`, `derived`, `details`, `write`, `read`, and `lists`, which plans how
+//! a list is read. Beside them: the `coverage`, the `identity` of the file, the names of
+//! `assistants`, and the `outbox` of changes that wait for the upstream.
 
 mod assistants;
 mod coverage;

@@ -1,5 +1,5 @@
-//! Changes of metadata that wait for the upstream: accepted durably, in order, and gone in the
-//! transaction that writes what came of them.
+//! The outbox: changes of metadata that wait for the upstream. They are accepted durably and in
+//! order, and leave in the transaction that writes their result.
 
 use std::sync::Arc;
 
@@ -7,55 +7,55 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::Timestamp;
 
-/// What all waiting changes may take up together, since they are kept in memory too.
+/// The limit of all waiting changes together: they are in memory too.
 const MOST_BYTES: usize = 64 << 20;
 
-/// A change that a client made.
+/// A change that a client requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewWrite {
     pub call_id: i64,
     /// A compact JSON object.
     pub metadata: String,
     pub accepted_at: Timestamp,
-    /// It was sent once, and nobody knows whether it arrived.
+    /// True if the change was sent once, and it is unknown whether it arrived.
     pub may_have_arrived: bool,
-    /// So many may be kept, failed ones included.
+    /// The most changes that the outbox may hold, failed ones included.
     pub limit: usize,
 }
 
-/// A change that is kept.
+/// A change in the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// Never given again.
+    /// Never used for another change.
     pub write_id: u64,
     pub call_id: i64,
-    /// Another SID under the same id is another call.
+    /// With the id, identifies the call: the same id with another SID is another call.
     pub call_sid: String,
     pub metadata: String,
-    /// What the upstream is expected to have for `call_meta` when it is sent.
+    /// The `call_meta` that the upstream is expected to have when the change is sent.
     pub before: Option<String>,
     pub accepted_at: Timestamp,
-    /// Since then it may have arrived.
+    /// When the change was last sent; it may have arrived since. `None`: never.
     pub sent_at: Option<Timestamp>,
-    /// Why it can never be made; it is kept to be seen, and no more.
+    /// The reason why the change can never be made. A failed change stays only to be reported.
     pub failed: Option<String>,
 }
 
-/// What became of a change that was to be kept.
+/// The result of queueing a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Queued {
     Accepted {
         write_id: u64,
-        /// The call as it will look.
+        /// The call's text with its waiting changes applied.
         body: String,
     },
-    /// There are as many as there may be.
+    /// The outbox has reached its limit.
     Full,
-    /// The call is not held.
+    /// The call is not stored.
     NotHeld,
 }
 
-/// Somebody else changed what a change changed. No value is told.
+/// A change of the same keys by somebody else. The values are not part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     pub write_id: u64,
@@ -64,12 +64,12 @@ pub struct Conflict {
     pub found_at: Timestamp,
 }
 
-/// All that the file keeps, as of the last commit. Cheap to clone.
+/// The outbox as of the last commit. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
-    /// In the order in which they were made.
+    /// In the order of acceptance.
     pub writes: Vec<Arc<Write>>,
-    /// Changes that met somebody else's, ever.
+    /// The number of conflicts since the file was created.
     pub conflicts: u64,
     pub last_id: u64,
 }

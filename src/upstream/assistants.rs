@@ -10,8 +10,8 @@ pub fn path_and_query(skip: usize) -> String {
     format!("/api/v1/assistants?skip={skip}&limit={ASSISTANTS_LIMIT}&active_only=false")
 }
 
-/// Reads ids and names from a bare array, or from one under `items`. An assistant without a name is
-/// left out.
+/// Reads ids and names from a bare array, or from one under `items`. Those without a name are left
+/// out.
 pub fn read(text: &str) -> Result<Vec<(i64, String)>, UpstreamError> {
     #[derive(Deserialize)]
     struct Listed {

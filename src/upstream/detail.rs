@@ -7,8 +7,7 @@ use super::UpstreamError;
 use super::wire::{bad_answer, parse, parse_object};
 use crate::model::Detail;
 
-/// Path and query of a detail. Transcripts include the interim ones, so that one text answers every
-/// filter.
+/// Transcripts include the interim ones, so that one text answers every filter.
 pub fn path_and_query(id: i64, kind: Detail) -> String {
     let name = kind.as_str();
     match kind {
@@ -17,8 +16,7 @@ pub fn path_and_query(id: i64, kind: Detail) -> String {
     }
 }
 
-/// Returns the text of an answer about this call: an object for metrics, a list of objects for the
-/// others.
+/// The text of an answer about this call: a list of objects, or for metrics one.
 pub fn read(id: i64, kind: Detail, text: &str) -> Result<Box<str>, UpstreamError> {
     let text = text.trim_matches([' ', '\t', '\r', '\n']);
     match kind {
@@ -32,7 +30,7 @@ pub fn read(id: i64, kind: Detail, text: &str) -> Result<Box<str>, UpstreamError
     Ok(text.into())
 }
 
-/// Fails if an item names another call than the one requested. An item need not name any.
+/// Fails if an item names another call than the requested one.
 fn check(id: i64, text: &str) -> Result<(), UpstreamError> {
     #[derive(Deserialize)]
     struct Item {

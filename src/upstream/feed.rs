@@ -12,20 +12,20 @@ use crate::model::{Call, CoverageRange, Timestamp};
 /// A page of another edge's change feed.
 #[derive(Debug)]
 pub struct Feed {
-    /// The changes in order. A call that changed while the page was read may appear twice.
+    /// In order. A call that changed while the page was read may appear twice.
     pub items: Vec<FeedItem>,
     /// The cursor of the next page.
     pub next: u64,
     /// True if more changes follow already.
     pub more: bool,
-    /// Distinguishes this feed from any other with the same cursors.
+    /// The id of the feed to which cursors belong.
     pub feed_id: String,
     pub organization_id: Option<i64>,
     /// True if the edge had read everything that it is configured to read.
     pub complete: bool,
     /// The edge's coverage before the page was read.
     pub coverage: Vec<CoverageRange>,
-    /// The longest time that a change stays unseen by the edge; `None` while nothing bounds it.
+    /// The longest time that a change stays unseen there; `None` while nothing bounds it.
     pub freshness_bound: Option<Duration>,
 }
 
@@ -142,7 +142,7 @@ pub fn read(after: u64, text: &str) -> Result<Feed, UpstreamError> {
     })
 }
 
-/// An age in seconds, capped at 2^31, which stands for every greater age (RFC 9111, section 1.2.2).
+/// An age, capped at 2^31 seconds, which stands for every greater one (RFC 9111, section 1.2.2).
 pub fn seconds(age: u64) -> Duration {
     Duration::from_secs(age.min(1 << 31))
 }

@@ -19,17 +19,17 @@ use crate::model::{KeyHash, Timestamp, is_this_machine};
 /// each.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// How long an idle connection may be reused. The self-hosted server closes its side after two
-/// seconds (observed), and a request sent into that is lost.
+/// How long an idle connection is reused: the self-hosted server closes its side after two seconds
+/// (observed), and a request sent into that is lost.
 const IDLE: Duration = Duration::from_millis(1500);
 
 /// A Burki server, asked with one API key.
 pub struct HttpSource {
     client: Client,
     key_hash: KeyHash,
-    /// The base URL without a trailing slash; request paths are appended to it.
+    /// Without a trailing slash; request paths are appended.
     base: String,
-    /// The largest answer that is read, in bytes after decompression.
+    /// In bytes, after decompression.
     largest_body: usize,
 }
 
@@ -42,8 +42,8 @@ pub enum SetUpError {
     Client(#[from] reqwest::Error),
 }
 
-/// The common part of every client of a server. Proxies from the environment stand between this
-/// machine and others, so a server on this machine is asked without them.
+/// The common part of every client. Proxies from the environment stand between this machine and
+/// others, so a server on this machine is asked without them.
 pub fn client(base: &Url) -> ClientBuilder {
     match is_this_machine(base) {
         true => Client::builder().no_proxy(),
@@ -64,8 +64,8 @@ impl HttpSource {
         HttpSource::by(client(base), base, key, timeout)
     }
 
-    /// The same as [`HttpSource::new`], past every proxy: what a command asks goes to the address
-    /// it was given, and nowhere else.
+    /// The same as `new`, past every proxy: a command asks the address it was given and nothing
+    /// else.
     pub fn direct(base: &Url, key: &str, timeout: Duration) -> Result<HttpSource, SetUpError> {
         HttpSource::by(Client::builder().no_proxy(), base, key, timeout)
     }
@@ -76,7 +76,7 @@ impl HttpSource {
         key: &str,
         timeout: Duration,
     ) -> Result<HttpSource, SetUpError> {
-        // An error means that the process already has a provider, which serves as well.
+        // An error means that the process has a provider already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let headers = HeaderMap::from_iter([
             (AUTHORIZATION, bearer(key)?),
@@ -104,8 +104,7 @@ impl HttpSource {
             .await
     }
 
-    /// The same as [`HttpSource::get`] by `POST` without a body, for an action such as another
-    /// edge's `/edge/sync`.
+    /// The same as `get`, by `POST` without a body: an action, such as another edge's `/edge/sync`.
     pub async fn post(&self, path_and_query: &str) -> Result<(u16, Vec<u8>), UpstreamError> {
         self.whole(self.send(Method::POST, path_and_query, None).await?)
             .await
@@ -252,8 +251,8 @@ mod tests {
     /// Far longer than anything here takes, so that reading an endless answer to the end fails.
     const DEADLINE: Duration = Duration::from_secs(20);
 
-    /// Sends one answer: the headers, the `first` bytes of the body, and then `more`, either
-    /// `times` times or until the client has enough. Returns how many bytes of `more` were sent.
+    /// Sends one answer: headers, the body's `first` bytes, and then `more`, either `times` times
+    /// or until the client has enough. Returns how many bytes of `more` were sent.
     fn serve(
         headers: &str,
         first: Vec<u8>,

@@ -1,5 +1,5 @@
-//! The proxy to the upstream: a client's request is forwarded as it is, with the client's key or
-//! the edge's, and its answer is returned as it comes.
+//! The proxy to the upstream: a client's request is forwarded as it is, with its own key or the
+//! edge's, and answered as it comes.
 
 use std::io;
 use std::pin::Pin;
@@ -49,7 +49,7 @@ pub struct Incoming {
     pub status: u16,
     /// Without the headers that concern the connection to the upstream.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The length of the body, if the upstream reported it.
+    /// The body's length, if the upstream reported it.
     pub length: Option<u64>,
     /// True if a body that breaks off can be distinguished from one that ends.
     pub delimited: bool,
@@ -59,7 +59,7 @@ pub struct Incoming {
 /// A server to which clients' requests are forwarded.
 pub trait Line: Send + Sync + 'static {
     /// Forwards a request. [`ErrorKind::Unreachable`] and [`ErrorKind::Tls`] mean that nothing
-    /// reached the server; after any other error the request may have arrived.
+    /// arrived; after any other error it may have.
     fn pass(&self, outgoing: Outgoing) -> Passing<'_>;
 }
 
@@ -71,7 +71,7 @@ pub struct HttpLine {
     client: Client,
     /// `Authorization` with the edge's own key, replaced when the key changes.
     own_key: ArcSwap<HeaderValue>,
-    /// The base URL without a trailing slash.
+    /// Without a trailing slash.
     base: String,
     timeout: Duration,
 }
@@ -100,8 +100,8 @@ const LONGEST_BODY: Duration = Duration::from_secs(310);
 /// The value of `Via` on a forwarded message (RFC 9110, section 7.6.3).
 const VIA: HeaderValue = HeaderValue::from_static("1.1 burki-edge");
 
-/// The headers to forward, with `Via` added. Those that concern the connection, by definition or
-/// because `Connection` names them, are left out.
+/// The headers to forward, with `Via` added. Those that concern the connection, or that
+/// `Connection` names, are left out.
 fn passed(headers: &HeaderMap) -> HeaderMap {
     let listed = headers.get_all(CONNECTION).iter();
     let listed: Vec<String> = listed
@@ -120,15 +120,14 @@ fn passed(headers: &HeaderMap) -> HeaderMap {
 }
 
 impl HttpLine {
-    /// Creates a proxy. `own_key` is the edge's key. `timeout` bounds the wait for the head of the
-    /// answer, from the last byte of the request on, and the wait for each chunk of its body.
+    /// `own_key` is the edge's. `timeout` bounds the wait for the answer's head after the request's
+    /// last byte, and for each chunk of its body.
     pub fn new(base: &Url, own_key: &str, timeout: Duration) -> Result<HttpLine, SetUpError> {
-        // An error means that the process already has a provider, which serves as well.
+        // An error means that the process has a provider already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = client(base)
             .connect_timeout(timeout.min(Duration::from_secs(5)))
-            // A closed idle connection would go unnoticed, and a request that is not idempotent
-            // can't be repeated.
+            // A closed idle connection would go unnoticed, and not every request can be repeated.
             .pool_max_idle_per_host(0)
             // Bodies are forwarded in the coding in which they come.
             .no_gzip()
@@ -185,11 +184,10 @@ impl HttpLine {
             () = unanswered => return Err(UpstreamError::new(ErrorKind::Timeout)),
         };
         let headers = passed(response.headers());
-        // Without a body, this is the length that the body would have.
+        // For an answer without a body, this is the length that the body would have.
         let told = response.headers().get(CONTENT_LENGTH);
         let told = told.and_then(|length| length.to_str().ok()?.trim().parse().ok());
-        // The library counts the body that came, which for HEAD is not the one that would have
-        // come.
+        // The library counts the bytes that came, which for HEAD is not the body's length.
         let length = told.or_else(|| response.content_length().filter(|_| !is_head));
         let chunked = response.headers().contains_key(TRANSFER_ENCODING);
         Ok(Incoming {

@@ -22,19 +22,21 @@ pub use feed::{Feed, FeedItem, Told};
 pub use http::{HttpSource, SetUpError};
 pub use line::{Chunks, HttpLine, Incoming, Key, Line, Outgoing, Passing};
 
-/// The most rows that the upstream puts on one page: the documented maximum of `limit`.
+/// The most rows that the upstream puts on one page (documented maximum of `limit`).
 pub const PAGE_LIMIT: usize = 1000;
 
 /// How many assistants are requested at once.
 pub const ASSISTANTS_LIMIT: usize = 100;
 
-/// A request. Every kind is idempotent: it makes no difference whether it arrives once or twice.
+/// A request. It makes no difference whether it arrives once or twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Asks to which organization the key belongs.
     Identity(Teller),
     /// A page of the list of assistants.
-    Assistants { skip: usize },
+    Assistants {
+        skip: usize,
+    },
     /// One page of the list, newest first.
     List(ListQuery),
     /// Asks how many calls started within the bounds, both inclusive. Without a bound, calls
@@ -43,14 +45,19 @@ pub enum Request {
         from: Option<Timestamp>,
         to: Option<Timestamp>,
     },
-    /// One call.
     Call(CallKey),
     /// One of a call's details.
     Detail(i64, Detail),
     /// The changes after a cursor, from `/edge/changes`, which only another edge serves.
-    Changes { after: u64, limit: usize },
+    Changes {
+        after: u64,
+        limit: usize,
+    },
     /// Merges the text of a JSON object into a call's metadata: the only request that writes.
-    Patch { id: i64, metadata: String },
+    Patch {
+        id: i64,
+        metadata: String,
+    },
 }
 
 /// The list filters that the engine uses. Bounds are inclusive and never match a call without a
@@ -76,13 +83,12 @@ pub enum Spelling {
     Zoned,
 }
 
-/// The form in which a range's bounds are sent, so that exactly the calls whose *text* has a start
-/// within the range are found. Known calls show which form a server needs.
+/// The form of bounds with which a server finds exactly the calls whose *text* has a start within
+/// them. Known calls show which form that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateForm {
     pub spelling: Spelling,
-    /// The unit to which the server truncates its texts. It compares starts that are not truncated,
-    /// so bounds are widened by this unit.
+    /// Texts are truncated to this unit but compared exactly, so bounds are widened by it.
     pub unit: Unit,
 }
 
@@ -153,7 +159,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Page {
     pub calls: Vec<Call>,
-    /// The number of rows received, in which a call that came twice counts twice.
+    /// The number of rows received; a call that came twice counts twice.
     pub rows: usize,
     /// Calls that came twice with different texts. `calls` has the first text.
     pub doubled: Vec<i64>,
@@ -168,7 +174,7 @@ impl Page {
     }
 }
 
-/// The unit of an `Age`, which is rounded down: the true age may be up to one unit greater.
+/// The unit of an `Age`, which is rounded down: the true age may be one unit greater.
 pub const AGE_UNIT: Duration = Duration::from_secs(1);
 
 /// An answer, and how long the upstream asks to be left alone after it.
@@ -176,8 +182,8 @@ pub const AGE_UNIT: Duration = Duration::from_secs(1);
 pub struct Reply {
     pub answer: Answer,
     pub retry_after: Option<Duration>,
-    /// The `Age` that a cache or another edge gave the answer, in whole seconds: zero means less
-    /// than a second. `None`: the answer is the upstream's own.
+    /// The `Age` from a cache or another edge, in whole seconds: zero is less than a second.
+    /// `None`: the answer is the upstream's own.
     pub age: Option<Duration>,
 }
 

@@ -89,7 +89,7 @@ fn bounds(
 }
 
 /// Reads a complete answer to a request whose bounds were sent in the form `dates`. `retry_after`
-/// is the header's value, `now` the time when the answer came.
+/// is the header's value, `now` the time of the answer.
 pub fn reply(
     request: &Request,
     dates: DateForm,

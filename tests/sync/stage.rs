@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use burki_edge::model::{CallKey, Detail, KeyHash, Timestamp};
 use burki_edge::simulator::{ApiRequest, Cache, Fault, Faults, World, WorldConfig};
-use burki_edge::store::{Reader, StoreError, StoredDetail, Totals, Writer};
+use burki_edge::store::{Reader, Readers, StoreError, StoredDetail, Totals, Writer};
 use burki_edge::sync::{
     Clock, Engine, EngineChannels, Handle, Phase, Settings, Supervisor, SyncError, SyncStatus,
 };
@@ -87,6 +87,8 @@ pub struct Stage {
     /// How far the edge's clock is ahead, in microseconds.
     ahead: Arc<AtomicI64>,
     folder: TempDir,
+    /// Opened once: some tests look at the file thousands of times.
+    readers: OnceLock<Readers>,
     /// What the edge asks with; the upstream takes any.
     pub key: &'static str,
     pub settings: Settings,
@@ -277,6 +279,7 @@ impl Stage {
             begin,
             ahead: Arc::default(),
             folder: folder(),
+            readers: OnceLock::new(),
             key: "burki_first",
             settings: Settings {
                 poll_interval: Duration::from_secs(10),
@@ -295,6 +298,12 @@ impl Stage {
         self.folder.path().join("edge.db")
     }
 
+    /// A connection that reads the file as it was first opened.
+    pub fn reader(&self) -> Reader {
+        let readers = self.readers.get_or_init(|| Readers::of(&self.path(), 4));
+        readers.get().expect("a reader")
+    }
+
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().expect("a lock")
     }
@@ -309,7 +318,7 @@ impl Stage {
 
     /// What the replica holds of a call beside its record.
     pub fn detail(&self, id: i64, kind: Detail) -> Option<StoredDetail> {
-        let reader = Reader::open(&self.path()).expect("a reader");
+        let reader = self.reader();
         reader.detail(id, kind).expect("a read")
     }
 
@@ -535,7 +544,7 @@ impl Stage {
 
     /// Asserts that the replica holds the upstream's calls, byte for byte, and no others.
     pub fn assert_equal(&self) {
-        let reader = Reader::open(&self.path()).expect("a reader");
+        let reader = self.reader();
         let world = self.world();
         for (id, sid, text) in world.texts() {
             let by_id = reader
@@ -555,12 +564,12 @@ impl Stage {
     }
 
     pub fn totals(&self) -> Totals {
-        let reader = Reader::open(&self.path()).expect("a reader");
+        let reader = self.reader();
         reader.totals().expect("totals")
     }
 
     pub fn is_buried(&self, id: i64) -> bool {
-        let reader = Reader::open(&self.path()).expect("a reader");
+        let reader = self.reader();
         let tombstone = reader.tombstone(&CallKey::Id(id)).expect("a read");
         tombstone.is_some()
     }
@@ -581,7 +590,7 @@ impl Stage {
     }
 
     pub fn held(&self, id: i64) -> Option<String> {
-        let reader = Reader::open(&self.path()).expect("a reader");
+        let reader = self.reader();
         reader
             .call(&CallKey::Id(id))
             .expect("a read")

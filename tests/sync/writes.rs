@@ -37,14 +37,14 @@ impl Stage {
     }
 
     fn writes(&self) -> Vec<Write> {
-        let reader = Reader::open(&self.path()).expect("a reader");
+        let reader = self.reader();
         reader.writes().expect("a read")
     }
 
     /// A value of the call's metadata as a client of the edge is served it.
     fn served(&self, running: &Running, id: i64, key: &str) -> Option<String> {
         let pending = running.handle.pending();
-        let reader = Reader::open(&self.path()).expect("a reader");
+        let reader = self.reader();
         let held = reader.call(&CallKey::Id(id)).expect("a read")?;
         let body = pending.overlay(id, &held.body).unwrap_or(held.body);
         value(&body, key)

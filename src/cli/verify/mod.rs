@@ -228,7 +228,6 @@ async fn finish<T>(
     outcome
 }
 
-/// Compares the two files as they are.
 async fn compared(
     config: &Config,
     scratch: &Path,

@@ -11,7 +11,6 @@ use crate::model::{NEVER, Timestamp};
 /// The most lines printed of each kind; JSON has all.
 const LINES: usize = 1000;
 
-/// Everything that a run found.
 pub struct Report {
     pub compared: Compared,
     /// With `--repair`: what still differs afterwards.

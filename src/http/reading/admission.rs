@@ -1,8 +1,8 @@
-//! Turns at work of which only so much goes on at once, and a line of bounded length for those who
-//! wait for one.
+//! Admission: only so much work of a kind runs at once, and a bounded number of requests wait for
+//! it.
 //!
-//! First come, first served: whoever waits in vain was never begun, so that under overload nothing
-//! is done for nobody, and what is answered stays at what the machine can do.
+//! First come, first served. Work is not begun for a request that gives up waiting, so under
+//! overload none is wasted, and the throughput stays at what the machine can do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::error::ApiError;
 
-/// A client that did not get its turn is told to come back after this long, in seconds.
+/// The `Retry-After` of a request that was not admitted, in seconds.
 const RETRY_AFTER: u64 = 1;
 
-/// Turns at one kind of work.
+/// The admission to one kind of work.
 pub struct Admission {
     free: Arc<Semaphore>,
-    /// Free places in the line.
+    /// Free places in the queue.
     places: Semaphore,
     line: usize,
     patience: Duration,
 }
 
 impl Admission {
-    /// `at_once` turns, and room for `line` who wait, none of them for longer than `patience`.
+    /// Admits `at_once` at a time, and lets `line` wait, none for longer than `patience`.
     pub fn new(at_once: usize, line: usize, patience: Duration) -> Admission {
         Admission {
             free: Arc::new(Semaphore::new(at_once)),
@@ -34,12 +34,13 @@ impl Admission {
         }
     }
 
-    /// The next turn, until it is dropped. Whoever drops the future leaves the line.
+    /// Waits for a permit, which is given back when it is dropped. Dropping the future leaves the
+    /// queue.
     ///
     /// # Errors
-    /// [`ApiError::Busy`]: at once where the line is full, else where none came in time.
+    /// [`ApiError::Busy`]: at once if the queue is full, else after `patience`.
     pub async fn next(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        // Those in line come first: a turn that ends goes to the first of them, and is never free.
+        // The queue comes first: a permit given back goes to its head, and is never free.
         if let Ok(turn) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(turn);
         }
@@ -56,7 +57,7 @@ impl Admission {
         }
     }
 
-    /// How many stand in line.
+    /// The number of requests in the queue.
     pub fn waiting(&self) -> usize {
         self.line - self.places.available_permits()
     }
@@ -106,7 +107,7 @@ mod tests {
         drop(second);
         assert_eq!(turns.waiting(), 1);
         drop(first);
-        // It is the third's, though nobody has looked yet.
+        // It belongs to the third, though nothing has polled that yet.
         assert!(turns.next().now_or_never().is_none());
         drop(third.await.unwrap());
     }

@@ -1,5 +1,5 @@
-//! What the coverage says of an answer about many calls: whether all were read that it speaks of,
-//! and how old the oldest word in it is.
+//! What the coverage says of an answer about many calls: whether everything it can include was
+//! read, and how old its oldest verification is.
 //!
 //! Pure.
 
@@ -13,33 +13,33 @@ use crate::sync::{Coverage, NEVER};
 
 pub const COVERAGE: HeaderName = HeaderName::from_static("burki-edge-coverage");
 
-/// Some of the instants at which calls start.
+/// A set of starts of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
-    /// Calls without a start as well.
+    /// True if it includes calls without a start.
     pub unstarted: bool,
-    /// `None` where there are none of the others. Never upside down.
+    /// `None` if it includes no call with a start. Never a reversed range.
     pub started: Option<RangeInclusive<Timestamp>>,
 }
 
-/// Which part of the coverage an answer stands on. Its age is taken anew whenever it is given.
+/// The part of the coverage that an answer rests on. The age is computed at each use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerScope {
     /// All that the query can match.
     pub query: Reach,
-    /// What the answer shows of it.
+    /// The part of it that the answer shows.
     pub shown: Reach,
-    /// When the row was seen that was seen longest ago, of those that are shown.
+    /// The earliest time at which any of the rows shown was last seen.
     pub seen: Option<Timestamp>,
-    /// The same of the suspects, which no window speaks of.
+    /// The same of the suspects, which no window verifies.
     pub suspected: Option<Timestamp>,
-    /// It asks for names, and no call that is held has one: a self-hosted upstream does not tell
-    /// them with its calls.
+    /// True if the query asks for names and no stored call has one, because a self-hosted
+    /// upstream's calls lack them.
     pub is_nameless: bool,
 }
 
 impl Reach {
-    /// What a filter lets through.
+    /// The starts that a filter matches.
     pub fn of(filter: &CallFilter) -> Reach {
         let from = filter.date_from.unwrap_or(Timestamp::MIN);
         let to = filter.date_to.unwrap_or(Timestamp::MAX);
@@ -61,7 +61,7 @@ impl Reach {
         !self.unstarted && self.started.is_none()
     }
 
-    /// Whether windows speak of all of it.
+    /// True if windows, or holes between them, cover all of it.
     fn is_known(&self, coverage: &Coverage) -> bool {
         let unstarted = NEVER..=NEVER;
         if self.unstarted && coverage.known(None).is_none() && !coverage.is_in_a_hole(&unstarted) {
@@ -70,7 +70,7 @@ impl Reach {
         let Some(range) = &self.started else {
             return true;
         };
-        // What is below is known.
+        // Everything below this is covered.
         let mut above = *range.start();
         for window in coverage.windows() {
             if window.end() < above {
@@ -93,7 +93,7 @@ impl Reach {
         !coverage.windows().is_empty() && coverage.is_in_a_hole(&(above..=*range.end()))
     }
 
-    /// Whether rows are in it that the upstream can't tell.
+    /// True if it includes rows that the upstream counts but can't send.
     fn has_holes(&self, coverage: &Coverage) -> bool {
         coverage.holes().iter().any(|hole| {
             let touches = |range: &RangeInclusive<Timestamp>| {
@@ -103,7 +103,7 @@ impl Reach {
         })
     }
 
-    /// When the windows were verified that speak of some of it.
+    /// The times of verification of the windows that cover part of it.
     fn verified(&self, coverage: &Coverage) -> impl Iterator<Item = Timestamp> {
         let windows = coverage.windows().iter().filter(|window| {
             let range = self.started.as_ref();
@@ -116,7 +116,7 @@ impl Reach {
 }
 
 impl AnswerScope {
-    /// Of an answer that says something of all that its query can match.
+    /// The scope of an answer about all that its query can match.
     pub fn whole(query: Reach) -> AnswerScope {
         AnswerScope {
             shown: query.clone(),
@@ -127,7 +127,7 @@ impl AnswerScope {
         }
     }
 
-    /// Notes those of the suspects that it shows.
+    /// Adds the suspects that the answer shows.
     pub fn suspect(&mut self, unverified: &[(Option<Timestamp>, Timestamp)]) {
         let shown = unverified
             .iter()
@@ -135,14 +135,14 @@ impl AnswerScope {
         self.suspected = shown.map(|(_, seen)| *seen).chain(self.suspected).min();
     }
 
-    /// Whole seconds since the oldest part of it was known to be true. `coverage` must have been
-    /// loaded before the answer was read, or before the file was found not to have changed since.
+    /// Whole seconds since the oldest part of the answer was known to be true. `coverage` must have
+    /// been loaded before the answer was read, or before the file was found unchanged since.
     pub fn age(&self, coverage: &Coverage, now: Timestamp) -> u64 {
         if self.shown.is_empty() {
-            // What no call can match is true for ever.
+            // An answer that no call can match is always true.
             return 0;
         }
-        // Where no window speaks, a row stands on its own word.
+        // Where no window covers it, a row's own time counts.
         let own = self.seen.filter(|_| !self.shown.is_known(coverage));
         let told = self.shown.verified(coverage).chain(own);
         told.chain(self.suspected)
@@ -151,7 +151,7 @@ impl AnswerScope {
             .unwrap_or(UNKNOWN_AGE)
     }
 
-    /// There is more of it than the answer shows.
+    /// True if the answer shows only part of it.
     pub fn is_cut(&self) -> bool {
         self.shown != self.query
     }
@@ -161,29 +161,29 @@ impl AnswerScope {
     }
 }
 
-/// Of an answer of the upstream's own.
+/// The header of an answer of the upstream's own.
 pub fn whole() -> HeaderValue {
     HeaderValue::from_static("complete")
 }
 
-/// `complete`, or since when all is known.
+/// The header: `complete`, or from when on everything is covered.
 pub fn header(extent: &AnswerScope, coverage: &Coverage) -> HeaderValue {
     if extent.is_complete(coverage) {
         return match extent.query.has_holes(coverage) {
-            // All that the upstream can tell.
+            // Everything that the upstream can send is here.
             true => HeaderValue::from_static("complete; unreadable"),
             false => whole(),
         };
     }
     let partial = HeaderValue::from_static("partial");
     match known_from(coverage).filter(|_| !extent.is_nameless) {
-        // Visible ASCII, so it always is a header value.
+        // Visible ASCII is always a valid header value.
         Some(from) => HeaderValue::try_from(format!("partial; from=\"{from}\"")).unwrap_or(partial),
         None => partial,
     }
 }
 
-/// The start of the newest stretch without a gap; `None` where not even the newest is known.
+/// The start of the newest range without a gap; `None` if not even the newest calls are covered.
 fn known_from(coverage: &Coverage) -> Option<Timestamp> {
     let mut from = coverage.head()?.from;
     for window in coverage.windows().iter().rev().skip(1) {
@@ -232,8 +232,8 @@ mod tests {
         Timestamp::from_micros(at(seconds).as_micros() - 1)
     }
 
-    /// Verified at 990, but for 100 to 200, which was at 500; nothing is known below 100, nor
-    /// between 200 and 300.
+    /// Verified at 970 to 990, but 100 to 200 at 500. Nothing below 100 is covered, nor between 200
+    /// and 300.
     fn coverage() -> Coverage {
         let head = Window {
             open_ended: true,
@@ -292,7 +292,7 @@ mod tests {
 
     const UNREADABLE: &str = "complete; unreadable";
 
-    /// Where rows are that the upstream can't tell, nothing more can be known than is.
+    /// In a hole, of which the upstream can send nothing, nothing more can be known.
     #[rstest]
     #[case::across_the_hole(Some(120), Some(350), UNREADABLE)]
     #[case::to_somewhere_in_it(Some(120), Some(280), UNREADABLE)]
@@ -390,7 +390,7 @@ mod tests {
             (Some(at(420)), at(650)),
         ]);
         assert_eq!(extent.age(&coverage(), at(1000)), 350);
-        // Where a window speaks of every row, it is its word that counts.
+        // Where windows cover every row, only their times count.
         extent.shown.started = Some(at(400)..=at(450));
         extent.suspected = None;
         assert_eq!(extent.age(&coverage(), at(1000)), 10);

@@ -1,8 +1,9 @@
 //! How the replica is read for a request.
 //!
-//! In reading order: `worker` (a thread's own connection and caches), `shared_transaction` (one state of
-//! the file for requests that arrive together), `completeness` (whether an answer is whole, and how old),
-//! `admission` and `scans` (reads of many rows, only some at once), `unread_bytes` (answers on their way).
+//! In reading order: `worker` (a thread's own connection and caches), `shared_transaction` (one
+//! state of the file for requests that arrive together), `completeness` (whether an answer is
+//! whole, and how old), `admission` and `scans` (reads of many rows, a limited number at once),
+//! `unread_bytes` (answers being sent).
 
 pub mod admission;
 pub mod completeness;

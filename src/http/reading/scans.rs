@@ -1,6 +1,7 @@
-//! Reads of many rows: on the blocking pool, only so many at once, and none for longer than it may.
+//! Scans: reads of many rows. They run on the blocking pool, a limited number at once, each with a
+//! time limit.
 //!
-//! A worker thread never waits for one, so that point reads go on beside it.
+//! A worker thread never waits for one, so that it goes on with point reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +14,23 @@ use crate::http::reading::admission::Admission;
 use crate::http::reading::unread_bytes::Unread;
 use crate::store::{Reader, Readers, StoreError};
 
-/// How much of what reads many rows goes on.
+/// The limits of scans.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Scans that run at once, and exports besides.
+    /// The most scans at once, and the most exports besides.
     pub at_once: usize,
-    /// Requests that wait for a scan to end, at most; one more is refused at once.
+    /// The most requests that wait for a scan; one more is refused at once.
     pub line: usize,
     /// The same for an export.
     pub export_line: usize,
-    /// A request waits this long for its turn.
+    /// How long a request waits for admission.
     pub patience: Duration,
-    /// A scan may take this long.
+    /// How long a scan may take.
     pub limit: Duration,
 }
 
 impl Bounds {
-    /// That scans and exports hold together at most.
+    /// The most connections that scans and exports use together.
     pub fn connections(&self) -> usize {
         2 * self.at_once
     }
@@ -38,36 +39,37 @@ impl Bounds {
 impl Default for Bounds {
     fn default() -> Bounds {
         Bounds {
-            // Each holds its answer in memory, and a core.
+            // Each occupies a core, and memory for its answer.
             at_once: 2,
-            // A page takes a few milliseconds: the last in line waits about a fifth of a second. A
-            // longer line would make every answer later, and none more.
+            // A page takes a few milliseconds, so the last in the queue waits about a fifth of a
+            // second. A longer queue would delay every answer and serve no more of them.
             line: 64,
-            // An export takes seconds: more than these would wait in vain.
+            // An export takes seconds, so more than these would wait in vain.
             export_line: 8,
             patience: Duration::from_secs(1),
-            // Far more than one that uses an index does.
+            // Far more than a scan by an index takes.
             limit: Duration::from_secs(5),
         }
     }
 }
 
-/// Turns at reading many rows. Cheap to clone.
+/// The admission to scans, and their connections. Cheap to clone.
 #[derive(Clone)]
 pub struct Scans(Arc<Inner>);
 
 struct Inner {
     readers: Readers,
     turns: Admission,
-    /// Exports last as long as their clients read: they have turns of their own, so that none of
-    /// them keeps a list waiting.
+    /// Exports last as long as their clients read. They have their own admission, so that no list
+    /// waits for them.
     export_turns: Admission,
     limit: Duration,
-    /// What came of them and was not read yet.
+    /// Answers of scans that clients have not read yet.
     unread: Unread,
 }
 
-/// A turn, until it and all that was begun in it are dropped. Cheap to clone.
+/// A permit for a scan, which lasts until it and all that was started under it are dropped. Cheap
+/// to clone.
 #[derive(Clone)]
 pub(in crate::http) struct ScanPermit {
     inner: Arc<Inner>,
@@ -75,12 +77,12 @@ pub(in crate::http) struct ScanPermit {
 }
 
 impl Scans {
-    /// With connections of this pool, which has [`Bounds::connections`] for them.
+    /// Scans with connections of this pool, which has [`Bounds::connections`] for them.
     pub fn of(readers: &Readers) -> Scans {
         Scans::within(readers, Bounds::default())
     }
 
-    /// The same, with another limit to what a scan may take.
+    /// The same, with another time limit.
     pub fn limited(readers: &Readers, limit: Duration) -> Scans {
         let bounds = Bounds {
             limit,
@@ -103,22 +105,22 @@ impl Scans {
         }))
     }
 
-    /// Of answers that are on their way.
+    /// The memory of answers being sent.
     pub(in crate::http) fn unread(&self) -> &Unread {
         &self.0.unread
     }
 
-    /// Lists and counts that wait for their turn.
+    /// The number of lists and counts that wait for admission.
     pub fn waiting(&self) -> usize {
         self.0.turns.waiting()
     }
 
-    /// How many exports do.
+    /// The number of exports that wait for admission.
     pub fn exports_waiting(&self) -> usize {
         self.0.export_turns.waiting()
     }
 
-    /// Runs `work` where it may block, in a turn of its own.
+    /// Runs `work` on the blocking pool, under a permit of its own.
     ///
     /// # Errors
     /// As [`Scans::turn`] and [`ScanPermit::run`].
@@ -130,15 +132,15 @@ impl Scans {
         self.turn().await?.run(work).await
     }
 
-    /// A turn at what is read and made at once.
+    /// Waits for a permit for one scan.
     ///
     /// # Errors
-    /// [`ApiError::Busy`] where too many wait for one, or none came in time.
+    /// [`ApiError::Busy`] if too many wait already, or no permit was free in time.
     pub(in crate::http) async fn turn(&self) -> Result<ScanPermit, ApiError> {
         self.turn_of(&self.0.turns).await
     }
 
-    /// A turn of an export.
+    /// Waits for a permit for an export.
     ///
     /// # Errors
     /// As [`Scans::turn`].
@@ -155,10 +157,11 @@ impl Scans {
 }
 
 impl ScanPermit {
-    /// Runs `work` where it may block.
+    /// Runs `work` on the blocking pool.
     ///
     /// # Errors
-    /// [`ApiError::TooLong`] where it was broken off; else what `work` or opening the file says.
+    /// [`ApiError::TooLong`] if it was interrupted, else the error of `work` or of opening the
+    /// file.
     pub(in crate::http) async fn run<T, F>(&self, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
@@ -168,10 +171,10 @@ impl ScanPermit {
         self.make(move || turn.read(work)).await
     }
 
-    /// Runs what needs no reader, but a core.
+    /// Runs work that needs a core but no reader.
     ///
     /// # Errors
-    /// What `work` says.
+    /// The error of `work`.
     pub(in crate::http) async fn make<T, E, F>(&self, work: F) -> Result<T, ApiError>
     where
         T: Send + 'static,
@@ -180,14 +183,14 @@ impl ScanPermit {
     {
         let turn = self.clone();
         block(move || {
-            // Until the work is done, not until the client is gone.
+            // Until the work is done, even if the client is gone.
             let _turn = turn;
             work()
         })
         .await
     }
 
-    /// One step: for this long a reader is held. It blocks.
+    /// One step of a scan, which uses a connection for its duration. It blocks.
     pub(in crate::http) fn read<T>(
         &self,
         work: impl FnOnce(&Reader) -> Result<T, StoreError>,

@@ -1,9 +1,9 @@
-//! One state of the file for all requests that arrive together.
+//! One read transaction for all requests that arrive together.
 //!
-//! A read transaction costs locks, which the readers of a process share, and calls of the system.
-//! Under load a worker answers many requests each time it looks at its sockets: they are answered
-//! within one transaction, which ends before the worker waits again. None of them sees less than
-//! was committed when it came: at the first that comes after a commit, the transaction is renewed.
+//! A read transaction costs system calls and locks that all readers of a process share. Under load,
+//! a worker finds many requests each time it polls its sockets. It answers them in one transaction,
+//! which ends before the worker waits again. No request sees less than was committed when it came:
+//! the first one after a commit renews the transaction.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use crate::store::{Reader, Revisions, StoreError};
 
-/// A worker's reader.
+/// A worker's reader, and the transaction that its requests share.
 pub struct Snapshot {
     reader: Reader,
     revisions: Arc<Revisions>,
-    /// The commits that the transaction shows, while there is one.
+    /// The number of commits that the open transaction shows, if one is open.
     held: Cell<Option<u64>>,
-    /// Its end is on its way.
+    /// True if the transaction's end is scheduled.
     ending: Cell<bool>,
 }
 
@@ -37,15 +37,15 @@ impl Snapshot {
         &self.reader
     }
 
-    /// The reader, in a transaction that shows all that is committed. For single rows only: what
-    /// makes a transaction of its own can't do so within one.
+    /// The reader, in a transaction that shows everything committed. For single rows only: a read
+    /// that begins its own transaction can't do so inside another.
     pub fn now(self: &Rc<Snapshot>) -> Result<&Reader, StoreError> {
         let commits = self.revisions.commits();
         if self.held.get().is_some() && self.held.get() == commits {
             return Ok(&self.reader);
         }
         self.release();
-        // In the middle of a commit, nobody can tell for how long what is read holds.
+        // During a commit, it is unknown which state a row read now belongs to.
         if commits.is_some() {
             self.reader.hold()?;
             self.held.set(commits);
@@ -54,8 +54,8 @@ impl Snapshot {
         Ok(&self.reader)
     }
 
-    /// Before the worker waits for its sockets again: a transaction that lasts keeps the log from
-    /// being written back.
+    /// Ends the transaction before the worker waits for its sockets again: a long transaction keeps
+    /// the log from being checkpointed.
     fn end_soon(self: &Rc<Snapshot>) {
         if self.ending.replace(true) {
             return;
@@ -129,7 +129,7 @@ mod tests {
             held.unwrap().body
         }
 
-        /// Whether a reader keeps the log from being written back and begun anew.
+        /// True if a reader keeps the log from being checkpointed and restarted.
         fn log_is_kept(&self) -> bool {
             let busy = |row: &rusqlite::Row<'_>| row.get(0);
             let checkpoint = "PRAGMA wal_checkpoint(RESTART)";
@@ -156,7 +156,7 @@ mod tests {
         file.body();
         file.body();
         assert!(file.log_is_kept(), "both were of one transaction");
-        // Once for the task to begin, and once for it to go on.
+        // Once for the task to start, and once for it to continue.
         for _ in 0..2 {
             tokio::task::yield_now().await;
         }

@@ -1,5 +1,5 @@
-//! Large answers that are on their way: together they take no more memory than there is for them,
-//! however slowly their clients read.
+//! Large answers being sent: together they take a bounded amount of memory, however slowly their
+//! clients read.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,23 +10,23 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::web::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What is smaller is not counted: there are as many of them as connections, and no more.
+/// Smaller answers are not counted: there are never more of them than connections.
 const SMALL: usize = 1 << 20;
 
-/// What is counted, in bytes.
+/// The unit of counting, in bytes.
 const UNIT: usize = 64 << 10;
 
-/// All of them together, in units: 256 MiB, four of the largest pages that there can be.
+/// The memory of all of them, in units: 256 MiB, which is four of the largest possible pages.
 const ALL: u32 = 4096;
 
-/// So much of an answer is written at once.
+/// The bytes of an answer that are written at once.
 const PIECE: usize = 64 << 10;
 
-/// The memory that there is for them. Cheap to clone.
+/// The memory for large answers. Cheap to clone.
 #[derive(Clone)]
 pub struct Unread(Arc<Semaphore>);
 
-/// A body, and its share of the memory until it is sent or dropped.
+/// A body, with its share of the memory until it is sent or dropped.
 pub struct Counted {
     left: Bytes,
     _share: OwnedSemaphorePermit,
@@ -39,7 +39,7 @@ impl Default for Unread {
 }
 
 impl Unread {
-    /// The body as it is where it is small, and with its share where it is not.
+    /// Returns a small body as it is, and a large one with its share of the memory.
     ///
     /// # Errors
     /// There is no memory for it now.
@@ -48,7 +48,7 @@ impl Unread {
             return Ok(Ok(body));
         }
         let units = u32::try_from(body.len().div_ceil(UNIT)).unwrap_or(u32::MAX);
-        // One that is larger than all of it is sent where no other is.
+        // A body larger than the whole memory is sent only while no other large one is.
         let share = Arc::clone(&self.0).try_acquire_many_owned(units.min(ALL));
         Ok(Err(Counted {
             left: body,
@@ -57,7 +57,7 @@ impl Unread {
     }
 }
 
-/// Others are on their way, and there is no room for one more.
+/// Other answers take up the memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full;
 

@@ -1,4 +1,4 @@
-//! What each worker thread of the server has to itself, and what it can say of a call.
+//! A worker thread's own state, and how it looks up a call.
 
 use std::cell::{RefCell, RefMut};
 use std::rc::Rc;
@@ -19,32 +19,32 @@ use crate::model::{CallKey, Timestamp, latest_age};
 use crate::store::{Reader, StoreError};
 use crate::sync::{Coverage, PendingWrites, Phase, SyncStatus, UpstreamState};
 
-/// A worker's own view: its connection to the file is not shared, so a lookup never waits.
+/// The state of one worker. Its connection to the file is not shared, so a lookup never waits.
 pub struct Worker {
     shared: Arc<Shared>,
     snapshot: Rc<Snapshot>,
     entries: RefCell<CallCache>,
     status: watch::Receiver<SyncStatus>,
-    /// Answers that were put together from many rows.
+    /// Cached answers that were computed from many rows.
     kept: RefCell<ResponseCache>,
     request_ids: RequestIds,
 }
 
-/// What the replica knows of a call. Ages are whole seconds since it was last verified,
-/// [`UNKNOWN_AGE`] at most.
+/// What the replica knows of a call. Ages are whole seconds since the last verification, at most
+/// [`UNKNOWN_AGE`](crate::model::UNKNOWN_AGE).
 #[derive(Debug)]
 pub enum Lookup {
     Call {
-        /// Its text with the changes that wait for the upstream.
+        /// Its text includes the changes that wait for the upstream.
         call: Rc<CachedCall>,
         age: u64,
-        /// Which those are, for the header.
+        /// The ids of these changes, for the header.
         pending: Option<HeaderValue>,
     },
-    /// There is none: it was found deleted, or all of the upstream's calls were read, and it was
-    /// not among them. It may have come since, if its key is not below those that are known.
+    /// It does not exist: it was proven deleted, or all of the upstream's calls were read without
+    /// it. It may be new if its key is not below the known ones.
     Absent { age: u64, may_be_new: bool },
-    /// Neither the one nor the other.
+    /// Neither is known.
     Nothing,
 }
 
@@ -87,12 +87,12 @@ impl Worker {
         self.snapshot.reader()
     }
 
-    /// Not to be held across an `.await`.
+    /// The response cache. The borrow must not be held across an `.await`.
     pub fn kept(&self) -> RefMut<'_, ResponseCache> {
         self.kept.borrow_mut()
     }
 
-    /// Whether the upstream can be asked.
+    /// True if the upstream can be asked.
     pub fn is_online(&self) -> bool {
         self.status().state == UpstreamState::Online
     }
@@ -101,7 +101,7 @@ impl Worker {
         &self.request_ids
     }
 
-    /// The sync's latest word. Holds a lock that the engine needs: not across an `.await`.
+    /// The sync's latest status. It holds a lock that the engine needs, so not across an `.await`.
     pub fn status(&self) -> watch::Ref<'_, SyncStatus> {
         self.status.borrow()
     }
@@ -110,7 +110,7 @@ impl Worker {
         (self.shared.clock)()
     }
 
-    /// Where an answer comes from that is given without asking.
+    /// The origin of an answer that is given without asking the upstream.
     pub fn origin(&self) -> Origin {
         match self.is_online() {
             true => Origin::Replica,
@@ -118,12 +118,12 @@ impl Worker {
         }
     }
 
-    /// Whole seconds since an instant of the upstream's truth.
+    /// Whole seconds since an instant at which the upstream's text was known.
     pub fn age(&self, at: Timestamp) -> u64 {
         latest_age(self.now(), [at])
     }
 
-    /// An empty answer from a replica that has read nothing yet would say that there is nothing.
+    /// Fails if the replica has read nothing yet: an empty answer would mean that there is nothing.
     pub fn has_read_anything(&self, coverage: &Coverage) -> Result<(), ApiError> {
         let holds_nothing = || Ok::<_, StoreError>(self.reader().highest_id()?.is_none());
         match coverage.windows().is_empty() && holds_nothing()? {
@@ -135,8 +135,8 @@ impl Worker {
     }
 
     pub fn look_up(&self, key: &CallKey) -> Result<Lookup, StoreError> {
-        // Before the row: the age told must not be younger than the text, nor a change missing from
-        // both the row and what waits.
+        // Loaded before the row: the reported age must not be too young for the text, and a change
+        // must be in the row or among those that wait.
         let coverage = self.shared.handle.coverage();
         let pending = self.shared.handle.pending();
         let entry = self.entry(key)?;
@@ -147,7 +147,7 @@ impl Worker {
                 .now()?
                 .tombstone(key)?
                 .map(|at| latest_age(now, [at]));
-            // Of every window: it could have been in any.
+            // Of all windows, because the call could have been in any.
             let windows = coverage.windows().iter();
             let missing = windows
                 .map(|window| latest_age(now, [window.verified.at]))
@@ -155,14 +155,14 @@ impl Worker {
                 .filter(|_| coverage.is_complete(Timestamp::MIN));
             let may_be_new = deleted.is_none()
                 && match key {
-                    // The upstream counts them up.
+                    // The upstream assigns ascending ids.
                     CallKey::Id(id) => Some(*id) > self.snapshot.now()?.highest_id()?,
                     CallKey::Sid(_) => true,
                 };
             let known = deleted.into_iter().chain(missing).min();
             return Ok(known.map_or(Lookup::Nothing, |age| Lookup::Absent { age, may_be_new }));
         };
-        // No window's word holds for a suspect.
+        // No window verifies a suspect.
         let window = match call.suspect {
             true => None,
             false => coverage.known(call.started_at),
@@ -173,12 +173,12 @@ impl Worker {
         Ok(Lookup::Call { call, age, pending })
     }
 
-    /// The call with the changes that wait for the upstream, and which those are, for the header.
+    /// The call with the changes that wait for the upstream, and their ids, for the header.
     pub fn overlaid(&self, call: CachedCall) -> (Rc<CachedCall>, Option<HeaderValue>) {
         overlaid(&self.shared.handle.pending(), Rc::new(call))
     }
 
-    /// The call as the file has it.
+    /// The stored call.
     fn entry(&self, key: &CallKey) -> Result<Option<Rc<CachedCall>>, StoreError> {
         let read = || {
             Ok::<_, StoreError>(
@@ -192,7 +192,7 @@ impl Worker {
         let CallKey::Id(id) = *key else {
             return read();
         };
-        // Before the row is read: what comes after may be newer than it.
+        // Taken before the row is read: a later revision could be that of a newer row.
         let Some(revision) = self.shared.handle.revisions().of(id) else {
             return read();
         };
@@ -207,12 +207,12 @@ impl Worker {
         Ok(read)
     }
 
-    /// Whether all of the configured history was read that the upstream can send.
+    /// True if all of the configured history was read that the upstream can send.
     pub fn has_read_all(&self) -> bool {
         self.is_complete() || self.status().phase == Phase::Live
     }
 
-    /// Whether all of the configured history was read.
+    /// True if all of the configured history was read.
     pub fn is_complete(&self) -> bool {
         let since = match self.shared.history {
             Some(back) => (self.now() - back).max(Timestamp::MIN),

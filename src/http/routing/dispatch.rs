@@ -1,5 +1,4 @@
-//! Which function answers a request: what is checked of every one, and the table from endpoint to
-//! handler.
+//! Dispatch: what is checked of every request, and the table from endpoint to handler.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -37,14 +36,14 @@ use crate::http::routing::path;
 use crate::http::routing::path::Endpoint;
 use crate::model::Scopes;
 
-/// A client that found no place is told to come back after this long, in seconds.
+/// The `Retry-After` of a connection without a place, in seconds.
 const RETRY_FULL_AFTER: u64 = 1;
 
 pub async fn serve(worker: Rc<Worker>, request: ServiceRequest) -> Result<ServiceResponse, Error> {
     let (request, payload) = request.into_parts();
     let id = worker.request_ids().of(request.headers());
     let connection = Connection::of(&request);
-    // A panic unwinds past reads only: nothing is left half done.
+    // A panic interrupts only reads, so nothing is left half done.
     let answer = AssertUnwindSafe(answer(&worker, connection, &request, payload)).catch_unwind();
     let answered = answer.await.unwrap_or(Err(ApiError::Panicked));
     let mut response = answered.unwrap_or_else(|failure| {
@@ -78,7 +77,7 @@ async fn answer(
     if let Endpoint::Webhook(secret) = target
         && !worker.shared().webhooks.open_to(secret)
     {
-        // Nobody learns whether there is a target, nor of what it would ask.
+        // A wrong secret must not show whether webhooks are on, nor which method they take.
         return Err(ApiError::UnknownPath);
     }
     let caller = match target.is_public() {
@@ -105,7 +104,7 @@ async fn answer(
             connection.allow_body(body);
         }
     }
-    // How the edge is, the operator has to be told also where the key is the wrong one.
+    // The operator must see the edge's state even if the key is a wrong one.
     let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
     if strange && !target.tells_how_the_edge_is() {
         return Err(ApiError::StrangeKey {
@@ -124,7 +123,7 @@ async fn answer(
         Endpoint::Status => status::get(worker),
         Endpoint::Sync => Ok(status::sync(worker)),
         Endpoint::ReleaseHolds => Ok(status::release_holds(worker)),
-        // Boxed, so that what these need while they wait is no part of every other request.
+        // Boxed, so that the futures of all other requests don't include theirs.
         Endpoint::Changes => {
             let query = request.uri().query().unwrap_or_default();
             Box::pin(change_feed::get(worker, query)).await
@@ -166,7 +165,7 @@ async fn answer(
     }
 }
 
-/// Boxed as well, for the same reason.
+/// Boxed for the same reason.
 async fn many(
     worker: &Worker,
     caller: Caller,
@@ -181,7 +180,7 @@ async fn many(
     Box::pin(collection::get(worker, &asked)).await
 }
 
-/// What may be asked here.
+/// The answer to `OPTIONS`.
 fn options(allow: &'static str) -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header((ALLOW, format!("{allow}, OPTIONS")))

@@ -1,6 +1,6 @@
-//! What a path asks for. Matched by hand: there are few routes, and the path must be decoded
-//! exactly once, before it is split, as the upstream's server does it (so `%2F` separates, and a
-//! SID with a slash in it is nobody's path there or here).
+//! The endpoint that a path names. Matched by hand: there are few routes, and a path must be
+//! decoded exactly once, before it is split, as the upstream's server does it (so `%2F` separates,
+//! and a SID with a slash has no path there or here).
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ pub enum Endpoint<'p> {
     Export,
     /// `/api/v1/calls/{call_id}`, `/api/v1/calls/sid/{call_sid}`
     Call(Name<'p>),
-    /// Below one of these; by SID the upstream has transcripts and recordings alone.
+    /// Below one of these; by SID the upstream has only transcripts and recordings.
     Details(Name<'p>, Detail),
     /// `/api/v1/calls/{call_id}/transcripts/export`
     TranscriptsExport(&'p str),
@@ -44,7 +44,7 @@ pub enum Endpoint<'p> {
     },
     /// `/api/v1/calls/{call_id}/metadata`
     Metadata(&'p str),
-    /// Nothing of the edge's: the upstream may know it.
+    /// No endpoint of the edge; the upstream may know it.
     Elsewhere,
     /// `/edge/status`
     Status,
@@ -71,8 +71,8 @@ pub enum Endpoint<'p> {
     Unknown,
 }
 
-/// The path as text, percent-decoded; what is no UTF-8 becomes U+FFFD. Its dot segments are
-/// resolved (RFC 3986, section 5.2.4), so that none leads out of where it is looked for.
+/// The path as text, percent-decoded; bytes that are not UTF-8 become U+FFFD. Dot segments are
+/// resolved (RFC 3986, section 5.2.4), so that none leads out of the path that is checked.
 pub fn decode(path: &str) -> Cow<'_, str> {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     match has_dots(&decoded) {
@@ -87,8 +87,8 @@ fn has_dots(path: &str) -> bool {
         && path.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
-/// The path as it is passed on: as it was written, unless some server on the way could read dot
-/// segments in it.
+/// The path to forward: as it was written, unless a server on the way could read dot segments in
+/// it.
 pub fn encode(path: &str) -> Cow<'_, str> {
     match percent_decode_str(path).decode_utf8_lossy() {
         decoded
@@ -99,13 +99,13 @@ pub fn encode(path: &str) -> Cow<'_, str> {
             let resolved = without_dots(&decoded);
             Cow::Owned(utf8_percent_encode(&resolved, NOT_IN_PATHS).to_string())
         }
-        // Clients of HTTP take a backslash for a slash (WHATWG URL, section 4.4); here it is none.
+        // HTTP clients read a backslash as a slash (WHATWG URL, section 4.4); here it is none.
         _ if path.contains('\\') => Cow::Owned(path.replace('\\', "%5C")),
         _ => Cow::Borrowed(path),
     }
 }
 
-/// What a path has percent-encoded where it is written anew.
+/// The characters that are percent-encoded when a path is written again.
 const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -133,7 +133,7 @@ fn without_dots(path: &str) -> String {
 }
 
 impl<'p> Endpoint<'p> {
-    /// Of a decoded path. Slashes at its end make no difference.
+    /// The endpoint of a decoded path. Trailing slashes make no difference.
     pub fn of(path: &'p str) -> Endpoint<'p> {
         let path = path.trim_end_matches('/');
         if let Some(below) = path.strip_prefix("/api/v1/calls") {
@@ -201,7 +201,7 @@ impl<'p> Endpoint<'p> {
         }
     }
 
-    /// The methods it answers, as `Allow` lists them; `None` where the method makes no difference.
+    /// The methods it answers, as `Allow` lists them; `None` if the method makes no difference.
     pub fn allow(self) -> Option<&'static str> {
         match self {
             Endpoint::Elsewhere | Endpoint::Unknown => None,
@@ -213,7 +213,7 @@ impl<'p> Endpoint<'p> {
         }
     }
 
-    /// What a token of the edge's own has to let its holder do; how the edge is, each may ask.
+    /// The scope that a token of the edge's own needs. The edge's state needs none.
     pub fn scope(self) -> Option<Scope> {
         match self {
             Endpoint::Sync | Endpoint::ReleaseHolds => Some(Scope::Operate),
@@ -223,8 +223,8 @@ impl<'p> Endpoint<'p> {
         }
     }
 
-    /// Whether it is answered also where nothing else is: who looks after the edge asks for it when
-    /// it is overloaded.
+    /// True if it reports the edge's state. Such an endpoint is always answered, because operators
+    /// need it when the edge is overloaded.
     pub fn tells_how_the_edge_is(self) -> bool {
         matches!(
             self,
@@ -232,8 +232,8 @@ impl<'p> Endpoint<'p> {
         )
     }
 
-    /// Whether it is answered without a token. They tell no more than that a server is there, and
-    /// what it can be asked; a webhook has a secret of its own.
+    /// True if it needs no token. Such an endpoint shows only that a server is there and what it
+    /// can be asked; a webhook has its own secret.
     pub fn is_public(self) -> bool {
         matches!(
             self,

@@ -23,7 +23,6 @@ const TOP: usize = 10;
 /// The status that every aggregate counts.
 const COMPLETED: &str = "completed";
 
-/// The aggregates of one day.
 #[derive(Default)]
 struct Day {
     total: i64,
@@ -31,7 +30,6 @@ struct Day {
     failed: i64,
 }
 
-/// The aggregates of one assistant.
 #[derive(Default)]
 struct Assistant<'a> {
     name: Option<&'a str>,

@@ -11,10 +11,9 @@ const TIME: TimeConfig = TimeConfig {
     unix_timestamp_offset: Some(0),
 };
 
-/// Reads a date alone, or with `T`, `t`, `_` or a space and a time to the minute or finer, with `Z`
-/// or an offset; or a Unix time in seconds or milliseconds. A text that names no zone is UTC; the
-/// second of the pair is true if it names one. A Unix time is read as a date in UTC, not as a naive
-/// one.
+/// Reads a date, alone or with a time after `T`, `t`, `_` or a space, to the minute or finer, with
+/// `Z` or an offset; or a Unix time in seconds or milliseconds. Without a zone it is UTC; the
+/// second of the pair is true if there is one. A Unix time is a date in UTC, not a naive one.
 pub(super) fn parse(text: &str) -> Result<(Timestamp, bool), &'static str> {
     let bytes = text.as_bytes();
     let (year, seconds, micros, zoned) = match DateTime::parse_bytes_with_config(bytes, &TIME) {

@@ -47,8 +47,7 @@ pub struct ApiResponse {
     pub headers: Vec<(&'static str, String)>,
     /// Text, except for audio.
     pub body: Vec<u8>,
-    /// The ids of the records in the body. They are not sent; faults look up unreadable records
-    /// here.
+    /// The ids of the records in the body, by which faults find unreadable ones. They are not sent.
     pub records: Vec<i64>,
 }
 
@@ -70,7 +69,6 @@ impl ApiRequest {
         self
     }
 
-    /// The same request with a body.
     pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> ApiRequest {
         self.body = body.into();
         self
@@ -87,7 +85,6 @@ impl ApiRequest {
 }
 
 impl ApiResponse {
-    /// An answer with a content type.
     pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> ApiResponse {
         ApiResponse {
             status,
@@ -97,7 +94,6 @@ impl ApiResponse {
         }
     }
 
-    /// An answer in JSON.
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> ApiResponse {
         ApiResponse::new(status, "application/json", body)
     }
@@ -202,7 +198,7 @@ impl World {
         response
     }
 
-    /// Lists the names of the assistants by ascending id (self-hosted only).
+    /// The assistants' names by ascending id (self-hosted only).
     fn list_assistants(&self, query: &Query) -> ApiResponse {
         let mut reader = Reader::new(query, &self.config);
         let skip = reader.bounded("skip", 0, 0, i64::MAX);
@@ -210,8 +206,8 @@ impl World {
         if !reader.errors.is_empty() {
             return error::unprocessable(self.flavour(), &reader.errors);
         }
-        // The names are those of the records, which a self-hosted server does not show with its
-        // calls. The newest record counts.
+        // Names come from the records, although a self-hosted server does not show them there; the
+        // newest counts.
         let invented = self.life.inventor.names();
         let mut named: BTreeMap<i64, _> = invented.collect();
         for record in self.records() {

@@ -114,7 +114,6 @@ impl<'a> Reader<'a> {
         number.map(|number| number.value)
     }
 
-    /// Reads an integer of the path.
     pub(super) fn path(&mut self, name: &str, text: &str) -> Option<Integer> {
         let number = Integer::parse(text);
         if number.is_none() {

@@ -52,7 +52,7 @@ pub(super) enum Found<'a> {
 
 impl Route<'_> {
     /// The methods that the path takes. `Allow` names the first: the upstream answers a wrong
-    /// method from the first of its routes that fits the path.
+    /// method from the first of its routes that fits.
     pub(super) fn methods(self) -> &'static [&'static str] {
         match self {
             Route::Metadata(_) => &["PATCH"],
@@ -86,7 +86,7 @@ pub(super) fn find(flavour: Flavour, path: &str) -> Found<'_> {
     }
 }
 
-/// Finds a route of the hosted server, to which both slash forms are the same.
+/// A route of the hosted server, to which both slash forms are the same.
 fn hosted(path: &str) -> Option<Route<'_>> {
     match path.strip_suffix('/').unwrap_or(path) {
         "/api/v1/calls" => Some(Route::List),
@@ -97,8 +97,8 @@ fn hosted(path: &str) -> Option<Route<'_>> {
     }
 }
 
-/// Finds a route of the self-hosted server. The list has a slash at its end, everything else has
-/// none; `stats` is taken for an id.
+/// A route of the self-hosted server: the list has its slash, everything else has none; `stats` is
+/// taken for an id.
 fn self_hosted(path: &str) -> Option<Route<'_>> {
     match path {
         "/api/v1/calls/" => Some(Route::List),
@@ -139,7 +139,7 @@ fn below_calls(path: &str, flavour: Flavour) -> Option<Route<'_>> {
     }
 }
 
-/// The 307 to `path`, as an absolute address built from the `Host` header.
+/// The 307 to `path`, an absolute address built from the `Host` header.
 pub(super) fn redirect(path: &str, request: &ApiRequest) -> ApiResponse {
     let host = request.host.as_deref().unwrap_or("localhost");
     let mut address = format!("http://{host}{path}");

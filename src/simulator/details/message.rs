@@ -45,7 +45,7 @@ impl Message {
     }
 }
 
-/// The prompt, and the final utterances made while the call went on; empty if there were none.
+/// The prompt, and what was said for certain during the call; empty if nothing was said.
 pub(super) fn invent(call: &Subject<'_>, spoken: &[Transcript]) -> Vec<Message> {
     let mut rng = call.draw(Kind::Messages);
     let model = MODELS[rng.random_range(0..MODELS.len())];

@@ -146,7 +146,6 @@ impl World {
         self.given.entry(id).or_default().recalculations += 1;
     }
 
-    /// The metrics as JSON text.
     pub(super) fn metrics_text(&self, id: i64) -> Option<String> {
         let again = self.given.get(&id).map_or(0, |given| given.recalculations);
         let subject = self.subject(id)?;

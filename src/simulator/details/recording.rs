@@ -9,7 +9,6 @@ use crate::simulator::record::Flavour;
 
 const KINDS: [&str; 4] = ["full", "mixed", "user", "assistant"];
 
-/// One recording of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
     pub id: i64,

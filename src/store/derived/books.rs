@@ -1,4 +1,4 @@
-//! All that is derived from the calls: changed by the transaction that writes them.
+//! The changes of all derived tables in one transaction.
 
 use rusqlite::Transaction;
 
@@ -6,7 +6,7 @@ use crate::model::{Call, Timestamp};
 use crate::store::derived::facts::Facts;
 use crate::store::derived::{dictionaries, rollups};
 
-/// What a transaction changes in the books, summed before it is written.
+/// The changes of one transaction, summed up before they are written.
 #[derive(Default)]
 pub struct Books {
     rollups: rollups::Deltas,
@@ -14,14 +14,15 @@ pub struct Books {
 }
 
 impl Books {
-    /// A call that is about to be a row.
+    /// Counts a call that is about to become a row.
     pub fn add(&mut self, call: &Call) {
         let facts = Facts::from(call);
         self.rollups.count(&facts, 1);
         self.words.add(&facts);
     }
 
-    /// A row that is about to go, or to be overwritten by a call that is added then.
+    /// Discounts a row that is about to be deleted, or to be overwritten by a call that is added
+    /// next.
     pub fn subtract(&mut self, transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
         transaction
             .prepare_cached(
@@ -46,12 +47,12 @@ impl Books {
             })
     }
 
-    /// Counts so many calls under `name` that were counted under `former`.
+    /// Moves `calls` calls from the name `former` to `name`.
     pub fn rename(&mut self, former: Option<&str>, name: &str, calls: i64) {
         self.words.rename(former, name, calls);
     }
 
-    /// Returns whether something is gone, of which the trigrams keep traces for now.
+    /// Returns whether a text left the dictionaries; the trigram indexes still have traces of it.
     pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         self.rollups.write(transaction)?;
         self.words.write(transaction)

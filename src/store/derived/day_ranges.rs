@@ -1,25 +1,25 @@
-//! Stretches of time by whole days, which the rollups know, and by what is more or less than that,
-//! which an index is read for: never more than half a day at either end.
+//! Ranges of time as whole days, which the rollups count, and partial days, which an index counts.
+//! An index is read for at most half a day at either end.
 
 use rusqlite::Connection;
 
 use crate::model::Timestamp;
 use crate::store::derived::rollups::DAY;
 
-/// A part of a stretch; its bounds are inclusive.
+/// A part of a range. Its bounds are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayRange {
-    /// Days since 1970-01-01.
+    /// Whole days since 1970-01-01.
     Days(i64, i64),
-    /// Microseconds that belong to it, beside the days.
+    /// Microseconds of the range beside its whole days, to be added.
     More(i64, i64),
-    /// Microseconds of the days that do not.
+    /// Microseconds of its whole days outside the range, to be subtracted.
     Less(i64, i64),
 }
 
-/// What the stretch between inclusive bounds is the sum of.
+/// The parts whose sum is the range between the inclusive bounds.
 pub fn pieces(from: Timestamp, to: Timestamp) -> Vec<DayRange> {
-    // No call starts outside of these; within them a day's ends can be computed.
+    // No call starts outside these, and within them the arithmetic on days can't overflow.
     let from = from.max(Timestamp::MIN).as_micros();
     let to = to.min(Timestamp::MAX).as_micros();
     if from > to {
@@ -55,7 +55,7 @@ pub fn pieces(from: Timestamp, to: Timestamp) -> Vec<DayRange> {
     pieces
 }
 
-/// Calls that started within the inclusive bounds.
+/// The number of calls that started within the inclusive bounds.
 pub fn count(connection: &Connection, from: Timestamp, to: Timestamp) -> rusqlite::Result<u64> {
     let mut days = connection.prepare_cached(
         "SELECT coalesce(sum(calls), 0) FROM rollups WHERE day BETWEEN ?1 AND ?2",
@@ -71,7 +71,7 @@ pub fn count(connection: &Connection, from: Timestamp, to: Timestamp) -> rusqlit
     })
 }
 
-/// The sum of what `count` finds in the pieces, less what does not belong.
+/// Adds up what `count` returns for the parts; those of [`DayRange::Less`] are subtracted.
 pub fn sum(
     from: Timestamp,
     to: Timestamp,
@@ -86,7 +86,7 @@ pub fn sum(
             calls
         };
     }
-    // Of one state of the file it is never negative.
+    // In one state of the file the sum is never negative.
     Ok(u64::try_from(sum).unwrap_or(0))
 }
 

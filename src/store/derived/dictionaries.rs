@@ -1,5 +1,5 @@
-//! The dictionaries of phone numbers and names, and where three characters in a row occur: the
-//! deltas of one transaction.
+//! The dictionaries of phone numbers and names, and the trigram indexes of numbers and SIDs: the
+//! changes of one transaction.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::model::fold;
 use crate::store::derived::facts::Facts;
 use crate::store::derived::traces;
 
-/// What a transaction adds and takes away, summed before it is written.
+/// The changes of one transaction, summed up before they are written.
 #[derive(Default)]
 pub struct Deltas {
     phones: HashMap<String, i64>,
@@ -17,7 +17,7 @@ pub struct Deltas {
     sids: HashMap<i64, Sid>,
 }
 
-/// The SID of a call before the transaction, and after it.
+/// The SID of a call before and after the transaction.
 #[derive(Default)]
 struct Sid {
     before: Option<String>,
@@ -33,7 +33,7 @@ impl Deltas {
     pub fn subtract(&mut self, call: &Facts<'_>) {
         self.count(call, -1);
         let sid = self.sids.entry(call.id).or_default();
-        // What this very transaction added is no text of before.
+        // A SID that this transaction added is not the one from before it.
         if sid.after.take().is_none() {
             sid.before = Some(call.sid.to_owned());
         }
@@ -58,7 +58,7 @@ impl Deltas {
         }
     }
 
-    /// Returns whether something is gone, of which the trigrams keep traces for now.
+    /// Returns whether a text left the dictionaries; the trigram indexes still have traces of it.
     pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         write_names(transaction, self.names)?;
         let phones_went = write_phones(transaction, self.phones)?;
@@ -102,7 +102,7 @@ fn write_phones(
         .into_iter()
         .filter(|(_, delta)| *delta != 0)
         .collect();
-    // As the index has them.
+    // In the order of the index, which is the fastest to write.
     phones.sort_unstable();
     let (mut new, mut gone) = (Vec::new(), Vec::new());
     for (phone, delta) in phones {
@@ -111,12 +111,12 @@ fn write_phones(
         if calls == 0 {
             gone.push((id, phone));
         } else if calls == delta {
-            // One that was there had a call.
+            // The number is new: any that was there has at least one call.
             new.push((id, phone));
         }
     }
-    // By ascending rowid: a smaller one makes FTS5 write out what it has gathered. A new number may
-    // have no id of one that is gone, for those are in the table until here.
+    // By ascending rowid: a smaller one makes FTS5 flush what it has gathered. A new number can't
+    // have the id of a deleted one, whose row stays in the table until here.
     gone.sort_unstable();
     let some_went = !gone.is_empty();
     for (id, phone) in gone {
@@ -143,7 +143,7 @@ fn write_sids(transaction: &Transaction<'_>, sids: HashMap<i64, Sid>) -> rusqlit
         .into_iter()
         .filter(|(_, sid)| sid.before != sid.after)
         .collect();
-    // As with the phones.
+    // By ascending rowid, like the phone numbers.
     moved.sort_unstable_by_key(|(id, _)| *id);
     let mut add =
         transaction.prepare_cached("INSERT INTO sid_trigrams (rowid, call_sid) VALUES (?1, ?2)")?;

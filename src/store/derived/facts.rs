@@ -1,4 +1,4 @@
-//! What a call is counted and found by.
+//! The facts of a call by which it is counted and found.
 
 use crate::model::{Call, Timestamp};
 

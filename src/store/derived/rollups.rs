@@ -1,4 +1,5 @@
-//! Calls counted by day, status and assistant, and by duration: the deltas of one transaction.
+//! Rollups: calls counted by day, status and assistant, and by duration. The changes of one
+//! transaction.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use crate::store::derived::facts::Facts;
 /// The length of a `day`, in microseconds.
 pub const DAY: i64 = 86_400_000_000;
 
-/// The `day` of calls that never started.
+/// The `day` of calls without a start.
 pub const NO_DAY: i64 = -1_000_000;
 
 #[derive(Clone, Copy, Default)]
@@ -21,8 +22,8 @@ struct Delta {
     duration_us: i64,
 }
 
-/// Seconds in whole microseconds, which add up exactly, and can be taken away again. A duration
-/// from a hostile answer may be any number: what does not fit is the nearest that does.
+/// Seconds as whole microseconds, which add up exactly and can be subtracted again. A hostile
+/// answer may have any number as a duration: one that does not fit becomes the nearest that does.
 pub fn micros(seconds: f64) -> i64 {
     // The cast saturates.
     (seconds * 1e6).round() as i64
@@ -34,16 +35,16 @@ impl Delta {
     }
 }
 
-/// What a transaction adds and takes away, summed before it is written.
+/// The changes of one transaction, summed up before they are written.
 #[derive(Default)]
 pub struct Deltas {
     days: HashMap<(i64, String, i64), Delta>,
-    /// By the bits of the seconds.
+    /// By the bits of the duration in seconds.
     durations: HashMap<u64, i64>,
 }
 
 impl Deltas {
-    /// `sign` is 1 for a call that comes, -1 for one that goes.
+    /// `sign` is 1 for a call that is added, -1 for one that is removed.
     pub fn count(&mut self, call: &Facts<'_>, sign: i64) {
         let day = call.started_at.map_or(NO_DAY, Timestamp::day);
         let key = (day, call.status.to_owned(), call.assistant_id.unwrap_or(0));
@@ -52,7 +53,7 @@ impl Deltas {
         if let Some(duration) = call.duration {
             delta.timed += sign;
             delta.instant += if duration == 0.0 { sign } else { 0 };
-            // A sum wraps around, and is exact again as soon as the true one fits.
+            // The sum wraps around on overflow, and is exact again as soon as the true one fits.
             let duration_us = sign.wrapping_mul(micros(duration));
             delta.duration_us = delta.duration_us.wrapping_add(duration_us);
             *self.durations.entry(duration.to_bits()).or_default() += sign;

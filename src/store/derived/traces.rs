@@ -1,8 +1,8 @@
-//! The note in the file that a full-text index may hold traces of what is gone.
+//! The flag in the file that a full-text index may still have traces of deleted texts.
 
 use rusqlite::Transaction;
 
-/// Notes in the file that this transaction leaves some.
+/// Sets the flag: this transaction leaves traces.
 pub fn leave(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("UPDATE replica SET traces = 1 WHERE traces = 0")?

@@ -1,5 +1,5 @@
-//! What belongs to a call besides its record: its `text`, as the upstream wrote it, and the `queue` of
-//! what is still to be fetched. Functions of a transaction; knows no writer.
+//! The details of calls: the upstream's `text` of each, and the `queue` of those still to be
+//! fetched. Functions of a transaction; they know no writer.
 
 pub mod queue;
 pub mod text;

@@ -1,7 +1,8 @@
-//! Of which calls the details are to be asked for.
+//! The queue of calls whose details are to be fetched.
 //!
-//! A call that ends becomes due in the transaction that says so. It is due for a round: once every
-//! kind that is kept was answered, it is due again at the time the engine gives, or done.
+//! A call that ends becomes due in the transaction that stores the end. A *round* lasts until every
+//! configured kind was answered. Then the call is due again at the time that the engine names, or
+//! done.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use crate::model::{Call, Detail, Timestamp, Verified};
 use crate::store::details::text::DetailObservation;
 
-/// What changes within so long after a call's start may have brought details with it, in
+/// A change of an ended call within this time after its start may come with new details. In
 /// microseconds.
 const LATE: i64 = 86_400_000_000;
 
@@ -19,26 +20,26 @@ const LATE: i64 = 86_400_000_000;
 pub struct DueDetails {
     pub call_id: i64,
     pub started_at: Option<Timestamp>,
-    /// All of them were asked for before.
+    /// True if an earlier round fetched all of its details.
     pub again: bool,
-    /// Kinds that were answered in this round.
+    /// The kinds that were answered in this round.
     pub answered: BTreeSet<Detail>,
-    /// In a row.
+    /// The number of failures in a row.
     pub failures: u32,
 }
 
-/// How many there are, as of the last commit.
+/// The sizes of the queue and of the stored details, as of the last commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DetailsBooks {
-    /// Ended calls of which not every kind that is to be kept was asked for yet.
+    /// Ended calls whose first round is not over.
     pub due: u64,
-    /// Texts that are held.
+    /// Stored texts.
     pub kept: u64,
-    /// Any kind is to be kept: calls that end become due.
+    /// True if any kind is configured, so that calls that end become due.
     pub wanted: bool,
 }
 
-/// When a round of a call with this start is followed by another; `None`: it was the last.
+/// Maps a call's start to the time of its next round; `None` if there is none.
 pub type Again = Box<dyn Fn(Option<Timestamp>) -> Option<Timestamp> + Send>;
 
 const fn bit(kind: Detail) -> i64 {
@@ -67,7 +68,7 @@ pub fn recorded(connection: &Connection) -> rusqlite::Result<BTreeSet<Detail>> {
     })
 }
 
-/// Counts rows, so only where the file is opened.
+/// Counts rows, so it is called only when the file is opened.
 pub fn books(connection: &Connection) -> rusqlite::Result<DetailsBooks> {
     let wanted = !recorded(connection)?.is_empty();
     connection.query_row(
@@ -84,7 +85,8 @@ pub fn books(connection: &Connection) -> rusqlite::Result<DetailsBooks> {
     )
 }
 
-/// A call was written. `was_open`: as which it was held before, if it was.
+/// Queues a call that was just written, if it has ended. `was_open` is from its row before; `None`
+/// if it is new.
 pub fn call_written(
     transaction: &Transaction<'_>,
     call: &Call,
@@ -93,7 +95,7 @@ pub fn call_written(
     books: &mut DetailsBooks,
 ) -> rusqlite::Result<()> {
     let started_at = call.started_at.map(Timestamp::as_micros);
-    // One that has been open for longer may have a status that nothing comes after.
+    // A call that has been open for longer may have a final status that is unknown here.
     let is_old = started_at.is_some_and(|start| request.at.as_micros() - start >= LATE);
     if !books.wanted || (call.is_open() && !is_old) {
         return Ok(());
@@ -122,7 +124,7 @@ pub fn call_written(
         .execute((call.id, started_at, request.seq))?;
     books.due += new as u64;
     if new == 0 {
-        // It had ended once before, and went on.
+        // The call had ended before, was open again, and has ended again.
         transaction
             .prepare_cached(
                 "UPDATE details_due SET started_at = ?2, due_at = 0, answered = 0, request_seq = ?3
@@ -133,7 +135,7 @@ pub fn call_written(
     Ok(())
 }
 
-/// A call was deleted: so was all that belonged to it.
+/// Deletes what is stored for a deleted call.
 pub fn forget(
     transaction: &Transaction<'_>,
     id: i64,
@@ -151,8 +153,8 @@ pub fn forget(
     Ok(())
 }
 
-/// An answer of a kind counts for the call's round, unless the call changed since it was asked for.
-/// Returns whether it ended the round.
+/// Counts the answer for the call's round, unless the call changed after the request. Returns
+/// whether the round is over.
 pub fn answer(
     transaction: &Transaction<'_>,
     learned: &DetailObservation,
@@ -170,7 +172,7 @@ pub fn answer(
     end_round(transaction, id, kinds, again, books)
 }
 
-/// Ends the round of a call if every kind was answered. Returns whether it did.
+/// Ends the call's round if every kind was answered. Returns whether it was.
 pub fn end_round(
     transaction: &Transaction<'_>,
     id: i64,

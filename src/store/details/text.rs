@@ -1,36 +1,37 @@
-//! What the upstream tells of a call beside its record: one text a kind.
+//! The texts of details: one for each kind of a call.
 
 use rusqlite::Transaction;
 
 use crate::model::{Detail, Timestamp, Verified, text_hash};
 
-/// A detail as the replica holds it.
+/// A stored detail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDetail {
-    /// The upstream's JSON text; transcripts with interim ones.
+    /// The upstream's JSON text; transcripts include interim ones.
     pub body: String,
     /// First 64 bits of the body's SHA-256.
     pub body_hash: i64,
-    /// It was the upstream's then.
+    /// When this was known to be the upstream's text.
     pub seen_at: Timestamp,
-    /// The call has ended, and had when it was asked for: what comes after is late, not new.
+    /// True if the call had ended before the request, and still has: the text is not expected to
+    /// change.
     pub ended: bool,
 }
 
-/// What one answer says of one kind.
+/// One answer about one kind of a call's details.
 #[derive(Debug)]
 pub struct DetailObservation {
     pub request: Verified,
-    /// The highest number given to any request.
+    /// The highest number of any request so far.
     pub newest_seq: u64,
     pub call_id: i64,
     pub kind: Detail,
-    /// `None`: the upstream tells nothing of the kind.
+    /// `None` if the upstream has nothing of this kind.
     pub body: Option<Box<str>>,
 }
 
-/// Returns how many texts more are held. One of a call that is not held is not kept: it would
-/// outlive the call.
+/// Stores the text and returns the number of texts added. A text of a call that is not stored is
+/// left out: it would outlive the call.
 pub fn write(
     transaction: &Transaction<'_>,
     learned: &DetailObservation,
@@ -42,7 +43,7 @@ pub fn write(
         .exists((id, kind))?;
     let written = transaction
         .prepare_cached(
-            // The call was known to have ended before this was asked for, not meanwhile.
+            // `open = 0` has to be older than the request: the call must not have ended meanwhile.
             "INSERT INTO details (call_id, kind, seen_at, request_seq, ended, body_hash, body)
              SELECT id, ?2, ?3, ?4, open = 0 AND request_seq < ?4, ?5, ?6 FROM calls WHERE id = ?1
              ON CONFLICT (call_id, kind) DO UPDATE SET seen_at = ?3, request_seq = ?4,

@@ -1,4 +1,4 @@
-//! Connections, their settings, and the schema's versions.
+//! Connections: their settings, their SQL functions, and the check of the schema's version.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use crate::store::error::StoreError;
 use crate::store::file::migrate;
 use crate::store::file::schema::{SCHEMA, VERSION};
 
-/// How long the writer waits for another program's lock. Whoever waits for a call waits along: it is
-/// handed over unstored sooner than this.
+/// How long the writer waits for another program's lock. A client that waits for a call waits as
+/// long, and then gets the call although it can't be stored.
 pub const BUSY: Duration = Duration::from_secs(1);
 
-/// The same for a reader, which waits for nobody but whoever recovers the log.
+/// The same for a reader, which waits only while the write-ahead log is recovered.
 const READERS_BUSY: Duration = Duration::from_secs(1);
 
-/// Marks the file as ours (`PRAGMA application_id`): "BURK".
+/// Marks the file as burki-edge's (`PRAGMA application_id`): "BURK".
 const APPLICATION_ID: i64 = 0x4255_524B;
 
-/// The writer's connection; an empty file gets the schema, an older one is brought up to it.
+/// Opens the writer's connection. An empty file gets the schema; an older one is migrated.
 ///
-/// Commits are synced to disk (`synchronous = FULL`): there are few, and none that was
-/// acknowledged may be lost with the power either.
+/// Commits are synced to disk (`synchronous = FULL`): they are few, and an acknowledged one must
+/// survive a power failure.
 pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(
         path,
@@ -33,25 +33,25 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let version = version(&connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    // What is deleted is overwritten: a call that is gone leaves nothing in the file.
+    // Deleted content is overwritten, so that a deleted call leaves nothing in the file.
     connection.pragma_update(None, "secure_delete", true)?;
-    // A fill touches the same pages of the indexes again and again: the less often the log is
-    // copied into the file, the fewer times each is written. 16,384 pages are 64 MiB.
+    // A fill changes the same index pages again and again. The rarer the checkpoints, the fewer
+    // times each page is written to the file. 16,384 pages are 64 MiB.
     connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
-    // A log that grew beyond that, since somebody was reading, shrinks again.
+    // A log that a reader kept from being checkpointed grows beyond that; this shrinks it again.
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    // In KiB, by the sign: room for the index by SID, whose order is no order at all.
+    // In KiB, by the sign: room for the index by SID, whose inserts come in random order.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // The trigrams are of texts in lower case, and SQLite knows that of ASCII only.
+    // The trigrams are of texts in lower case; SQLite's `lower` changes ASCII only.
     define(&connection, "fold", 1, |context| {
         Ok(context.get_raw(0).as_str_or_null()?.map(fold))
     })?;
     define(&connection, "text_hash", 1, |context| {
         Ok(text_hash(context.get_raw(0).as_str()?))
     })?;
-    // SQLite's own sum becomes a fraction where it does not fit, which no column here takes.
+    // SQLite's own sum becomes a float on overflow, which a STRICT column of integers refuses.
     define(&connection, "wrap", 2, |context| {
         Ok(context.get::<i64>(0)?.wrapping_add(context.get(1)?))
     })?;
@@ -64,16 +64,16 @@ pub fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         create.pragma_update(None, "application_id", APPLICATION_ID)?;
         create.pragma_update(None, "user_version", VERSION)?;
         create.commit()?;
-        // A copy of the file alone is one with tables, from its first moment on.
+        // A checkpoint, so that a copy of the file alone has its tables from the start.
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     }
     Ok(connection)
 }
 
-/// Whether a reader of this version can read the file.
+/// Checks that a reader of this version can read the file.
 ///
 /// # Errors
-/// It is another program's, or of another version of the schema; it can't be opened.
+/// The file is another program's, has another version of the schema, or can't be opened.
 pub fn check(path: &Path) -> Result<(), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -89,12 +89,12 @@ pub fn check(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Of a connection that can't write. It maps the file, which at a million calls gives 1.4 times the
-/// reads by id of copying pages to a cache of its own; what was read counts as resident, but is the
-/// system's to take back.
+/// Configures a read-only connection. It maps the file into memory: with a million calls, that
+/// gives 1.4 times the reads by id of copying pages into a cache of its own. Mapped pages count as
+/// resident memory, but the system can reclaim them.
 ///
 /// # Errors
-/// The file is another program's, or of another version of the schema; [`check`] tells which.
+/// The file is another program's or has another version of the schema; [`check`] reports which.
 pub fn configure_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(READERS_BUSY)?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -102,12 +102,12 @@ pub fn configure_reader(connection: &Connection) -> rusqlite::Result<()> {
         return Err(rusqlite::Error::InvalidQuery);
     }
     connection.pragma_update(None, "query_only", true)?;
-    // All of it: pages are read where the system keeps them.
+    // Maps the whole file, whatever its size.
     connection.pragma_update(None, "mmap_size", 1_i64 << 40)?;
-    // In KiB, by the sign: for what is in the log, which is not mapped.
+    // In KiB, by the sign: room for pages of the write-ahead log, which is not mapped.
     connection.pragma_update(None, "cache_size", -8192)?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Whether a text has a part, which is in lower case already. No text has none.
+    // True if a text contains a part that is already in lower case; NULL contains none.
     define(connection, "has", 2, |context| {
         let text = context.get_raw(0).as_str_or_null()?;
         let part = context.get_raw(1).as_str()?;
@@ -125,7 +125,7 @@ fn define<T: ToSql>(
     connection.create_scalar_function(name, arguments, flags, move |context| function(context))
 }
 
-/// The schema's version in the file, 0 where it is empty.
+/// The schema's version in the file; 0 if the file is empty.
 fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let application_id = match pragma("application_id") {

@@ -1,4 +1,4 @@
-//! One process a file, and nobody else's eyes.
+//! The writer's lock, and the creation of files that only their owner can read.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::store::error::StoreError;
 
-/// Held for as long as the file has a writer; the system lets go of it however the process ends.
+/// A lock that lasts as long as the file has a writer. The system releases it however the process
+/// ends.
 ///
-/// The lock is on `<file>.lock`, not on the database itself: SQLite's own locks on a file are
-/// dropped when any descriptor of it is closed in the same process.
+/// It locks `<file>.lock`, not the database: SQLite's own locks on a file are released when the
+/// process closes any descriptor of that file.
 pub struct FileLock {
     _file: File,
 }
@@ -28,7 +29,7 @@ impl FileLock {
     }
 }
 
-/// Whether a process has the file open to write it: a running edge keeps it up to date.
+/// True if a process has the file open for writing, as a running edge does.
 pub fn is_written(database: &Path) -> Result<bool, StoreError> {
     match FileLock::acquire(database) {
         Ok(_) => Ok(false),
@@ -37,7 +38,7 @@ pub fn is_written(database: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Creates the file readable by its owner alone, if it isn't there; SQLite gives its companions
+/// Opens the file, and creates it with mode 0600 if it is missing. SQLite gives its companions
 /// (`-wal`, `-shm`) the same mode.
 pub fn open_private(path: &Path) -> Result<File, StoreError> {
     OpenOptions::new()

@@ -1,17 +1,18 @@
-//! From an older schema to this one.
+//! The migration of a file from an older schema to this one.
 
 use rusqlite::{Connection, Transaction};
 
 use crate::store::file::schema::{SCHEMA, VERSION};
 
-/// Makes a file of an older `version` one of this, or leaves it as it was.
+/// Migrates a file of an older `version` in one transaction.
 ///
-/// The tables are made anew and filled: a table that was altered keeps the marks of it in its
-/// text, and the file's schema is to be `schema.sql` and nothing else. The file grows by its size
-/// and keeps the room for what comes.
+/// The tables are created again and filled: SQLite records an altered table's history in its SQL
+/// text, and the file's schema has to be exactly `schema.sql`. The file grows by its size; later
+/// writes reuse the free pages.
 pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    // They hold what the calls say, and a virtual table can't be renamed with its parts.
+    // Dropped first: a virtual table can't be renamed with its shadow tables, and FROM_ANY fills
+    // them.
     transaction
         .execute_batch("DROP TABLE IF EXISTS phone_trigrams; DROP TABLE IF EXISTS sid_trigrams;")?;
     let tables = names(&transaction, "table")?;
@@ -31,7 +32,7 @@ pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
     for kept in kept {
         transaction.execute_batch(kept)?;
     }
-    // What was learned of the upstream: schema 4 came with one of them, and then with both.
+    // Tables about the upstream. Schema 4 had one of them at first, and later both.
     for table in ["limits", "assistants"] {
         if tables.iter().any(|old| old == table) {
             let keep = format!("INSERT INTO {table} SELECT * FROM old_{table}");
@@ -46,15 +47,15 @@ pub fn from(version: i64, connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// What the file's own schema names, leaving out what SQLite makes of itself.
+/// The names of the file's tables or indexes, without SQLite's internal ones.
 fn names(transaction: &Transaction<'_>, kind: &str) -> rusqlite::Result<Vec<String>> {
     let mut select = transaction
         .prepare("SELECT name FROM sqlite_schema WHERE type = ?1 AND name NOT LIKE 'sqlite%'")?;
     select.query_map([kind], |row| row.get(0))?.collect()
 }
 
-/// The calls are given their places in the order of changes as they were heard of. CROSS JOIN keeps
-/// to the order of ids, in which a B-tree is filled best; the places alone are sorted, not the
+/// Numbers the changes by request, then id: version 1 had no numbers of its own. CROSS JOIN keeps
+/// the order of ids, in which a B-tree is filled fastest; only the numbers are sorted, not the
 /// texts.
 const FROM_1: &str = "
     INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
@@ -84,11 +85,11 @@ const FROM_2: &str = "
     SELECT id, text_hash(call_sid), deleted_at, request_seq, change_seq FROM old_tombstones;
     INSERT INTO followed SELECT * FROM old_followed;";
 
-/// Whose calls they are: version 5 came with the key's hash.
+/// Adds the columns that `replica` lacked: the key's hash came with version 5.
 const REPLICA_3: &str = "INSERT INTO replica SELECT *, NULL, 0 FROM old_replica;";
 const REPLICA_5: &str = "INSERT INTO replica SELECT *, 0 FROM old_replica;";
 
-/// What is the same from version 3 on.
+/// The tables that are the same from version 3 on.
 const FROM_3: &str = "
     INSERT INTO calls SELECT * FROM old_calls ORDER BY id;
     INSERT INTO tombstones
@@ -100,8 +101,8 @@ const FROM_3: &str = "
     INSERT INTO written SELECT * FROM old_written;
     INSERT INTO conflicts SELECT * FROM old_conflicts;";
 
-/// What is the same in all of them, and what no older one has: the books are made of the rows. A
-/// sum that does not fit was refused by the older versions, and they read whole seconds alone.
+/// The coverage, which all versions have, and the derived tables, which are computed from the rows.
+/// Older versions read whole seconds only, and refused a sum that overflowed.
 const FROM_ANY: &str = "
     INSERT INTO coverage SELECT * FROM old_coverage;
     UPDATE calls SET duration = body ->> '$.duration'

@@ -1,4 +1,4 @@
-//! Whether the files that are open are still the ones at their paths.
+//! Detects that an open file was removed, replaced or cut off.
 
 use std::fs::Metadata;
 use std::io::{self, ErrorKind};
@@ -11,16 +11,16 @@ use std::time::SystemTime;
 use crate::store::error::StoreError;
 use crate::store::file::temp_replica::with_end;
 
-/// What is kept beside the database while it is open. Without its log or the index of it, what is
-/// written is lost to whoever opens the database next; without its lock, two may write.
+/// The files beside an open database. Without its log or the log's index, the next process that
+/// opens the database does not see what was written; without its lock, two may write.
 const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
 
-/// A database by its path, and the files that make it up by what the system knows them by.
+/// An open database: its path, and its files by device and inode.
 #[derive(Clone, Debug)]
 pub struct OpenedFile {
     path: PathBuf,
     parts: Vec<Part>,
-    /// The length of the database at its longest, in bytes.
+    /// The greatest length of the database seen so far, in bytes.
     longest: Arc<AtomicU64>,
 }
 
@@ -31,7 +31,7 @@ struct Part {
     inode: u64,
 }
 
-/// The write-ahead log beside the file, as it is now.
+/// The write-ahead log beside the file, as of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogFile {
     /// In bytes.
@@ -40,7 +40,7 @@ pub struct LogFile {
 }
 
 impl OpenedFile {
-    /// Of a database that was opened and read just now, so that its log is there.
+    /// Records a database that was just opened and read, so that its log exists.
     pub fn of(path: &Path) -> Result<OpenedFile, StoreError> {
         let mut parts = vec![Part::of(path.to_owned()).map_err(|source| StoreError::Io {
             path: path.to_owned(),
@@ -56,7 +56,7 @@ impl OpenedFile {
     }
 
     /// # Errors
-    /// A part is gone, or another file is there: what is written goes where nobody finds it.
+    /// A file is gone or is another one, so that writes would be lost; or the database has shrunk.
     pub fn check(&self) -> Result<(), StoreError> {
         for part in &self.parts {
             match Part::of(part.path.clone()) {
@@ -73,8 +73,8 @@ impl OpenedFile {
                 }
             }
         }
-        // Asked about, never opened: closing it would drop every lock that SQLite holds on it in
-        // this process. Nothing makes it shorter while it is open.
+        // Its metadata is read, but it is never opened: closing it would release every lock that
+        // SQLite has on it in this process. No operation makes it shorter while it is open.
         let length = std::fs::metadata(&self.path).map_or(0, |about| about.len());
         match self.longest.fetch_max(length, Ordering::Relaxed) > length {
             true => Err(StoreError::Damaged(self.path.clone())),

@@ -1,4 +1,4 @@
-//! The current schema, `schema.sql` beside the source, and its version.
+//! The current schema, which is `schema.sql` in the repository's root, and its version.
 
 pub const SCHEMA: &str = include_str!("../../../schema.sql");
 pub const VERSION: i64 = 6;

@@ -1,4 +1,4 @@
-//! A second file beside the replica's, for as long as a comparison takes.
+//! A temporary replica beside the real one, for the duration of a comparison.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use tracing::warn;
 use crate::store::error::StoreError;
 use crate::store::file::lock::FileLock;
 
-/// What SQLite keeps beside a database, and the database. The lock goes last: who holds it is
-/// alone with the others.
+/// The database, its companions and its lock. The lock is removed last: the process that has it is
+/// the only one to touch the others.
 const ENDS: [&str; 4] = ["", "-wal", "-shm", ".lock"];
 
-/// The place of a file that goes away with this value. Let go of its writer first.
+/// The path of a file that is removed when this value is dropped. Drop its writer first.
 pub struct TempReplica {
     path: PathBuf,
 }
 
 impl TempReplica {
-    /// `<file>.verify`, cleared of what a run that was killed left there.
+    /// Reserves `<file>.verify` and removes what a killed run left there.
     ///
     /// # Errors
     /// Another process uses it, or the folder can't be written to.
@@ -39,7 +39,7 @@ impl TempReplica {
         &self.path
     }
 
-    /// Removes what a run that was killed left beside the file. One that runs is left alone.
+    /// Removes what a killed run left beside the file. The files of a live run stay.
     pub fn clear(file: &Path) {
         let path = with_end(file, ".verify");
         if ENDS.iter().any(|end| with_end(&path, end).exists()) {
@@ -50,7 +50,7 @@ impl TempReplica {
 
 impl Drop for TempReplica {
     fn drop(&mut self) {
-        // Held by another process, it is that one's file now; the next run clears what is left.
+        // Another process that has the lock uses the file; the next run removes what is left.
         let Ok(_lock) = FileLock::acquire(&self.path) else {
             return;
         };
@@ -142,7 +142,7 @@ mod tests {
         let writer = Writer::open(scratch.path(), URL).unwrap();
         let refused = TempReplica::beside(&file);
         assert!(matches!(refused, Err(StoreError::Locked(_))));
-        // A place that was given up while somebody else is there stays that one's.
+        // A path that was given up while another run uses it stays that run's.
         let before = names(&folder);
         drop(scratch);
         assert_eq!(names(&folder), before);

@@ -1,4 +1,4 @@
-//! Deep into a list by whole days.
+//! Skipping whole days of a list.
 
 use rusqlite::{Connection, params};
 
@@ -7,11 +7,12 @@ use crate::store::derived::rollups::NO_DAY;
 use crate::store::lists::known_counts::{before, between, bounds};
 use crate::store::lists::sql::Reach;
 
-/// Fewer calls are passed over one by one.
+/// Fewer calls are skipped one by one.
 const WORTH_IT: u64 = 500;
 
-/// Where a list goes on after the first `skip` that match, of which there are more, and how many are
-/// still to be skipped there: less than a day has. For a filter that the books by day know.
+/// The reach of a list after its first `skip` matches, and how many of them are still to be skipped
+/// in it: fewer than one day has. The filter must be [`by_day`](super::known_counts::by_day) and
+/// have more than `skip` matches.
 pub fn skip_days(
     connection: &Connection,
     filter: &CallFilter,
@@ -46,7 +47,7 @@ pub fn skip_days(
     if to.as_micros() < before(top + 1) {
         let first = before(top) + 1;
         let calls = between(connection, filter, first, to.as_micros())?;
-        // A count is not negative.
+        // A count is never negative.
         if !passes(u64::try_from(calls).unwrap_or(0)) {
             return Ok((reach, skip));
         }
@@ -63,7 +64,8 @@ pub fn skip_days(
         if !passes(row.get(1)?) {
             break;
         }
-        // The first day of a filter may have more than its share: the list ends within it.
+        // The rollup of the filter's first day may include earlier calls. The list ends in that
+        // day, so it is never passed.
         reach.to = Some(before(row.get(0)?));
     }
     Ok((reach, skip))

@@ -1,4 +1,4 @@
-//! How many calls a filter lets through, as far as the books know it.
+//! How many calls match a filter, as far as the rollups count them.
 
 use rusqlite::{Connection, params};
 
@@ -6,8 +6,8 @@ use crate::model::{CallFilter, Timestamp};
 use crate::store::derived::day_ranges::{self, DayRange};
 use crate::store::derived::rollups::DAY;
 
-/// Whether the books by day know all that the filter asks. Under assistant 0 they keep those
-/// without one, too, whom the filter means not.
+/// True if the rollups by day count all that the filter asks for. Under assistant 0 they also count
+/// calls without an assistant, which a filter for assistant 0 does not mean.
 pub fn by_day(filter: &CallFilter) -> bool {
     filter.assistant_id != Some(0)
         && filter.customer_phone.is_none()
@@ -29,7 +29,7 @@ pub fn of_status(connection: &Connection, status: &str) -> rusqlite::Result<u64>
         .query_row([status], |row| row.get(0))
 }
 
-/// Of assistant 0 at most so many: see [`by_day`].
+/// For assistant 0, an upper bound: see [`by_day`].
 pub fn of_assistant(connection: &Connection, id: i64) -> rusqlite::Result<u64> {
     connection
         .prepare_cached("SELECT coalesce(sum(calls), 0) FROM totals WHERE assistant_id = ?1")?
@@ -44,7 +44,7 @@ pub fn of_durations(connection: &Connection, bounds: [f64; 2]) -> rusqlite::Resu
         .query_row(bounds, |row| row.get(0))
 }
 
-/// Calls of the days that a dated filter touches, whatever else it asks.
+/// The calls of the days that a dated filter touches, whatever else it asks for.
 pub fn touched_days(connection: &Connection, filter: &CallFilter) -> rusqlite::Result<u64> {
     let (from, to) = bounds(filter);
     connection
@@ -52,7 +52,7 @@ pub fn touched_days(connection: &Connection, filter: &CallFilter) -> rusqlite::R
         .query_row((from.day(), to.day()), |row| row.get(0))
 }
 
-/// How many match a filter that is [`by_day`].
+/// The number of calls that match a filter that is [`by_day`].
 pub fn of_days(connection: &Connection, filter: &CallFilter) -> rusqlite::Result<u64> {
     if !filter.is_dated() {
         return connection
@@ -80,7 +80,7 @@ pub fn of_days(connection: &Connection, filter: &CallFilter) -> rusqlite::Result
     })
 }
 
-/// Calls between inclusive bounds that match but for their dates.
+/// The number of calls between inclusive bounds that match all but the filter's dates.
 pub fn between(
     connection: &Connection,
     filter: &CallFilter,
@@ -99,7 +99,7 @@ pub fn between(
         )
 }
 
-/// The filter's dates, no wider than a call's start may be.
+/// The filter's dates, within the limits of a call's start.
 pub fn bounds(filter: &CallFilter) -> (Timestamp, Timestamp) {
     (
         filter
@@ -110,7 +110,7 @@ pub fn bounds(filter: &CallFilter) -> (Timestamp, Timestamp) {
     )
 }
 
-/// The last microsecond before a day, in which a list goes on that has passed the day.
+/// The last microsecond before a day, from which a list continues that has passed the day.
 pub fn before(day: i64) -> i64 {
     day * DAY - 1
 }

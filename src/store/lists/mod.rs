@@ -1,10 +1,11 @@
-//! Lists of calls, and how many they hold.
+//! Lists of calls, and their totals.
 //!
-//! A list is exact whatever it is narrowed by, and seldom read as a whole. [`search`] asks the
-//! dictionaries whom a part of a text may mean; [`plan`] takes the total from the books where they
-//! know it, and the page from the index that has the least to read, in one of two ways: it walks an
-//! index in the list's order and stops at the page's end, or gathers the few that match and sorts
-//! them. [`skip`] passes over whole days; [`sql`] puts it in words. A page and its total are of one state of the file.
+//! A list is exact whatever it is filtered by, and seldom read as a whole. [`text_match`] finds in
+//! the dictionaries which texts have a part; [`planner`] takes the total from the rollups where
+//! they have it, and the page from the index that costs the least, in one of two ways: it walks an
+//! index in the list's order and stops at the page's end, or gathers the few matches and sorts
+//! them. [`day_skip`] skips whole days; [`sql`] writes the statements. A page and its total are of
+//! one state of the file.
 
 mod day_skip;
 mod known_counts;
@@ -25,14 +26,14 @@ use crate::store::read::reader::{Reader, StoredCall};
 /// One page of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Without a start first, then the latest start, then the highest id.
+    /// Calls without a start first, then the latest start, then the highest id.
     pub rows: Vec<StoredCall>,
-    /// How many match in all.
+    /// The number of all matches.
     pub total: u64,
 }
 
 impl Reader {
-    /// A page of the calls that match, and how many match.
+    /// A page of the calls that match, and the number of all matches.
     pub fn list(&self, filter: &CallFilter, skip: u64, limit: usize) -> Result<Listed, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let (places, total) = Query::counted(&snapshot, filter)?.page(skip, limit)?;
@@ -40,7 +41,7 @@ impl Reader {
         Ok(Listed { rows, total })
     }
 
-    /// The calls that match, in a list's order, after a place. Nothing is counted for it.
+    /// The calls that match, in the list's order, after a place. Nothing is counted.
     pub fn list_after(
         &self,
         filter: &CallFilter,
@@ -55,7 +56,7 @@ impl Reader {
         }
     }
 
-    /// How many calls match.
+    /// The number of calls that match.
     pub fn count(&self, filter: &CallFilter) -> Result<u64, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let (_, total) = Query::counted(&snapshot, filter)?.page(0, 0)?;

@@ -1,10 +1,10 @@
-//! A call's place in a list.
+//! A call's place in the order of lists.
 
 use std::cmp::Reverse;
 
 use crate::model::Timestamp;
 
-/// Where a list goes on: after the call of this start and id.
+/// The place of a call with this start and id. A list can continue after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub started_at: Option<Timestamp>,
@@ -12,7 +12,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Sorts as a list does.
+    /// The sort key of a list's order.
     pub fn rank(&self) -> impl Ord + use<> {
         let start = self.started_at;
         (start.is_some(), Reverse(start), Reverse(self.id))

@@ -1,6 +1,8 @@
-//! How a list is read: the total from the books, and the page from the index that costs least.
+//! How a list is read: the total from the rollups, and the page from the index that costs the
+//! least.
 //!
-//! The costs are guesses, of time in nanoseconds; whatever they say, the answer is the same.
+//! The costs are estimates of time in nanoseconds. They decide the speed of an answer, not its
+//! content.
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -14,24 +16,24 @@ use crate::store::lists::text_match::{self, Found};
 use crate::store::read::reader::StoredCall;
 use crate::store::read::reader::held;
 
-/// A step in an index, with its conditions.
+/// One step in an index, with its conditions.
 const STEP: f64 = 200.0;
-/// A look at a row, for what the index does not have.
+/// One lookup of a row, for a column that the index lacks.
 const LOOK: f64 = 1_500.0;
-/// A statement begun at another key.
+/// The start of a statement at another key.
 const SEEK: f64 = 2_500.0;
 
-/// Whose places a list that is read on and on may gather for each of its pages.
+/// The most calls of which a list that is read page by page gathers all places for every page.
 const FEW: u64 = 4_000;
 
-/// A list, and what the dictionaries say of it.
+/// A list, and what the dictionaries have found for it.
 pub struct Query<'a> {
     connection: &'a Connection,
     filter: &'a CallFilter,
     phones: Option<Found<String>>,
     names: Option<Found<String>>,
     sids: Option<Found<Place>>,
-    /// All calls, and those of the days that the filter touches.
+    /// The number of all calls, and the number of those on days that the filter touches.
     all: u64,
     dated: u64,
 }
@@ -39,17 +41,17 @@ pub struct Query<'a> {
 /// One way to read a list.
 struct Way {
     field: Field,
-    /// A statement for each; none where the places are known.
+    /// One statement for each; none if the places are known.
     keys: Vec<Vec<Value>>,
-    /// Calls it leads to, whatever else is asked of them.
+    /// The number of calls it leads to, before any other condition.
     calls: u64,
     rest: Conditions,
 }
 
 impl Way {
-    /// What a step takes.
+    /// The cost of one step.
     fn step(&self) -> f64 {
-        // The index by start has all but the SID.
+        // The index by start covers every column but the SID.
         let covered = self.field == Field::Start && !self.rest.asks_sid();
         STEP + if covered || self.rest.is_empty() {
             0.0
@@ -58,17 +60,17 @@ impl Way {
         }
     }
 
-    /// To gather all that match.
+    /// The cost of gathering all matches.
     fn gathering(&self) -> f64 {
         self.keys.len() as f64 * SEEK + self.calls as f64 * self.step()
     }
 
-    /// Whether it is in the list's order, so that a page may be read from it.
+    /// True if it is in the list's order, so that a page can be read from it.
     fn is_ordered(&self) -> bool {
         !matches!(self.field, Field::Duration | Field::Sid) && self.keys.len() == 1
     }
 
-    /// To walk to the end of a page, if those that match lie evenly among the others.
+    /// The cost of walking to the end of a page, if the matches lie evenly among the other calls.
     fn walking(&self, end: f64, total: u64) -> f64 {
         let steps = end * self.calls as f64 / (total.max(1)) as f64;
         SEEK + steps.min(self.calls as f64) * self.step()
@@ -76,12 +78,10 @@ impl Way {
 }
 
 impl<'a> Query<'a> {
-    /// For pages with a total.
     pub fn counted(connection: &'a Connection, filter: &'a CallFilter) -> rusqlite::Result<Self> {
         Query::new(connection, filter, true)
     }
 
-    /// For pages without one.
     pub fn uncounted(connection: &'a Connection, filter: &'a CallFilter) -> rusqlite::Result<Self> {
         Query::new(connection, filter, false)
     }
@@ -113,7 +113,7 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// The places of a page, and how many match.
+    /// The places of a page, and the total.
     pub fn page(&self, skip: u64, limit: usize) -> rusqlite::Result<(Vec<Place>, u64)> {
         let Some(total) = self.total()? else {
             return self.page_uncounted(skip, limit);
@@ -142,7 +142,7 @@ impl<'a> Query<'a> {
         Ok((places, total))
     }
 
-    /// The same where only the calls themselves can be counted.
+    /// The same if only the calls themselves can be counted.
     fn page_uncounted(&self, skip: u64, limit: usize) -> rusqlite::Result<(Vec<Place>, u64)> {
         let ways = self.ways()?;
         let Some((_, way)) = cheapest(&ways, Way::gathering) else {
@@ -163,7 +163,7 @@ impl<'a> Query<'a> {
         Ok((places, total))
     }
 
-    /// The places after another, where those that match are so few that they are all gathered.
+    /// The places after another, if the matches are few enough to gather them all.
     pub fn few_after(
         &self,
         after: Option<Place>,
@@ -201,7 +201,7 @@ impl<'a> Query<'a> {
         self.source(way, 0).rows(reach, limit, held)
     }
 
-    /// How many match, where the books know it.
+    /// The total, if the derived tables have it.
     fn total(&self) -> rusqlite::Result<Option<u64>> {
         let filter = self.filter;
         let texts = [
@@ -229,10 +229,10 @@ impl<'a> Query<'a> {
         Ok(found.into_iter().flatten().next())
     }
 
-    /// All ways there are; the one by start leads to every call.
+    /// All ways to read the list. The one by start leads to every call.
     fn ways(&self) -> rusqlite::Result<Vec<Way>> {
         let mut ways = vec![self.way(Field::Start, vec![vec![]], self.dated)];
-        // Those that completed are in no index of their own.
+        // No index of its own has completed calls.
         if let Some(status) = self.filter.status.as_ref().filter(|it| *it != "completed") {
             let calls = known_counts::of_status(self.connection, status)?;
             let key = vec![vec![status.clone().into()]];
@@ -246,7 +246,7 @@ impl<'a> Query<'a> {
         if let Some(bounds) = durations(self.filter) {
             let calls = known_counts::of_durations(self.connection, bounds)?;
             let key = vec![bounds.map(Value::from).to_vec()];
-            // Its dates are no bounds in an index by durations.
+            // The filter's dates are no bounds in an index by duration.
             ways.push(self.way(Field::Duration, key, calls));
         }
         for (field, found) in [(Field::Phone, &self.phones), (Field::Name, &self.names)] {
@@ -270,7 +270,7 @@ impl<'a> Query<'a> {
         }
     }
 
-    /// How many of so many calls have the dates asked for, if they are spread as all are.
+    /// How many of `calls` have the filter's dates, if they are spread like all calls.
     fn share(&self, calls: u64) -> u64 {
         (calls as f64 * self.dated as f64 / self.all.max(1) as f64).ceil() as u64
     }
@@ -317,7 +317,7 @@ fn cheapest<'w>(
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
-/// A page of places in no order.
+/// A page of unordered places, in the list's order.
 fn cut(mut places: Vec<Place>, skip: u64, limit: usize) -> Vec<Place> {
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     places.sort_unstable_by_key(Place::rank);

@@ -1,4 +1,4 @@
-//! The statements of lists: conditions, the parts of a list's order, and how each is read.
+//! The statements of lists: conditions, the parts of a list's order, and how each part is read.
 
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
 use crate::model::{CallFilter, Timestamp};
 use crate::store::lists::place::Place;
 
-/// What an index is by, besides the start that each goes on with.
+/// The first column of an index. The start follows in each but that of the SID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
     Start,
@@ -27,7 +27,7 @@ impl Field {
             Field::Phone => "INDEXED BY calls_by_phone",
             Field::Name => "INDEXED BY calls_by_name",
             Field::Duration => "INDEXED BY calls_by_duration",
-            // Calls found by their SID are read by their id.
+            // Calls found by their SID are read by id.
             Field::Sid => "",
         }
     }
@@ -36,7 +36,7 @@ impl Field {
     fn condition(self) -> &'static str {
         match self {
             Field::Start => "true",
-            // In the words of the index, which has no others.
+            // The index is partial: SQLite uses it only if the query states its condition.
             Field::Status => "status = ? AND status <> 'completed'",
             Field::Assistant => "assistant_id = ?",
             Field::Phone => "customer_phone_number = ?",
@@ -47,12 +47,12 @@ impl Field {
     }
 }
 
-/// Conditions, all of which must hold, and their values.
+/// Conditions that must all hold, and the values of their parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Conditions {
     text: String,
     values: Vec<Value>,
-    /// No index by anything else has the SID.
+    /// True if a condition is on the SID, which only its own index has.
     sid: bool,
 }
 
@@ -71,7 +71,7 @@ impl Conditions {
         self.text.is_empty()
     }
 
-    /// What the filter asks of a call besides its start, and besides what `known` has answered.
+    /// What the filter asks of a call besides its start and `known`, which the index answers.
     pub fn of(filter: &CallFilter, known: Field) -> Conditions {
         let mut conditions = Conditions::default();
         if let (Some(status), true) = (&filter.status, known != Field::Status) {
@@ -94,7 +94,7 @@ impl Conditions {
                 "has(assistant_name, ?)",
                 &filter.assistant_name,
             ),
-            // The last: the index by start does not have it.
+            // The last, because the index by start lacks it.
             (Field::Sid, "has(call_sid, ?)", &filter.call_sid),
         ] {
             if let (Some(part), true) = (part, known != field) {
@@ -106,7 +106,7 @@ impl Conditions {
     }
 }
 
-/// The inclusive bounds of the durations that match.
+/// The inclusive bounds of the durations that match, in seconds.
 pub fn durations(filter: &CallFilter) -> Option<[f64; 2]> {
     let (min, max) = (filter.min_duration, filter.max_duration);
     let bound = |seconds: Option<i64>, none| seconds.map_or(none, |seconds| seconds as f64);
@@ -114,14 +114,14 @@ pub fn durations(filter: &CallFilter) -> Option<[f64; 2]> {
     (min.is_some() || max.is_some()).then_some(bounds)
 }
 
-/// A stretch of a list.
+/// A range of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
-    /// Whether calls without a start are in it, which come first.
+    /// True if it includes calls without a start, which come first.
     pub nulls: bool,
     pub from: Option<i64>,
     pub to: Option<i64>,
-    /// Only what comes after it.
+    /// If set, only calls after this place.
     pub after: Option<Place>,
 }
 
@@ -142,7 +142,8 @@ impl Reach {
         self.from.is_none_or(|from| from <= start) && self.to.is_none_or(|to| start <= to)
     }
 
-    /// In the list's order; each is a stretch of an index, whose NULLs are at its other end.
+    /// The ranges of an index that make up the reach, in the list's order. An index read backwards
+    /// has its NULLs last; a list has them first.
     fn parts(&self) -> Vec<(Conditions, &'static str)> {
         let mut parts = Vec::new();
         let start = self.after.and_then(|place| place.started_at);
@@ -178,7 +179,7 @@ impl Reach {
     }
 }
 
-/// An index, the place in it to read, and what is asked of a call besides.
+/// An index, the key to read in it, and the remaining conditions.
 pub struct Source<'a> {
     pub connection: &'a Connection,
     pub field: Field,
@@ -190,7 +191,7 @@ const PLACE: &str = "started_at, id";
 const HELD: &str = "id, body, body_hash, started_at, seen_at, suspect_at";
 
 impl<'a> Source<'a> {
-    /// Up to `limit` places of the reach, in its order, after the first `skip`.
+    /// Up to `limit` places of the reach in its order, after the first `skip`.
     pub fn places(
         &self,
         reach: Reach,
@@ -206,7 +207,7 @@ impl<'a> Source<'a> {
             let before = places.len();
             self.read(PLACE, &part, order, (room, skip), place, &mut places)?;
             if skip > 0 && places.len() == before {
-                // All of this part is skipped; a further one skips the less.
+                // All of this part was skipped; the next part skips the rest.
                 let (mut count, values) = self.statement("count(*)", &part, "")?;
                 let count: u64 = count.query_row(params_from_iter(values), |row| row.get(0))?;
                 skip = skip.saturating_sub(count);
@@ -249,7 +250,7 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Shows every place of the reach, in its order.
+    /// Visits every place of the reach, in its order.
     pub fn visit(&self, reach: Reach, mut visit: impl FnMut(Place)) -> rusqlite::Result<()> {
         for (part, order) in reach.parts() {
             let (mut select, values) =

@@ -1,32 +1,33 @@
-//! Which numbers, names and SIDs a part occurs in.
+//! Which phone numbers, names and SIDs contain a part.
 //!
-//! Trigrams name candidates, which are then compared with the part itself: the trigrams of a text
-//! may all occur apart. A part that has none, for it is shorter, and one that is common, is looked
-//! for in all of a dictionary.
+//! Trigrams find candidates, which are then compared with the part: a text may have all its
+//! trigrams in other places. A part too short to have one, or with common trigrams, is searched for
+//! in the whole dictionary.
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::model::{Part, Timestamp};
 use crate::store::lists::place::Place;
 
-/// Texts whose calls are gathered one by one; a part that is in more is looked for in a walk.
+/// The most texts whose calls are gathered one by one. A part that is in more is searched for in a
+/// walk.
 const FEW_TEXTS: usize = 4096;
 
-/// More candidates than that are in too many texts anyhow, and take long to look up one by one.
+/// The most candidates. More are in too many texts anyway, and take long to look up one by one.
 const MOST_PHONES: usize = FEW_TEXTS;
 
-/// As many SIDs are compared and kept, with their places.
+/// The most SIDs that are compared and returned, with their places.
 const MOST_SIDS: usize = 10_000;
 
-/// Three that do not overlap are nine characters: hardly a wrong candidate is left, and the first
-/// ones of a number, which many begin with, are not read.
+/// Three that do not overlap are nine characters, which leave hardly a wrong candidate. They are
+/// taken from the end, because many numbers begin alike.
 const MOST_TRIGRAMS: usize = 3;
 
-/// Where a part was found.
+/// The result of a search for a part.
 pub enum Found<T> {
-    /// All of them, and how many calls they are of.
+    /// All that contain it, and the number of their calls.
     Few(Vec<T>, u64),
-    /// Too many to name. The number of calls, `None` where it was not to be counted.
+    /// Too many to list. The number of calls, or `None` if it was not to be counted.
     Many(Option<u64>),
 }
 
@@ -39,7 +40,7 @@ impl<T> Found<T> {
     }
 }
 
-/// Texts that have the part, while they are looked through.
+/// The texts found so far to contain the part.
 struct Texts<'a> {
     part: &'a Part,
     texts: Vec<String>,
@@ -77,7 +78,8 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// Phone numbers. Where they are many, their calls are counted only if `counted`.
+/// Phone numbers that contain the part. If they are many, their calls are counted only if
+/// `counted`.
 pub fn phones(
     connection: &Connection,
     part: &Part,
@@ -110,8 +112,8 @@ pub fn phones(
     Ok(texts.found())
 }
 
-/// The same for a part that is the same in every case, as nearly all are: SQLite's own `instr`
-/// looks through the dictionary without a step out of it for each number.
+/// The same for a part without letters, as nearly all are: SQLite's own `instr` searches the
+/// dictionary without a call into Rust for each number.
 fn caseless_phones(connection: &Connection, part: &Part) -> rusqlite::Result<Found<String>> {
     let part = part.as_str();
     let calls = connection
@@ -127,7 +129,7 @@ fn caseless_phones(connection: &Connection, part: &Part) -> rusqlite::Result<Fou
     })
 }
 
-/// Names, which are few: all are looked through.
+/// Names that contain the part. They are few, so all are compared.
 pub fn names(connection: &Connection, part: &Part) -> rusqlite::Result<Found<String>> {
     let mut texts = Texts::new(part);
     let mut select = connection.prepare_cached("SELECT name, calls FROM names")?;
@@ -138,14 +140,14 @@ pub fn names(connection: &Connection, part: &Part) -> rusqlite::Result<Found<Str
     Ok(texts.found())
 }
 
-/// Calls by their SID. Where they are many, they are counted only if `counted`.
+/// Calls whose SID contains the part. If they are many, they are counted only if `counted`.
 pub fn sids(connection: &Connection, part: &Part, counted: bool) -> rusqlite::Result<Found<Place>> {
     let trigrams = trigrams(part);
     if counted
         && let Some(trigram) = &trigrams
         && part.as_str().len() == 3
     {
-        // One trigram, of ASCII: whoever has it has the part.
+        // The part is one ASCII trigram, so every SID that has the trigram contains the part.
         let calls = connection
             .prepare_cached("SELECT count(*) FROM sid_trigrams WHERE sid_trigrams MATCH ?1")?
             .query_row([trigram], |row| row.get(0))?;
@@ -197,8 +199,8 @@ fn few_sids(connection: &Connection, part: &Part, ids: Vec<i64>) -> rusqlite::Re
     Ok(Found::Few(places, calls))
 }
 
-/// The rows of a table of trigrams that have them all, ascending; `None` where there are more than
-/// `most`.
+/// The rows of a trigram table that have all these trigrams, ascending; `None` if there are more
+/// than `most`.
 fn candidates(
     connection: &Connection,
     table: &str,
@@ -213,10 +215,10 @@ fn candidates(
     Ok((ids.len() <= most).then_some(ids))
 }
 
-/// The part's trigrams as FTS5 is asked for them; `None` where they would not find all.
+/// The part's trigrams as an FTS5 query; `None` if they would miss a match.
 fn trigrams(part: &Part) -> Option<String> {
     let chars: Vec<char> = part.as_str().chars().collect();
-    // FTS5 passes over NUL, in texts and in a question's end.
+    // FTS5 ignores NUL in texts and at the end of a query.
     if chars.len() < 3 || chars.contains(&'\0') {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What is counted of the calls, from the books.
+//! Aggregates of calls, from the rollups.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,10 +10,10 @@ use crate::store::derived::rollups::{DAY, micros};
 use crate::store::error::StoreError;
 use crate::store::read::reader::Reader;
 
-/// All calls that have ended as they should.
+/// The number of calls, and the durations of those that completed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Durations {
-    /// Of any status.
+    /// Calls of any status.
     pub calls: u64,
     /// Completed calls whose duration is known.
     pub timed: u64,
@@ -21,26 +21,26 @@ pub struct Durations {
     pub total_us: i64,
 }
 
-/// Calls of one stretch of time.
+/// Aggregates of the calls in a range of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Analytics {
     pub calls: u64,
     pub completed: u64,
     pub failed: u64,
     pub ongoing: u64,
-    /// Completed calls whose duration is known and not 0: the upstream takes 0 for none here.
+    /// Completed calls whose duration is known and not 0: here the upstream counts 0 as unknown.
     pub timed: u64,
     /// The sum of their durations, in microseconds; beyond 64 bits it wraps around.
     pub duration_us: i64,
     /// UTC days that have a call, ascending.
     pub days: Vec<Day>,
-    /// By calls, most first, then by id; those without an assistant are left out.
+    /// Most calls first, then by id. Calls without an assistant are left out.
     pub assistants: Vec<Assistant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day {
-    /// Since 1970-01-01.
+    /// Days since 1970-01-01.
     pub day: i64,
     pub calls: u64,
     pub completed: u64,
@@ -50,17 +50,16 @@ pub struct Day {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assistant {
     pub id: i64,
-    /// As that of its calls in the stretch names it that comes first in a list: the one of the
-    /// latest start, and of several the one of the highest id. None where that one has no name,
-    /// though an earlier one has.
+    /// The name in the call of the range that is first in a list: that of the latest start, then of
+    /// the highest id. `None` if that call has no name, even if an earlier one has.
     pub name: Option<String>,
     pub calls: u64,
-    /// Of all its calls whose duration is known, in microseconds; beyond 64 bits it wraps around.
+    /// The summed duration of all its calls, in microseconds; beyond 64 bits it wraps around.
     pub duration_us: i64,
 }
 
 impl Reader {
-    /// All calls, and the durations of those that completed.
+    /// The number of calls, and the durations of those that completed.
     pub fn durations(&self) -> Result<Durations, StoreError> {
         let mut select = self
             .connection
@@ -81,7 +80,7 @@ impl Reader {
         Ok(durations)
     }
 
-    /// The calls that started within the inclusive bounds.
+    /// Aggregates of the calls that started within the inclusive bounds.
     pub fn analytics(&self, from: Timestamp, to: Timestamp) -> Result<Analytics, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let mut sums = Sums::default();
@@ -97,15 +96,16 @@ impl Reader {
     }
 }
 
-/// Sums that pieces are added to and taken from. Sums of durations wrap around.
+/// Sums to which the parts of a range are added, or from which they are subtracted. Sums of
+/// durations wrap around.
 #[derive(Default)]
 struct Sums {
     ongoing: i64,
     timed: i64,
     duration_us: i64,
-    /// Calls, completed, failed.
+    /// By day: calls, completed, failed.
     days: BTreeMap<i64, [i64; 3]>,
-    /// Calls, duration.
+    /// By assistant: calls, and the sum of their durations in microseconds.
     assistants: HashMap<i64, (i64, i64)>,
 }
 
@@ -115,7 +115,7 @@ struct Group<'a> {
     status: &'a str,
     assistant_id: i64,
     calls: i64,
-    /// Those whose duration is known and not 0.
+    /// Calls whose duration is known and not 0.
     timed: i64,
     duration_us: i64,
 }
@@ -184,8 +184,8 @@ impl Sums {
         Ok(())
     }
 
-    /// The books keep calls without an assistant under 0, which an upstream could also send: those
-    /// few are counted by their index.
+    /// Replaces the sum of assistant 0. The rollups count calls without an assistant there, but an
+    /// upstream could also have an assistant 0; its few calls are counted by their index.
     fn tell_zero_from_none(
         &mut self,
         connection: &Connection,
@@ -215,7 +215,7 @@ impl Sums {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Analytics, StoreError> {
-        // Of one state of the file none is negative.
+        // In one state of the file no count is negative.
         let count = |calls: i64| u64::try_from(calls).unwrap_or(0);
         let mut analytics = Analytics {
             ongoing: count(self.ongoing),

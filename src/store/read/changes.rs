@@ -1,8 +1,7 @@
-//! What changed since: the calls and the tombstones in one order.
+//! The change feed: calls and tombstones in the order of their changes.
 //!
-//! The order is a compacted log. A call that changed twice is in it once, at its latest place, so
-//! whoever reads from zero ends with what the replica holds, and whoever goes on from where he
-//! stopped does too.
+//! The order is a compacted log. A call that changed twice is in it once, at its latest place, so a
+//! consumer that reads from zero, or on from its cursor, ends with what the replica has.
 
 use rusqlite::Row;
 
@@ -10,16 +9,16 @@ use crate::model::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::read::reader::Reader;
 
-/// A stretch of the order of changes.
+/// A page of the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// Whose order it is: places in another file's mean nothing here.
+    /// Identifies the feed: the cursors of another file's feed mean nothing here.
     pub feed_id: String,
     /// By `seq`, ascending.
     pub items: Vec<Change>,
-    /// Where to go on: the place of the last item, or the one asked for where there is none.
+    /// The next cursor: the place of the last item, or the requested cursor if there is none.
     pub next: u64,
-    /// Others follow already.
+    /// True if more changes follow already.
     pub more: bool,
 }
 
@@ -30,27 +29,27 @@ pub struct Change {
     pub heard: Heard,
 }
 
-/// How long ago a change was known to be true.
+/// When a change was last known to be true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// When the text, or the deletion, was confirmed; a window that covers the call may know
-    /// better.
+    /// When the text, or the deletion, was confirmed; a window that covers the call may have been
+    /// verified later.
     pub at: Timestamp,
     pub started_at: Option<Timestamp>,
-    /// No window's word holds for it: it is a suspect, or gone.
+    /// True if no window verifies it, because the call is a suspect or deleted.
     pub unverified: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// The call's JSON text. A suspect is served, so it is one of these.
+    /// The call's JSON text. A suspect is still served, so it is one of these.
     Upsert(String),
-    /// The id of a call that is proven to be gone.
+    /// The id of a deleted call.
     Delete(i64),
 }
 
 impl Reader {
-    /// Up to `limit` changes that come after `after`, as of one instant.
+    /// Up to `limit` changes after the cursor `after`, as of one instant.
     pub fn changes(&self, after: u64, limit: usize) -> Result<Changes, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let feed_id = snapshot
@@ -65,7 +64,7 @@ impl Reader {
              WHERE change_seq > ?1
              ORDER BY change_seq LIMIT ?2",
         )?;
-        // One more than is told shows whether others follow.
+        // One more than is returned shows whether others follow.
         let (start, most) = (
             i64::try_from(after).unwrap_or(i64::MAX),
             i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
@@ -96,8 +95,8 @@ impl Reader {
         })
     }
 
-    /// The calls that the upstream seems not to have: where each starts, and when it was last
-    /// seen. Of several that start at one instant the one that was seen longest ago.
+    /// The start of each suspect, and when it was last seen. Of several with one start, the one
+    /// seen longest ago.
     pub fn unverified(&self) -> Result<Vec<(Option<Timestamp>, Timestamp)>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT started_at, min(seen_at) FROM calls INDEXED BY suspects

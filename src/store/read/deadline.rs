@@ -1,4 +1,4 @@
-//! A read that may take so long and no longer.
+//! Reads with a time limit.
 
 use std::time::{Duration, Instant};
 
@@ -7,15 +7,15 @@ use rusqlite::ErrorCode;
 use crate::store::error::StoreError;
 use crate::store::read::reader::Reader;
 
-/// The clock is looked at after so many instructions of SQLite's machine: some tens of
+/// The clock is read after this many instructions of SQLite's virtual machine: some tens of
 /// microseconds.
 const STEPS: i32 = 10_000;
 
 impl Reader {
-    /// Runs `work`, and breaks off the statement that is still running after `limit`.
+    /// Runs `work`, and interrupts a statement that is still running after `limit`.
     ///
     /// # Errors
-    /// [`StoreError::TooLong`] where one was; else what `work` says.
+    /// [`StoreError::TooLong`] if a statement was interrupted, else the error of `work`.
     pub fn within<T>(
         &self,
         limit: Duration,
@@ -36,8 +36,8 @@ impl Reader {
         })
     }
 
-    /// A number that is another one as soon as somebody has written to the file. It says nothing
-    /// to another reader.
+    /// A number that changes when another connection commits to the file. Numbers of different
+    /// readers can't be compared.
     pub fn data_version(&self) -> Result<i64, StoreError> {
         let mut pragma = self.connection.prepare_cached("PRAGMA data_version")?;
         Ok(pragma.query_row([], |row| row.get(0))?)

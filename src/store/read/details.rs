@@ -8,7 +8,7 @@ use crate::store::error::StoreError;
 use crate::store::read::reader::Reader;
 
 impl Reader {
-    /// `None` where it is not held.
+    /// The stored detail of a call; `None` if there is none.
     pub fn detail(&self, call_id: i64, kind: Detail) -> Result<Option<StoredDetail>, StoreError> {
         let held = self
             .connection

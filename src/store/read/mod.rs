@@ -1,8 +1,8 @@
-//! What is read, by connections that can't write.
+//! Reading, by connections that can't write.
 //!
-//! Knows the floors below and, of `write`, the ledger, whose figures it reads. In reading order: `pool`,
-//! `reader` (one row by key), `details`, `small_tables`, a `deadline` for what reads many rows,
-//! `aggregates`, `changes`, and a `scan` of everything.
+//! Knows the floors below and, of `write`, the ledger, whose counts it reads. In reading order:
+//! `pool`, `reader` (one row by key), `details`, `small_tables`, a `deadline` for what reads many
+//! rows, `aggregates`, `changes`, and a `scan` of everything.
 
 pub mod aggregates;
 pub mod changes;

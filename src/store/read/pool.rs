@@ -1,4 +1,4 @@
-//! The pool that every connection for reading is from.
+//! The pool of all connections that read.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,26 +11,26 @@ use crate::store::error::StoreError;
 use crate::store::file::connection;
 use crate::store::read::reader::Reader;
 
-/// Who asks for a connection waits this long for one.
+/// How long a caller waits for a free connection.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A pool of connections to one file that can't write. Cheap to clone. Each is opened when it is
-/// first needed, and kept.
+/// first needed, and stays open.
 #[derive(Clone)]
 pub struct Readers {
     path: PathBuf,
     pool: Pool<SqliteConnectionManager>,
 }
 
-/// How many connections a pool has.
+/// The numbers of a pool's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolState {
     pub open: u32,
-    /// Of these, the ones that nobody holds.
+    /// Open connections that are not in use.
     pub idle: u32,
 }
 
-/// Makes a connection what a reader needs: see [`connection::configure_reader`].
+/// Configures each new connection: see [`connection::configure_reader`].
 #[derive(Debug)]
 struct Configure;
 
@@ -41,7 +41,7 @@ impl CustomizeConnection<Connection, rusqlite::Error> for Configure {
 }
 
 impl Reader {
-    /// For who needs one alone; a server has [`Readers`].
+    /// Opens a single reader; a server has [`Readers`].
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
         connection::check(path)?;
         Readers::of(path, 1).get()
@@ -49,21 +49,21 @@ impl Reader {
 }
 
 impl Readers {
-    /// Of a file that need not be there yet: at most `most` connections at once.
+    /// A pool of at most `most` connections to a file that need not exist yet.
     pub fn of(path: &Path, most: u32) -> Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let manager = SqliteConnectionManager::file(path).with_flags(flags);
         let pool = Pool::builder()
             .max_size(most)
             .min_idle(Some(0))
-            // Nothing is closed while the pool lives. Its threads would wait for the next look at
-            // what is to be closed, half a minute, before they end with it.
+            // Nothing is closed while the pool lives. Otherwise its threads would wait for the next
+            // check of idle connections, up to half a minute, before they end with the pool.
             .max_lifetime(None)
             .idle_timeout(None)
             .connection_timeout(PATIENCE)
             // A connection to a file does not go stale.
             .test_on_check_out(false)
-            // Who waits for a connection is told why there is none.
+            // The caller of `get` gets the reason.
             .error_handler(Box::new(NopErrorHandler))
             .connection_customizer(Box::new(Configure))
             .build_unchecked(manager);
@@ -73,10 +73,10 @@ impl Readers {
         }
     }
 
-    /// A connection, until it is dropped.
+    /// Takes a connection, which returns to the pool when it is dropped.
     ///
     /// # Errors
-    /// The file is none of this version's, or no connection was free in time.
+    /// This version can't read the file, or no connection was free in time.
     pub fn get(&self) -> Result<Reader, StoreError> {
         match self.pool.get() {
             Ok(connection) => Ok(Reader { connection }),

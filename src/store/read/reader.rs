@@ -1,4 +1,4 @@
-//! Reads that a request waits for: one row by key, by a statement that stays prepared.
+//! Point reads, for which a request waits: one row by key, with a cached prepared statement.
 
 use r2d2::PooledConnection;
 use r2d2_sqlite::SqliteConnectionManager;
@@ -12,12 +12,12 @@ use crate::store::write::ledger;
 /// A connection of the pool.
 pub type Pooled = PooledConnection<SqliteConnectionManager>;
 
-/// A read-only view of the file. Not shared between threads: each has its own.
+/// A read-only connection to the file. Each thread has its own.
 pub struct Reader {
     pub(in crate::store) connection: Pooled,
 }
 
-/// A call as the replica holds it.
+/// A stored call.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StoredCall {
     pub id: i64,
@@ -26,13 +26,14 @@ pub struct StoredCall {
     /// First 64 bits of the body's SHA-256.
     pub body_hash: i64,
     pub started_at: Option<Timestamp>,
-    /// When the text itself was last confirmed; a window that covers the call may know better.
+    /// When the text itself was last confirmed; a window that covers the call may have been
+    /// verified later.
     pub seen_at: Timestamp,
-    /// The upstream said that it has no such call; no window's word holds for it any more.
+    /// True if the upstream said that it has no such call. No window verifies it any more.
     pub suspect: bool,
 }
 
-/// The whole file in figures.
+/// Counts of the whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
     pub calls: u64,
@@ -48,7 +49,7 @@ impl AsRef<str> for StoredCall {
     }
 }
 
-/// The next one who gets the connection gets it as it was opened, also after a panic.
+/// Resets the connection to how it was opened before the pool gets it back, even after a panic.
 impl Drop for Reader {
     fn drop(&mut self) {
         let _ = self.connection.progress_handler(0, None::<fn() -> bool>);
@@ -59,23 +60,24 @@ impl Drop for Reader {
 }
 
 impl Reader {
-    /// What is read from now on is of one state of the file, until [`Reader::release`].
+    /// Begins a read transaction: until [`Reader::release`], all reads are of one state of the
+    /// file.
     pub fn hold(&self) -> Result<(), StoreError> {
         self.connection.prepare_cached("BEGIN")?.execute([])?;
         Ok(())
     }
 
-    /// Ends what [`Reader::hold`] began.
+    /// Ends the transaction of [`Reader::hold`].
     pub fn release(&self) {
-        // Nothing was written: there is nothing that could fail to be.
+        // Nothing was written, so a failure loses nothing.
         let _ = self
             .connection
             .prepare_cached("COMMIT")
             .and_then(|mut commit| commit.execute([]));
     }
 
-    /// `None` where the replica does not hold it. Of two calls with one SID, which the upstream
-    /// forbids but could send, the one heard of last.
+    /// The stored call, if there is one. Of two calls with one SID, which the upstream forbids but
+    /// could send, the one reported last.
     pub fn call(&self, key: &CallKey) -> Result<Option<StoredCall>, StoreError> {
         let held = match key {
             CallKey::Id(id) => self
@@ -96,7 +98,7 @@ impl Reader {
         Ok(held.optional()?)
     }
 
-    /// When the call was proven to be gone; `None` where it was not, or where it is back.
+    /// When the call was proven to be deleted; `None` if it was not, or if it exists again.
     pub fn tombstone(&self, key: &CallKey) -> Result<Option<Timestamp>, StoreError> {
         let deleted_at = |row: &Row<'_>| row.get(0).map(Timestamp::from_micros);
         let found = match key {
@@ -115,7 +117,7 @@ impl Reader {
         Ok(found.optional()?)
     }
 
-    /// Which file this is: another one, made anew in its place, has another.
+    /// Identifies the file: a new one in its place has another id.
     pub fn feed_id(&self) -> Result<String, StoreError> {
         let mut statement = self
             .connection
@@ -123,20 +125,21 @@ impl Reader {
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 
-    /// The windows as they were last written, oldest first; a running engine may have verified
-    /// them since.
+    /// The windows as they were last written, oldest first; a running engine may have verified them
+    /// since.
     pub fn windows(&self) -> Result<Vec<Window>, StoreError> {
         Ok(coverage::read(&self.connection)?)
     }
 
-    /// Whether any call names its assistant. Those of a self-hosted upstream do not.
+    /// True if any call has its assistant's name, or if there are no calls. The calls of a
+    /// self-hosted upstream have none.
     pub fn knows_names(&self) -> Result<bool, StoreError> {
         let any = "SELECT EXISTS (SELECT 1 FROM names) OR NOT EXISTS (SELECT 1 FROM calls)";
         let mut select = self.connection.prepare_cached(any)?;
         Ok(select.query_row([], |row| row.get(0))?)
     }
 
-    /// The highest id of a call that is held, or was.
+    /// The highest id of any call, stored or deleted.
     pub fn highest_id(&self) -> Result<Option<i64>, StoreError> {
         let highest = self
             .connection
@@ -148,7 +151,7 @@ impl Reader {
         Ok(highest)
     }
 
-    /// Figures for the status. Counted from the rollups, not from the rows.
+    /// Counts for the status. They come from the rollups, not from the rows.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let census = ledger::read(&snapshot)?;

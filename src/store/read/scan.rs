@@ -1,4 +1,4 @@
-//! All calls of a file, one after the other: for comparing it with another.
+//! All calls of a file in order of their ids, to compare it with another.
 
 use rusqlite::Row;
 
@@ -6,8 +6,8 @@ use crate::model::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::read::reader::Reader;
 
-/// Rows a statement reads. Between two statements the file is free, so that a long scan keeps no
-/// old state of it alive.
+/// The rows that a statement reads. Between two statements no read transaction is open, so that a
+/// long scan does not hold up checkpoints.
 const PAGE: usize = 256;
 
 /// The text of one call.
@@ -19,11 +19,11 @@ pub struct Text {
     pub body: String,
 }
 
-/// The calls of a file by ascending id, read page by page. Each page is the file as it is then.
+/// The calls of a file by ascending id, page by page. Each page is of the file as it is then.
 pub struct Scan<'a> {
     reader: &'a Reader,
     page: std::vec::IntoIter<Text>,
-    /// The last id of the page; `None` once there is no further one.
+    /// The last id of the page; `None` once there is no next page.
     after: Option<i64>,
 }
 

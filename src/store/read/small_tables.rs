@@ -8,17 +8,17 @@ use crate::store::outbox::{Conflict, Write, kept};
 use crate::store::read::reader::Reader;
 
 impl Reader {
-    /// Whose calls the file holds.
+    /// The owner of the file's calls.
     pub fn identity(&self) -> Result<Identity, StoreError> {
         Ok(identity::read(&self.connection)?)
     }
 
-    /// What assistants are called that the upstream lists apart from the calls.
+    /// The names of the assistants that the upstream lists apart from the calls.
     pub fn assistants(&self) -> Result<Names, StoreError> {
         Ok(assistants::read(&self.connection)?)
     }
 
-    /// Every change that is kept, in order.
+    /// Every change in the outbox, in order.
     pub fn writes(&self) -> Result<Vec<Write>, StoreError> {
         Ok(kept(&self.connection)?)
     }

@@ -1,4 +1,4 @@
-//! What the upstream lists of its assistants, where the calls do not name them.
+//! Storing the assistants' names, where the upstream lists them apart from the calls.
 
 use crate::model::Timestamp;
 use crate::store::assistants::Names;
@@ -6,14 +6,14 @@ use crate::store::error::StoreError;
 use crate::store::write::writer::Writer;
 
 impl Writer {
-    /// Keeps what the upstream, at `now`, says that some assistants are called, and names the calls
-    /// whose texts do not. An assistant that it does not list any more keeps its name.
+    /// Stores names that the upstream listed at `now`, and sets them in calls whose texts have
+    /// none. The name of an assistant that is no longer listed stays.
     pub fn keep_assistants(
         &mut self,
         told: Vec<(i64, String)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        // One that is listed twice is one.
+        // The upstream may list an assistant twice.
         let mut told = Names::from_iter(told);
         told.retain(|id, name| self.assistants.get(id) != Some(name));
         if told.is_empty() {

@@ -1,4 +1,4 @@
-//! What the writer says of how much is stored, without a scan of the calls.
+//! What the writer can count without a scan of the calls.
 
 use crate::model::{Timestamp, Unit};
 use crate::store::derived::day_ranges;
@@ -8,17 +8,17 @@ use crate::store::write::page_extent;
 use crate::store::write::writer::Writer;
 
 impl Writer {
-    /// The finest unit that the start of any call is of, as the file had it when it was opened.
+    /// The finest unit of any call's start, as of the opening of the file.
     pub fn finest_start(&self) -> Unit {
         self.finest_start
     }
 
-    /// How many of each kind are held, as of the last commit.
+    /// The numbers of calls, suspects and tombstones as of the last commit.
     pub fn census(&self) -> Census {
         self.census
     }
 
-    /// The newest calls held that started within the inclusive bounds, no more than `most`.
+    /// Ids of the newest stored calls that started within the inclusive bounds, at most `most`.
     pub fn ids_between(
         &self,
         from: Timestamp,
@@ -34,8 +34,8 @@ impl Writer {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Held calls, suspects not included, that started within the inclusive bounds. Whole days
-    /// are summed from the rollups, only what juts out is counted by the index.
+    /// The number of stored calls, without suspects, that started within the inclusive bounds.
+    /// Whole days are summed from the rollups; only partial days are counted by an index.
     pub fn count_between(&self, from: Timestamp, to: Timestamp) -> Result<u64, StoreError> {
         let started = day_ranges::count(&self.connection, from, to)?;
         let suspects: u64 = self
@@ -48,12 +48,12 @@ impl Writer {
         Ok(started.saturating_sub(suspects))
     }
 
-    /// The most rows on a page of the list, as the file had it when it was opened.
+    /// The most rows that the upstream puts on a page; `None` if as many as documented.
     pub fn page_rows(&self) -> Option<usize> {
         self.page_rows
     }
 
-    /// Keeps the most rows on a page, learned at `now`; `None`: as many as documented.
+    /// Records the most rows on a page, found at `now`; `None` if as many as documented.
     pub fn keep_page_rows(
         &mut self,
         rows: Option<usize>,

@@ -1,4 +1,4 @@
-//! What the engine asks of the writer on the way from a suspect to a tombstone.
+//! The writer's part in deletions: which suspects and canaries to ask for, and removal in bulk.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -11,7 +11,7 @@ use crate::store::write::tombstones::bury;
 use crate::store::write::writer::Writer;
 
 impl Writer {
-    /// Ids of suspects, longest suspected first.
+    /// Ids of suspects, the longest suspected first.
     pub fn suspects(&self, limit: usize) -> Result<Vec<i64>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT id FROM calls INDEXED BY suspects WHERE suspect_at IS NOT NULL
@@ -22,15 +22,14 @@ impl Writer {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// Up to `count` different suspects, each as likely as any other; the same for the same
-    /// `draw`.
+    /// Up to `count` different suspects, each as likely as any other; the same for the same `draw`.
     pub fn sample_suspects(&self, count: usize, draw: u64) -> Result<Vec<i64>, StoreError> {
         let all = usize::try_from(self.census.suspects).unwrap_or(usize::MAX);
         let mut rng = StdRng::seed_from_u64(draw);
         let mut places = rand::seq::index::sample(&mut rng, all, count.min(all)).into_vec();
         places.sort_unstable();
-        // One pass over the index, whose entries are small: ids have gaps, and to pick by them
-        // would favour whoever comes after a wide one.
+        // One pass over the index, whose entries are small. Drawing from the range of ids instead
+        // would favour a suspect that follows a wide gap.
         let mut select = self.connection.prepare_cached(
             "SELECT id FROM calls INDEXED BY suspects WHERE suspect_at IS NOT NULL",
         )?;
@@ -50,7 +49,7 @@ impl Writer {
         Ok(sample)
     }
 
-    /// The id of some held call that is no suspect, another one for another `draw`.
+    /// The id of a stored call that is no suspect, another one for another `draw`.
     pub fn canary(&self, draw: u64) -> Result<Option<i64>, StoreError> {
         if self.census.calls == self.census.suspects {
             return Ok(None);
@@ -76,9 +75,9 @@ impl Writer {
         Ok(None)
     }
 
-    /// Takes out up to `at_most` suspects that were last heard of before the request numbered
-    /// `before_seq`: many calls, which a second look at `request` found gone again. Returns how
-    /// many; fewer than `at_most` means that none is left.
+    /// Turns up to `at_most` suspects into tombstones that were last reported before the request
+    /// numbered `before_seq`. It is for many suspects, which a second reading at `request` missed
+    /// again. Returns how many; fewer than `at_most` means that none is left.
     pub fn remove_suspects(
         &mut self,
         request: Verified,

@@ -1,4 +1,4 @@
-//! Details, as the engine fetches them: what is due, what came, and what is put off.
+//! The writer's part in fetching details: which are due, what came, and what is postponed.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ use crate::store::write::ledger::raise_request_seq;
 use crate::store::write::writer::Writer;
 
 impl Writer {
-    /// Keeps what an answer says of a call that is held, and ends the call's round with it if it is
-    /// the last of `kinds`. An older request's answer never replaces a newer one's. Returns whether
-    /// it did.
+    /// Stores an answer about a stored call, and ends the call's round if it is the last of
+    /// `kinds`. An older request's answer never replaces a newer one's. Returns whether the round
+    /// ended.
     pub fn keep_detail(
         &mut self,
         learned: &DetailObservation,
@@ -37,8 +37,8 @@ impl Writer {
         self.details
     }
 
-    /// From now on these kinds are kept of calls that end. Where one was not before, all calls that
-    /// have ended become due for what is not held of them.
+    /// Sets the kinds to fetch of ended calls. If one is new, every ended call becomes due for the
+    /// kinds of it that are not stored.
     pub fn keep_kinds(&mut self, kinds: &BTreeSet<Detail>) -> Result<(), StoreError> {
         let before = recorded(&self.connection)?;
         if before == *kinds {
@@ -69,7 +69,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Ends the rounds of calls of which nothing is left to be asked for.
+    /// Ends the rounds of calls of which nothing is left to fetch.
     pub fn end_rounds(
         &mut self,
         ids: &[i64],
@@ -86,7 +86,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Puts calls off whose details could not be had.
+    /// Postpones calls whose details could not be fetched.
     pub fn put_off(&mut self, calls: &[(i64, Timestamp)]) -> Result<(), StoreError> {
         let transaction = self.begin()?;
         for (id, until) in calls {
@@ -101,8 +101,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Up to `most` calls that were never asked about, and as many that are due again, each newest
-    /// first, and the two in turn; and when the next one is due.
+    /// Up to `most` calls in their first round and as many that are due again, each newest first
+    /// and the two interleaved; and when the next call is due.
     pub fn due_details(
         &self,
         now: Timestamp,

@@ -1,28 +1,28 @@
-//! What is gone leaves no traces: the search indexes are merged until none are in them, and calls
-//! from before the history are dropped.
+//! Erasure: full-text indexes are merged until they have no traces of deleted texts, and calls from
+//! before the history are dropped.
 //!
-//! A full-text index does not overwrite: it notes that a text is gone, beside where that text is,
-//! and both vanish when the parts of the index are merged. (FTS5 can delete at once, but no SQLite
-//! before 3.42 reads what is left then.)
+//! A full-text index does not overwrite: it records a deletion beside the text, and both vanish
+//! when the segments of the index are merged. (FTS5 can delete at once, but SQLite before 3.42
+//! can't read the result.)
 
 use crate::model::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::write::take_out::take_out;
 use crate::store::write::writer::Writer;
 
-/// So many pages of an index are merged in one transaction: some milliseconds.
+/// The pages of an index that one transaction merges, which takes some milliseconds.
 const PAGES: i64 = 200;
 
 const INDEXES: [&str; 2] = ["phone_trigrams", "sid_trigrams"];
 
 impl Writer {
-    /// Whether the search indexes may hold traces of what is gone.
+    /// True if the full-text indexes may have traces of deleted texts.
     pub fn has_traces(&self) -> bool {
         self.traces.exist
     }
 
-    /// Merges the search indexes a step further. Returns whether that was the last: what was gone
-    /// when the first was done has left nothing.
+    /// Merges the full-text indexes one step further. Returns whether the step was the last: what
+    /// was deleted before the first step has left no trace.
     pub fn erase_traces(&mut self) -> Result<bool, StoreError> {
         let Some(at) = self.traces.merging else {
             self.traces.came = false;
@@ -42,19 +42,19 @@ impl Writer {
         let merge = format!("INSERT INTO {index} ({index}, rank) VALUES ('merge', ?1)");
         let before = self.connection.total_changes();
         let transaction = self.begin()?;
-        // A negative number has all parts of the index merged, whatever their sizes.
+        // A negative number merges all segments of the index, whatever their sizes.
         transaction.prepare_cached(&merge)?.execute([-PAGES])?;
         transaction.commit()?;
-        // Fewer than two changes: there was nothing left to merge (FTS5's manual, section 6.7).
+        // Fewer than two changes mean that nothing was left to merge (FTS5's manual, section 6.7).
         if self.connection.total_changes() - before < 2 {
             self.traces.merging = Some(at + 1);
         }
         Ok(false)
     }
 
-    /// Drops up to `at_most` calls that started before `before` and were not heard of since
-    /// `unheard_since`. They are not deleted at the upstream: nothing is told of them. Returns how
-    /// many.
+    /// Drops up to `at_most` calls that started before `before` and were last seen before
+    /// `unheard_since`. The upstream still has them, so they get no tombstone and the feed does not
+    /// report them. Returns how many.
     pub fn drop_before(
         &mut self,
         before: Timestamp,

@@ -1,5 +1,4 @@
-//! Taking in another edge's order of changes: a page is one transaction, with the place it leads
-//! to.
+//! Merging another edge's change feed: a page is one transaction, with the cursor after it.
 
 use std::collections::HashSet;
 
@@ -14,26 +13,26 @@ use crate::store::write::tombstones::remove;
 use crate::store::write::writer::Writer;
 use crate::store::write::writer::seal;
 
-/// What a page of the order says. No call is in it twice.
+/// One page of the feed. No call is in it twice.
 #[derive(Debug)]
 pub struct FeedPage {
     pub request: Verified,
     /// As in [`Observation`].
     pub oldest_in_flight: u64,
     pub newest_seq: u64,
-    /// Each with the instant at which it was known to be true.
+    /// Each with the time at which it was known to be true.
     pub calls: Vec<(Call, Timestamp)>,
-    /// Proven to be gone, and when that was known.
+    /// Ids of deleted calls, each with the time at which the deletion was known.
     pub gone: Vec<(i64, Timestamp)>,
-    /// At the end of a complete pass, what it listed, once for every range it speaks of: who is
-    /// held there and was never told of is a suspect.
+    /// At the end of a complete pass, what it listed of each range; a call stored there that was
+    /// never listed becomes a suspect.
     pub passed: Vec<Complete>,
     pub followed: FeedPosition,
     pub windows: Option<Vec<Window>>,
 }
 
 impl FeedPage {
-    /// As an answer that says only this.
+    /// An observation as of `at`, with no content.
     fn of(&self, at: Timestamp) -> Observation {
         Observation {
             request: Verified { at, ..self.request },
@@ -50,12 +49,12 @@ impl FeedPage {
 }
 
 impl Writer {
-    /// How far another edge was followed.
+    /// The position in the other edge's feed.
     pub fn followed(&self) -> Option<&FeedPosition> {
         self.followed.as_ref()
     }
 
-    /// Takes in one page. On an error nothing of it was written.
+    /// Merges one page. After an error nothing of it is written.
     pub fn follow(&mut self, mut news: FeedPage) -> Result<Merged, StoreError> {
         news.calls.sort_by_key(|(call, _)| call.id);
         for (call, _) in &mut news.calls {

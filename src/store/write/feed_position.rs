@@ -1,13 +1,13 @@
-//! How far the feed of another edge was followed.
+//! The position in another edge's feed, as it is stored.
 
 use rusqlite::{Connection, OptionalExtension};
 
-/// How far another edge's order of changes is in this file.
+/// The position up to which another edge's changes are in this file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedPosition {
     pub feed_id: String,
     pub place: u64,
-    /// Whoever is held was told of since place 0.
+    /// True once a full pass from place 0 has listed every call stored here.
     pub whole: bool,
 }
 

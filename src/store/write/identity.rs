@@ -1,4 +1,4 @@
-//! Whose calls the file holds: the stamp, and the calls that a key has to find.
+//! The file's owner as the writer records it, and the stored calls that prove a new key.
 
 use rusqlite::OptionalExtension;
 
@@ -12,7 +12,7 @@ impl Writer {
         &self.identity
     }
 
-    /// Stamps the file with the organization the key belongs to, or checks it against the stamp.
+    /// Records the key's organization in the file, or checks it against the recorded one.
     pub fn identify(&mut self, organization_id: i64) -> Result<(), StoreError> {
         match self.identity.organization_id {
             Some(recorded) if recorded == organization_id => Ok(()),
@@ -30,7 +30,7 @@ impl Writer {
         }
     }
 
-    /// Stamps the file with the key that was seen to be of the organization whose calls it holds.
+    /// Records the hash of a key that was found to be the owner's.
     pub fn know_key(&mut self, key: KeyHash) -> Result<(), StoreError> {
         let key = key.to_string();
         if self.identity.key_hash.as_ref() != Some(&key) {
@@ -41,8 +41,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The id of some call that is held, another one for another `draw`; of a suspect only where
-    /// all are.
+    /// The id of a stored call, another one for another `draw`. It is a suspect only if all calls
+    /// are.
     pub fn witness(&self, draw: u64) -> Result<Option<i64>, StoreError> {
         if let Some(id) = self.canary(draw)? {
             return Ok(Some(id));
@@ -54,7 +54,7 @@ impl Writer {
             .optional()?)
     }
 
-    /// Whether a call is held by that id and that SID.
+    /// True if a call with this id and this SID is stored.
     pub fn holds(&self, id: i64, call_sid: &str) -> Result<bool, StoreError> {
         let mut select = self
             .connection

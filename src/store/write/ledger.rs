@@ -1,4 +1,4 @@
-//! What one transaction counts and numbers beside its rows.
+//! A ledger: the counts and numbers that one transaction changes beside its rows.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::model::{NEVER, Timestamp, Unit, Window};
 use crate::store::derived::books::Books;
 use crate::store::details::queue::DetailsBooks;
 
-/// How many of each kind the file holds.
+/// The numbers of rows in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// Rows of `calls`, suspects included.
@@ -17,27 +17,27 @@ pub struct Census {
     pub tombstones: u64,
 }
 
-/// How a call became a suspect. Its row keeps only the later of the two requests.
+/// How a call became a suspect. Its row stores only the later of the two requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Suspicion {
-    /// The request that did not find it.
+    /// The request that did not find the call.
     pub by: u64,
-    /// The request that told the text it has.
+    /// The request that brought the stored text.
     pub told_by: u64,
 }
 
-/// What one transaction does beside its rows. It counts once the transaction is committed; until
-/// then the writer's own figures stand.
+/// What one transaction changes beside its rows. It applies once the transaction is committed;
+/// until then the writer's own values do.
 pub struct Ledger {
     pub census: Census,
     pub change_seq: u64,
     pub details: DetailsBooks,
     pub books: Books,
-    /// What was verified before, and when: how old a suspect is.
+    /// The windows before the transaction. The age of a new suspect comes from them.
     pub verified: Arc<Vec<Window>>,
     /// Calls that became suspects.
     pub suspicions: Vec<(i64, Suspicion)>,
-    /// Something is gone, of which the search indexes keep traces for now.
+    /// True if a text was deleted of which the full-text indexes still have traces.
     pub left_traces: bool,
 }
 
@@ -59,20 +59,20 @@ impl Ledger {
         }
     }
 
-    /// The next place in the order of changes.
+    /// The next number in the order of changes.
     pub fn next_change(&mut self) -> u64 {
         self.change_seq += 1;
         self.change_seq
     }
 
-    /// When what starts at `start` was last verified, in microseconds since 1970.
+    /// When the window over `start` was last verified, in microseconds since 1970.
     pub fn verified_at(&self, start: Option<i64>) -> Option<i64> {
         let start = start.map_or(NEVER, Timestamp::from_micros);
         let window = Window::of(&self.verified, start)?;
         Some(window.verified.at.as_micros())
     }
 
-    /// A call was seen again that may have been a suspect.
+    /// Counts a call that was seen again, which ends a suspicion.
     pub fn acquit(&mut self, was_suspect: bool) {
         self.census.suspects -= u64::from(was_suspect);
     }
@@ -84,7 +84,7 @@ impl Ledger {
 }
 
 pub fn read(connection: &Connection) -> rusqlite::Result<Census> {
-    // The calls by their totals, which are their exact sum: counting the rows takes a scan.
+    // The totals are exactly the number of rows; counting the rows takes a scan.
     connection
         .prepare_cached(
             "SELECT (SELECT coalesce(sum(calls), 0) FROM totals),
@@ -100,8 +100,8 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Census> {
         })
 }
 
-/// The last number in the order of changes. It is always on a row: a change gives a call the next
-/// number, and a tombstone is lifted by a call that gets the next one.
+/// The last number in the order of changes. It is always in a row: a change gives a call the next
+/// number, and a tombstone is removed only by a call that gets the next one.
 pub fn last_change(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row(
         "SELECT max(coalesce((SELECT max(change_seq) FROM calls), 0),
@@ -111,9 +111,10 @@ pub fn last_change(connection: &Connection) -> rusqlite::Result<u64> {
     )
 }
 
-/// The finest unit that the start of any call is of.
+/// The finest unit of any call's start.
 pub fn finest_start(connection: &Connection) -> rusqlite::Result<Unit> {
-    // The narrowest index with the starts in it: where none is of the finest unit, all are read.
+    // The narrowest index that has the starts; it is read to its end unless a start has the finest
+    // unit.
     let mut select = connection.prepare(
         "SELECT started_at FROM calls INDEXED BY calls_by_duration WHERE started_at IS NOT NULL",
     )?;
@@ -127,7 +128,7 @@ pub fn finest_start(connection: &Connection) -> rusqlite::Result<Unit> {
     Ok(finest)
 }
 
-/// The next run numbers its requests above this one too.
+/// Records a number that the next run's requests must exceed.
 pub fn raise_request_seq(transaction: &Transaction<'_>, seq: u64) -> rusqlite::Result<usize> {
     transaction
         .prepare_cached("UPDATE replica SET request_seq = max(request_seq, ?1)")?

@@ -1,4 +1,4 @@
-//! What one call of an answer does to its row.
+//! Merging one call of an answer into its row.
 
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -38,9 +38,9 @@ pub struct Fate {
     pub wrote: bool,
 }
 
-/// Writes one call if it says something new and nothing that started later told it. One that did
-/// not find the call told nothing of it: it may have moved from the range the one read to that of
-/// the other. Its text is taken in then, and it stays a suspect.
+/// Writes a call that has a new text, unless a request that started later has brought one. A later
+/// request that only missed the call is no such: the call may have moved between the ranges that
+/// the two read. Then the text is stored, and the call stays a suspect.
 pub fn merge_call(
     transaction: &Transaction<'_>,
     learned: &Observation,
@@ -51,13 +51,13 @@ pub fn merge_call(
 ) -> Result<Fate, StoreError> {
     struct Before {
         same_text: bool,
-        /// Where the text differs.
+        /// The stored text, if it differs.
         body: Option<String>,
         request_seq: u64,
         change_seq: u64,
         suspect_at: Option<Timestamp>,
         was_open: bool,
-        /// What the indexes and the books are by is the same.
+        /// True if every column of the indexes and the derived tables stays the same.
         in_place: bool,
     }
     let before = transaction
@@ -211,8 +211,9 @@ fn write_call(
         ))
 }
 
-/// The same for a call that stays where it is in every index but that of changes: what an `UPDATE`
-/// does not name costs nothing, though it were set to what it is.
+/// Like [`write_call`], for a call whose place in every index but that of changes stays the same.
+/// SQLite updates the index of each column that an `UPDATE` names, even if its value stays the
+/// same.
 fn rewrite_call(
     transaction: &Transaction<'_>,
     request: Verified,
@@ -235,7 +236,7 @@ fn rewrite_call(
         ))
 }
 
-/// Whether two texts are equal JSON. Numbers are equal where their digits are.
+/// True if two texts are equal JSON. Numbers are equal if their digits are.
 fn same_json(a: &str, b: &str) -> bool {
     let parse = |text| serde_json::from_str::<serde_json::Value>(text).ok();
     matches!((parse(a), parse(b)), (Some(a), Some(b)) if a == b)

@@ -1,71 +1,70 @@
-//! What an answer of the upstream says of the replica, and what became of it.
+//! An observation: what one answer of the upstream says about the replica, and its result.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use crate::model::{Call, CallKey, Timestamp, Verified, Window};
 
-/// What one answer says of the replica.
+/// What one answer says about the replica.
 #[derive(Debug)]
 pub struct Observation {
     /// The request that was answered.
     pub request: Verified,
-    /// The lowest number among the requests that are still under way, this one included.
+    /// The lowest number among the requests in flight, this one included.
     pub oldest_in_flight: u64,
-    /// The highest number given to any request.
+    /// The highest number of any request so far.
     pub newest_seq: u64,
     pub calls: Vec<Call>,
-    /// The calls were asked for by name: that they are unchanged is worth a write.
+    /// True if the calls were requested by id or SID: that they are unchanged is worth a write.
     pub singly: bool,
-    /// The upstream has no such call.
+    /// The key of a call that the upstream does not have.
     pub absent: Option<CallKey>,
-    /// Suspects that the upstream denied by a 404, each with the request that was so answered,
-    /// whose deletion this answer proves. One that was seen since is left.
+    /// Suspects that the upstream denied by a 404, each with the denied request; this answer
+    /// completes the proof of their deletion. A suspect that was seen since is left alone.
     pub denied: Vec<(i64, Verified)>,
-    /// What the answer, alone or with those before it, lists completely.
+    /// What the answer lists completely, alone or together with earlier ones.
     pub complete: Option<Complete>,
-    /// All windows as they are with this answer, oldest first; `None` leaves them.
+    /// All windows including this answer's, oldest first; `None` leaves them unchanged.
     pub windows: Option<Vec<Window>>,
 }
 
-/// A list of all calls within bounds. Who is held and not listed is a suspect.
+/// A list of all calls within bounds. A stored call that it leaves out becomes a suspect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {
-    /// All that started within.
+    /// The starts of which all calls are listed.
     pub started: Option<RangeInclusive<Timestamp>>,
-    /// All that have no start.
+    /// True if all calls without a start are listed.
     pub without_start: bool,
     pub listed: HashSet<i64>,
     pub belief: Trust,
 }
 
-/// How many held calls a complete list may leave out and still be taken at its word.
+/// How many stored calls are too many for a complete list to leave out and still be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// However many held calls it leaves out.
+    /// No number is too many.
     Whole,
-    /// Not if it leaves out over 50 and over 5 % of all held calls, nor if it leaves out every
-    /// call held within its bounds and those are three or more.
+    /// Over 50 and over 5 % of all stored calls, or every call stored within its bounds if those
+    /// are three or more.
     UnlessMany,
-    /// Not if it leaves out more than this many, nor if it leaves out all that is held within its
-    /// bounds.
+    /// More than this many, or every call stored within its bounds.
     UpTo(usize),
 }
 
-/// What became of the calls of an answer.
+/// The result of merging an answer's calls, in numbers of calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Merged {
     pub new: usize,
-    /// Their JSON says something else than before.
+    /// Their JSON has another content than before.
     pub changed: usize,
-    /// The same JSON in another spelling; the newer text is kept.
+    /// Their JSON is the same in another spelling; the newer text is stored.
     pub respelled: usize,
     pub unchanged: usize,
-    /// A request that started later already told of them.
+    /// A request that started later has reported them already.
     pub stale: usize,
-    /// Suspects that are proven to be gone, and are tombstones now.
+    /// Suspects whose deletion is proven and that became tombstones.
     pub removed: usize,
-    /// So many held calls are left out of a complete list that it is not believed: nothing of the
-    /// answer was written.
+    /// Stored calls missing from a complete list that are too many for it to be trusted: nothing of
+    /// the answer was written.
     pub unbelieved: usize,
 }

@@ -1,4 +1,4 @@
-//! Changes of metadata on their way through the outbox.
+//! The writer's part in the outbox.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use crate::store::outbox::{NewWrite, Outbox, Queued, Write};
 use crate::store::write::observation::{Merged, Observation};
 use crate::store::write::writer::Writer;
 
-/// Conflicts that are remembered; all are counted.
+/// The number of conflicts that are stored; all are counted.
 const REMEMBERED: i64 = 20;
 
 impl Writer {
-    /// Every change that is kept.
+    /// Every change in the outbox.
     pub fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
-    /// Keeps a change. Once this returns, it outlives the process and the machine's power.
+    /// Stores a change durably: it survives a crash and a power failure.
     pub fn queue_write(&mut self, new: NewWrite) -> Result<Queued, StoreError> {
-        // It would be acknowledged, and lost.
+        // If the file was replaced, the change would be acknowledged and lost.
         self.file.check()?;
         let transaction = self.begin()?;
         let held = transaction
@@ -77,8 +77,8 @@ impl Writer {
         })
     }
 
-    /// From now on it may have arrived, whatever becomes of the process. `keys` are those that
-    /// somebody else changed meanwhile, counted once a change.
+    /// Marks a change as sent: from now on it may have arrived, even if the process dies. `keys`
+    /// are those that somebody else changed meanwhile; one change is one conflict at most.
     pub fn mark_sent(
         &mut self,
         write_id: u64,
@@ -103,9 +103,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes in the answer that shows the change made, and forgets the change, in one transaction.
-    /// Where a later request told of the call already, the answer may be the older one: then the
-    /// change stays, to be looked for once more. Returns whether it is forgotten.
+    /// Merges the answer that shows the change made, and removes the change, in one transaction. If
+    /// a later request has reported the call already, the answer may be the older one: then the
+    /// change stays, to be looked for once more. Returns whether it was removed.
     pub fn merge_written(
         &mut self,
         learned: Observation,
@@ -114,7 +114,7 @@ impl Writer {
         let Some(write) = self.outbox.find(write_id).cloned() else {
             return Ok((self.merge(learned)?, true));
         };
-        // What comes after it is compared with what it made.
+        // Later changes of the call are compared with what this one made.
         let later = self.outbox.writes.iter();
         let later =
             later.filter(|other| other.call_id == write.call_id && other.write_id > write_id);
@@ -137,8 +137,8 @@ impl Writer {
                     .prepare_cached("UPDATE writes SET before = ?2 WHERE write_id = ?1")?
                     .execute((write_id, before))?;
             }
-            // What is under way may have been read before the change was made, and must not take
-            // it back.
+            // An answer in flight may have been read before the change was made, and must not
+            // revert it.
             transaction
                 .prepare_cached("UPDATE calls SET request_seq = ?2 WHERE id = ?1")?
                 .execute((write.call_id, newest_seq))?;
@@ -153,7 +153,7 @@ impl Writer {
         Ok((merged, settled))
     }
 
-    /// It can never be made, and is kept with the reason.
+    /// Marks a change that can never be made. It stays, with the reason.
     pub fn fail_write(&mut self, write_id: u64, reason: &str) -> Result<(), StoreError> {
         self.connection
             .prepare_cached("UPDATE writes SET failed = ?2 WHERE write_id = ?1")?
@@ -163,7 +163,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets a change. Returns whether it was there.
+    /// Removes a change. Returns whether it was there.
     pub fn drop_write(&mut self, write_id: u64) -> Result<bool, StoreError> {
         let transaction = self.begin()?;
         let dropped = delete(&transaction, write_id)? > 0;
@@ -179,7 +179,7 @@ fn delete(transaction: &Transaction<'_>, write_id: u64) -> rusqlite::Result<usiz
         .execute([write_id])
 }
 
-/// Returns whether it is one that was not known.
+/// Returns whether the conflict is a new one.
 fn keep_conflict(
     transaction: &Transaction<'_>,
     (write_id, call_id, keys, at): (u64, i64, String, Timestamp),

@@ -1,4 +1,4 @@
-//! What the upstream was found to be able to do, kept from one process to the next.
+//! The largest page that the upstream serves, stored from one process to the next.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -6,7 +6,7 @@ use crate::model::Timestamp;
 
 const PAGE_ROWS: &str = "page_rows";
 
-/// The most rows on a page of the list, where that is less than documented.
+/// The most rows on a page of the list; `None` if as many as documented.
 pub fn page_rows(connection: &Connection) -> rusqlite::Result<Option<usize>> {
     connection
         .query_row(
@@ -17,7 +17,7 @@ pub fn page_rows(connection: &Connection) -> rusqlite::Result<Option<usize>> {
         .optional()
 }
 
-/// Keeps the most rows on a page, learned at `now`; `None`: as many as documented.
+/// Records the most rows on a page, found at `now`; `None` if as many as documented.
 pub fn keep_page_rows(
     connection: &Connection,
     rows: Option<usize>,

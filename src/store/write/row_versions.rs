@@ -1,8 +1,8 @@
-//! How often each call was written: what lets a reader of the same process keep a call in memory.
+//! Versions of the calls' rows, in memory: they let a reader in the same process cache a call.
 //!
-//! A row that is read after its revision was looked at stays the row for as long as the revision
-//! does. A commit counts the revisions of its calls up twice: once before anybody can see what it
-//! writes, and once before anybody is told that it is written. Nobody waits for anybody.
+//! A row that is read after its revision stays current as long as the revision does. A commit
+//! increments the revisions of its calls twice: before its writes become visible, and before it is
+//! reported as committed. Neither side waits for the other.
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,19 +11,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::hooks::Action;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-/// Calls whose ids differ by a multiple of this share a revision. They take half a MiB, and a fill
-/// that writes 10,000 calls a second makes a kept call be read again every 13 seconds.
+/// Calls whose ids differ by a multiple of this share a revision. The revisions take half a MiB; a
+/// fill that writes 10,000 calls a second makes a cached call be read again every 13 seconds.
 const SLOTS: usize = 1 << 17;
 
-/// The revisions of a file's calls, for its writer and all who read what it writes.
+/// The revisions of a file's calls, shared by its writer and its readers.
 pub struct Revisions {
-    /// Of the whole file.
+    /// Counts the commits to the file.
     commits: AtomicU64,
-    /// Like the other, odd while a commit is under way.
+    /// One counter for each slot. Like `commits`, it is odd during a commit that changes it.
     calls: Box<[AtomicU32]>,
 }
 
-/// The state of a call's row: in another, the row may be another.
+/// The version of a call's row. With another revision, the row may be another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision(u32);
 
@@ -37,40 +37,40 @@ impl Default for Revisions {
 }
 
 impl Revisions {
-    /// The call's revision now; `None` while it is being committed, when nothing that is read can
-    /// be kept.
+    /// The call's revision now; `None` while the call is being committed, when nothing that is read
+    /// may be cached.
     pub fn of(&self, id: i64) -> Option<Revision> {
         let count = self.call(id).load(Ordering::SeqCst);
         (count & 1 == 0).then_some(Revision(count))
     }
 
-    /// A mark that changes with every commit; `None` in the middle of one.
+    /// A number that changes with every commit; `None` during one.
     pub fn commits(&self) -> Option<u64> {
         let count = self.commits.load(Ordering::SeqCst);
         (count & 1 == 0).then_some(count)
     }
 
     fn call(&self, id: i64) -> &AtomicU32 {
-        // The low bits, which differ between neighbours.
+        // The low bits differ between neighbours.
         &self.calls[id as usize % SLOTS]
     }
 }
 
-/// What a connection has written in its transaction.
+/// What a connection wrote in its transaction.
 #[derive(Default)]
 struct Writes {
-    /// The calls among it, by id.
+    /// The ids of the calls written.
     calls: Vec<i64>,
-    /// The transaction was begun, and not committed.
+    /// True if the transaction was begun and not committed.
     is_open: bool,
 }
 
-/// The same, shared with the connection.
+/// The [`Writes`] of a connection, shared with its update hook.
 #[derive(Clone, Default)]
 pub struct Touched(Arc<Mutex<Writes>>);
 
 impl Touched {
-    /// Hears of every call that `connection` writes.
+    /// Records every call that `connection` writes.
     pub fn by(connection: &Connection) -> rusqlite::Result<Touched> {
         let touched = Touched::default();
         let heard = touched.clone();
@@ -82,7 +82,7 @@ impl Touched {
         Ok(touched)
     }
 
-    /// Whether the last transaction was given up in its middle.
+    /// True if the last transaction ended without a commit.
     pub fn was_given_up(&self) -> bool {
         self.with(|writes| writes.is_open)
     }
@@ -92,7 +92,7 @@ impl Touched {
     }
 }
 
-/// A transaction of the writer's.
+/// A transaction of the writer.
 pub struct Writing<'c> {
     transaction: Transaction<'c>,
     revisions: &'c Revisions,
@@ -107,7 +107,7 @@ impl<'c> Writing<'c> {
     ) -> rusqlite::Result<Writing<'c>> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         touched.with(|writes| {
-            // Of one that was given up.
+            // Left from a transaction that ended without a commit.
             writes.calls.clear();
             writes.is_open = true;
         });
@@ -137,10 +137,10 @@ impl<'c> Deref for Writing<'c> {
     }
 }
 
-/// While it is there, all revisions that a commit changes are odd.
+/// While it lives, all revisions that a commit changes are odd.
 struct Committing<'c> {
     revisions: &'c Revisions,
-    /// One of each revision.
+    /// One id for each revision.
     ids: Vec<i64>,
 }
 
@@ -165,7 +165,7 @@ impl Drop for Committing<'_> {
 mod tests {
     use super::*;
 
-    /// A table of calls, and who hears of it.
+    /// A table of calls, its revisions, and the recorder of its writes.
     fn file() -> (Connection, Revisions, Touched) {
         let connection = Connection::open_in_memory().unwrap();
         connection

@@ -1,10 +1,10 @@
-//! The writer, where several tasks use it.
+//! The writer, shared by several tasks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::store::write::writer::Writer;
 
-/// The writer, shared: its work runs on the blocking pool, one piece at a time.
+/// A shared writer. Its work runs on the blocking pool, one piece at a time.
 #[derive(Clone)]
 pub struct SharedWriter(Arc<Mutex<Writer>>);
 
@@ -13,7 +13,7 @@ impl SharedWriter {
         SharedWriter(Arc::new(Mutex::new(writer)))
     }
 
-    /// Runs `work` where it may block. The caller orders pieces by awaiting each.
+    /// Runs `work` on the blocking pool. The caller orders pieces by awaiting each.
     pub async fn run<T, F>(&self, work: F) -> T
     where
         T: Send + 'static,
@@ -21,16 +21,16 @@ impl SharedWriter {
     {
         let shared = Arc::clone(&self.0);
         let piece = move || {
-            // A panic in a transaction rolls it back.
+            // A panic in a transaction rolls it back, so a poisoned lock does no harm.
             let mut writer = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            // If there is no other to be had, this one fails at the work itself, or does not.
+            // If no other connection can be opened, `work` is tried on this one.
             let _ = writer.renew();
             work(&mut writer)
         };
         match tokio::task::spawn_blocking(piece).await {
             Ok(done) => done,
             Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-            // The runtime ends, and with it whoever waits.
+            // The runtime is shutting down, and drops its tasks.
             Err(_) => std::future::pending().await,
         }
     }

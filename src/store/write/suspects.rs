@@ -1,5 +1,5 @@
-//! Calls that the upstream seems not to have any more: who is a suspect, when a list that leaves
-//! out many is believed, and whom to ask about.
+//! Suspects: calls that the upstream seems not to have any more. Which calls become suspects, and
+//! when a list that leaves out many is trusted.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::store::error::StoreError;
 use crate::store::write::ledger::{Ledger, Suspicion};
 use crate::store::write::observation::{Complete, Observation, Trust};
 
-/// Fewer calls than these may all be gone at once without a second look.
+/// Fewer calls than this may all be missing at once without a second look.
 const A_FEW: usize = 3;
 
-/// The calls, not suspects yet and last heard of before the request, that a complete list leaves
-/// out.
+/// The calls that a complete list leaves out, that are no suspects yet, and that were last reported
+/// before the request.
 pub fn missing(
     transaction: &Transaction<'_>,
     request: Verified,
@@ -31,8 +31,8 @@ pub fn missing(
     Ok(missing)
 }
 
-/// Whether an answer, not merged yet, keeps none of the calls that are held within its bounds.
-/// Asked only where it matters.
+/// True if an answer, not merged yet, lists none of the calls stored within its bounds. Computed
+/// only if [`is_believed`] depends on it.
 pub fn keeps_none(
     transaction: &Transaction<'_>,
     learned: &Observation,
@@ -57,8 +57,8 @@ pub fn keeps_none(
     Ok(!kept)
 }
 
-/// Shows the calls within the list's bounds that are no suspects and were last heard of before
-/// the request, until `visit` says that it saw enough.
+/// Visits the calls within the list's bounds that are no suspects and were last reported before the
+/// request, until `visit` returns false.
 fn visit_held(
     transaction: &Transaction<'_>,
     request: Verified,
@@ -93,7 +93,7 @@ fn visit_held(
     Ok(())
 }
 
-/// Whether a list may leave out so many of all `held` calls.
+/// True if a list may leave out `missing` of all `held` calls.
 pub fn is_believed(belief: Trust, missing: usize, held: u64, keeps_none: bool) -> bool {
     match belief {
         Trust::Whole => true,
@@ -106,7 +106,7 @@ pub fn is_believed(belief: Trust, missing: usize, held: u64, keeps_none: bool) -
     }
 }
 
-/// The held calls of a key; more than one where a SID is of several.
+/// The ids of the stored calls with a key: several if calls share a SID.
 pub fn ids(transaction: &Transaction<'_>, key: &CallKey) -> Result<Vec<i64>, StoreError> {
     match key {
         CallKey::Id(id) => Ok(vec![*id]),
@@ -119,8 +119,8 @@ pub fn ids(transaction: &Transaction<'_>, key: &CallKey) -> Result<Vec<i64>, Sto
     }
 }
 
-/// Marks a call that the upstream said it does not have. It is served on: the proof that it was
-/// deleted is not given by one answer.
+/// Makes a call a suspect, unless a later request reported it. Suspects are still served: one
+/// answer does not prove a deletion. Returns whether the call became one.
 pub fn suspect(
     transaction: &Transaction<'_>,
     id: i64,
@@ -137,7 +137,7 @@ pub fn suspect(
     let Some((told_by, start)) = held else {
         return Ok(false);
     };
-    // The word of its window, which does not hold for it any more, held until then.
+    // The verification of its window applied to the call until now, and no longer does.
     let verified_at = ledger.verified_at(start);
     transaction
         .prepare_cached(
@@ -151,7 +151,7 @@ pub fn suspect(
     Ok(true)
 }
 
-/// Whether a request that started later than `request` found the call unchanged.
+/// True if a request that started later than `request` found the call unchanged.
 pub fn is_confirmed(confirmed: &HashMap<i64, u64>, id: i64, request: Verified) -> bool {
     confirmed.get(&id).is_some_and(|seq| *seq > request.seq)
 }

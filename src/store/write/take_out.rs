@@ -1,4 +1,4 @@
-//! How a row leaves the file.
+//! Removing a call's row from the file.
 
 use rusqlite::Transaction;
 
@@ -6,7 +6,7 @@ use crate::store::details::queue;
 use crate::store::error::StoreError;
 use crate::store::write::ledger::Ledger;
 
-/// Takes a call out of the file, and out of the books.
+/// Removes a call from the file and from the derived tables.
 pub fn take_out(
     transaction: &Transaction<'_>,
     id: i64,

@@ -1,4 +1,4 @@
-//! Deletion by proof: a suspect becomes a tombstone, and a call that is seen again lives again.
+//! Deletion by proof: a suspect becomes a tombstone, and a call that is seen again a row again.
 
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -7,8 +7,8 @@ use crate::store::error::StoreError;
 use crate::store::write::ledger::Ledger;
 use crate::store::write::take_out::take_out;
 
-/// Takes a call out, if it is still a suspect and nothing that started after the denial spoke of
-/// it.
+/// Turns a call into a tombstone, if it is still a suspect and no request that started after the
+/// denial reported it. Returns whether it did.
 pub fn remove(
     transaction: &Transaction<'_>,
     id: i64,
@@ -52,8 +52,8 @@ pub fn bury(
     Ok(())
 }
 
-/// Whether a call that is not held may be taken in. Its tombstone is lifted, unless the answer
-/// was asked for before the deletion was proven.
+/// True if a call without a row may be stored. Its tombstone is removed, unless the answer's
+/// request started before the deletion was proven.
 pub fn revive(
     transaction: &Transaction<'_>,
     id: i64,

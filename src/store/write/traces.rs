@@ -1,12 +1,12 @@
-//! What the writer knows of traces of what is gone.
+//! The writer's state of erasing traces of deleted texts.
 
 #[derive(Debug, Default)]
 pub struct Traces {
-    /// There may be some, as the file has it.
+    /// True if there may be traces, as the file has it.
     pub exist: bool,
-    /// Some were left since the merging began.
+    /// True if traces were added since the merge began.
     pub came: bool,
-    /// The merging has begun, and got to this index.
+    /// The index that is being merged; `None` between merges.
     pub merging: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! The one writer: what an answer of the upstream says, in one transaction.
+//! The only writer, which merges each answer of the upstream in one transaction.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use crate::store::write::tombstones::remove;
 use crate::store::write::traces::Traces;
 use crate::store::write::{feed_position, page_extent};
 
-/// Open calls of one status, for following them.
+/// Open calls of one status, which are listed again at every poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenCalls {
     pub status: String,
@@ -43,30 +43,30 @@ pub struct Writer {
     pub(in crate::store) file: OpenedFile,
     pub(in crate::store) identity: Identity,
     feed_id: String,
-    /// What the coverage table holds.
+    /// The content of the coverage table.
     pub(in crate::store) windows: Arc<Vec<Window>>,
-    /// What was read, as of the last answer: not every verification is worth a write.
+    /// The windows as of the last answer: not every verification is worth a write.
     pub(in crate::store) verified: Arc<Vec<Window>>,
     pub(in crate::store) followed: Option<FeedPosition>,
-    /// What the writes table holds.
+    /// The content of the writes table.
     pub(in crate::store) outbox: Outbox,
     request_seq: u64,
-    /// What the assistants table holds.
+    /// The content of the assistants table.
     pub(in crate::store) assistants: Names,
-    /// Of the calls that were held when the file was opened.
+    /// Of the calls that were stored when the file was opened.
     pub(in crate::store) finest_start: Unit,
-    /// What the limits table holds.
+    /// The content of the limits table.
     pub(in crate::store) page_rows: Option<usize>,
-    /// How many of each kind the file holds, as of the last commit.
+    /// The numbers of rows in the file, as of the last commit.
     pub(in crate::store) census: Census,
     pub(in crate::store) details: DetailsBooks,
-    /// The last number in the order of changes that was given and committed.
+    /// The last committed number in the order of changes.
     pub(in crate::store) change_seq: u64,
-    /// Calls that a request confirmed without a write while an older one was under way, whose
-    /// answer must not overwrite what was confirmed. Requests die with the process, so this may.
+    /// Calls that a request confirmed without a write while an older one was in flight, whose
+    /// answer must not overwrite them. Requests die with the process, so this map may too.
     pub(in crate::store) confirmed: HashMap<i64, u64>,
-    /// Calls that a request did not find while an older one was under way, whose answer may tell
-    /// of them all the same.
+    /// Calls that a request did not find while an older one was in flight, whose answer may still
+    /// list them.
     pub(in crate::store) suspicions: HashMap<i64, Suspicion>,
     pub(in crate::store) traces: Traces,
     revisions: Arc<Revisions>,
@@ -75,8 +75,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the file, or creates it for `base_url`. Refuses a file of another upstream, of
-    /// another program, of a newer schema, or one that another process writes.
+    /// Opens the file, or creates it for `base_url`. Refuses a file of another upstream, another
+    /// program or a newer schema, and one that another process writes.
     pub fn open(path: &Path, base_url: &str) -> Result<Writer, StoreError> {
         let lock = FileLock::acquire(path)?;
         drop(open_private(path)?);
@@ -137,12 +137,11 @@ impl Writer {
         })
     }
 
-    /// The file that is open.
     pub fn file(&self) -> &OpenedFile {
         &self.file
     }
 
-    /// From now on it counts there what it writes.
+    /// From now on, commits are counted in `revisions`.
     pub fn announce_to(&mut self, revisions: Arc<Revisions>) {
         self.revisions = revisions;
     }
@@ -152,29 +151,29 @@ impl Writer {
         &self.windows
     }
 
-    /// No request before this start of the process had a higher number.
+    /// The highest number of any request before this process started.
     pub fn request_seq(&self) -> u64 {
         self.request_seq
     }
 
-    /// Names this file's order of changes: a consumer that finds another name begins anew.
+    /// Identifies this file's order of changes. A consumer that finds another id starts from 0.
     pub fn feed_id(&self) -> &str {
         &self.feed_id
     }
 
-    /// Takes in one answer. On an error nothing of it was written.
+    /// Merges one answer. After an error nothing of it is written.
     pub fn merge(&mut self, learned: Observation) -> Result<Merged, StoreError> {
         self.merge_and(learned, |_, _| Ok(false))
     }
 
-    /// The same, and what else belongs into the transaction, which returns whether it wrote.
+    /// The same, with other work in its transaction: `also` returns whether it wrote.
     pub(in crate::store) fn merge_and(
         &mut self,
         mut learned: Observation,
         also: impl FnOnce(&Transaction<'_>, &Merged) -> Result<bool, StoreError>,
     ) -> Result<Merged, StoreError> {
         // An answer lists the newest first, and a B-tree that grows at its left end leaves every
-        // page half empty: in ascending order the same rows take half of the room.
+        // page half empty. In ascending order the same rows take half the space.
         learned.calls.sort_by_key(|call| call.id);
         for call in &mut learned.calls {
             assistants::name(&self.assistants, call);
@@ -186,7 +185,7 @@ impl Writer {
         let mut wrote = false;
         let transaction = self.begin()?;
         let keeps_none = match &learned.complete {
-            // Asked before the calls are written, while it still shows which were held before.
+            // Computed before the calls are written, while the file shows which were stored before.
             Some(complete) => {
                 suspects::keeps_none(&transaction, &learned, complete, &self.confirmed)?
             }
@@ -201,7 +200,7 @@ impl Writer {
                 confirmed.push(call.id);
             }
         }
-        // Before this answer makes suspects of its own: nobody has denied those yet.
+        // Done before this answer makes suspects of its own, which nothing has denied yet.
         for (id, denial) in &learned.denied {
             let gone = !is_confirmed(&self.confirmed, *id, *denial)
                 && remove(&transaction, *id, *denial, &mut ledger)?;
@@ -241,11 +240,11 @@ impl Writer {
         Ok(merged)
     }
 
-    /// Takes another connection after a transaction that was given up in its middle: FTS5 keeps what
-    /// it believes of its index in memory, which a failing disk can leave behind the file's.
+    /// Opens a new connection after a transaction that ended without a commit. FTS5 keeps the state
+    /// of its index in memory, and a disk error can leave that state behind the file's.
     pub(in crate::store) fn renew(&mut self) -> Result<(), StoreError> {
         if self.touched.was_given_up() {
-            // Else another file would be opened, or a new one made.
+            // Otherwise another file could be opened, or a new one created.
             self.file.check()?;
             let connection = connection::open_writer(&self.path)?;
             self.touched = Touched::by(&connection)?;
@@ -258,7 +257,7 @@ impl Writer {
         Writing::begin(&self.connection, &self.revisions, &self.touched)
     }
 
-    /// The books of one transaction, to be kept once it is committed.
+    /// A ledger for one transaction, which [`Writer::keep`] applies once it is committed.
     pub(in crate::store) fn ledger(&self) -> Ledger {
         let verified = Arc::clone(&self.verified);
         Ledger::new(self.census, self.details, self.change_seq, verified)
@@ -273,7 +272,7 @@ impl Writer {
         self.suspicions.extend(ledger.suspicions);
     }
 
-    /// These were read, as of the answer that was just committed, and written with it or not.
+    /// Records the windows of the answer that was just committed; `written` if the file has them.
     pub(in crate::store) fn verify(&mut self, windows: Option<Vec<Window>>, written: bool) {
         let Some(windows) = windows else {
             return;
@@ -284,7 +283,7 @@ impl Writer {
         }
     }
 
-    /// No request with a lower number is under way.
+    /// Forgets what matters only to requests below this number, of which none is in flight.
     pub(in crate::store) fn forget_before(&mut self, oldest_in_flight: u64) {
         self.confirmed.retain(|_, seq| *seq > oldest_in_flight);
         self.suspicions
@@ -295,25 +294,25 @@ impl Writer {
     /// transaction of their own. For the end of a run.
     pub fn keep_windows(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
         self.write_windows(after)?;
-        // Whoever closes the file last empties its log, but a reader that does can't.
+        // The last connection to close a file empties its log, unless it is read-only.
         self.empty_log()
     }
 
-    /// Writes the windows by themselves, without an answer.
+    /// Writes the windows in a transaction of their own.
     pub fn write_windows(&mut self, after: Vec<Window>) -> Result<(), StoreError> {
         let newest = after.iter().map(|window| window.verified.seq).max();
         let transaction = self.begin()?;
         coverage::write(&transaction, &self.windows, &after)?;
-        // The next run's requests must be numbered above them too.
+        // The next run's requests must have higher numbers than these.
         raise_request_seq(&transaction, newest.unwrap_or(0))?;
         transaction.commit()?;
         self.verify(Some(after), true);
         Ok(())
     }
 
-    /// Checkpoints the write-ahead log and truncates it, as far as no reader needs it: none is
-    /// waited for. An empty log is left alone: a checkpoint counts as a write for those who watch
-    /// the file.
+    /// Checkpoints and truncates the write-ahead log as far as no reader needs it, without waiting
+    /// for readers. An empty log is left alone: tools that watch the file take a checkpoint for a
+    /// write.
     pub fn empty_log(&self) -> Result<(), StoreError> {
         if self.file.log().size == 0 {
             return Ok(());
@@ -325,8 +324,8 @@ impl Writer {
         Ok(truncated?)
     }
 
-    /// Open calls that started between `since` and `until`, by status; an empty one can't be asked
-    /// for.
+    /// Open calls that started between `since` and `until`, by status. An empty status is left out:
+    /// no list can be filtered by it.
     pub fn open_calls(
         &self,
         since: Timestamp,
@@ -350,7 +349,7 @@ impl Writer {
         Ok(groups)
     }
 
-    /// The open calls of `group`, by id.
+    /// The ids of the open calls of `group`.
     pub fn open_call_ids(&self, group: &OpenCalls) -> Result<Vec<i64>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT id FROM calls INDEXED BY open_calls
@@ -369,8 +368,8 @@ impl Writer {
     }
 }
 
-/// Ends the transaction of an answer: the windows before and after it, the books, and the highest
-/// number given so far, where there is anything to write. Returns whether the windows were written.
+/// Commits the transaction of an answer, after the windows, the derived tables and the highest
+/// request number so far, if there is anything to write. Returns whether the windows were written.
 pub fn seal(
     transaction: Writing<'_>,
     ledger: &mut Ledger,
