@@ -1,109 +1,103 @@
-//! The routes as a page that needs nothing from elsewhere.
+//! The document as a page that needs nothing from elsewhere.
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
+use serde_json::Value;
 
-use crate::http::edge::openapi::route::{Answer, Kind, Parameter, Route};
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;\
-    padding:0 1rem;color:#1b1f24;background:#fff}code{font:14px ui-monospace,monospace}\
-    details{border:1px solid #d0d7de;border-radius:6px;margin:.5rem 0;padding:.5rem .75rem}\
-    summary{cursor:pointer;display:flex;gap:.75rem;align-items:baseline;flex-wrap:wrap}\
-    summary b{min-width:3.5rem}.about{color:#57606a}table{border-collapse:collapse;margin:.5rem 0}\
-    td,th{border:1px solid #d0d7de;padding:.25rem .6rem;text-align:left;vertical-align:top}\
-    @media(prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}\
-    .about{color:#8d96a0}details,td,th{border-color:#30363d}}";
-
-pub fn render(routes: &[Route]) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { "burki-edge: the API" }
-                style { (maud::PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { "burki-edge: the API" }
-                p {
-                    "Send " code { "Authorization: Bearer <key>" } " where a token is asked for. "
-                    "The same as " a href="/openapi.json" { "/openapi.json" } "."
-                }
-                @for route in routes { (operation(route)) }
-            }
+/// Renders the operations in the order of the file, which is a reader's: a parsed object sorts its
+/// keys.
+pub fn render(document: &Value, file: &str) -> String {
+    let mut paths: Vec<_> = fields(&document["paths"]).collect();
+    paths.sort_by_key(|(path, _)| file.find(&format!("\"{path}\": {{")));
+    let operations = html! {
+        @for (path, item) in paths {
+            @for (method, object) in fields(item) { (operation(method, path, object)) }
         }
     };
-    page.into_string()
+    include_str!("page.html").replace("<!-- operations -->", &operations.into_string())
 }
 
-fn operation(route: &Route) -> Markup {
+fn operation(method: &str, path: &str, operation: &Value) -> Markup {
+    let success = fields(&operation["responses"]).find(|(status, _)| status.starts_with('2'));
+    let token = match operation["security"].is_array() {
+        true => "yes",
+        false => "no",
+    };
     html! {
         details {
             summary {
-                b { (route.method) }
-                code { (route.path) }
-                span.about { (route.about) }
+                b { (method.to_ascii_uppercase()) }
+                code { (path) }
+                span.about { (text(&operation["summary"])) }
             }
             p {
-                "From: " (route.from.as_str()) ". Offline: " (yes(route.offline))
-                ". Token: " (yes(route.token)) ". "
-                (route.status) ": " (answer(route.answer)) "."
-                @if let Some(body) = route.body { " Body: " code { (body) } "." }
+                (text(&operation["description"])) " Token: " (token) "."
+                @if let Some((status, response)) = success {
+                    " " (status) ": " (body(&response["content"])) "."
+                }
+                @if let Some(request) = operation.get("requestBody") {
+                    " Body: " (body(&request["content"])) "."
+                }
             }
-            @if !route.parameters.is_empty() {
+            @if let Some(parameters) = operation["parameters"].as_array() {
                 table {
                     tr { th { "parameter" } th { "written as" } th { "means" } }
-                    @for parameter in route.parameters { (row(parameter)) }
+                    @for parameter in parameters {
+                        tr {
+                            td { code { (text(&parameter["name"])) } }
+                            td { (written(&parameter["schema"])) }
+                            td { (text(&parameter["description"])) }
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-fn row(parameter: &Parameter) -> Markup {
+/// What a body holds: an object or a list by the name of its schema, else its media types.
+fn body(content: &Value) -> Markup {
+    let schema = &content["application/json"]["schema"];
+    let (one, each) = (text(&schema["$ref"]), text(&schema["items"]["$ref"]));
+    let name = |reference: &str| reference.replace("#/components/schemas/", "");
+    let media_types: Vec<&str> = fields(content).map(|(name, _)| name.as_str()).collect();
     html! {
-        tr {
-            td { code { (parameter.name) } }
-            td { (written(parameter.kind)) }
-            td { (parameter.about) }
-        }
+        @if !one.is_empty() { code { (name(one)) } }
+        @else if !each.is_empty() { "a list of " code { (name(each)) } }
+        @else if schema.is_object() { "an object" }
+        @else if content.is_null() { "nothing more" }
+        @else { (media_types.join(", ")) }
     }
 }
 
-fn written(kind: Kind) -> String {
-    match kind {
-        Kind::Integer {
-            default,
-            least,
-            most,
-        } => {
-            let bound = |bound: Option<i64>| bound.map_or(String::new(), |bound| bound.to_string());
-            let range = match (least, most) {
-                (None, None) => String::new(),
-                (least, most) => format!(" {} to {}", bound(least), bound(most)),
-            };
-            let default = default.map_or(String::new(), |default| format!("; {default}"));
-            format!("integer{range}{default}")
+/// How a parameter is written, and what it is where it is left out.
+fn written(schema: &Value) -> String {
+    let types = &schema["type"];
+    let bound = |word, key| schema.get(key).map(|bound| format!(" {word} {bound}"));
+    let form = match types.as_str().unwrap_or(text(&types[0])) {
+        "integer" => {
+            let bounds = [bound("from", "minimum"), bound("to", "maximum")];
+            let bounds: String = bounds.into_iter().flatten().collect();
+            format!("integer{bounds}")
         }
-        Kind::Text => "text".to_owned(),
-        Kind::Choice(words) => words.join(", "),
-        Kind::Date => "2026-11-22, 2026-11-22T10:00:00Z, or seconds since 1970".to_owned(),
-        Kind::Flag => "true or false; false".to_owned(),
+        "boolean" => "true or false".to_owned(),
+        _ if schema["format"] == "date-time" => {
+            "2026-11-22, 2026-11-22T10:00:00Z, or seconds since 1970".to_owned()
+        }
+        _ => match text(&schema["pattern"]) {
+            "" => "text".to_owned(),
+            choice => choice.trim_matches(['^', '(', ')', '$']).replace('|', ", "),
+        },
+    };
+    match &schema["default"] {
+        Value::Null => form,
+        default => format!("{form}; default {}", default.to_string().trim_matches('"')),
     }
 }
 
-fn answer(answer: Answer) -> Markup {
-    html! {
-        @match answer {
-            Answer::Object(schema) => code { (schema) },
-            Answer::List(schema) => { "a list of " code { (schema) } },
-            Answer::Json => "an object",
-            Answer::Media(kinds) => (kinds.join(", ")),
-            Answer::Empty => "nothing more",
-        }
-    }
+fn fields(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    object.as_object().into_iter().flatten()
 }
 
-fn yes(yes: bool) -> &'static str {
-    if yes { "yes" } else { "no" }
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
