@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use super::server_tls;
+use crate::app::tls::server_tls;
 use crate::config::{self, Config, Secret};
 use crate::http::{Auth, Certificate, Grant, Shared};
 use crate::sync::{Handle, UpstreamState};

@@ -12,8 +12,8 @@ use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::serve::stop_on_signal;
 use crate::app::App;
+use crate::cli::serve::stop_on_signal;
 use crate::config::Config;
 use crate::model::Timestamp;
 use crate::simulator::{Flavour, Rates, Simulator, World, WorldConfig};

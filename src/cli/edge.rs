@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde_json::Value;
 use url::Url;
 
-use super::ConfigFile;
+use crate::cli::config_file::ConfigFile;
 use crate::config::Config;
 use crate::upstream::{HttpSource, UpstreamError};
 

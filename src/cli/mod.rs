@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand, with its arguments and its `run`.
 
 mod config_check;
+mod config_file;
 mod demo;
 mod edge;
 mod release;
@@ -11,16 +12,10 @@ mod sync;
 mod token;
 mod verify;
 
-use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing::warn;
-
-use crate::config::Config;
-use crate::model::Timestamp;
 
 /// An edge replica of your Burki call records: the calls API, answered from a local file.
 ///
@@ -49,25 +44,6 @@ enum Command {
 #[derive(Subcommand, Debug)]
 enum ConfigCommand {
     Check(config_check::Args),
-}
-
-/// The location of the configuration, an argument that most subcommands share.
-#[derive(clap::Args, Debug)]
-struct ConfigFile {
-    /// The configuration file [default: ./config.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ConfigFile {
-    /// Loads the configuration, and logs a warning for each likely mistake in it.
-    fn load(&self, environment: Vec<(OsString, OsString)>) -> anyhow::Result<Config> {
-        let loaded = Config::load(self.config.as_deref(), environment)?;
-        for warning in loaded.warnings(Timestamp::now()) {
-            warn!("{warning}");
-        }
-        Ok(loaded.config)
-    }
 }
 
 impl Cli {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::edge;
+use crate::cli::edge;
 use crate::telemetry;
 
 /// Let the running edge carry out the deletions that it holds because of their number

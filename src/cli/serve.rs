@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::ConfigFile;
 use crate::app::{Access, App};
+use crate::cli::config_file::ConfigFile;
 use crate::config::Config;
 use crate::telemetry::{self, Log};
 

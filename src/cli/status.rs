@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::edge;
+use crate::cli::edge;
 use crate::config::Config;
 use crate::store::{Reader, StoreError};
 use crate::telemetry;

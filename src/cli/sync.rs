@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 
-use super::ConfigFile;
-use super::running::{Running, detailed, filled};
-use super::serve::stop_on_signal;
+use crate::cli::config_file::ConfigFile;
+use crate::cli::running::{Running, detailed, filled};
+use crate::cli::serve::stop_on_signal;
 use crate::model::Detail;
 use crate::store::Reader;
 use crate::sync::Phase;

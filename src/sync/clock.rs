@@ -1,5 +1,5 @@
-//! The engine's two clocks: one for schedules, which only goes forward, and the system's, which may
-//! be set.
+//! The engine's two clocks: a monotonic one for schedules, and the system's, which can be set while
+//! the process runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use tokio::time::Instant;
 
 use crate::model::Timestamp;
 
-/// Tells the time. The system's in production, a seed's in a simulation.
+/// Reads the wall clock: the system's in production, one that a seed drives in a simulation.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// A clock that is put back by less is merely not quite exact.
+/// A clock that is put back by less than this is only imprecise.
 const JUMP: Duration = Duration::from_secs(10);
 
-/// One point in time, for schedules and for people.
+/// One point in time: `instant` for schedules, `wall` for dates.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     pub instant: Instant,
     pub wall: Timestamp,
 }
 
-/// The system's clock, watched for being put back while the process runs.
+/// The system's clock, checked for being put back while the process runs.
 pub struct WatchedClock {
     read: Clock,
     last: Now,
@@ -48,12 +48,12 @@ impl WatchedClock {
         }
     }
 
-    /// By how much the clock was put back since the process started, in all.
+    /// How far the clock was put back since the process started, in total.
     pub fn put_back(&self) -> Duration {
         self.put_back
     }
 
-    /// Compares both clocks with the last look. Returns by how much the system's was put back since.
+    /// Compares both clocks with the last check. Returns how far the system's was put back since.
     pub fn check(&mut self) -> Option<Duration> {
         let now = self.now();
         let expected = self.last.wall + now.instant.duration_since(self.last.instant);

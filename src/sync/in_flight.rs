@@ -1,4 +1,5 @@
-//! The requests under way: how many there may be, in which order they began, and what they spend.
+//! The requests in flight: how many there may be, the order in which they started, and the budget
+//! that they spend.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -11,58 +12,58 @@ use crate::sync::plan::job::Job;
 use crate::sync::proxy_permits::{Permit, ProxyPermits};
 use crate::sync::settings::Settings;
 
-/// The order and the number of the requests under way. It sends none itself.
+/// The order and the number of the requests in flight. It sends none itself.
 pub struct InFlight {
-    /// By sequence number, oldest first.
+    /// By request number, oldest first.
     under_way: Vec<(u64, Job)>,
-    /// Those whose connection broke, to be sent once more.
+    /// Jobs whose connection broke, to be sent once more.
     again: Vec<Job>,
     passes: ProxyPermits,
     next_seq: u64,
-    /// When each was sent that is not known to have ended.
+    /// When each request was sent that is not known to have ended, by request number.
     sent: BTreeMap<u64, Instant>,
-    /// Now and then, what had ended.
+    /// Which requests had ended, sampled at most once per [`APART`].
     ended: VecDeque<Ended>,
     at_once: usize,
     budget: RateLimit,
 }
 
-/// What had ended at some time.
+/// The requests that had ended at some time.
 #[derive(Clone, Copy, Debug)]
 struct Ended {
     at: Instant,
-    /// All requests up to this number.
+    /// Every request up to this number had ended.
     seq: u64,
-    /// When the next one was sent.
+    /// When the request after that was sent.
     next_sent: Instant,
 }
 
-/// Answers older than that are as good as from before the process.
+/// How long samples are stored. An older answer counts as one from before the process started.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// The places between which an answer's age is put in order.
+/// The time between two samples, and so the precision with which a cached answer is ordered.
 const APART: Duration = Duration::from_secs(1);
 
-/// When a request begins.
+/// When a request starts.
 #[derive(Clone, Copy, Debug)]
 pub struct StartTime {
-    /// The schedule's time.
+    /// The time on the monotonic clock.
     pub now: Instant,
     pub wall: Timestamp,
-    /// By how much the clock had been put back until then.
+    /// How far the clock had been put back until then.
     pub put_back: Duration,
 }
 
-/// What a request is sent with.
+/// The number of a request that starts, and whether it is a repetition.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun {
     pub request: Verified,
-    /// It was sent before, and the connection broke.
+    /// True if it was sent before and its connection broke.
     pub repeated: bool,
 }
 
 impl InFlight {
-    /// Numbers go on after `last_seq`.
+    /// Request numbers continue after `last_seq`.
     pub fn new(settings: &Settings, last_seq: u64) -> InFlight {
         InFlight {
             under_way: Vec::new(),
@@ -92,7 +93,8 @@ impl InFlight {
         self.next_seq - 1
     }
 
-    /// The lowest number under way, or that of `request`, which just ended.
+    /// The lowest request number in flight, or that of `request`, which has just ended, if it is
+    /// lower.
     pub fn oldest_seq(&self, request: Verified) -> u64 {
         let oldest = self.under_way.first().map(|(seq, _)| *seq);
         let passed = self.passes.oldest_seq();
@@ -100,8 +102,10 @@ impl InFlight {
         under_way.fold(request.seq, u64::min)
     }
 
-    /// Numbers a request that a client's answer waits for, and pays for it; or says when the budget
-    /// allows one, `None` where too many are under way.
+    /// Numbers a proxied client request and takes its token.
+    ///
+    /// # Errors
+    /// When the budget allows one, or `None` where too many are in flight.
     pub fn permit(&mut self, start: StartTime) -> Result<Permit, Option<Instant>> {
         let request = Verified {
             at: start.wall,
@@ -114,16 +118,18 @@ impl InFlight {
         Ok(permit)
     }
 
-    /// The place in the order of requests of an answer that an intermediary had, and that was true
-    /// at `instant`: behind those that had ended by then. With it the time up to which it may be
-    /// believed: what a later request told may be newer than that. `None`: before all.
+    /// Where an intermediary's cached answer that was true at `instant` belongs in the order of
+    /// requests: after every request that had ended by then. Returns the number of the last of
+    /// those, and the time as of which the answer counts, which is no later than the start of the
+    /// next request, since that one may have read something newer. `None` if the answer is older
+    /// than every sample.
     pub fn place_as_of(&self, instant: Instant) -> Option<(Instant, u64)> {
         let after = self.ended.partition_point(|ended| ended.at <= instant);
         let ended = self.ended.get(after.checked_sub(1)?)?;
         Some((ended.next_sent.min(instant), ended.seq))
     }
 
-    /// To be called before a request is numbered that begins `now`.
+    /// Samples which requests have ended. Called before a request that starts at `now` is numbered.
     fn note_ended(&mut self, now: Instant) {
         self.sent.insert(self.next_seq, now);
         if self
@@ -147,19 +153,21 @@ impl InFlight {
         }
     }
 
-    /// A number above that of every request so far.
+    /// A new number, above that of every request so far.
     pub fn number(&mut self) -> u64 {
         self.next_seq += 1;
         self.next_seq - 1
     }
 
-    /// Whether the permit is one of this engine's.
+    /// Whether this engine issued the permit.
     pub fn knows(&self, permit: &Permit) -> bool {
         self.passes.knows(permit)
     }
 
-    /// Numbers a request and pays for it, or says when the budget allows it; `None`: when another
-    /// has ended.
+    /// Numbers a request and takes its token.
+    ///
+    /// # Errors
+    /// When the budget allows one, or `None` where another request has to end first.
     pub fn begin(&mut self, job: &Job, start: StartTime) -> Result<Begun, Option<Instant>> {
         if self.under_way.len() >= self.at_once {
             return Err(None);
@@ -180,24 +188,25 @@ impl InFlight {
         })
     }
 
-    /// The request of this number came to its end.
+    /// Removes the request with this number, which has ended.
     pub fn end(&mut self, seq: u64) {
         self.under_way.retain(|(under_way, _)| *under_way != seq);
     }
 
-    /// Its connection broke: it is sent once more.
+    /// Has a job sent once more, since its connection broke.
     pub fn repeat(&mut self, job: Job) {
         self.again.push(job);
     }
 
-    /// Gives up the repetition of reads of single calls and their details, which somebody may wait for.
+    /// Gives up and returns the repetitions that a client may wait for: reads of single calls and
+    /// details.
     pub fn give_up_calls(&mut self) -> Vec<Job> {
         self.again
             .extract_if(.., |job| job.miss().is_some())
             .collect()
     }
 
-    /// When there is a token that nothing else will want, if the next head is due at `needed`.
+    /// When there is a token for background work, if the next head is due at `needed`.
     pub fn spare_at(&self, now: Instant, needed: Instant) -> Instant {
         self.budget.spare_at(now, needed)
     }
@@ -227,7 +236,7 @@ mod tests {
         InFlight::new(&settings, 0)
     }
 
-    /// Requests 1 and 2 overlap and end; 3 begins and ends alone.
+    /// Requests 1 and 2 overlap and end; request 3 starts and ends alone.
     #[test]
     fn a_kept_answer_has_its_place_behind_what_had_ended_when_it_was_true() {
         let begun = Instant::now();
@@ -255,7 +264,7 @@ mod tests {
             Some((place.0.duration_since(begun).as_secs(), place.1))
         };
         assert_eq!(place(&requests, 9.0), None, "from before the process");
-        // The first was under way: what it told may be newer than ten seconds after the beginning.
+        // Request 1 was in flight since second 10, and may have read something newer than that.
         assert_eq!(place(&requests, 11.0), Some((10, 0)));
         assert_eq!(place(&requests, 13.0), Some((10, 0)));
         assert_eq!(place(&requests, 14.0), Some((12, 1)), "the second was");
@@ -267,7 +276,7 @@ mod tests {
         );
         assert_eq!(place(&requests, 17.0), Some((17, 5)));
 
-        // Within an hour they are remembered.
+        // Samples are stored for an hour.
         drop(permit(&mut requests, 3616.0));
         assert_eq!(place(&requests, 15.0), None);
         assert_eq!(place(&requests, 16.0), Some((16, 3)));

@@ -1,17 +1,19 @@
-//! Keeps the replica equal to an upstream that has no cursor. `docs/sync.md` says why each rule exists.
+//! Keeps the replica equal to an upstream that has no cursor. `docs/sync.md` says why each rule
+//! exists.
 //!
 //! ```text
-//!  clients, operator ─► handle ─► engine ─► plan: concerns and a moment in, one request out
+//!  clients, operator ─► handle ─► engine ─► plan: concerns and an instant in, one request out
 //!                         ▲         │  ▲
 //!             supervisor ─┘         │  └── apply: an answer, one transaction
 //!                                   └────► upstream::CallSource
 //! ```
 //!
-//! Knows `model`, `store` and `upstream`. In reading order, from the ground up: `settings`, `clock`,
-//! `knowledge` (what was read, and when), `health` (what fails, and until when it is left alone),
-//! `in_flight` and `proxy_permits` (the order of requests, and the budget), `plan` (the ladder, the whole
-//! order of urgency on one screen), `planners` (a file a concern), `engine` (the only part with I/O),
-//! `handle` (what others may know and ask), `supervisor` (restarts an engine that fails).
+//! Knows `model`, `store` and `upstream`. In reading order, from the ground up: `settings`,
+//! `clock`, `knowledge` (what was read, and when), `health` (what fails, and how long it is
+//! paused), `in_flight` and `proxy_permits` (the order of requests, and the budget), `plan` (the
+//! ladder, which is the whole order of urgency on one screen), `planners` (one file per concern),
+//! `engine` (the only part with I/O), `handle` (what others may know and ask), `supervisor`
+//! (replaces an engine that fails).
 
 mod clock;
 mod engine;

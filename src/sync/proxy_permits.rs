@@ -1,7 +1,8 @@
-//! Requests that are passed on for clients: not the plan's, but of its numbers and its budget.
+//! Proxied client requests. The planner does not schedule them, but they take request numbers and
+//! budget like its own.
 //!
-//! They wait their turn with what clients miss: after the head, and after three of either one
-//! request of history's.
+//! They take turns with misses: after the head, and with one request for history after every three
+//! for clients.
 
 use std::sync::{Arc, Weak};
 
@@ -9,26 +10,26 @@ use tokio::sync::oneshot;
 
 use crate::model::Verified;
 
-/// So many are under way at once.
+/// At most this many are in flight at once.
 const AT_ONCE: usize = 32;
 
-/// Who waits for a permit; without one, seconds until it is worth trying again.
+/// Where a permit is sent or, without one, the seconds until it is worth trying again.
 pub type PermitReply = oneshot::Sender<Result<Permit, u64>>;
 
-/// Leave to ask the upstream one thing. It counts as under way until it is dropped, so that what
-/// was asked for before and comes in later is told from what is newer.
+/// Permission to send the upstream one request. It counts as in flight until it is dropped, so that
+/// the order of its answer and of older requests that are answered later stays known.
 #[derive(Debug)]
 pub struct Permit {
     pub(in crate::sync) request: Verified,
     alive: Arc<()>,
 }
 
-/// Those that are under way.
+/// The permits in flight, by request number.
 #[derive(Default)]
 pub struct ProxyPermits(Vec<(u64, Weak<()>)>);
 
 impl ProxyPermits {
-    /// `None`: there are enough.
+    /// `None` where [`AT_ONCE`] are in flight.
     pub fn permit(&mut self, request: Verified) -> Option<Permit> {
         self.0.retain(|(_, alive)| alive.strong_count() > 0);
         if self.0.len() >= AT_ONCE {
@@ -39,13 +40,13 @@ impl ProxyPermits {
         Some(Permit { request, alive })
     }
 
-    /// The lowest number that is under way.
+    /// The lowest request number in flight.
     pub fn oldest_seq(&self) -> Option<u64> {
         let alive = self.0.iter().filter(|(_, alive)| alive.strong_count() > 0);
         alive.map(|(seq, _)| *seq).min()
     }
 
-    /// Whether it was given by this engine: another's numbers say nothing here.
+    /// Whether this engine issued the permit: another engine's request numbers mean nothing here.
     pub fn knows(&self, permit: &Permit) -> bool {
         let same = |alive: &Weak<()>| std::ptr::eq(alive.as_ptr(), Arc::as_ptr(&permit.alive));
         self.0.iter().any(|(_, alive)| same(alive))

@@ -1,7 +1,7 @@
-//! Runs the engine, and makes a new one where it panics or stands still.
+//! Runs the engine, and replaces it where it panics, hangs, makes no progress or needs another key.
 //!
-//! Nobody who holds the engine's [`Handle`](crate::sync::Handle) notices more than a pause: readers have
-//! connections of their own, and what waits for the engine waits for the next one.
+//! Users of the engine's [`Handle`](crate::sync::Handle) notice no more than a pause: readers have
+//! connections of their own, and commands wait for the next engine.
 
 use std::error::Error;
 use std::future::Future;
@@ -23,28 +23,31 @@ use crate::sync::health::status::{LastError, UpstreamState};
 use crate::sync::settings::{Settings, SyncError};
 use crate::upstream::CallSource;
 
-/// An engine looks around once a minute at least, whatever it waits for.
+/// The shortest time without a sign of life after which an engine counts as hung. It wakes at least
+/// once a minute, whatever it waits for.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(300);
 
-/// Between two looks. What stops the whole process is one look late, and no standstill.
+/// The time between two checks. Time is counted in checks, so that a stop of the whole process only
+/// delays one, and is no hang.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// An engine that ran for so long has recovered.
+/// An engine that ran for this long has recovered.
 const RECOVERED: Duration = Duration::from_secs(60);
 
-/// One that is told to end may take so long for its last write.
+/// How long a cancelled engine may take for its last write.
 const LAST_WRITE: Duration = Duration::from_secs(60);
 
-/// One that is aborted may; a transaction ends in its own time, and until then the file is locked.
+/// How long an aborted engine may take. A transaction runs to its end, and locks the file until
+/// then.
 const LAST_BREATH: Duration = Duration::from_secs(5);
 
-/// A restart for want of progress is followed by another after this long.
+/// The shortest time between two restarts for lack of progress.
 const PROGRESS_REST: Duration = Duration::from_secs(3600);
 
-/// The file of an engine that has just ended may be locked for a moment: that is not told.
+/// The failed start that is logged. At earlier ones the last engine's file may still be locked.
 const QUIET_TRIES: u32 = 4;
 
-/// What is watched: an engine, ready to run.
+/// What is supervised: an engine, ready to run.
 pub trait Supervised: Send + 'static {
     fn run(
         self,
@@ -61,13 +64,13 @@ impl<S: CallSource> Supervised for Engine<S> {
     }
 }
 
-/// Why there has to be a new engine.
+/// Why a new engine is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     Panicked,
     StoodStill,
     NoProgress,
-    /// It was asked for, for another key.
+    /// Another key is to be used.
     Renewed,
 }
 
@@ -80,19 +83,19 @@ pub struct Supervisor {
     post: EngineChannels,
     clock: Clock,
     patience: Duration,
-    /// Failures since the last engine that ran well.
+    /// Failures since an engine last recovered.
     backoff: Backoff,
-    /// What the log says of them.
+    /// The cause that was logged since then.
     told: Option<Cause>,
     /// New engines since the process started.
     restarts: u64,
-    /// The last stall that was told.
+    /// The current stall, which is logged.
     stall: Option<Stall>,
     restarted_for_stall: Option<Instant>,
 }
 
 impl Supervisor {
-    /// `timeout` is the longest a request takes.
+    /// `timeout` is the longest time that a request takes.
     pub fn new(
         post: EngineChannels,
         clock: Clock,
@@ -113,11 +116,11 @@ impl Supervisor {
         }
     }
 
-    /// Runs `first`, and after it what `make` makes, until `cancel` or until one ends by itself.
-    /// `make` may block; it is tried until it makes something.
+    /// Runs `first`, and after it the engines that `make` returns, until `cancel` or until one ends
+    /// by itself. `make` may block; it is called until it succeeds.
     ///
     /// # Errors
-    /// The engine's own: the file is refused for the key.
+    /// The engine's own: the file refuses the key.
     pub async fn watch<W, M, E>(
         mut self,
         first: W,
@@ -199,7 +202,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells of a stall once, and of its end. Returns whether a new engine is to try.
+    /// Logs a stall once, and its end. Returns whether a new engine is to be tried.
     fn is_too_long(&mut self, stall: Option<Stall>) -> bool {
         let Some(stall) = stall else {
             if let Some(stall) = self.stall.take() {
@@ -239,7 +242,7 @@ impl Supervisor {
         }
     }
 
-    /// In the log where it is news, and in the status, which the next engine keeps.
+    /// Logs a cause where it is news, and puts it in the status, which the next engine continues.
     fn tell(&mut self, cause: Cause) {
         let restarts = self.restarts;
         if self.told != Some(cause) {
@@ -268,7 +271,7 @@ impl Supervisor {
         });
     }
 
-    /// The next engine, after a pause, however often it has to be tried.
+    /// The next engine, after a backoff; starting one is retried until it succeeds.
     async fn another<W, M, E>(&mut self, make: &Arc<M>) -> W
     where
         W: Supervised,
@@ -299,13 +302,14 @@ impl Supervisor {
 fn end(ended: Result<Result<(), SyncError>, JoinError>) -> End {
     match ended {
         Ok(result) => End::Own(result),
-        // Its message may quote a call.
+        // A panic's message may quote a call, so it is not logged.
         Err(_) => End::Restart(Cause::Panicked),
     }
 }
 
 async fn abort(mut task: JoinHandle<Result<(), SyncError>>) {
     task.abort();
-    // One that never yields can't be ended; it keeps its lock, and the next one waits for that.
+    // A task that never yields can't be aborted. It keeps the file's lock, which the next engine
+    // waits for.
     let _ = timeout(LAST_BREATH, &mut task).await;
 }

@@ -12,8 +12,11 @@ use reqwest::header::{
 use reqwest::{Client, ClientBuilder, Method, Response, redirect};
 use url::Url;
 
-use super::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, feed, wire};
 use crate::model::{KeyHash, Timestamp, is_this_machine};
+use crate::upstream::error::{ErrorKind, UpstreamError};
+use crate::upstream::request::{CallSource, DateForm, Reply, Request};
+use crate::upstream::wire;
+use crate::upstream::wire::feed;
 
 /// The largest answer that is read, in bytes after decompression: a full page of records of 64 KiB
 /// each.

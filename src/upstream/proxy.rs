@@ -18,8 +18,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::http::{bearer, classify, client};
-use super::{ErrorKind, SetUpError, UpstreamError};
+use crate::upstream::client::SetUpError;
+use crate::upstream::client::{bearer, classify, client};
+use crate::upstream::error::{ErrorKind, UpstreamError};
 
 /// A body as a stream of chunks.
 pub type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;

@@ -1,23 +1,23 @@
-//! What a request demands of the answer's freshness (RFC 9111, section 5.2.1).
+//! The freshness that a request demands (RFC 9111, section 5.2.1).
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, PRAGMA};
 
-/// The directives of a request that the edge honours. An argument that can't be read, or one of
-/// several, is taken in its strictest sense.
+/// The request directives that the edge honours. An argument that can't be read or is repeated
+/// counts in its strictest sense.
 ///
-/// `no-store` and `min-fresh` are not among them: a replica holds what it holds, and its answers
-/// have no time ahead of them in which they are declared fresh.
+/// `no-store` and `min-fresh` are not among them: the replica stores calls anyway, and its answers
+/// are never declared fresh for a time to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Directives {
-    /// `None`: an answer of any age will do.
+    /// `None`: any age is accepted.
     oldest: Option<Oldest>,
-    /// Never ask the upstream.
+    /// The upstream must not be asked.
     pub only_if_cached: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Oldest {
-    /// `no-cache`: not even one of this second.
+    /// `no-cache`: no stored answer is accepted, however young.
     Never,
     Seconds(u64),
 }
@@ -30,7 +30,8 @@ impl Directives {
                 read.directive(name, argument);
             });
         } else {
-            // RFC 9111, section 5.4: the word of HTTP/1.0, where the newer one is missing.
+            // The directive of HTTP/1.0, for a request without the newer one (RFC 9111, section
+            // 5.4).
             each(headers, PRAGMA, |name, _| {
                 read.no_cache |= name.eq_ignore_ascii_case("no-cache");
             });
@@ -38,7 +39,7 @@ impl Directives {
         read.conclude()
     }
 
-    /// The same, where the freshness is not demanded of what is looked for.
+    /// The same, for a lookup that need not be fresh.
     pub fn of_any_age(self) -> Directives {
         Directives {
             oldest: None,
@@ -46,7 +47,7 @@ impl Directives {
         }
     }
 
-    /// Whether an answer of this age, in seconds, may be given without asking the upstream.
+    /// True if an answer of this age, in seconds, may be given without asking the upstream.
     pub fn accept(&self, age: u64) -> bool {
         match self.oldest {
             None => true,
@@ -56,7 +57,7 @@ impl Directives {
     }
 }
 
-/// The directives as they stand.
+/// The directives as they are written.
 #[derive(Default)]
 struct Read {
     no_cache: bool,
@@ -79,7 +80,7 @@ impl Read {
         }
     }
 
-    /// `max-stale` alone demands nothing: it only relaxes what `max-age` asks for.
+    /// `max-stale` alone demands nothing: it only relaxes `max-age`.
     fn conclude(self) -> Directives {
         let stale = self.max_stale.unwrap_or(0);
         let by_age = |age: u64| Oldest::Seconds(age.saturating_add(stale));
@@ -93,7 +94,7 @@ impl Read {
     }
 }
 
-/// Delta-seconds (RFC 9111, section 1.2.2): more than fits is for ever.
+/// Delta-seconds (RFC 9111, section 1.2.2). A number that overflows counts as infinite.
 fn seconds(argument: &str) -> u64 {
     if argument.is_empty() || !argument.bytes().all(|byte| byte.is_ascii_digit()) {
         return 0;
@@ -101,7 +102,8 @@ fn seconds(argument: &str) -> u64 {
     argument.parse().unwrap_or(u64::MAX)
 }
 
-/// Goes through the members of all headers of one name. A comma in a quoted argument ends none.
+/// Visits the members of all headers with this name. A comma in a quoted argument separates
+/// nothing.
 fn each(headers: &HeaderMap, name: HeaderName, mut member: impl FnMut(&str, Option<&str>)) {
     let texts = headers
         .get_all(name)
@@ -138,7 +140,7 @@ mod tests {
         Directives::of(&headers)
     }
 
-    /// The ages that are asked about before they are answered, out of 0, 5, 6 and a million.
+    /// The ages, out of 0, 5, 6 and a million, at which the upstream is asked first.
     #[rstest]
     #[case("", &[])]
     #[case("no-store, min-fresh=60, unknown=no-cache", &[])]

@@ -1,5 +1,4 @@
-//! Calls that were asked for lately: each worker keeps its own, and each for as long as nobody has
-//! written that call.
+//! The call cache: each worker caches the calls requested lately, each until it is written again.
 
 use std::num::NonZero;
 use std::rc::Rc;
@@ -12,17 +11,17 @@ use crate::http::caching::freshness::EntityTag;
 use crate::model::{Call, InvalidCall, Timestamp, text_hash};
 use crate::store::{Revision, StoredCall};
 
-/// All workers together keep so many bytes, where there is one for each core: 80,000 calls of half a
+/// The bytes that all workers cache together if there is one for each core: 80,000 calls of half a
 /// kilobyte.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// What an entry takes besides its text, about.
+/// The approximate size of an entry beside its text.
 const OVERHEAD: u64 = 256;
 
-/// How many entries the cache makes room for at first: as many as fit if they are large.
+/// The entries for which there is room at first: as many as fit if they are large.
 const FIRST_ROOM: usize = 4096;
 
-/// A call as an answer needs it. Cheap to copy.
+/// A call with all that its answer needs. Cheap to copy.
 #[derive(Clone, Debug)]
 pub struct CachedCall {
     pub id: i64,
@@ -32,7 +31,7 @@ pub struct CachedCall {
     pub started_at: Option<Timestamp>,
     /// When the text itself was last confirmed.
     pub seen_at: Timestamp,
-    /// The upstream said that it has no such call.
+    /// True if the upstream said that it has no such call.
     pub suspect: bool,
 }
 
@@ -50,7 +49,7 @@ impl From<StoredCall> for CachedCall {
 }
 
 impl CachedCall {
-    /// A text of the upstream's that the replica could not store.
+    /// A text of the upstream that the replica could not store.
     ///
     /// # Errors
     /// It is no call record.
@@ -76,7 +75,7 @@ impl CachedCall {
     }
 }
 
-/// The entries of one worker, by id.
+/// The cached calls of one worker, by id.
 pub struct CallCache(Cache<i64, (Revision, Rc<CachedCall>), Weight>);
 
 #[derive(Clone)]
@@ -100,14 +99,14 @@ impl CallCache {
         CallCache(Cache::with_weighter(FIRST_ROOM, most, Weight))
     }
 
-    /// The call, if it is in this revision still.
+    /// The cached call, if it is still of this revision.
     pub fn get(&self, id: i64, revision: Revision) -> Option<Rc<CachedCall>> {
         let (kept_in, entry) = self.0.get(&id)?;
         (*kept_in == revision).then(|| Rc::clone(entry))
     }
 
-    /// Keeps a call that was read after it was seen to be in this revision. What is asked for
-    /// again and again stays; a walk through all calls pushes out nothing of that.
+    /// Caches a call that was read after this revision was. Calls that are requested again and
+    /// again stay: a walk through all calls does not evict them.
     pub fn keep(&mut self, revision: Revision, entry: &Rc<CachedCall>) {
         self.0.insert(entry.id, (revision, Rc::clone(entry)));
     }

@@ -1,4 +1,4 @@
-//! How a body is compressed: what the client takes, and what it costs.
+//! The content coding of a body: what the client accepts, and what compression costs.
 
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -8,10 +8,10 @@ use actix_web::web::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// A body below this size is sent as it is: what it could lose is not worth the work.
+/// A smaller body, in bytes, is not compressed: the gain is not worth the work.
 pub const WORTH_IT: usize = 1024;
 
-/// Where both cost about as much time as the rest of an answer.
+/// The levels at which compression takes about as long as the rest of an answer.
 const GZIP_LEVEL: u32 = 5;
 const ZSTD_LEVEL: i32 = 3;
 
@@ -24,10 +24,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Preferred first, of those that the client likes equally well.
+    /// In order of preference, among those that the client accepts equally.
     const ALL: [Coding; 3] = [Coding::Zstd, Coding::Gzip, Coding::Identity];
 
-    /// Its name in `Content-Encoding`; the plain text has none.
+    /// Its name in `Content-Encoding`, if it is compressed.
     pub fn name(self) -> Option<&'static str> {
         match self {
             Coding::Identity => None,
@@ -36,7 +36,7 @@ impl Coding {
         }
     }
 
-    /// What tells its entity tag from those of the others.
+    /// What distinguishes its entity tag from those of the others.
     pub fn suffix(self) -> &'static str {
         match self {
             Coding::Identity => "",
@@ -45,8 +45,8 @@ impl Coding {
         }
     }
 
-    /// Which one to send. Where the client takes none of them, the plain text: it is better than
-    /// no answer.
+    /// The coding to send. If the client accepts none of them, the body is not compressed: that is
+    /// better than no answer.
     pub fn wanted(headers: &HeaderMap) -> Coding {
         let accepted = Accepted::of(headers);
         let mut best = (Coding::Identity, 0);
@@ -59,7 +59,7 @@ impl Coding {
         best.0
     }
 
-    /// The same of a body of so many bytes.
+    /// The same for a body of `size` bytes.
     pub fn wanted_of(headers: &HeaderMap, size: usize) -> Coding {
         match Coding::wanted(headers) {
             _ if size < WORTH_IT && !Accepted::of(headers).refuses_plain() => Coding::Identity,
@@ -74,7 +74,7 @@ struct Accepted {
     identity: Option<u32>,
     gzip: Option<u32>,
     zstd: Option<u32>,
-    /// `*`: each that is not named.
+    /// `*`: every coding that is not named.
     others: Option<u32>,
 }
 
@@ -104,7 +104,7 @@ impl Accepted {
         match coding {
             Coding::Gzip => self.gzip.or(self.others).unwrap_or(0),
             Coding::Zstd => self.zstd.or(self.others).unwrap_or(0),
-            // Acceptable unless it is refused, but liked less than whatever is named.
+            // Acceptable unless refused, but preferred less than any coding that is named.
             Coding::Identity => self
                 .identity
                 .or(self.others.filter(|w| *w == 0))
@@ -117,7 +117,7 @@ impl Accepted {
     }
 }
 
-/// `q=0.5`; a weight that can't be read is none.
+/// The weight in `q=0.5`, in thousandths; `None` if it can't be read.
 fn weight(parameter: &str) -> Option<u32> {
     let (name, value) = parameter.split_once('=')?;
     if !name.trim().eq_ignore_ascii_case("q") {
@@ -146,7 +146,7 @@ impl Encoder {
         })
     }
 
-    /// What is done so far.
+    /// The output so far.
     pub fn take(&mut self) -> Bytes {
         let done = match self {
             Encoder::Identity(done) => done,
@@ -156,7 +156,7 @@ impl Encoder {
         std::mem::take(done).into()
     }
 
-    /// The rest.
+    /// The rest of the output.
     pub fn finish(self) -> io::Result<Bytes> {
         Ok(match self {
             Encoder::Identity(done) => done.into(),
@@ -184,7 +184,7 @@ impl Write for Encoder {
     }
 }
 
-/// A whole body. It takes milliseconds.
+/// Compresses a whole body, which takes milliseconds.
 pub fn encode(coding: Coding, body: &[u8]) -> io::Result<Bytes> {
     let mut encoder = Encoder::new(coding)?;
     encoder.write_all(body)?;

@@ -1,9 +1,9 @@
-//! Where an answer came from and how long ago it was known to be true, as headers.
+//! Where an answer comes from and when it was last known to be true, as headers.
 //!
-//! Every answer about a call is `Cache-Control: private, no-cache`: it may be kept by the client,
-//! but is used again only after asking, for which it has its `ETag`. There is no `Vary`: shared
-//! caches must not keep it at all, and a private one can't use it for another token without a
-//! revalidation, which checks the token.
+//! Every answer about a call is `Cache-Control: private, no-cache`: the client may store it, but
+//! has to revalidate it by its `ETag` before each use. There is no `Vary`: shared caches must not
+//! store it at all, and a private one can't use it for another token without a revalidation, which
+//! checks the token.
 
 use actix_web::http::header::{
     AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
@@ -12,26 +12,26 @@ use actix_web::http::header::{
 /// RFC 9211.
 pub const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-/// Who gave the answer.
+/// The source of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// The replica, which follows the upstream.
+    /// The replica, while the upstream can be asked.
     Replica,
-    /// The replica, since the upstream can't be asked.
+    /// The replica, because the upstream can't be asked.
     ReplicaOffline,
-    /// The upstream, since the replica does not hold the call.
+    /// The upstream, because the replica does not have the call.
     Miss,
-    /// The upstream, since the request demanded something fresher than the replica's.
+    /// The upstream, because the request demanded a fresher answer than the replica's.
     Request,
 }
 
-/// What an answer's headers say about its truth.
+/// What an answer's headers say about its freshness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
     pub origin: Origin,
     /// Seconds since it was last verified.
     pub age: u64,
-    /// The replica holds it now. Told where the upstream was asked.
+    /// True if the replica has it now. Reported if the upstream was asked.
     pub stored: bool,
 }
 
@@ -42,7 +42,7 @@ impl Freshness {
         headers.insert(CACHE_STATUS, self.cache_status());
     }
 
-    /// The edge gives its answers no time in which they count as fresh, so `ttl` is minus the age.
+    /// The edge declares no answer fresh for any time, so `ttl` is minus the age.
     fn cache_status(self) -> HeaderValue {
         HeaderValue::from_static(match (self.origin, self.stored) {
             (Origin::Replica, _) => "burki-edge; hit",
@@ -58,16 +58,16 @@ impl Freshness {
 fn offline(age: u64) -> HeaderValue {
     let sign = if age > 0 { "-" } else { "" };
     let text = format!("burki-edge; hit; ttl={sign}{age}; detail=offline");
-    // Visible ASCII, so it always is a header value.
+    // Visible ASCII is always a valid header value.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("burki-edge; hit"))
 }
 
-/// A strong entity tag: 64 bits of a hash of the body in hexadecimal and, where the body is
-/// compressed, the name of how; with its quotes.
+/// A strong entity tag, with its quotes: 64 bits of a hash of the body in hexadecimal and, for a
+/// compressed body, the coding's suffix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntityTag(HeaderValue);
 
-/// Quotes, digits, and a suffix of four.
+/// Quotes, 16 digits, and a suffix of four.
 const LONGEST_TAG: usize = 22;
 
 impl EntityTag {
@@ -75,7 +75,7 @@ impl EntityTag {
         EntityTag::coded(body_hash, "")
     }
 
-    /// Of the same body in a coding, whose suffix has four characters at most.
+    /// The tag of the same body in a coding, whose suffix has at most four characters.
     pub fn coded(body_hash: i64, suffix: &str) -> EntityTag {
         let mut text = [b'"'; LONGEST_TAG];
         for (pair, byte) in text[1..17].chunks_exact_mut(2).zip(body_hash.to_be_bytes()) {
@@ -86,7 +86,7 @@ impl EntityTag {
             *place = byte;
         }
         let text = &text[..LONGEST_TAG.min(18 + suffix.len())];
-        // Hexadecimal digits, a suffix of ours and quotes always are a header value.
+        // Hexadecimal digits, these suffixes and quotes are always a valid header value.
         EntityTag(HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("\"\"")))
     }
 
@@ -94,9 +94,8 @@ impl EntityTag {
         headers.insert(ETAG, self.0);
     }
 
-    /// Whether the client has this very body: `If-None-Match` lists its tag, or is `*`. Compared
-    /// weakly, as RFC 9110 (section 13.1.2) wants it. What is no list of tags matches up to where
-    /// it can be read.
+    /// True if the client has this body: `If-None-Match` lists its tag, or is `*`. The comparison
+    /// is weak (RFC 9110, section 13.1.2). A malformed list counts up to where it can be read.
     pub fn is_known_to(&self, headers: &HeaderMap) -> bool {
         headers
             .get_all(IF_NONE_MATCH)
@@ -118,8 +117,8 @@ impl EntityTag {
     }
 }
 
-/// The first tag of a list, quotes included and weakness dropped, and what comes after it. A tag
-/// may hold commas, so a list can't simply be split at them.
+/// The first tag of a list, with its quotes but without `W/`, and the rest of the list. A tag may
+/// contain commas, so the list can't simply be split at them.
 fn next_tag(list: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = list
         .iter()

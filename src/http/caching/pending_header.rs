@@ -1,13 +1,13 @@
-//! The header of a call that has changes which the upstream does not have yet.
+//! The header of a call with changes that the upstream does not have yet.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use crate::sync::PendingWrites;
 
-/// The changes that are in the text served and not at the upstream yet, by number.
+/// The ids of the changes that the text shows and the upstream does not have yet.
 pub const PENDING: HeaderName = HeaderName::from_static("burki-edge-pending");
 
-/// The value of [`PENDING`]; `None` where nothing of the call waits.
+/// The value of [`PENDING`]; `None` if no change of the call waits.
 pub fn pending_ids(pending: &PendingWrites, call_id: i64) -> Option<HeaderValue> {
     let ids: Vec<String> = (pending.write_ids(call_id))
         .map(|id| id.to_string())

@@ -1,4 +1,4 @@
-//! Finished answers, kept by each worker for as long as nobody has written to the file.
+//! The response cache: each worker caches finished answers until the file changes.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -9,19 +9,19 @@ use lru::LruCache;
 use crate::http::caching::content_coding::Coding;
 use crate::http::reading::completeness::AnswerScope;
 
-/// A worker keeps so many bytes, all forms of an answer counted.
+/// The bytes that a worker caches, all codings of an answer counted.
 const MOST_BYTES: usize = 8 << 20;
 
-/// An answer that has more is not kept: it would push out all others.
+/// A larger answer is not cached: it would evict all others.
 const LARGEST: usize = 2 << 20;
 
-/// What an entry takes besides its texts, about.
+/// The approximate size of an entry beside its texts.
 const OVERHEAD: usize = 256;
 
-/// A whole answer, without what depends on when it is given.
+/// A whole answer, without what depends on the time of its use.
 pub struct CachedResponse {
     pub body: Bytes,
-    /// Different for every other body of the same resource.
+    /// Differs for every other body of the same resource.
     pub hash: i64,
     pub extent: AnswerScope,
     gzip: OnceCell<Bytes>,
@@ -39,7 +39,7 @@ impl CachedResponse {
         }
     }
 
-    /// The body in a coding, if it is there already.
+    /// The body in a coding, if it was encoded before.
     pub fn coded(&self, coding: Coding) -> Option<Bytes> {
         match coding {
             Coding::Identity => Some(self.body.clone()),
@@ -49,7 +49,7 @@ impl CachedResponse {
     }
 
     fn add(&self, coding: Coding, body: Bytes) {
-        // Somebody else may have been first; both are the same.
+        // Another request may have been first, with the same result.
         let _ = match coding {
             Coding::Identity => Ok(()),
             Coding::Gzip => self.gzip.set(body),
@@ -63,9 +63,9 @@ impl CachedResponse {
     }
 }
 
-/// The answers of one state of the file, by what was asked.
+/// The answers of one state of the file, by what was requested.
 pub struct ResponseCache {
-    /// Of the worker's own reader.
+    /// The file's version as the worker's own reader sees it.
     version: i64,
     answers: LruCache<String, Rc<CachedResponse>>,
     bytes: usize,
@@ -82,16 +82,16 @@ impl Default for ResponseCache {
 }
 
 impl ResponseCache {
-    /// An answer that was read when the file was in this version, or later, and is one of this
-    /// version still.
+    /// An answer that was read when the file had this version or a later one, if the file still has
+    /// this version.
     pub fn get(&mut self, version: i64, asked: &str) -> Option<Rc<CachedResponse>> {
         self.turn_to(version);
         self.answers.get(asked).cloned()
     }
 
-    /// Keeps an answer that was read after the file was seen in this version.
+    /// Caches an answer that was read after the file was seen in this version.
     pub fn keep(&mut self, version: i64, asked: String, answer: &Rc<CachedResponse>) {
-        // Others went on while it was read, and may have seen a newer version.
+        // Other requests went on meanwhile, and may have seen a newer version.
         if version != self.version || answer.size() > LARGEST {
             return;
         }
@@ -102,7 +102,7 @@ impl ResponseCache {
         self.shrink();
     }
 
-    /// Adds a compressed form to an answer, whether or not it is kept.
+    /// Adds a coding to an answer, whether or not it is cached.
     pub fn add(&mut self, asked: &str, answer: &Rc<CachedResponse>, coding: Coding, body: Bytes) {
         let before = answer.size();
         answer.add(coding, body);

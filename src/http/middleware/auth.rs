@@ -1,5 +1,5 @@
-//! Who may do what: a bearer token that is the upstream key, which opens everything, or one of the
-//! named tokens, each with scopes of its own.
+//! Authentication: a bearer token is the upstream's key, which allows everything, or one of the
+//! named tokens, each with its own scopes.
 
 use std::net::IpAddr;
 
@@ -10,10 +10,10 @@ use subtle::ConstantTimeEq;
 
 use crate::model::{Scope, Scopes, Timestamp};
 
-/// The accepted tokens, as digests: no token is kept. It has no `Debug`, so that a log can't
-/// offer a digest to guess against.
+/// The accepted tokens, as digests only. It has no `Debug`, so that no log can offer a digest to
+/// guess against.
 pub struct Auth {
-    /// The upstream's key, where it opens the edge too.
+    /// The upstream's key, if it is accepted here.
     upstream: Option<[u8; 32]>,
     named: Vec<Grant>,
     anonymous: bool,
@@ -25,16 +25,16 @@ pub struct Grant {
     /// SHA-256 of the token's text.
     pub sha256: [u8; 32],
     pub scopes: Scopes,
-    /// It opens nothing from then on.
+    /// The time from which it is no longer valid.
     pub expires: Option<Timestamp>,
 }
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Somebody with the upstream's key, who may do everything, and whose requests can be passed on.
+    /// The holder of the upstream's key, who may do everything and whose requests can be forwarded.
     Upstream,
-    /// Somebody whom the edge alone knows.
+    /// The holder of a token that only the edge knows.
     Edge(Scopes),
 }
 
@@ -48,8 +48,8 @@ impl Caller {
 }
 
 impl Auth {
-    /// `anonymous` lets whoever reaches the server read; that it then listens on loopback addresses
-    /// only is the caller's to make sure.
+    /// `anonymous` lets every client that reaches the server read. The caller has to make sure that
+    /// it listens on loopback addresses only.
     pub fn new(
         upstream_key: Option<&str>,
         tokens: impl IntoIterator<Item = Grant>,
@@ -62,8 +62,8 @@ impl Auth {
         }
     }
 
-    /// Whose token the request carries; `None` where it is not valid. Every digest is compared,
-    /// whatever the others said, so that the time taken tells nothing of which was nearly right.
+    /// The sender of the request; `None` if the token is not valid. Every digest is compared,
+    /// whatever the others gave, so that the time taken does not show which was nearly right.
     pub(in crate::http) fn caller(
         &self,
         headers: &HeaderMap,
@@ -91,16 +91,16 @@ impl Auth {
         }
     }
 
-    /// Whether the request carries a token at all: one that opens nothing is a guess, or an error
-    /// that somebody is to notice.
+    /// True if the request carries a token at all. One that is not valid is a guess, or a mistake
+    /// that the operator should notice.
     pub(in crate::http) fn is_tried(headers: &HeaderMap) -> bool {
         headers.contains_key(AUTHORIZATION)
     }
 }
 
-/// Whether the request is for this machine by a name that is its own. A web page from elsewhere
-/// can give its own name a loopback address and have the browser read from there (DNS rebinding);
-/// without a token, the name is all that gives it away. Browsers always send it.
+/// True if `Host` names this machine itself. A web page from elsewhere can give its own name a
+/// loopback address and have the browser read from there (DNS rebinding); without a token, only
+/// `Host` shows that. Browsers always send it.
 fn names_loopback(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(HOST) else {
         return true;
@@ -120,8 +120,8 @@ pub(in crate::http) fn digest(token: &[u8]) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-/// The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1). Of repeated headers the
-/// first, as the upstream does.
+/// The token of `Authorization: Bearer <token>` (RFC 6750, section 2.1). If the header is repeated,
+/// the first counts, as with the upstream.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(value.iter().position(|&byte| byte == b' ')?)?;

@@ -1,4 +1,4 @@
-//! Pages from elsewhere (the Fetch standard's CORS protocol): which may read, and what.
+//! Cross-origin requests (the Fetch standard's CORS protocol): which pages may read, and what.
 
 use std::cell::RefCell;
 use std::future::{Ready, ready};
@@ -24,33 +24,34 @@ use crate::http::middleware::request_id;
 use crate::http::middleware::request_id::{RequestId, X_REQUEST_ID};
 use crate::http::shared::Shared;
 
-/// A browser asks again after this long, in seconds; some never wait longer than this.
+/// How long a browser may cache a preflight, in seconds; some allow no more.
 const MAX_AGE: usize = 2 * 3600;
 
-/// Of a trace that a page is part of (W3C Trace Context).
+/// The trace that a page is part of (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Lets pages of the [`Gate`](crate::http::middleware::gate::Gate)'s origins read, `*` being every one. Where there is none, it does nothing.
+/// Lets pages of the [`Gate`](crate::http::middleware::gate::Gate)'s origins read; `*` is every
+/// origin. Without origins it does nothing.
 ///
-/// No cookies are spoken of: a token is in the `Authorization` header or nowhere, so that a page
-/// can do no more than who holds a token.
+/// No cookies are involved: a token is in the `Authorization` header or nowhere, so a page can do
+/// no more than the holder of a token.
 pub struct CrossOrigin(pub Arc<Shared>);
 
-/// The service behind it, and what stands before it for pages.
+/// A service, and its CORS middleware.
 pub struct Guarded<S> {
     service: Rc<S>,
     shared: Arc<Shared>,
-    /// For these origins; made anew for others.
+    /// For the current origins; built again for others.
     cors: RefCell<Option<Built<S>>>,
 }
 
-/// What stands before a service for these origins.
+/// The middleware of a service for these origins.
 struct Built<S> {
     origins: Arc<Vec<String>>,
     cors: Rc<CorsMiddleware<Rc<S>>>,
 }
 
-/// Of a service that answers everything.
+/// The result of a service that answers everything.
 type Answered = Result<ServiceResponse, Error>;
 
 impl<S> Transform<S, ServiceRequest> for CrossOrigin
@@ -116,7 +117,7 @@ where
                     let answered = answer.await?.map_into_boxed_body();
                     let (request, mut response) = answered.into_parts();
                     request_id::stamp(response.headers_mut(), id);
-                    // A preflight's has seen no worker.
+                    // No worker has seen a preflight.
                     let connection = Connection::of(&request);
                     let response = framing::finish(connection, &request, response);
                     Ok(ServiceResponse::new(request, response))

@@ -1,5 +1,5 @@
-//! How an answer is put on its connection: whether it has a body, how its end is told, and whether
-//! another request may follow (RFC 9110, sections 6.4.1, 8.6 and 9.3.2; RFC 9112, sections 6 and 9).
+//! The framing of an answer: whether it has a body, how its end is marked, and whether another
+//! request may follow (RFC 9110, sections 6.4.1, 8.6 and 9.3.2; RFC 9112, sections 6 and 9).
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::http::middleware::connection::{Body, Connection};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// The body that a request with these headers has; one of no bytes is none.
+/// The body that a request's headers announce; one of no bytes is none.
 pub fn body(headers: &HeaderMap) -> Option<Body> {
     if headers.contains_key(TRANSFER_ENCODING) {
         return Some(Body::Chunked);
@@ -28,7 +28,7 @@ pub fn body(headers: &HeaderMap) -> Option<Body> {
     length.map(Body::Sized)
 }
 
-/// The last look at an answer, whoever gave it. `connection` is the request's.
+/// The last step of every answer. `connection` is the request's.
 pub fn finish(
     connection: Option<&Rc<Connection>>,
     request: &HttpRequest,
@@ -41,7 +41,7 @@ pub fn finish(
         true => response.map_body(|head, body| match is_bodiless {
             true => BoxBody::new(NoBody::new()),
             false => {
-                // What has no length has no chunks either, of which the last would follow.
+                // Otherwise the framework would send the last chunk of a body without a length.
                 head.no_chunking(true);
                 unsent(body, head.headers())
             }
@@ -53,12 +53,12 @@ pub fn finish(
     }
 }
 
-/// Whether an answer of this status has no body, whatever is asked (RFC 9112, section 6.3).
+/// True if an answer with this status never has a body (RFC 9112, section 6.3).
 fn is_bodiless(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// Says of the body what it said, and sends none.
+/// A body that reports the size of `body` and sends nothing.
 fn unsent(body: impl MessageBody, headers: &HeaderMap) -> BoxBody {
     let told = || match self::body(headers) {
         Some(Body::Sized(length)) => Some(length),
@@ -70,25 +70,25 @@ fn unsent(body: impl MessageBody, headers: &HeaderMap) -> BoxBody {
     }))
 }
 
-/// Tells the connection when the next request may be read, and the client whether there may be one.
+/// Sets when the next request may be read, and announces to the client whether there may be one.
 fn hand_over(
     request: &HttpRequest,
     mut response: HttpResponse,
     connection: &Rc<Connection>,
 ) -> HttpResponse {
-    // A stranger's body is not read, and of many strangers each has one request.
+    // A stranger's body is not read, and when strangers are many each has one request.
     let is_left =
         !connection.is_known() && (connection.is_crowded() || body(request.headers()).is_some());
-    // Without chunks, a body in pieces ends with its connection.
+    // Without chunks, a body of unknown length ends with its connection.
     let is_open_ended =
         response.body().size() == BodySize::Stream && request.version() < Version::HTTP_11;
     let is_last = is_asked_to_be_last(request, connection)
         || response.head().connection_type() == ConnectionType::Close
         || is_left
         || is_open_ended
-        // The framework does not read on to the end of it.
+        // The framework does not read the rest of it.
         || connection.reads_body()
-        // What came of the body is not all of it (RFC 9110, section 15.5.9).
+        // Only a part of the request's body came (RFC 9110, section 15.5.9).
         || response.status() == StatusCode::REQUEST_TIMEOUT;
     let head = response.head_mut();
     if is_last {
@@ -113,8 +113,8 @@ fn hand_over(
     })
 }
 
-/// Whether the client sends no further request on the connection (RFC 9112, section 9.3). What
-/// follows a request for a WebSocket is read as none.
+/// True if the client sends no further request on the connection (RFC 9112, section 9.3). What
+/// follows a request for a WebSocket is not read as a request.
 fn is_asked_to_be_last(request: &HttpRequest, connection: &Connection) -> bool {
     let headers = request.headers();
     let has = |name: HeaderName, token: &str| {
@@ -152,7 +152,7 @@ impl MessageBody for Unsent {
     }
 }
 
-/// A body that comes in pieces; its end is the answer's.
+/// A body sent in pieces, whose end is the answer's.
 struct Watched {
     body: BoxBody,
     connection: Rc<Connection>,

@@ -1,4 +1,5 @@
-//! Who may come in, from where, and who tried. All of it may change while the server runs.
+//! The gate: which tokens and origins are accepted, also after a change while the server runs,
+//! which proxies are trusted, and what wrong tokens cost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +15,15 @@ use crate::http::middleware::peer::Proxies;
 use crate::http::middleware::token_guesses::{Guesses, Verdict};
 use crate::model::Timestamp;
 
-/// One that sends many wrong tokens is to wait so long, in seconds.
+/// The `Retry-After` for an address that sends many wrong tokens, in seconds.
 const RETRY_AFTER: u64 = 60;
 
 pub struct Gate {
     auth: ArcSwap<Auth>,
     origins: ArcSwap<Vec<String>>,
-    /// Looked at for every request, which is sooner done than to look at all of them.
+    /// Read at every request, which is faster than loading the list.
     has_origins: AtomicBool,
-    /// Whose `X-Forwarded-For` counts.
+    /// The proxies whose `X-Forwarded-For` counts.
     pub proxies: Proxies,
     guesses: Guesses,
     refused: Notify,
@@ -41,7 +42,7 @@ impl Gate {
         }
     }
 
-    /// From the next request on.
+    /// Takes effect with the next request.
     pub fn change(&self, auth: Auth, origins: Vec<String>) {
         self.auth.store(Arc::new(auth));
         self.has_origins
@@ -49,18 +50,18 @@ impl Gate {
         self.origins.store(Arc::new(origins));
     }
 
-    /// Waits until somebody comes with a token that opens nothing: it may be the upstream's new key.
+    /// Waits until a token comes that is not valid: it may be the upstream's new key.
     pub async fn refused(&self) {
         self.refused.notified().await;
     }
 
-    /// None where no page may read.
+    /// `None` if no page may read.
     pub(in crate::http) fn origins(&self) -> Option<Guard<Arc<Vec<String>>>> {
         let has_origins = self.has_origins.load(Ordering::Relaxed);
         has_origins.then(|| self.origins.load())
     }
 
-    /// Whose token the request carries; `None` where it is not valid.
+    /// The sender of the request; `None` if the token is not valid.
     pub(in crate::http) fn caller(
         &self,
         request: &HttpRequest,
@@ -69,7 +70,7 @@ impl Gate {
         self.auth.load().caller(request.headers(), now)
     }
 
-    /// What is said to whoever sends no valid token: the later, the more came before.
+    /// The answer to a request without a valid token, which is delayed after many wrong tokens.
     pub(in crate::http) async fn refuse(&self, request: &HttpRequest) -> ApiError {
         let tried = Auth::is_tried(request.headers());
         let Some(address) = self.proxies.client(request).filter(|_| tried) else {

@@ -1,4 +1,4 @@
-//! Whose address a request comes from, also behind proxies.
+//! The address that a request comes from, also through proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,11 +6,11 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-/// In which proxies list who asked them, the last one last (it is of no RFC; RFC 7239 says how it
-/// came about).
+/// The header in which proxies list who asked them, the last one last. No RFC defines it; RFC 7239
+/// describes its origin.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Proxies whose word counts, `server.trusted_proxies`.
+/// The trusted proxies: `server.trusted_proxies`.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(Vec<IpNet>);
 
@@ -24,7 +24,7 @@ impl Proxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Who asks: the peer, or whom the proxies say, as far as each is trusted.
+    /// The client's address: the peer's, or that which proxies report, as far as each is trusted.
     pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr()?.ip();
         Some(self.beyond(peer, request.headers()))
@@ -49,7 +49,7 @@ impl Proxies {
     }
 }
 
-/// Some proxies write the port as well.
+/// Parses an address. Some proxies write the port as well.
 fn parse(text: &str) -> Option<IpAddr> {
     let bare = || text.parse().ok();
     let with_port = || Some(text.parse::<SocketAddr>().ok()?.ip());
@@ -57,7 +57,7 @@ fn parse(text: &str) -> Option<IpAddr> {
     bare().or_else(with_port).or_else(in_brackets)
 }
 
-/// What one party has of addresses: one of IPv4, a /64 of IPv6 (RFC 6177).
+/// The addresses that one party has: a single one of IPv4, a /64 of IPv6 (RFC 6177).
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & !u128::from(u64::MAX)).into()),

@@ -1,5 +1,5 @@
-//! One name for each request, in the answer and in the log: what a client tells of a failure, the
-//! operator finds.
+//! The id of each request, in the answer and in the log, by which an operator finds the failure
+//! that a client reports.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,14 +8,14 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A longer name is none that anybody reads.
+/// Nobody reads a longer id.
 const LONGEST: usize = 128;
 
-/// The name of one request.
+/// The id of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
-/// Where a worker's new names come from: no two workers, and no two starts, share a prefix.
+/// The source of a worker's new ids. No two workers, and no two starts, share a prefix.
 pub struct RequestIds {
     prefix: u32,
     next: Cell<u64>,
@@ -29,7 +29,7 @@ impl RequestIds {
         }
     }
 
-    /// The client's own where it is one, else a new one.
+    /// The client's own id if it is valid, else a new one.
     pub fn of(&self, headers: &HeaderMap) -> RequestId {
         RequestId::sent(headers).unwrap_or_else(|| {
             let count = self.next.get();
@@ -41,12 +41,12 @@ impl RequestIds {
 
 impl RequestId {
     fn new(prefix: u32, count: u64) -> RequestId {
-        // Hexadecimal digits and a dash always are a header value.
+        // Hexadecimal digits and a dash are always a valid header value.
         let value = HeaderValue::try_from(format!("{prefix:08x}-{count:x}"));
         RequestId(value.unwrap_or(HeaderValue::from_static("none")))
     }
 
-    /// What could write to a log or a terminal what it likes is not repeated.
+    /// The client's own id. Other characters could write anything to a log or a terminal.
     pub fn sent(headers: &HeaderMap) -> Option<RequestId> {
         let value = headers.get(X_REQUEST_ID)?;
         let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._~-".contains(byte);
@@ -66,7 +66,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Names an answer that was given before a worker saw the request: a browser's preflight.
+/// Adds an id to an answer that was given before a worker saw the request: a browser's preflight.
 pub fn stamp(headers: &mut HeaderMap, sent: Option<RequestId>) {
     if !headers.contains_key(X_REQUEST_ID) {
         let id = sent.unwrap_or_else(|| RequestId::new(rand::random(), 0));

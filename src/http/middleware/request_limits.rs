@@ -1,23 +1,22 @@
-//! How much of a request is looked at: its path, its query and its headers have an end, which is
-//! checked before anything else is.
+//! The limits of a request's path, query and headers, which are checked before anything else.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, CONNECTION};
 
 use crate::http::error::ApiError;
 
-/// Bytes, as they were sent. The longest path that is anybody's has a SID of some 80 characters.
+/// In bytes as sent. The longest path in use has a SID of some 80 characters.
 const LONGEST_PATH: usize = 2 << 10;
 
-/// Bytes, as they were sent.
+/// In bytes as sent.
 const LONGEST_QUERY: usize = 8 << 10;
 
 const MOST_HEADERS: usize = 64;
 
-/// Bytes of names and values, with the four between and behind them.
+/// In bytes of names and values, with the four between and after them.
 const MOST_HEADER_BYTES: usize = 32 << 10;
 
-/// Returns whether there is a `Connection` among the headers, since all of them are looked at.
+/// Returns whether there is a `Connection` among the headers, because all of them are visited.
 pub fn check(request: &HttpRequest) -> Result<bool, ApiError> {
     let uri = request.uri();
     if uri.path().len() > LONGEST_PATH {
@@ -34,7 +33,7 @@ pub fn check(request: &HttpRequest) -> Result<bool, ApiError> {
         tokens += usize::from(name == AUTHORIZATION);
         names_connection |= name == CONNECTION;
     }
-    // Whose it is would be one's to say here, and another's where it is passed on to.
+    // The edge could authenticate by one of them, and the server behind it by the other.
     if tokens > 1 {
         return Err(ApiError::Repeated {
             header: "Authorization",

@@ -1,7 +1,7 @@
-//! Wrong tokens: who sends many waits for each further answer.
+//! Wrong tokens: an address that sends many waits for each further answer.
 //!
-//! A token is 256 bits, and no guess hits it; this bounds what guessing costs and tells the
-//! operator of it. Nobody is shut out: a valid token is looked at before any of this.
+//! A token has 256 bits, so no guess hits it; this bounds what guessing costs, and reports it to
+//! the operator. It locks nobody out: a valid token is accepted before any of this.
 
 use std::net::IpAddr;
 use std::num::NonZero;
@@ -14,22 +14,22 @@ use tracing::warn;
 
 use crate::http::middleware::peer;
 
-/// So many wrong tokens of one address are answered at once.
+/// The wrong tokens of one address that are answered at once.
 const FREE: u32 = 10;
 
-/// After this long without one, an address begins anew.
+/// The time without a wrong token after which an address starts from zero.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
-/// How long an answer is held back.
+/// How long an answer is delayed.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// So many of an address are held back together; more are told to wait at once, which costs less.
+/// The most delayed answers of an address; further guesses get a 429 at once, which costs less.
 const HELD_BACK: u32 = 8;
 
-/// Addresses that are remembered.
+/// The most addresses that are remembered.
 const ADDRESSES: NonZero<usize> = NonZero::new(4096).expect("a number");
 
-/// So many lines a minute may tell of it, whoever sends what.
+/// The most lines a minute in the log, whoever sends what.
 const LINES: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -37,7 +37,7 @@ pub struct Guesses(Mutex<Known>);
 
 struct Known {
     by_address: LruCache<IpAddr, Address>,
-    /// Lines that were written since then.
+    /// The lines written since this instant.
     lines: (Instant, u32),
 }
 
@@ -47,15 +47,15 @@ struct Address {
     last: Instant,
 }
 
-/// How a wrong token is answered.
+/// The answer to a wrong token.
 pub enum Verdict<'a> {
     AtOnce,
     Late(HeldBack<'a>),
-    /// Too many wait.
+    /// Too many answers are delayed already.
     TooMany,
 }
 
-/// An answer that is held back.
+/// A delayed answer.
 pub struct HeldBack<'a> {
     guesses: &'a Guesses,
     network: IpAddr,
@@ -67,7 +67,7 @@ impl HeldBack<'_> {
     }
 }
 
-/// Given, or nobody waits for it any more.
+/// The answer was sent, or its client is gone.
 impl Drop for HeldBack<'_> {
     fn drop(&mut self) {
         let mut known = self.guesses.lock();
@@ -89,7 +89,7 @@ impl Guesses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One came from there.
+    /// Counts a wrong token from this address.
     pub fn wrong(&self, address: IpAddr, now: Instant) -> Verdict<'_> {
         let network = peer::network(address);
         let mut known = self.lock();
@@ -116,7 +116,7 @@ impl Guesses {
             }
             (true, false) => Verdict::TooMany,
         };
-        // The first that waits, and each tenth power.
+        // The first that is delayed, and each power of ten.
         let is_news = wrong == FREE + 1 || (wrong > FREE && is_power_of_ten(wrong));
         if is_news && known.may_tell(now) {
             warn!(

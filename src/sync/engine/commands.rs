@@ -1,4 +1,4 @@
-//! Carries out what clients and operators ask of the engine.
+//! Executes the commands of clients and operators.
 
 use tokio::time::Instant;
 use tracing::warn;
@@ -67,7 +67,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Until when the upstream asked not to be asked this.
+    /// Until when the upstream asked not to be sent this request.
     fn rests(&self, wanted: &Miss) -> Option<Instant> {
         let job = Job::for_client(wanted);
         self.denials.rest_until(&job, Instant::now())

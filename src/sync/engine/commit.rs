@@ -1,4 +1,4 @@
-//! One answer, one transaction: what was read counts once it is written.
+//! Writes one answer in one transaction. What was read counts once it is committed.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::sync::knowledge::coverage::Coverage;
 use crate::upstream::CallSource;
 
 impl<S: CallSource> Engine<S> {
-    /// Writes one answer; what was read counts from then on. A failure is noted and told to
-    /// nobody but the operator: the answer is simply asked for again.
+    /// Writes one answer, and publishes its coverage once it is committed. `None` where the write
+    /// failed: the status reports it, and the plan sends the request again.
     pub(in crate::sync) async fn commit(
         &mut self,
         learned: Observation,
@@ -25,8 +25,8 @@ impl<S: CallSource> Engine<S> {
         let starts = learned.calls.iter().filter_map(|call| call.started_at);
         let refuted = self.plan.date_format.heed(starts);
         if self.answer.is_kept {
-            // It says nothing of calls that were read since it was true, whatever they are by now;
-            // and what it tells of the others is not all there was.
+            // A cached answer says nothing of calls that were verified after it was true, and
+            // without those calls it is no complete list.
             let (request, told) = (learned.request, learned.calls.len());
             learned.calls.retain(|call| {
                 let known = self.coverage.known(call.started_at);
@@ -37,7 +37,8 @@ impl<S: CallSource> Engine<S> {
             }
         }
         if refuted {
-            // What ranges left out before may be there, also after a restart.
+            // Ranges that were read in the refuted form may have left calls out, and a restart must
+            // not forget that.
             let mut kept = coverage.unwrap_or_else(|| (*self.coverage).clone());
             kept.forget_below_head();
             learned.windows = Some(kept.windows().to_vec());
@@ -70,20 +71,20 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// The file could not be written or read: the operator learns of it, and what was to be stored is
-    /// asked for again.
+    /// Notes that the file could not be written or read: the status reports it, and the plan asks
+    /// again for what was to be stored.
     pub(in crate::sync) fn store_failed(&mut self, error: &StoreError) {
         let now = self.now();
         self.health.store_failed(error, now);
     }
 
-    /// What is known from now on.
+    /// Replaces the coverage, and publishes it to readers.
     pub(in crate::sync) fn know(&mut self, coverage: Coverage) {
         self.coverage = Arc::new(coverage);
         self.channels.published.store(Arc::clone(&self.coverage));
     }
 
-    /// An answer that says nothing yet, to be filled in.
+    /// An observation of `request` that contains nothing yet.
     pub(in crate::sync) fn learned(&self, request: Verified) -> Observation {
         Observation {
             request,

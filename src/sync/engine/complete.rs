@@ -1,4 +1,4 @@
-//! Takes in what came of a request: an answer is learned from, a failure is put where it belongs.
+//! Completes a request: its answer is applied, or its failure pauses what it stands for.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::upstream::{
     AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
 };
 
-/// Of an answer that an intermediary had before this process asked for anything.
+/// The time and number of an answer that was cached before this process sent its first request.
 const NOBODY_KNOWS: Verified = Verified {
     at: Timestamp::MIN,
     seq: 0,
@@ -33,7 +33,7 @@ impl<S: CallSource> Engine<S> {
         completed: Completed,
     ) -> Result<(), SyncError> {
         self.in_flight.end(completed.request.seq);
-        // The clock may have been set while it was under way.
+        // The clock may have been set while the request was in flight.
         self.check_clock();
         let Completed {
             job,
@@ -46,8 +46,8 @@ impl<S: CallSource> Engine<S> {
         } = completed;
         request.at = request.at - (self.clock.put_back() - start.put_back);
         if let Ok(reply) = &result {
-            // An answer out of a cache is as old as its Age, also among the others. What an edge
-            // tells is in its own order.
+            // A cached answer is as old as its `Age` (RFC 9111, section 5.1), also in the order of
+            // requests. An edge's answers have an order of their own.
             self.answer.age = reply.age.unwrap_or_default();
             request.at = request.at - self.answer.age;
             self.answer.is_kept = reply.age.is_some() && !self.plan.feed.is_edge();
@@ -71,7 +71,7 @@ impl<S: CallSource> Engine<S> {
             result => result,
         };
         let error = match result {
-            // It was asked for in a form that is not known to be read right any more.
+            // The dates in the request were in a form that is no longer known to be read correctly.
             Ok(_) if job.depends_on_dates() && self.plan.date_format.form() != Some(dates) => {
                 return Ok(());
             }
@@ -91,7 +91,7 @@ impl<S: CallSource> Engine<S> {
                 Err(ApplyError::Upstream(error)) => error,
             },
             Err(error) if matches!(job, Job::Review(_) | Job::Write(_)) => {
-                // It may have arrived: it is looked for before it is sent again.
+                // The change may have arrived: the call is read before it is sent again.
                 if failure_scope::is_worth_repeating(&error) && self.plan.outbox.broke(&job) {
                     return Ok(());
                 }
@@ -111,8 +111,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// Whether a server that keeps failing to say whose key it is, and never said it, is taken for
-    /// one that does not tell: all else of it may well answer.
+    /// Whether a server that keeps failing to name the key's organization, and never named one, is
+    /// treated as one that does not: its other endpoints may well answer.
     fn does_not_tell(&self, asked: &Request, error: &UpstreamError) -> bool {
         const TRIES: u32 = 3;
         *asked == Request::Identity(Teller::Assistants)
@@ -122,7 +122,7 @@ impl<S: CallSource> Engine<S> {
             && self.health.consecutive_errors() >= TRIES
     }
 
-    /// An answer was taken in; it may ask for a pause.
+    /// Notes an answer that was applied, and the pause that it may ask for.
     fn note_answer(&mut self, job: &Job, retry_after: Option<Duration>) {
         let now = self.now();
         self.health.succeeded(RequestKind::of(job), now);
@@ -132,7 +132,7 @@ impl<S: CallSource> Engine<S> {
         if let Some(wait) = retry_after {
             self.leave_alone(job, wait);
         }
-        // A probe that finds nothing is answered, and no progress.
+        // A date probe that finds nothing is answered, but is no progress.
         let goes_on = |task: &Task| *task != Task::DateFormat || self.plan.date_format.is_known();
         let task = Task::of(job).filter(goes_on);
         self.stalls.succeeded(task.as_ref());
@@ -147,7 +147,7 @@ impl<S: CallSource> Engine<S> {
         });
     }
 
-    /// What is held is told as that.
+    /// Counts a failure towards a stall. A hold is reported as a hold instead.
     fn note_failure(&mut self, job: &Job, error: ErrorKind) {
         let task = Task::of(job).filter(|_| !self.plan.deletion_guard.is_held());
         if let Some(stall) = task.and_then(|task| self.stalls.failed(task, error)) {
@@ -157,7 +157,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Puts a failure where it belongs, by the table of [`scope`].
+    /// Charges a failure to what it stands for, by the table of [`failure_scope::scope`].
     fn fail(&mut self, job: &Job, asked: &Request, error: &UpstreamError) {
         let answered = error.status.is_some();
         if self.plan.feed.failed(job, error.kind, answered) {
@@ -179,7 +179,7 @@ impl<S: CallSource> Engine<S> {
                     self.plan.outbox.interrupted();
                 }
             }
-            // What was denied may have been denied to another organization.
+            // The denial may have been of another organization's key.
             Job::Identify => self.plan.outbox.forget_denial(),
             Job::Total | Job::Count(_) => self.plan.count_check.give_up(now.instant),
             Job::Assistants(_) => self.plan.assistants.failed(now.instant),
@@ -195,7 +195,7 @@ impl<S: CallSource> Engine<S> {
             }
             Job::Detail(id, kind) => self.plan.details.failed(*id, *kind, now.instant, now.wall),
             Job::DateFormat(start, form) if answered => self.note_probe((*start, *form), false),
-            // What broke on the way says nothing of how dates are read.
+            // A broken connection says nothing of how dates are read.
             Job::DateFormat(..) => self.plan.date_format.put_off(),
             _ => {}
         }
@@ -217,10 +217,10 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// A failure that stands for one call, one kind of detail or the counts: all else goes on.
+    /// Charges a failure to one call, one kind of detail or the counts. Everything else goes on.
     fn fail_apart(&mut self, job: &Job, error: &UpstreamError) {
         let now = self.now();
-        // An edge says when it may have that one text, not when it can be asked again at all.
+        // An edge says when it may have that one detail, not when it can be sent another request.
         let is_edge = self.plan.feed.is_edge();
         if is_edge && matches!(job, Job::Detail(..)) {
             return;
@@ -240,17 +240,17 @@ impl<S: CallSource> Engine<S> {
                 "the upstream refuses these, and answers for all else"
             );
         }
-        // If it is the whole upstream after all, the newest page shows it.
+        // If it is the whole upstream after all, the head shows it.
         self.plan.head.is_hinted |= self.is_doubtful(job, error);
     }
 
-    /// Whether what failed by itself may be the whole upstream's failure, and that is not known yet.
+    /// Whether a request's failure may be the whole upstream's, which is not known yet.
     fn is_doubtful(&self, job: &Job, error: &UpstreamError) -> bool {
         !self.is_spare(job) && (error.status.is_none() || failure_scope::is_denial(error.kind))
     }
 
-    /// A page of the list can't be read as it was asked for. Returns what that stands for, if it is
-    /// not to be asked for otherwise at once.
+    /// Charges a failed page of the list to its length or its rows. Returns what the failure stands
+    /// for, or `None` where the page is requested in another way at once.
     fn fail_by_page(
         &mut self,
         job: &Job,
@@ -272,7 +272,7 @@ impl<S: CallSource> Engine<S> {
         }
         match job {
             Job::Head => {
-                // Who asks for a pause is not asked at once.
+                // An upstream that asks for a pause is not asked again at once.
                 let may_narrow = error.retry_after.is_none();
                 let is_as_asked = rows == Some(self.plan.head.page.limit());
                 let again = match scope {
@@ -293,7 +293,8 @@ impl<S: CallSource> Engine<S> {
             Job::Feed if scope == Scope::Length => Some(Scope::Upstream),
             Job::Feed => Some(Scope::Head),
             Job::Range(range) => {
-                // It says nothing of a page that is asked for otherwise by now.
+                // The failure says nothing of a page that is by now requested with another limit or
+                // offset.
                 let narrowed = self.plan.unreadable.narrowed(range);
                 let is_as_asked = matches!(asked, Request::List(query)
                     if (query.limit, query.skip) == (narrowed.limit, narrowed.skip));
@@ -325,12 +326,12 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// What the server serves may have changed.
+    /// Applies the page length that the server serves, which may have changed.
     pub(in crate::sync) fn ask_for_shorter_pages(&mut self) {
         self.plan.set_page_limit();
     }
 
-    /// The answer asked for a pause: of what it was asked for.
+    /// Pauses the kind of request whose answer asked for a pause.
     fn leave_alone(&mut self, job: &Job, wait: Duration) {
         let now = self.now();
         match RequestKind::of(job) {
@@ -341,7 +342,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Nobody waits for it.
+    /// Whether this is background work: a detail that no client waits for.
     fn is_spare(&self, job: &Job) -> bool {
         match (job, job.miss()) {
             (Job::Detail(..), Some(wanted)) => !self.plan.misses.wait_for(&wanted),
@@ -355,24 +356,27 @@ impl<S: CallSource> Engine<S> {
             .is_some_and(|until| until > Instant::now())
     }
 
-    /// How long what can't be read is left alone: its tier, but not less than a minute.
+    /// How long a hole waits for its next try: its revalidation interval, but at least a minute.
     pub(in crate::sync) fn hole_rest(&self, end: Timestamp) -> Duration {
         const LEAST: Duration = Duration::from_secs(60);
         let age = self.now().wall.since(end);
         self.policy().interval(age).max(LEAST)
     }
 
-    /// A known call was found by its start, asked for in this form, or was not.
+    /// Takes in whether a call was found by its known start, requested in this form.
     pub(in crate::sync) fn note_probe(&mut self, asked: (Timestamp, DateForm), found: bool) {
         match self.plan.date_format.probed(asked, found) {
             Probed::GoesOn | Probed::Known => {}
-            // What a range left out before may be there.
+            // Ranges that were read in the former form may have left calls out.
             Probed::Changed => {
                 let coverage = self.forget_history();
                 self.know(coverage);
             }
             Probed::Nothing => {
-                self.note_failure(&Job::DateFormat(asked.0, asked.1), wire::bad_answer().kind);
+                self.note_failure(
+                    &Job::DateFormat(asked.0, asked.1),
+                    wire::json::bad_answer().kind,
+                );
             }
         }
     }

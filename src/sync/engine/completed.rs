@@ -1,4 +1,4 @@
-//! A request that came to its end, and how old its answer is.
+//! A completed request, and how old its answer is.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use crate::sync::in_flight::StartTime;
 use crate::sync::plan::job::Job;
 use crate::upstream::{DateForm, Reply, Request, UpstreamError};
 
-/// A request that came to its end.
+/// A request that was answered or that failed.
 pub struct Completed {
     pub job: Job,
-    /// As it was sent.
+    /// The request as it was sent.
     pub asked: Request,
     pub request: Verified,
     pub start: StartTime,
-    /// It was sent before, and the connection broke.
+    /// True if it was sent before and its connection broke.
     pub repeated: bool,
-    /// The form that its bounds were asked for in.
+    /// The form in which its dates were sent.
     pub dates: DateForm,
     pub result: Result<Reply, UpstreamError>,
 }
 
-/// How old the answer is that is taken in, and whose copy it may be.
+/// How old the answer is that is being applied, and whether a cache gave it.
 #[derive(Debug, Default)]
 pub struct AnswerAge {
     pub age: Duration,
-    /// An intermediary had it, which is no edge.
+    /// True if it came from an intermediary's cache, and not from an edge.
     pub is_kept: bool,
     /// The age of the latest page of the list.
     pub list_age: Duration,

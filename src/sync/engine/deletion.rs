@@ -1,4 +1,4 @@
-//! Carries deletions on, from one step of their proof to the next.
+//! Advances deletions from one step of their proof to the next.
 
 use rand::RngExt;
 use tracing::{error, info};
@@ -11,18 +11,18 @@ use crate::sync::planners::deletion_guard::Change;
 use crate::sync::planners::deletion_proof::{self, Proven};
 use crate::upstream::CallSource;
 
-/// This many deletions of a mass deletion are one transaction.
+/// A mass deletion removes at most this many calls per transaction.
 const REMOVED_AT_ONCE: usize = 1000;
 
 impl<S: CallSource> Engine<S> {
-    /// Puts the brake on or lifts it, by what the last answer changed.
+    /// Places or lifts the hold on deletions, by what the last answer changed.
     pub(in crate::sync) fn judge(&mut self) {
         let now = self.now();
         match self.plan.deletion_guard.judge(self.census, now.wall) {
             Some(Change::Held(calls)) => {
                 self.plan.deletion_proof.give_up(now.instant);
                 if self.plan.deletion_guard.is_released() {
-                    // The operator vouched for these before they were known to be so many.
+                    // The operator released these before their number was known.
                     self.plan.deletion_proof.end_rest();
                     return;
                 }
@@ -66,7 +66,8 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Returns whether there is more to do at once.
+    /// Starts, advances and concludes rounds of the proof. Returns whether there is more to do at
+    /// once.
     pub(in crate::sync) async fn carry_on_proof(&mut self) -> Result<bool, StoreError> {
         let now = self.now();
         self.forget_unasked();
@@ -119,7 +120,8 @@ impl<S: CallSource> Engine<S> {
         Ok(true)
     }
 
-    /// A suspect that is neither asked for nor going to be does not keep the round open.
+    /// Gives up suspects that are neither in flight nor queued, so that they do not keep the round
+    /// open.
     fn forget_unasked(&mut self) {
         let lost: Vec<i64> = self
             .plan
@@ -165,7 +167,7 @@ impl<S: CallSource> Engine<S> {
             at: now.wall,
             seq: self.in_flight.newest_seq(),
         };
-        // Those that one complete read left out, and another that began later.
+        // Only suspects that two complete readings left out, of which the second started later.
         let before = match self.plan.deletion_guard.is_released() {
             true => request.seq + 1,
             false => self.coverage.oldest_seq().unwrap_or(0),

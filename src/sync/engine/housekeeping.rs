@@ -1,5 +1,5 @@
-//! What the engine does of itself between requests: minds the clocks, carries deletions on from one
-//! step of their proof to the next, and decides when to count.
+//! What the engine does between requests: it checks the clock and the file, advances deletions, and
+//! decides when to count.
 
 use tracing::info;
 
@@ -9,13 +9,13 @@ use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::knowledge::ranges::INSTANT;
 use crate::upstream::CallSource;
 
-/// This many calls are asked for by id where they can't be listed.
+/// At most this many calls are requested by id where they can't be listed.
 const MOST_SINGLY: usize = 20;
 
 impl<S: CallSource> Engine<S> {
-    /// The system's clock may be put back while the engine runs. What was verified a minute ago stays
-    /// verified a minute ago, whatever the clock says now. Put forward, it only makes everything look
-    /// older, which may be true: the machine may have slept.
+    /// Moves dates of verification back if the system's clock was put back: what was verified a
+    /// minute ago stays verified a minute ago. A clock that is put forward makes everything look
+    /// older, which may be true, since the machine may have slept.
     pub(in crate::sync) fn check_clock(&mut self) {
         let Some(back) = self.clock.check() else {
             return;
@@ -28,7 +28,7 @@ impl<S: CallSource> Engine<S> {
         self.plan.same_instant.put_back(back);
     }
 
-    /// Returns whether there is more to do at once.
+    /// Does what is due between requests. Returns whether there is more to do at once.
     pub(in crate::sync) async fn keep_house(&mut self) -> bool {
         let now = self.now();
         if let Err(error) = self.keep_file().await {
@@ -74,7 +74,7 @@ impl<S: CallSource> Engine<S> {
         self.coverage.is_read(self.since())
     }
 
-    /// Publishes the ranges that the upstream can't list: they are no gaps in what was read.
+    /// Publishes the ranges that the upstream can't list: they do not count as gaps.
     pub(in crate::sync) fn note_holes(&mut self) {
         let holes = self.plan.unreadable.holes().iter().map(|hole| &hole.range);
         if holes.clone().eq(self.coverage.holes()) {
@@ -91,7 +91,7 @@ impl<S: CallSource> Engine<S> {
         let has_totals = self.plan.head.has_total
             && !self.plan.head.page.is_ranged()
             && self.settings.history.is_none();
-        // A hole is tried again on its tier, not sooner.
+        // A hole is tried again at its revalidation interval, not sooner.
         let holes: Vec<_> = self
             .plan
             .unreadable
@@ -102,7 +102,8 @@ impl<S: CallSource> Engine<S> {
         for hole in holes {
             self.plan.discrepancies.resolve(&(hole), 0);
         }
-        // Where no head tells the total, only a count can tell that what is held is there after all.
+        // Where no head reports the total, only a count can show that calls whose deletion is held
+        // still exist.
         let counts = !self.plan.deletion_guard.is_held()
             || (!has_totals && !self.plan.deletion_guard.is_list_doubted());
         let quiet = self.plan.discrepancies.ranges.is_empty() && counts;
@@ -135,7 +136,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Writes down how long a page may be, where that was learned.
+    /// Stores the page length, where a new one was learned.
     async fn keep_page_rows(&mut self) -> Result<(), StoreError> {
         let Some(rows) = self.plan.page_size.news() else {
             return Ok(());
@@ -147,7 +148,7 @@ impl<S: CallSource> Engine<S> {
             .await
     }
 
-    /// Open calls that could not be listed are asked for by id.
+    /// Queues open calls by id whose list failed.
     async fn follow_singly(&mut self) -> Result<(), StoreError> {
         for group in std::mem::take(&mut self.plan.open_calls.unlisted) {
             let ids = self
@@ -161,7 +162,7 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// Forgets what was read below the head: it was read under a wrong belief.
+    /// The coverage without what lies below the head, which was read under a wrong assumption.
     pub(in crate::sync) fn forget_history(&self) -> Coverage {
         let mut coverage = (*self.coverage).clone();
         coverage.forget_below_head();

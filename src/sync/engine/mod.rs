@@ -1,11 +1,11 @@
-//! The only part of the sync with I/O: sends what [`plan`] decides, and takes in answers one at a
+//! The only part of the sync with I/O: sends what [`plan`] decides, and applies answers one at a
 //! time. One task owns all of its state.
 //!
-//! In the order of a request's life: `send`, `in_flight` (above this folder), `complete` (an answer or
-//! a failure), `apply` (what an answer means, one transaction each), `commit` and `publish`. Beside
-//! them `commands` (what clients and operators ask), `proxy` (their requests that are passed on),
-//! `waiting` (who waits for a call), `housekeeping`, `deletion` and `replica_file` (what is done between
-//! requests).
+//! In the order of a request's life: `send`, `in_flight` (above this folder), `complete` (an answer
+//! or a failure), `apply` (what an answer means, one transaction each), `commit` and `publish`.
+//! Beside them `commands` (of clients and operators), `proxy` (permits for requests that are passed
+//! on), `waiting` (clients that wait for a call), and what is done between requests:
+//! `housekeeping`, `deletion` and `replica_file`.
 
 mod apply;
 mod commands;
@@ -58,7 +58,7 @@ use crate::sync::planners::unreadable::Unreadable;
 use crate::sync::settings::{Settings, SyncError};
 use crate::upstream::CallSource;
 
-/// However long there is nothing to do, the engine shows that it is there.
+/// However little there is to do, the engine shows the supervisor this often that it runs.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// The task that keeps the replica equal to the upstream.
@@ -66,38 +66,38 @@ pub struct Engine<S> {
     settings: Settings,
     clock: WatchedClock,
     random: SmallRng,
-    /// What others see of the engine, and ask of it.
+    /// The engine's end of its handles.
     channels: EngineChannels,
 
-    // What is known.
+    // Knowledge.
     writer: SharedWriter,
     coverage: Arc<Coverage>,
     census: Census,
     file: ReplicaFile,
 
-    // What is asked.
+    // Requests.
     source: Arc<S>,
     plan: Planners,
     in_flight: InFlight,
     fetches: JoinSet<Completed>,
-    /// Of the answer that is taken in.
+    /// The age of the answer that is being applied.
     answer: AnswerAge,
 
-    // What fails.
+    // Failures.
     health: Health,
     denials: Denials,
     stalls: StallDetector,
 }
 
 impl<S: CallSource> Engine<S> {
-    /// Takes up where the file's last process left off.
+    /// Continues where the file's last process stopped.
     pub fn new(source: S, writer: Writer, settings: Settings, clock: Clock) -> (Engine<S>, Handle) {
         let (channels, handle) = EngineChannels::new();
         let engine = Engine::resume(source, writer, settings, clock, channels);
         (engine, handle)
     }
 
-    /// The same behind a handle that others have already.
+    /// Like [`Engine::new`], behind handles that exist already.
     pub fn resume(
         source: S,
         mut writer: Writer,
@@ -114,7 +114,7 @@ impl<S: CallSource> Engine<S> {
         plan.head.was_read = before.phase != Phase::Starting;
         let file = writer.file().clone();
         let file = ReplicaFile::new(file, settings.poll_interval, now.instant);
-        // A file that was never stamped is one that the key has opened until now.
+        // A file without a key's hash was only ever opened with this key.
         let is_stamped = writer.identity().key_hash.is_some();
         let lets_key_in = plan.identity.key_is_known || !is_stamped;
         (channels.lets_key_in).fetch_and(lets_key_in, Ordering::Relaxed);
@@ -144,7 +144,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Runs until `cancel`, then writes what is only in memory and lets go of the file.
+    /// Runs until `cancel`, then writes what is only in memory and closes the file.
     pub async fn run(mut self, cancel: CancellationToken) -> Result<(), SyncError> {
         let commands = Arc::clone(&self.channels.commands);
         let mut commands: OwnedMutexGuard<_> = commands.lock_owned().await;
@@ -180,7 +180,7 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// What the plan decides on.
+    /// What the plan decides by.
     fn context(&self, now: Now) -> Context<'_> {
         Context {
             now,
@@ -206,7 +206,7 @@ impl<S: CallSource> Engine<S> {
         RevalidationPolicy::of(&self.settings)
     }
 
-    /// The oldest start that is mirrored.
+    /// The oldest start that is replicated.
     fn since(&self) -> Timestamp {
         self.settings.history.map_or(Timestamp::MIN, |history| {
             (self.now().wall - history).max(Timestamp::MIN)
@@ -218,7 +218,7 @@ impl<S: CallSource> Engine<S> {
     }
 }
 
-/// The concerns, as the file's last process left them.
+/// The planners, with the state that the file's last process stored.
 fn planners<S: CallSource>(
     writer: &Writer,
     settings: &Settings,

@@ -1,4 +1,4 @@
-//! Leave for client requests that the proxy passes on itself.
+//! Permits for client requests that the proxy sends itself.
 
 use tokio::time::Instant;
 
@@ -9,7 +9,8 @@ use crate::sync::proxy_permits::PermitReply;
 use crate::upstream::CallSource;
 
 impl<S: CallSource> Engine<S> {
-    /// A client waits for leave, unless the upstream asked to be left alone.
+    /// Queues a client for a permit, or refuses it where the upstream asked for a pause or the
+    /// queue is full.
     pub(in crate::sync) fn ask_leave(&mut self, reply: PermitReply) {
         let now = Instant::now();
         let paused = self.health.paused_until().filter(|until| *until > now);
@@ -22,11 +23,11 @@ impl<S: CallSource> Engine<S> {
                 Err(reply) => (reply, RETRY_SOON),
             },
         };
-        // The client may have gone; then there is nobody to answer.
+        // A send fails only where the client has gone.
         let _ = reply.send(Err(retry_after));
     }
 
-    /// Lets the client go ahead that has waited longest, or returns when the budget allows it.
+    /// Permits the client request that has waited longest, or returns when the budget allows it.
     pub(in crate::sync) fn grant(&mut self, now: Instant) -> Result<(), Instant> {
         let Some(reply) = self.plan.proxied.take() else {
             return Ok(());
@@ -42,7 +43,7 @@ impl<S: CallSource> Engine<S> {
                 return Err(until);
             }
         };
-        // If the client has just gone, the permit is dropped, and only the budget spent.
+        // If the client has gone, the permit is dropped, and only its token is lost.
         let _ = reply.send(permit);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The status, published after each step.
+//! Publishes the status after each step.
 
 use tokio::time::Instant;
 use tracing::info;
@@ -33,8 +33,8 @@ impl<S: CallSource> Engine<S> {
         let bound = self
             .policy()
             .bound(windows, self.settings.max_requests_per_minute);
-        // After an outage the promise holds again once everything was compared, and not while a
-        // deletion waits for its proof. It has to hold until the next poll tells anew.
+        // After an outage the bound holds again once everything was revalidated, but not while a
+        // deletion waits for its proof. It has to hold until the next poll publishes again.
         let oldest = self
             .coverage
             .oldest(self.since())
@@ -44,12 +44,12 @@ impl<S: CallSource> Engine<S> {
             && oldest.is_some_and(|oldest| {
                 now.wall.since(oldest) + self.settings.poll_interval <= bound
             })
-            // A hole may be of rows that are counted with another's.
+            // A hole may report no rows of its own, because they are counted with another hole.
             && self.plan.unreadable.holes().is_empty()
             && !self.file.is_moved()
             && self.census.suspects == 0;
         let bound = match self.plan.feed.edge() {
-            // Its own, and what it takes to hear of it.
+            // The other edge's bound, and the time until its changes arrive here.
             Some(edge) => edge.bound.map(|bound| bound + self.policy().relay()),
             None => Some(bound),
         };

@@ -1,4 +1,5 @@
-//! What the engine does for the replica's file, when [`ReplicaFile`](crate::sync::health::replica_file::ReplicaFile) says so.
+//! Maintains the replica's file, when
+//! [`ReplicaFile`](crate::sync::health::replica_file::ReplicaFile) says so.
 
 use std::time::Duration;
 
@@ -13,19 +14,20 @@ use crate::upstream::CallSource;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// So many calls from before the history are dropped in one transaction.
+/// At most this many calls from before `sync.history` are dropped per transaction.
 const DROPPED_AT_ONCE: usize = 200;
 
 impl<S: CallSource> Engine<S> {
-    /// Something was written. Into a file that is not at its place it was written for nobody.
+    /// Notes a successful write. No reader sees a write to a file that was moved away, so that does
+    /// not count.
     pub(in crate::sync) fn stored(&mut self) {
         if !self.file.is_moved() {
             self.health.stored();
         }
     }
 
-    /// The file may go away under us, and its log grow. A fill leaves a long one behind, and a copy
-    /// of the file alone lacks what is in it.
+    /// Checks that the file is in place, and copies its write-ahead log into it: a backfill leaves
+    /// a long log, and a copy of the file alone lacks what is in the log.
     pub(in crate::sync) async fn keep_file(&mut self) -> Result<(), StoreError> {
         let is_read = self.has_read_all();
         let now = self.now();
@@ -54,7 +56,7 @@ impl<S: CallSource> Engine<S> {
         self.erase_traces(now.instant).await
     }
 
-    /// A full-text index keeps traces of what is gone until its parts are merged, a step at a time.
+    /// Merges the full-text indexes step by step, which removes their traces of deleted calls.
     async fn erase_traces(&mut self, now: Instant) -> Result<(), StoreError> {
         let has_traces = self.writer.run(|writer| writer.has_traces()).await;
         if self.file.merges(has_traces, now)
@@ -65,15 +67,15 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// What started before `sync.history` reaches is claimed no more, from day to day, and dropped at
-    /// a pace; what a client asked for stays for a day.
+    /// Drops calls from before `sync.history`, a few at a time. Coverage forgets them first, by
+    /// whole days; a call that a client asked for stays for a day.
     async fn drop_what_is_too_old(&mut self, now: Timestamp) -> Result<(), StoreError> {
         if self.settings.history.is_none() {
             return Ok(());
         }
         let since = self.since() - DAY;
         let into_the_day = since.as_micros().rem_euclid(DAY.as_micros() as i64);
-        // What the newest page holds comes with every poll, however old it is.
+        // Calls of the head are read at every poll, however old they are.
         let Some(newest_page) = self.coverage.head().map(|head| head.from) else {
             return Ok(());
         };

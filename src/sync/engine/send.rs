@@ -14,8 +14,8 @@ use crate::sync::plan::{self, Decision};
 use crate::upstream::{CallSource, Request};
 
 impl<S: CallSource> Engine<S> {
-    /// Sends requests until none is due, there are enough in flight, or the budget is spent. Returns
-    /// when to look again; an answer or a command comes between.
+    /// Sends requests until none is due, enough are in flight, or the budget is spent. Returns when
+    /// to decide again, unless an answer or a command arrives first.
     pub(in crate::sync) fn send_what_is_due(&mut self) -> Instant {
         loop {
             if let Err(until) = self.send_next() {
@@ -24,7 +24,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Sends what the plan decides now, or returns when to look again.
+    /// Sends what the plan decides now, or returns when to decide again.
     fn send_next(&mut self) -> Result<(), Instant> {
         let now = self.now();
         self.plan.advance(now.instant, &self.in_flight);
@@ -35,11 +35,11 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Asks for what is below the page that is about to be written, while it is written.
+    /// Requests what lies below the page that is about to be written, so that both happen at once.
     pub(in crate::sync) fn continue_below(&mut self, range: Range) {
         self.plan.backfill.continuation = Some(range);
         if self.plan.misses.is_empty() {
-            // Without room for it now, it is a gap that the plan finds by itself.
+            // If it can't be sent now, it is a gap that backfill finds.
             let _ = self.send_next();
         }
         self.plan.backfill.continuation = None;

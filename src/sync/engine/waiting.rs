@@ -1,4 +1,4 @@
-//! What clients who wait for a call, or for what belongs to one, are told when it is not stored.
+//! The outcomes for clients that wait for a call or its details, where the answer is not stored.
 
 use tokio::time::Instant;
 
@@ -10,7 +10,8 @@ use crate::sync::plan::job::Job;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
-    /// An answer that can't be stored is told to who waits for it, and asked for again.
+    /// Returns an answer that can't be stored to the clients that wait for it, and has the call
+    /// requested again.
     pub(in crate::sync) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
         if let Job::Canary(_) = job {
             self.plan.deletion_proof.canary_missing(Instant::now());
@@ -28,7 +29,7 @@ impl<S: CallSource> Engine<S> {
             (Miss::Call(_), Answer::Call(call)) => Some(call.body),
             (Miss::Detail(..), Answer::Detail(body)) => Some(body),
             (Miss::Call(_), Answer::NotFound) => None,
-            // What is denied of a detail is asked for as a call.
+            // A detail's 404 is only a hint about its call.
             _ => return self.plan.misses.tell(&wanted, &self.unavailable()),
         };
         let fetched = match text {
@@ -41,7 +42,7 @@ impl<S: CallSource> Engine<S> {
         self.plan.misses.tell(&wanted, &fetched);
     }
 
-    /// The upstream's word that there is no such call.
+    /// The outcome that there is no such call, with its age if a cache said so.
     pub(in crate::sync) fn not_found(&self) -> FetchOutcome {
         match whole_seconds(self.answer.age) {
             0 => FetchOutcome::NotFound,
@@ -50,7 +51,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     pub(in crate::sync) fn dismiss_clients(&mut self) {
-        // Nobody waits for an upstream that is known not to answer.
+        // No client waits for an upstream that is known not to answer.
         let unavailable = self.unavailable();
         for job in self.in_flight.give_up_calls() {
             if let Job::Call(CallKey::Id(id)) = job {

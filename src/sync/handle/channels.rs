@@ -26,13 +26,13 @@ pub struct EngineChannels {
     pub(in crate::sync) published: Arc<ArcSwap<Coverage>>,
     pub(in crate::sync) pending: Arc<ArcSwap<PendingWrites>>,
     pub(in crate::sync) revisions: Arc<Revisions>,
-    /// Who comes with the upstream's key may read what is held.
+    /// Whether clients with the upstream's key may read the replica.
     pub(in crate::sync) lets_key_in: Arc<AtomicBool>,
-    /// When an engine last looked around.
+    /// When an engine last showed that it runs.
     pub(in crate::sync) beat: watch::Sender<Instant>,
-    /// What makes no progress, told anew at each failure.
+    /// The task that makes no progress, sent again at each failure.
     pub(in crate::sync) stalls: watch::Sender<Option<Stall>>,
-    /// The engine is to make room for another.
+    /// Notified when another engine is to take the place of this one.
     pub(in crate::sync) renewed: Arc<Notify>,
 }
 

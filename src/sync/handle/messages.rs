@@ -1,4 +1,4 @@
-//! What the engine is asked, and what it answers.
+//! The commands that the engine executes, and its replies.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::model::{Call, CallKey, Detail, Timestamp};
 use crate::store::NewWrite;
 use crate::sync::proxy_permits::{Permit, PermitReply};
 
-/// What a client waits for.
+/// What a client waits for: a call or a detail that is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Miss {
     Call(CallKey),
@@ -21,32 +21,31 @@ impl From<CallKey> for Miss {
     }
 }
 
-/// What asking the upstream for one call, or for what belongs to one, came to.
+/// The outcome of requesting one call, or one of its details, from the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchOutcome {
-    /// The upstream sent it, and the replica holds it now.
+    /// The upstream returned it, and it is stored now.
     Found,
-    /// The upstream sent this text, and the replica's file can't be written. It was the upstream's
-    /// at `at`.
+    /// The upstream returned this text, as of `at`, and the replica's file can't be written.
     Unstored { text: Arc<str>, at: Timestamp },
-    /// The upstream says that it has no such call.
+    /// The upstream has no such call.
     NotFound,
-    /// The upstream keeps copies, and knew so many seconds ago that there is none.
+    /// A cache answers that the upstream had no such call this many seconds ago.
     NotFoundThen { age: u64 },
-    /// It tells nothing of that kind, of any call.
+    /// The upstream serves no details of this kind, of any call.
     NoSuchDetail,
-    /// Nobody could be asked; seconds until it is worth trying again.
+    /// The upstream could not be asked. Retrying is worth it after this many seconds.
     Unavailable { retry_after: u64 },
 }
 
-/// What the engine is asked to do.
+/// A command to the engine.
 #[derive(Debug)]
 pub(in crate::sync) enum Command {
     Fetch(Miss, oneshot::Sender<FetchOutcome>),
     SyncNow,
     Hint(Hint),
     ReleaseHolds,
-    /// Seconds until it is worth trying again, where there is none.
+    /// Replies with a permit or, without one, the seconds until it is worth trying again.
     Permit(PermitReply),
     Learn(Permit, Vec<Call>, oneshot::Sender<bool>),
     Changed(Permit, Box<Call>, oneshot::Sender<bool>),
@@ -54,45 +53,46 @@ pub(in crate::sync) enum Command {
     DropWrite(u64, oneshot::Sender<Dropped>),
 }
 
-/// Why a change was not kept.
+/// Why a change was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotQueued {
-    /// There are as many as there may be.
+    /// The outbox is full.
     Full,
-    /// The call is not held, so that nobody here can say how it would look.
+    /// The call is not stored, so how it would look is unknown.
     NotHeld,
     /// The file can't be written, or the engine does not run.
     Unavailable,
 }
 
-/// What became of the order to forget a change.
+/// The outcome of dropping a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
     Done,
     Unknown,
-    /// It is on its way: whether it is made can't be told before the answer.
+    /// It is in flight: whether it is made is unknown until the answer.
     BeingSent,
     /// The file can't be written, or the engine does not run.
     Unavailable,
 }
 
-/// Why a client's request got no answer of the upstream's.
+/// Why a proxied request got no answer from the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotPassed {
     /// Seconds until it is worth trying again.
     pub retry_after: u64,
-    /// It may have arrived all the same.
+    /// True if it may have arrived all the same.
     pub sent: bool,
 }
 
-/// News that the upstream may know more than the replica. Only where to look is taken from it.
+/// News that the upstream may know more than the replica. It says where to look, never what is
+/// true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// This call was created or changed.
     Call(CallKey),
-    /// Some call was.
+    /// Some call was created or changed.
     Some,
 }
 
-/// A client is told to come back after this long where nothing better is known, in seconds.
+/// The seconds after which a client may retry, where nothing better is known.
 pub(in crate::sync) const RETRY_SOON: u64 = 5;

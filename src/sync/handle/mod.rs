@@ -1,6 +1,6 @@
 //! What the rest of the process may know of the sync, and ask of it.
 //!
-//! `messages` are what is asked and answered, `channels` the engine's end.
+//! `messages` has the commands and replies, `channels` the engine's end.
 
 pub mod channels;
 pub mod messages;
@@ -24,7 +24,7 @@ use crate::sync::knowledge::pending_writes::PendingWrites;
 use crate::sync::proxy_permits::Permit;
 use crate::upstream::{Incoming, Line, Outgoing};
 
-/// The engine, from outside. Cheap to clone.
+/// The engine, seen from outside. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(in crate::sync) commands: mpsc::Sender<Command>,
@@ -37,17 +37,17 @@ pub struct Handle {
     pub(in crate::sync) line: Option<Arc<dyn Line>>,
 }
 
-/// A client whose request is to be passed on waits this long for its turn.
+/// How long a proxied request waits for its permit.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Handle {
-    /// Asks the upstream for one call, ahead of all other work, and stores what it says. Those who
-    /// ask for the same call at the same time share one request.
+    /// Requests one call from the upstream, ahead of all other work, and stores the answer. Callers
+    /// that ask for the same call at the same time share one request.
     pub async fn fetch(&self, key: CallKey) -> FetchOutcome {
         self.want(Miss::Call(key)).await
     }
 
-    /// The same for what belongs to a call that is held.
+    /// The same for a detail of a stored call.
     pub async fn fetch_detail(&self, call_id: i64, kind: Detail) -> FetchOutcome {
         self.want(Miss::Detail(call_id, kind)).await
     }
@@ -57,7 +57,7 @@ impl Handle {
             retry_after: RETRY_SOON,
         };
         let (reply, answer) = oneshot::channel();
-        // A full queue is an engine that cannot keep up: better to say so than to wait in line.
+        // A full queue means that the engine can't keep up: refusing is better than queueing.
         if self
             .commands
             .try_send(Command::Fetch(wanted, reply))
@@ -68,31 +68,31 @@ impl Handle {
         answer.await.unwrap_or(unavailable)
     }
 
-    /// Reads the head now, whatever the schedule and the backoff say. A pause that the upstream
-    /// itself asked for is kept.
+    /// Reads the head now, regardless of schedule and backoff. A pause that the upstream asked for
+    /// still applies.
     pub fn sync_now(&self) {
-        // Full or closed: it is busy syncing, or ending.
+        // If the queue is full or closed, the engine is busy syncing, or ending.
         let _ = self.commands.try_send(Command::SyncNow);
     }
 
-    /// Has the upstream asked soon for what the hint speaks of. A lost hint costs only latency.
+    /// Has what the hint names requested soon. A lost hint costs only latency.
     pub fn hint(&self, hint: Hint) {
-        // Full or closed: the next poll and the next tier find it as well.
+        // If the queue is full or closed, the next poll or revalidation finds the change.
         let _ = self.commands.try_send(Command::Hint(hint));
     }
 
-    /// Has another engine take the place of this one: the upstream is to be asked with another key.
+    /// Has another engine take the place of this one, to use another key.
     pub fn renew(&self) {
         self.renewed.notify_one();
     }
 
-    /// Lets through the deletions that are held because they are so many. Where none are held
+    /// Releases the deletions that are held because they are many. Where nothing is held
     /// ([`Phase::Held`](crate::sync::Phase::Held)), nothing happens.
     pub fn release_holds(&self) {
         let _ = self.commands.try_send(Command::ReleaseHolds);
     }
 
-    /// Passes clients' requests on by this line; without one, none is.
+    /// A handle that passes clients' requests on by this line; without one, it passes none on.
     pub fn with_line(self, line: Arc<dyn Line>) -> Handle {
         Handle {
             line: Some(line),
@@ -100,8 +100,8 @@ impl Handle {
         }
     }
 
-    /// Passes a client's request on, within the budget. The permit is to be kept until the answer
-    /// is read, or given to [`Handle::learn`].
+    /// Passes a client's request on, within the budget. The caller keeps the permit until the
+    /// answer is read, or gives it to [`Handle::learn`].
     pub async fn pass(&self, outgoing: Outgoing) -> Result<(Permit, Incoming), NotPassed> {
         let refused = |retry_after, sent| NotPassed { retry_after, sent };
         let line = self.line.as_ref().ok_or(refused(RETRY_SOON, false))?;
@@ -124,23 +124,23 @@ impl Handle {
         }
     }
 
-    /// Takes in the call that a passed request changed, as the answer has it. Returns whether it is
-    /// stored; if so, no answer to a request that began before now undoes it.
+    /// Stores the call that a proxied request changed, as the answer has it. Returns whether it is
+    /// stored; if so, no answer to a request that started earlier undoes it.
     pub async fn written(&self, permit: Permit, call: Call) -> bool {
         let (reply, answer) = oneshot::channel();
         let command = Command::Changed(permit, Box::new(call), reply);
         self.commands.try_send(command).is_ok() && answer.await.unwrap_or(false)
     }
 
-    /// Takes in calls that the answer to a passed request told of. Returns whether they are stored.
+    /// Stores calls of the answer to a proxied request. Returns whether they are stored.
     pub async fn learn(&self, permit: Permit, calls: Vec<Call>) -> bool {
         let (reply, answer) = oneshot::channel();
         let command = Command::Learn(permit, calls, reply);
         self.commands.try_send(command).is_ok() && answer.await.unwrap_or(false)
     }
 
-    /// Keeps a change of metadata until the upstream takes it. When this returns its number and the
-    /// call as it will look, it is in the file and every reader sees it.
+    /// Stores a change of metadata until the upstream takes it. Returns its number and the call as
+    /// it will look; by then the change is in the file and every reader sees it.
     pub async fn queue_write(&self, new: NewWrite) -> Result<(u64, String), NotQueued> {
         let (reply, answer) = oneshot::channel();
         let command = Command::QueueWrite(new, reply);
@@ -150,7 +150,7 @@ impl Handle {
         }
     }
 
-    /// Forgets a change that was kept.
+    /// Drops a change from the outbox.
     pub async fn drop_write(&self, write_id: u64) -> Dropped {
         let (reply, answer) = oneshot::channel();
         match self.commands.try_send(Command::DropWrite(write_id, reply)) {
@@ -159,8 +159,8 @@ impl Handle {
         }
     }
 
-    /// Whether the upstream's key is known to be of the organization whose calls are held. `false`
-    /// while that of a new key is not known yet, and once it is known not to be.
+    /// Whether the upstream's key is known to belong to the organization whose calls are stored.
+    /// `false` while a new key's organization is unknown, and once it is known to be another.
     pub fn lets_key_in(&self) -> bool {
         self.lets_key_in.load(Ordering::Relaxed)
     }
@@ -170,13 +170,14 @@ impl Handle {
         self.pending.load()
     }
 
-    /// What the engines' writers count up. Look at it *before* reading what is to be kept.
+    /// The revision counters of the engines' writers. Load them *before* reading what is to be
+    /// cached.
     pub fn revisions(&self) -> &Arc<Revisions> {
         &self.revisions
     }
 
-    /// What was read, as of the last commit. Load it *before* reading a row, so that the age told
-    /// is never younger than the text.
+    /// What was read, as of the last commit. Load it *before* reading a row, so that the reported
+    /// age is never younger than the text.
     pub fn coverage(&self) -> Guard<Arc<Coverage>> {
         self.coverage.load()
     }

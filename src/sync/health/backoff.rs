@@ -1,4 +1,5 @@
-//! How long to wait after a failure: twice as long each time, never in step with others.
+//! How long to wait after a failure: up to twice as long each time, with jitter against retries in
+//! step with others.
 
 use std::time::Duration;
 
@@ -6,10 +7,10 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 const FIRST: Duration = Duration::from_secs(1);
-/// Also the longest that a line which is back stays unnoticed.
+/// Also the longest time that a recovered upstream goes unnoticed.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Consecutive failures and the pause they call for.
+/// Consecutive failures, and the pause after them.
 pub struct Backoff {
     failures: u32,
     jitter: SmallRng,
@@ -23,12 +24,12 @@ impl Backoff {
         }
     }
 
-    /// Since the last success.
+    /// Failures since the last success.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// Counts a failure: how long to wait, between half and the whole of a doubling span.
+    /// Counts a failure. Returns how long to wait: between half and the whole of a doubling span.
     pub fn failed(&mut self) -> Duration {
         let span = FIRST
             .saturating_mul(1 << self.failures.min(16))
@@ -37,7 +38,7 @@ impl Backoff {
         span.mul_f64(self.jitter.random_range(0.5..=1.0))
     }
 
-    /// Counts a success: how many failures it ended.
+    /// Counts a success. Returns how many failures it ended.
     pub fn succeeded(&mut self) -> u32 {
         std::mem::take(&mut self.failures)
     }

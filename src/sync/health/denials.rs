@@ -1,5 +1,5 @@
-//! What the upstream denies apart from the rest: single calls, kinds of details, counts, history.
-//! Each is left alone by itself, for as long as the upstream asks, and said once. Pure.
+//! What the upstream denies while it answers the rest: single calls, kinds of details, counts,
+//! history. Each is paused by itself, for as long as the upstream asks, and logged once. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use crate::model::{CallKey, Detail};
 use crate::sync::plan::job::Job;
 
-/// A denial that was not repeated for so long is not remembered.
+/// A denial that was not repeated for this long is forgotten.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Denials that are remembered of one part; more are said as one.
+/// At most this many denials are remembered per part.
 const MOST: usize = 1000;
 
 /// A part of the calls API that can fail by itself.
@@ -27,7 +27,7 @@ pub enum ApiPart {
 }
 
 impl ApiPart {
-    /// `None` for what stands for the whole upstream.
+    /// `None` for jobs that stand for the whole upstream.
     pub fn of(job: &Job) -> Option<ApiPart> {
         Some(match job {
             Job::Identify | Job::KeyWitness(_) | Job::Head | Job::Feed => return None,
@@ -42,7 +42,7 @@ impl ApiPart {
         })
     }
 
-    /// In words for people.
+    /// The part's name in logs and status.
     pub fn name(self) -> &'static str {
         match self {
             ApiPart::Assistants => "assistants",
@@ -55,7 +55,7 @@ impl ApiPart {
     }
 }
 
-/// Which of a part: all of it, or one call's.
+/// What of a part is denied: all of it, or one call's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum PartKey {
     All,
@@ -76,7 +76,7 @@ impl PartKey {
 #[derive(Clone, Copy, Debug)]
 struct Denial {
     last: Instant,
-    /// By the upstream's own word.
+    /// The end of a pause that the upstream asked for.
     rest_until: Option<Instant>,
 }
 
@@ -86,8 +86,8 @@ pub struct Denials {
 }
 
 impl Denials {
-    /// The request was denied, and is not to be repeated for that long if the upstream said so.
-    /// Returns whether the part was not denied before.
+    /// Notes a denial, and the pause that the upstream asked for. Returns whether the part was not
+    /// denied before.
     pub fn denied(&mut self, job: &Job, retry_after: Option<Duration>, now: Instant) -> bool {
         let Some(part) = ApiPart::of(job) else {
             return false;
@@ -109,7 +109,7 @@ impl Denials {
         is_news
     }
 
-    /// The request was answered. Returns the part that is not denied any more.
+    /// Notes an answer. Returns the part if nothing of it is denied any more.
     pub fn answered(&mut self, job: &Job) -> Option<ApiPart> {
         let part = ApiPart::of(job)?;
         let denials = self.parts.get_mut(&part)?;
@@ -121,7 +121,7 @@ impl Denials {
         Some(part)
     }
 
-    /// Until when the upstream asked not to be asked this.
+    /// Until when the upstream asked not to be sent this request.
     pub fn rest_until(&self, job: &Job, now: Instant) -> Option<Instant> {
         let denial = self
             .parts

@@ -1,29 +1,29 @@
-//! Whom a failure speaks of: one table, of every class of error and every kind of request.
+//! What a failure stands for: one table, by class of error and kind of request.
 //!
-//! An answer about one call says nothing of the others, a page that can't be read nothing of
-//! shorter ones, and nothing but a lost line or a refused key speaks of the whole upstream. Whether
-//! it is out shows at the head, which is asked for at every poll. Pure.
+//! A failure for one call says nothing of other calls, an unreadable page says nothing of shorter
+//! ones, and only a lost connection or a refused key stands for the whole upstream. Whether that is
+//! out shows at the head, which is requested at every poll. Pure.
 
 use crate::sync::health::status::UpstreamState;
 use crate::sync::plan::job::Job;
 use crate::upstream::{ErrorKind, Retry, UpstreamError};
 
-/// What was asked, as far as it matters for what its failure means.
+/// What was requested, as far as it matters for what a failure means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestKind {
-    /// Whose key it is.
+    /// The key's organization.
     Identity,
     /// The newest page of the list, or the feed of an edge.
     Head,
     /// Any other page of the list.
     Range,
-    /// How many calls there are.
+    /// A count of calls.
     Count,
     /// One call.
     Call,
     /// One kind of detail of one call.
     Detail,
-    /// A change of one call, or the look at the call before it.
+    /// A change of one call, or reading the call before it.
     Write,
 }
 
@@ -43,20 +43,20 @@ impl RequestKind {
     }
 }
 
-/// Whom a failure speaks of, and so what waits.
+/// What a failure stands for, and so what waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The upstream: nothing is asked for a while.
+    /// The upstream: nothing is requested for a while.
     Upstream,
-    /// The newest page: it can't be followed, all else can.
+    /// The newest page: it can't be read, everything else can.
     Head,
-    /// The length of the page: a shorter one is asked for at once. If that is short already, it is
-    /// the upstream at the head, and the range elsewhere.
+    /// The length of the page: a shorter one is requested at once. If the page is short already,
+    /// the failure stands for the upstream at the head, and for the range elsewhere.
     Length,
-    /// The rows of the page: a shorter one is asked for at once, and a row that fails by itself is
-    /// stepped over.
+    /// The rows of the page: a shorter one is requested at once, and a row that fails by itself is
+    /// skipped.
     Rows,
-    /// Reads of history: they wait, the newest is followed all the same.
+    /// Reads of history: they wait, and the newest calls are still followed.
     History,
     /// Counts: the list is followed without them.
     Counts,
@@ -69,7 +69,7 @@ use RequestKind::{Call, Count, Detail, Head, Identity, Range, Write};
 /// The columns of [`TABLE`].
 const ASKED: [RequestKind; 7] = [Identity, Head, Range, Count, Call, Detail, Write];
 
-/// A row for each class of error.
+/// One row per class of error.
 #[rustfmt::skip]
 const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 14] = {
     use ErrorKind as E;
@@ -92,18 +92,18 @@ const TABLE: [(ErrorKind, [Scope; ASKED.len()]); 14] = {
     ]
 };
 
-/// Whom a failure of this class speaks of, where this was asked.
+/// What a failure of this class stands for, where this was requested.
 pub fn scope(kind: ErrorKind, asked: RequestKind) -> Scope {
     let column = ASKED.iter().position(|column| *column == asked);
     let row = TABLE.iter().find(|(row, _)| *row == kind);
-    // Every class and every kind of request is in the table, which a test reads whole.
+    // A test checks that the table has every class and every kind of request.
     match (row, column) {
         (Some((_, scopes)), Some(column)) => scopes[column],
         _ => Scope::Upstream,
     }
 }
 
-/// How the upstream is while that failure stands for all of it.
+/// The upstream's state while such a failure stands for all of it.
 pub fn state(kind: ErrorKind) -> UpstreamState {
     match kind {
         ErrorKind::Unauthorized | ErrorKind::OtherOrganization => UpstreamState::Unauthorized,
@@ -112,29 +112,29 @@ pub fn state(kind: ErrorKind) -> UpstreamState {
     }
 }
 
-/// Whether the upstream denies what it was asked: the same request will fail the same way, and so
-/// may all of its kind.
+/// Whether the upstream denied the request: the same request will fail the same way, and so may all
+/// of its kind.
 pub fn is_denial(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unauthorized | ErrorKind::Throttled)
 }
 
-/// Whether there was no connection to ask on.
+/// Whether there was no connection to send a request on.
 fn is_unconnected(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unreachable | ErrorKind::Tls)
 }
 
-/// Whether a request that failed so may have arrived, and what it was to change be changed.
+/// Whether a request that failed this way may have arrived and taken effect.
 pub fn may_have_arrived(kind: ErrorKind) -> bool {
     !is_unconnected(kind) && kind != ErrorKind::Refused
 }
 
-/// Whether the request is to be sent once more at once: the connection broke, which an idle one
+/// Whether the request is to be sent once more at once: its connection broke, which an idle one
 /// does without notice.
 pub fn is_worth_repeating(error: &UpstreamError) -> bool {
     error.retry() == Retry::Now
 }
 
-/// Whether the server may merely not know what it was asked, since it answers.
+/// Whether the server answers, and may only not know this endpoint.
 pub fn may_not_be_known(kind: ErrorKind) -> bool {
     use ErrorKind as E;
     matches!(
@@ -143,7 +143,7 @@ pub fn may_not_be_known(kind: ErrorKind) -> bool {
     )
 }
 
-/// Whether a page with fewer rows may be had.
+/// Whether a page with fewer rows may succeed.
 pub fn may_be_of_the_page(kind: ErrorKind) -> bool {
     !is_denial(kind) && !is_unconnected(kind)
 }
@@ -166,7 +166,7 @@ mod tests {
                 "{kind:?}"
             );
         }
-        // A new class does not compile here until it has a row.
+        // A new class does not compile here until the table has a row for it.
         let all = |kind| match kind {
             E::Unreachable | E::Tls | E::Reset | E::Timeout | E::BrokenOff | E::PageTooLong => {}
             E::Unauthorized | E::OtherOrganization | E::Throttled | E::ServerError => {}

@@ -1,4 +1,4 @@
-//! The request budget: never more in any minute than was given.
+//! The request budget: no minute exceeds it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// It holds a quarter of a minute's budget, so that a client's miss rarely waits, and refills so
 /// slowly that a full bucket and its refill together stay within the budget of any minute.
 pub struct RateLimit {
-    /// Between two requests when the bucket is empty.
+    /// The time between two requests when the bucket is empty.
     interval: Duration,
     /// Requests that may be sent at once when it is full.
     bucket: u32,
@@ -39,7 +39,7 @@ impl RateLimit {
         }
     }
 
-    /// Takes a token, or says when there will be one.
+    /// Takes a token, or returns when there will be one.
     pub fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let full_at = self.full_at.map_or(now, |full_at| full_at.max(now));
         let ahead = full_at.duration_since(now);
@@ -58,8 +58,8 @@ impl RateLimit {
         Ok(())
     }
 
-    /// When a request may be sent that nobody would miss: half of the bucket is left to those that
-    /// are needed. Where it holds one token only, that is back when the next is `needed`.
+    /// When a background request may be sent: half of the bucket is left to requests that are
+    /// needed. A bucket of one token has to be full again when the next of those is `needed`.
     pub fn spare_at(&self, now: Instant, needed: Instant) -> Instant {
         let full_at = self.full_at.map_or(now, |full_at| full_at.max(now));
         let ahead = self.interval * (self.bucket - 1 - self.bucket / 2);

@@ -1,6 +1,6 @@
-//! The replica's file between requests: whether it is still there, when its write-ahead log is
-//! copied into it or told to be long, and when traces of what is gone are removed from its indexes.
-//! Pure, but for the looks at the file.
+//! The replica's file between requests: whether it is in place, when its write-ahead log is copied
+//! into it or reported as long, and when traces of deleted calls are removed from its indexes.
+//! Pure, except for checks of the file.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use tokio::time::Instant;
 
 use crate::store::{LogFile, OpenedFile, StoreError};
 
-/// After the first changes, the file by itself is one that can be copied.
+/// The log is first copied this long after the start, so that the file by itself can be copied.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// How long what was written may be in the log alone, once the history was read.
+/// How long changes may be in the log alone, once history was read.
 const INTERVAL: Duration = Duration::from_secs(600);
 
-/// A log that did not change for so long is copied: then the file is all there is.
+/// A log that did not change for this long is copied, so that the file by itself is complete.
 const REST: Duration = Duration::from_secs(60);
 
-/// Between two merges of the search indexes, where there are traces of what is gone: within a day
-/// none is older.
+/// The time between two merges of the search indexes, where they have traces of deleted calls: no
+/// trace is older than a day.
 const MERGE_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
-/// After a start that comes first.
+/// The first merge is due this long after a start.
 const MERGE_FIRST: Duration = Duration::from_secs(3600);
 
-/// The file is looked at so often at least.
+/// The file is checked at least this often.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The log's usual size at most, in bytes; a reader that never ends keeps it from being used again.
+/// The log's usual size at most, in bytes; a reader that never ends keeps it from being reused.
 const USUAL: u64 = 64 << 20;
 
-/// It is told first at this many times its size.
+/// A log of this many times that size is reported.
 const TIMES: u64 = 4;
 
 #[derive(Debug)]
@@ -47,14 +47,14 @@ pub struct ReplicaFile {
 #[derive(Debug)]
 struct Log {
     begun: Instant,
-    /// As it was at the last look, and since when it is so.
+    /// The log at the last check, and since when it is unchanged.
     last: Option<(LogFile, Instant)>,
     copied: Option<Instant>,
-    /// The size that was told last.
+    /// The size that was last reported.
     told: Option<u64>,
 }
 
-/// What is to be done.
+/// What is to be done for the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileTasks {
     pub copy_log: bool,
@@ -69,8 +69,8 @@ pub enum LogNews {
 }
 
 impl ReplicaFile {
-    /// The file is looked at once a poll, as far as the engine wakes, and more often where those are
-    /// rare.
+    /// The file is checked once per poll, as far as the engine wakes, and more often where polls
+    /// are rare.
     pub fn new(file: OpenedFile, poll_interval: Duration, now: Instant) -> ReplicaFile {
         ReplicaFile {
             file,
@@ -88,15 +88,15 @@ impl ReplicaFile {
         }
     }
 
-    /// Whether it was not at its place at the last look.
+    /// Whether the file was not in place at the last check.
     pub fn is_moved(&self) -> bool {
         self.is_moved
     }
 
-    /// Looks at the file if it is time. `is_read`: all of the history was.
+    /// Checks the file if that is due. `is_read`: all of history was read.
     ///
     /// # Errors
-    /// The file is not the one that is open any more.
+    /// The file in its place is not the one that is open.
     pub fn look(&mut self, is_read: bool, now: Instant) -> Result<Option<FileTasks>, StoreError> {
         if self
             .looked
@@ -111,13 +111,13 @@ impl ReplicaFile {
         Ok(Some(self.log.look(self.file.log(), is_read, now)))
     }
 
-    /// Whether the search indexes are to be merged a step further.
+    /// Whether the search indexes are to be merged one step further.
     pub fn merges(&mut self, has_traces: bool, now: Instant) -> bool {
         self.is_merging |= has_traces && now >= self.merge_due;
         self.is_merging
     }
 
-    /// The last step was done.
+    /// Notes that the last step was done.
     pub fn merged(&mut self, now: Instant) {
         self.is_merging = false;
         self.merge_due = now + MERGE_INTERVAL;
@@ -187,7 +187,7 @@ mod tests {
         let mut log = log(begun);
         let mut copied = Vec::new();
         for second in 0..2000_u64 {
-            // It is written every second for a while, and not any more.
+            // The log is written every second for a while, and then no more.
             let change = second.min(1500);
             let now = begun + second as u32 * SECOND;
             if log.look(file(1000, change), true, now).copy_log {

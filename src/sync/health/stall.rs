@@ -1,8 +1,8 @@
-//! Work that fails the same way again and again while everything else goes well: it makes no
+//! Stalls: work that fails the same way again and again while everything else succeeds. It makes no
 //! progress, and no outage explains it.
 //!
-//! Ranges are not counted here, they are narrowed down and reported (`planners::unreadable`), nor are
-//! single calls, each of which is another question. Pure.
+//! Ranges are not counted here, since `planners::unreadable` narrows them down and reports them.
+//! Nor are single calls, each of which is another request. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use crate::model::Timestamp;
 use crate::sync::plan::job::Job;
 use crate::upstream::ErrorKind;
 
-/// So many failures in a row are a stall.
+/// This many failures in a row are a stall.
 const MOST: u32 = 10;
 
 /// A head that fails is read in shorter pages, and at last below the calls without a start. That
-/// takes so many failures, and is lost if it is begun anew.
+/// takes this many failures, and a new engine would have to start over.
 const MOST_HEADS: u32 = 30;
 
-/// What is asked for again and again.
+/// What is requested again and again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     Identity,
@@ -46,7 +46,7 @@ impl Task {
         })
     }
 
-    /// What stands still, in words without payload.
+    /// What makes no progress, in words without payload.
     pub fn name(&self) -> &'static str {
         match self {
             Task::Identity => "whose key it is can't be confirmed",
@@ -79,7 +79,7 @@ pub struct Stall {
 struct Run {
     error: ErrorKind,
     failures: u32,
-    /// Something else succeeded since the last of them.
+    /// True if something else succeeded since the last failure.
     others_go_well: bool,
 }
 
@@ -89,7 +89,7 @@ pub struct StallDetector {
 }
 
 impl StallDetector {
-    /// An answer to this was taken in.
+    /// Notes that an answer to this task was applied.
     pub fn succeeded(&mut self, task: Option<&Task>) {
         if let Some(task) = task {
             self.runs.remove(task);
@@ -99,8 +99,8 @@ impl StallDetector {
         }
     }
 
-    /// A failure counts if something else succeeded since the one before: where everything fails,
-    /// it is the upstream that is out.
+    /// Counts a failure if something else succeeded since the one before: where everything fails,
+    /// the upstream is out.
     pub fn failed(&mut self, task: Task, error: ErrorKind) -> Option<Stall> {
         let most = task.most();
         let run = self.runs.entry(task.clone()).or_insert(Run {

@@ -1,4 +1,4 @@
-//! What the sync is doing, as data: the endpoint, the command line and the log all read this.
+//! The state of the sync as data, which the endpoint, the command line and the log all read.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::sync::health::denials::ApiPart;
 use crate::sync::health::stall::Stall;
 use crate::upstream::UpstreamError;
 
-/// What is known of the upstream's health. Last *success*, never last attempt.
+/// The upstream's health, by the last *success*, never the last attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamState {
@@ -20,18 +20,18 @@ pub enum UpstreamState {
     Unauthorized,
 }
 
-/// Where the sync is in its life.
+/// The phase of the sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Nothing was read yet since the process started.
+    /// Nothing was read since the process started.
     Starting,
     /// Something within `sync.history` was never read.
     Backfilling,
-    /// All of it was, and the newest is followed.
+    /// Everything was read, and the newest calls are followed.
     Live,
-    /// So many calls seem to be gone that nothing is deleted until a second look, or the operator,
-    /// says so.
+    /// So many calls seem to be deleted that none is removed until a second reading, or the
+    /// operator, confirms it.
     Held,
 }
 
@@ -58,7 +58,7 @@ impl LastError {
         }
     }
 
-    /// One part of the upstream can't be had, and all else can.
+    /// One part of the upstream fails, and everything else succeeds.
     pub(in crate::sync) fn apart(part: ApiPart, error: &UpstreamError, at: Timestamp) -> LastError {
         let of_all = LastError::upstream(error, at);
         LastError {
@@ -68,7 +68,7 @@ impl LastError {
         }
     }
 
-    /// A new engine took the place of one that panicked or stood still.
+    /// A new engine replaced one that panicked or hung.
     pub(in crate::sync) fn restarted(panicked: bool, at: Timestamp) -> LastError {
         let message = match panicked {
             true => "the sync failed by a mistake of its own, and was restarted",
@@ -84,7 +84,7 @@ impl LastError {
         }
     }
 
-    /// The same request fails the same way again and again, while others succeed.
+    /// A request fails the same way again and again, while others succeed.
     pub(in crate::sync) fn no_progress(stall: &Stall, at: Timestamp) -> LastError {
         LastError {
             kind: "no_progress".to_owned(),
@@ -121,12 +121,12 @@ impl LastError {
     }
 }
 
-/// How far the details of ended calls are kept.
+/// How many details of ended calls are stored, and how many are due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DetailsStatus {
-    /// Ended calls of which not every kind in `sync.details` was asked for yet.
+    /// Ended calls for which not every kind in `sync.details` was requested yet.
     pub due: u64,
-    /// Texts that are held, each of one kind of one call.
+    /// Stored texts, each of one kind of one call.
     pub kept: u64,
 }
 
@@ -140,26 +140,27 @@ pub struct SyncStatus {
     /// When the next request is due, if that is known.
     pub next_attempt_at: Option<Timestamp>,
     pub phase: Phase,
-    /// The share of the upstream's calls that were read, 0 to 1.
+    /// The share of the upstream's calls that was read, from 0 to 1.
     pub progress: f64,
     /// Requests sent in the last 60 minutes.
     pub requests_last_hour: u32,
-    /// No change at the upstream stays unseen for longer. `None` while nothing bounds it: the
-    /// upstream can't be asked, not all was read yet, or deletions are held.
+    /// The longest time that a change at the upstream stays unseen. `None` while nothing bounds it:
+    /// the upstream does not answer, not everything was read yet, or deletions are held.
     pub freshness_bound: Option<Duration>,
     /// Calls that the upstream counts but can't list.
     pub unreadable: u64,
     pub details: DetailsStatus,
-    /// `None` until the upstream has told, or where it never does.
+    /// `None` until the upstream names it, or where it never does.
     pub organization_id: Option<i64>,
-    /// The upstream's list tells its total, as a hosted one does: it knows every filter.
+    /// True if the upstream's list reports its total, as a hosted one does: it knows every filter.
     pub is_hosted: bool,
-    /// The replica's file was removed or replaced: nothing is written, and what is served grows old.
+    /// True if the replica's file was removed or replaced: nothing is written, and what is served
+    /// grows old.
     pub file_is_moved: bool,
 }
 
 impl SyncStatus {
-    /// Before the first request.
+    /// The status before the first request.
     pub(in crate::sync) fn starting(organization_id: Option<i64>) -> SyncStatus {
         SyncStatus {
             state: UpstreamState::Offline,

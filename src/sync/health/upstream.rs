@@ -1,4 +1,4 @@
-//! How the upstream is, what went wrong last, and until when it is left alone.
+//! The upstream's health: its state, the last error, and until when what failed is paused.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ use crate::sync::health::stall::Stall;
 use crate::sync::health::status::{LastError, SyncStatus, UpstreamState};
 use crate::upstream::UpstreamError;
 
-/// A failed read that was not tried again for this long after its pause is not wanted any more.
+/// A failed read of history that is not retried for this long after its pause is no longer needed.
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
 pub struct Health {
     state: UpstreamState,
     last_success_at: Option<Timestamp>,
     last_error: Option<LastError>,
-    /// The last failure of the upstream was one that any answer disproves.
+    /// True if the last failure was one that any answer disproves.
     outage: bool,
     upstream: Backoff,
     head: Backoff,
     scans: Backoff,
     store: Backoff,
     paused_until: Option<Instant>,
-    /// The upstream asked for the pause: nobody may cut it short.
+    /// True if the upstream asked for the pause, which is then never cut short.
     asked_for: bool,
     head_paused_until: Option<Instant>,
     scans_paused_until: Option<Instant>,
@@ -56,7 +56,8 @@ impl Health {
         }
     }
 
-    /// Of an engine that takes the place of another: what that one knew is still told.
+    /// The health of an engine that replaces another, whose last success and error are still
+    /// reported.
     pub fn resumed(seed: u64, status: &SyncStatus) -> Health {
         Health {
             last_success_at: status.last_success_at,
@@ -65,7 +66,7 @@ impl Health {
         }
     }
 
-    /// What was told of the failure itself says less.
+    /// Reports a stall, which says more than the failure itself.
     pub fn stalled(&mut self, stall: &Stall, now: Now) {
         self.last_error = Some(LastError::no_progress(stall, now.wall));
     }
@@ -87,7 +88,7 @@ impl Health {
         backoffs.iter().map(|backoff| backoff.failures()).sum()
     }
 
-    /// Whether the last thing heard of the upstream is that it can't be asked.
+    /// Whether the upstream is known not to answer.
     pub fn is_out(&self) -> bool {
         self.upstream.failures() > 0
     }
@@ -104,7 +105,7 @@ impl Health {
         self.scans_paused_until
     }
 
-    /// The upstream, its newest page or its history can't be read.
+    /// Notes a failure of the upstream, its head or its history.
     pub fn failed(&mut self, error: &UpstreamError, scope: Scope, now: Now) {
         self.last_error = Some(LastError::upstream(error, now.wall));
         let (backoff, until) = match scope {
@@ -112,7 +113,7 @@ impl Health {
             Scope::Head => (&mut self.head, &mut self.head_paused_until),
             _ => (&mut self.scans, &mut self.scans_paused_until),
         };
-        // Requests that were under way together fail together: that is one failure.
+        // Requests that were in flight together fail together, which is one failure.
         if until.is_none_or(|until| until <= now.instant) {
             if backoff.failures() == 0 {
                 let hint = error.kind.hint();
@@ -135,18 +136,18 @@ impl Health {
         }
     }
 
-    /// One part of the upstream can't be had, and all else can.
+    /// Notes a failure of one part of the upstream, while everything else succeeds.
     pub fn failed_apart(&mut self, part: ApiPart, error: &UpstreamError, now: Now) {
         self.last_error = Some(LastError::apart(part, error, now.wall));
     }
 
-    /// An answer came.
+    /// Notes an answer.
     pub fn succeeded(&mut self, asked: RequestKind, now: Now) {
         self.last_success_at = Some(now.wall);
         report_recovery(&mut self.upstream, "the upstream answers again");
         let is_head = asked == RequestKind::Head;
         if self.outage || is_head {
-            // Where the head failed, only a head shows that the newest can be followed again.
+            // Where the head failed, only a head shows that the newest calls can be followed again.
             let followed = self.head.failures() == 0 || is_head;
             if followed {
                 self.state = UpstreamState::Online;
@@ -156,8 +157,8 @@ impl Health {
         if is_head {
             report_recovery(&mut self.head, "the newest calls can be followed again");
         }
-        // A read of history that failed is tried again within the longest pause; if none was, there
-        // is nothing to read any more.
+        // A failed read of history is retried within the longest pause; without a retry, nothing is
+        // left to read.
         let idle = is_head
             && (self.scans_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);
         if asked == RequestKind::Range || idle {
@@ -176,7 +177,7 @@ impl Health {
         self.store_rests_until = Some(now.instant + self.store.failed());
     }
 
-    /// Until then nothing is asked for that would have to be stored.
+    /// Until then no request is sent whose answer would have to be stored.
     pub fn store_rests_until(&self) -> Option<Instant> {
         self.store_rests_until
     }
@@ -190,7 +191,7 @@ impl Health {
         report_recovery(&mut self.store, "the replica's file can be written again");
     }
 
-    /// Ends every pause but one the upstream asked for.
+    /// Ends every pause except one that the upstream asked for.
     pub fn hurry(&mut self) {
         self.head_paused_until = None;
         self.scans_paused_until = None;
@@ -200,7 +201,7 @@ impl Health {
         }
     }
 
-    /// The upstream asks for a pause.
+    /// Pauses everything, as the upstream asked.
     pub fn leave_alone(&mut self, wait: Duration, now: Now) {
         if !wait.is_zero() {
             put_off(&mut self.paused_until, now.instant + wait);
@@ -208,7 +209,7 @@ impl Health {
         }
     }
 
-    /// It asks for one of its history alone.
+    /// Pauses reads of history alone, as the upstream asked.
     pub fn leave_history_alone(&mut self, wait: Duration, now: Now) {
         put_off(&mut self.scans_paused_until, now.instant + wait);
     }

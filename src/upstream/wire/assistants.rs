@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use super::wire::{parse, parse_object};
-use super::{ASSISTANTS_LIMIT, UpstreamError};
+use crate::upstream::error::UpstreamError;
+use crate::upstream::request::ASSISTANTS_LIMIT;
+use crate::upstream::wire::json::{parse, parse_object};
 
 /// Path and query of the page after the first `skip` assistants, inactive ones included.
 pub fn path_and_query(skip: usize) -> String {

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::UpstreamError;
-use super::wire::{bad_answer, parse, parse_object};
 use crate::model::Detail;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::wire::json::{bad_answer, parse, parse_object};
 
 /// Transcripts include the interim ones, so that one text answers every filter.
 pub fn path_and_query(id: i64, kind: Detail) -> String {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::UpstreamError;
-use super::wire::{bad_answer, parse_object, read_call};
 use crate::model::{Call, CoverageRange, Timestamp};
+use crate::upstream::error::UpstreamError;
+use crate::upstream::wire::json::{bad_answer, parse_object, read_call};
 
 /// A page of another edge's change feed.
 #[derive(Debug)]

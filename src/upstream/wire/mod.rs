@@ -2,6 +2,12 @@
 //!
 //! Source: the upstream's published OpenAPI document and observed answers of both flavours.
 
+pub mod assistants;
+pub mod details;
+pub mod feed;
+pub mod json;
+pub mod refusal;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,11 +18,12 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use super::{
-    Answer, DateForm, ErrorKind, ListQuery, Page, Reply, Request, Spelling, Teller, UpstreamError,
-    assistants, detail, feed, refusal,
-};
 use crate::model::{Call, CallKey, Timestamp};
+use crate::upstream::error::{ErrorKind, UpstreamError};
+use crate::upstream::request::{
+    Answer, DateForm, ListQuery, Page, Reply, Request, Spelling, Teller,
+};
+use crate::upstream::wire::json::{bad_answer, is_object, parse, parse_object, read_call};
 
 /// The longest pause that a `Retry-After` may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -43,7 +50,7 @@ pub fn path_and_query(request: &Request, dates: DateForm) -> String {
             let segment: String = form_urlencoded::byte_serialize(sid.as_bytes()).collect();
             format!("/api/v1/calls/sid/{}", segment.replace('+', "%20"))
         }
-        Request::Detail(id, kind) => detail::path_and_query(*id, *kind),
+        Request::Detail(id, kind) => details::path_and_query(*id, *kind),
         Request::Changes { after, limit } => format!("/edge/changes?after={after}&limit={limit}"),
         Request::Patch { id, .. } => format!("/api/v1/calls/{id}/metadata"),
     }
@@ -207,10 +214,6 @@ fn detail_of(body: &[u8]) -> Option<Cow<'_, str>> {
 
 /// True if the JSON is an object. serde would also read a struct from an array, by position, and
 /// the upstream never means that.
-fn is_object(json: &[u8]) -> bool {
-    json.trim_ascii_start().starts_with(b"{")
-}
-
 fn read_body(request: &Request, dates: DateForm, body: &[u8]) -> Result<Answer, UpstreamError> {
     #[derive(Deserialize)]
     struct Me {
@@ -243,7 +246,7 @@ fn read_body(request: &Request, dates: DateForm, body: &[u8]) -> Result<Answer, 
             }
             Ok(Answer::Call(Box::new(call)))
         }
-        Request::Detail(id, kind) => Ok(Answer::Detail(detail::read(*id, *kind, text)?)),
+        Request::Detail(id, kind) => Ok(Answer::Detail(details::read(*id, *kind, text)?)),
         Request::List(query) => Ok(Answer::Page(read_page(query, dates, text)?)),
         Request::Changes { after, .. } => Ok(Answer::Feed(Box::new(feed::read(*after, text)?))),
     }
@@ -338,36 +341,6 @@ fn without_doubles(calls: Vec<Call>) -> (Vec<Call>, Vec<i64>) {
         }
     }
     (kept, doubled)
-}
-
-pub fn read_call(text: &str) -> Result<Call, UpstreamError> {
-    Call::from_json(text).map_err(|error| bad_answer().caused_by(error))
-}
-
-pub fn parse_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
-    if !is_object(text.as_bytes()) {
-        return Err(bad_answer().caused_by("no object where the calls API sends one"));
-    }
-    parse(text)
-}
-
-pub fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, UpstreamError> {
-    // serde_json's error may quote the payload; a log may hold only its position.
-    serde_json::from_str(text).map_err(|error| {
-        let place = format!(
-            "line {} column {}: not the expected JSON",
-            error.line(),
-            error.column()
-        );
-        bad_answer().caused_by(place)
-    })
-}
-
-pub fn bad_answer() -> UpstreamError {
-    UpstreamError {
-        status: Some(200),
-        ..UpstreamError::new(ErrorKind::BadAnswer)
-    }
 }
 
 /// `Retry-After` as seconds or as an HTTP date (RFC 9110 §10.2.3), capped at an hour; `None` if it

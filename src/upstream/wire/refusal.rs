@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{ErrorKind, UpstreamError};
+use crate::upstream::error::{ErrorKind, UpstreamError};
 
 /// The error for a refused list: its length is refused, if the answer says so (FastAPI names the
 /// parameter and its maximum), or something else is.

@@ -1,33 +1,33 @@
 //! Where one request ends and the next begins (RFC 9112, sections 2.1, 6 and 7.1).
 //!
-//! The framework decodes all that it is given, and writes an answer by what it decoded last: so it
-//! is given one request at a time. Nothing is checked here that its own parser checks.
+//! The framework decodes all bytes that it gets, and frames an answer by what it decoded last, so
+//! it gets one request at a time. What its own parser checks is not checked here.
 
 use memchr::memchr_iter;
 
-/// The longest head that is read, in bytes. What is longer than may be answered is told so by
-/// [`limits`](crate::http::middleware::request_limits); this is beyond that.
+/// The longest head that is read, in bytes. A shorter one that is still too long is answered by
+/// [`request_limits`](crate::http::middleware::request_limits).
 const LONGEST_HEAD: usize = 64 << 10;
 
-/// What follows a head.
+/// The body that follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// So many bytes.
+    /// This many bytes.
     Sized(u64),
     Chunked,
 }
 
-/// How far a request reaches in the bytes that come.
+/// How far a request extends in the bytes that come.
 #[derive(Debug)]
 pub struct Extent(Part);
 
 #[derive(Debug)]
 enum Part {
     Head(Head),
-    /// So many bytes of the body are left.
+    /// The bytes of the body that are left.
     Sized(u64),
     Chunked(Chunked),
-    /// What comes is the next request's.
+    /// Further bytes belong to the next request.
     Over,
 }
 
@@ -36,16 +36,16 @@ struct Head {
     /// Bytes of the head so far.
     length: usize,
     line: Line,
-    /// The request line was read: the next empty line is the end.
+    /// True once the request line was read: the next empty line is the end.
     has_begun: bool,
 }
 
-/// What there is of the line that is not at its end.
+/// What the current line has so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Line {
     #[default]
     Empty,
-    /// Nothing but a carriage return.
+    /// Only a carriage return.
     Return,
     Text,
 }
@@ -62,11 +62,11 @@ impl Line {
 
 #[derive(Debug)]
 enum Chunked {
-    /// Within a chunk's first line, of this size by its digits; `true` behind them.
+    /// In a chunk's first line: the size so far, and true once its digits have ended.
     Size(u64, bool),
-    /// So many bytes of the chunk are left, its line end included.
+    /// The bytes of the chunk that are left, with its line end.
     Data(u64),
-    /// Within the trailer section, in a line of so many bytes but for a carriage return.
+    /// In the trailer section: the bytes of the current line, without a carriage return.
     Trailer(usize),
 }
 
@@ -81,10 +81,10 @@ impl Default for Extent {
 }
 
 impl Extent {
-    /// How many of the bytes that came are the request's.
+    /// How many of these bytes belong to the request.
     ///
     /// # Errors
-    /// They are of a head that has no end.
+    /// The head has no end within [`LONGEST_HEAD`].
     pub fn reach(&mut self, bytes: &[u8]) -> Result<usize, TooLong> {
         match &mut self.0 {
             Part::Head(head) => {
@@ -116,7 +116,7 @@ impl Extent {
         }
     }
 
-    /// A body follows the head that was read to its end.
+    /// Sets the body that follows the head that was just read.
     pub fn with_body(&mut self, body: Body) {
         self.0 = match body {
             Body::Sized(0) => Part::Over,
@@ -129,16 +129,16 @@ impl Extent {
         matches!(self.0, Part::Over)
     }
 
-    /// Whether nothing of the request has come.
+    /// True if no byte of the request has come.
     pub fn is_untouched(&self) -> bool {
         matches!(&self.0, Part::Head(head) if head.length == 0)
     }
 }
 
 impl Head {
-    /// Where the head ends in these bytes; `None` where it goes on. Empty lines before a request
-    /// are no end of it, and a bare line feed ends a line (RFC 9112, section 2.2), as the parser
-    /// has it.
+    /// The end of the head in these bytes; `None` if it goes on. Empty lines before a request don't
+    /// end it, and a bare line feed ends a line (RFC 9112, section 2.2), as in the framework's
+    /// parser.
     fn reach(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         for feed in memchr_iter(b'\n', bytes) {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes come, the end is the same.
+        /// The end is the same however the bytes are split.
         #[test]
         fn pieces_make_no_difference(text in "[a\r\n0;]{0,60}", piece in 1..8usize) {
             let text = text.as_bytes();

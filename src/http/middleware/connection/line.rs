@@ -1,55 +1,55 @@
-//! What one connection is doing, and how long it may go on so. Pure.
+//! The phase of one connection, and its time limits. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a request's head may take from its first byte, and a connection that never showed a
-/// token may wait for its next request.
+/// How long a request's head may take from its first byte, and how long a connection that never
+/// showed a token may wait for its next request.
 const STRANGER: Duration = Duration::from_secs(5);
 
-/// The same where there are many such connections.
+/// The same if there are many such connections.
 const STRANGER_IN_A_CROWD: Duration = Duration::from_secs(1);
 
 /// How long a connection that showed a token may wait for its next request: longer than the pauses
 /// of a program that keeps one open, shorter than the minutes after which routers forget it.
 const KNOWN: Duration = Duration::from_secs(75);
 
-/// How long a body may stand still; who reads it says sooner that it does.
+/// How long a body may stall; its reader has a shorter limit.
 const BODY: Duration = Duration::from_secs(35);
 
-/// How long a client that showed a token may take nothing of what it is sent. What it was sent lies
-/// in buffers of the system's: a reader of a KiB a second lets them be for minutes.
+/// How long a client that showed a token may accept nothing that is sent. The system's buffers hide
+/// a slow reader: one of a KiB a second takes nothing more for minutes.
 const READER: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// For the first byte of a request.
+    /// Waits for the first byte of a request.
     Waits,
     /// A head has begun.
     Head,
-    /// A request is answered, or its body read.
+    /// A request is being answered, or its body is being read.
     Serves { reads_body: bool },
-    /// The last answer was given: what comes is read and thrown away until the client has it.
+    /// The last answer was sent: further bytes are discarded until the client has it.
     Leaves,
 }
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It said nothing, or takes nothing.
+    /// The client sent nothing, or accepts nothing.
     Idle,
-    /// Its request's head did not come to an end in time (RFC 9110, section 15.5.9).
+    /// The request's head did not end in time (RFC 9110, section 15.5.9).
     HeadTooSlow,
 }
 
 #[derive(Debug)]
 pub struct Line {
     phase: Phase,
-    /// When the phase was first looked at, which is after it began; of a body, after the last of it
-    /// came. Nobody asks the clock for a request that is answered at once.
+    /// When the phase was first checked, which is after it began; for a body, after its last bytes
+    /// came. A request that is answered at once needs no clock.
     since: Option<Instant>,
-    /// Since when the client takes nothing of what is sent.
+    /// Since when the client accepts nothing that is sent.
     blocked: Option<Instant>,
     is_known: bool,
 }
@@ -76,12 +76,12 @@ impl Line {
         self.is_known
     }
 
-    /// A valid token was shown.
+    /// Records that a valid token was shown.
     pub fn known(&mut self) {
         self.is_known = true;
     }
 
-    /// Some of an answer was taken, or none could be.
+    /// Records that some of an answer was accepted, or that none could be sent.
     pub fn wrote(&mut self, some: bool) {
         match some {
             true => self.blocked = None,
@@ -89,8 +89,8 @@ impl Line {
         }
     }
 
-    /// How long it may wait for its next request, and how a client is told (RFC 2068, section
-    /// 19.7.1.1).
+    /// How long the client may wait before its next request, and the `Keep-Alive` that says so (RFC
+    /// 2068, section 19.7.1.1).
     pub fn keeps_alive(&self, is_crowded: bool) -> (Duration, &'static str) {
         match self.is_known && !is_crowded {
             true => (KNOWN, "timeout=75"),
@@ -98,7 +98,7 @@ impl Line {
         }
     }
 
-    /// Looks at the clock: when and why it ends if nothing happens any more.
+    /// Checks the clock: when and why the connection ends if nothing happens any more.
     pub fn end(&mut self, is_crowded: bool, now: Instant) -> Option<(Instant, End)> {
         let since = *self.since.get_or_insert(now);
         let stranger = match is_crowded {

@@ -1,9 +1,9 @@
-//! Clients' connections: whose they are, how many, and for how long.
+//! Clients' connections: whose they are, how many there may be, and for how long.
 //!
-//! A connection is a stranger's until a valid token was shown on it. Nobody who has none is to cost
-//! anybody who has one: strangers' requests have no body, they have places of their own, and when
-//! those fill up each has a second to say who it is. The framework is given a [`Stream`] for a
-//! socket, which keeps all of that; requests tell it by its [`Connection`].
+//! A connection is a *stranger* until a valid token was shown on it. Strangers must not cost
+//! anything to clients with a token: their requests have no body, they have their own places, and
+//! when those fill up each has a second to authenticate. The framework gets a [`Stream`] for a
+//! socket, which enforces this; requests report to it through its [`Connection`].
 
 mod extent;
 mod line;
@@ -28,19 +28,19 @@ pub use stream::Stream;
 pub struct Connection {
     line: RefCell<Line>,
     place: RefCell<Place>,
-    /// A body that was not told to the stream yet.
+    /// A body that the stream does not know of yet.
     body: Cell<Option<Body>>,
-    /// The head of an answer was written, so that the next request may be read.
+    /// True if the head of an answer was written, so that the next request may be read.
     answered: Cell<bool>,
-    /// Bytes of the next request came.
+    /// True if bytes of the next request came.
     has_next: Cell<bool>,
-    /// The request may ask for an upgrade.
+    /// True if the request may ask for an upgrade.
     may_upgrade: Cell<bool>,
-    /// It may have a header `Connection`.
+    /// True if the request may have a `Connection` header.
     names_itself: Cell<bool>,
-    /// Its answer was given its frame.
+    /// True if its answer was framed.
     is_framed: Cell<bool>,
-    /// Reads the stream.
+    /// The task that reads the stream.
     task: RefCell<Option<Waker>>,
 }
 
@@ -59,14 +59,15 @@ impl Connection {
         }
     }
 
-    /// Of a request; `None` where it came by none, as in a test of a handler.
+    /// The connection of a request; `None` in a test of a handler alone.
     pub fn of(request: &HttpRequest) -> Option<&Rc<Connection>> {
         request.conn_data::<Rc<Connection>>()
     }
 
-    // What requests tell.
+    // Called for requests.
 
-    /// A valid token was shown. Returns whether there is a place for one more such connection.
+    /// Records that a valid token was shown. Returns whether there is a place for such a
+    /// connection.
     pub fn known(&self) -> bool {
         let mut line = self.line.borrow_mut();
         if !line.is_known() && self.place.borrow_mut().take_known() {
@@ -75,7 +76,7 @@ impl Connection {
         line.is_known()
     }
 
-    /// The body of the request is going to be read.
+    /// Announces that the body of the request is going to be read.
     pub fn allow_body(&self, body: Body) {
         self.body.set(Some(body));
         let reads_body = Phase::Serves { reads_body: true };
@@ -83,8 +84,8 @@ impl Connection {
         self.wake();
     }
 
-    /// The head of the answer is about to be written, and of its body nothing is waited for.
-    /// `is_last`: no further request is read.
+    /// Announces that the head of the answer is about to be written, and that all of its body is
+    /// there. If it `is_last`, no further request is read.
     pub fn answered(&self, is_last: bool) {
         let next = if is_last { Phase::Leaves } else { Phase::Waits };
         self.line.borrow_mut().enter(next);
@@ -95,32 +96,32 @@ impl Connection {
         }
     }
 
-    /// There is a header `Connection`, or there is none.
+    /// Records whether the request has a `Connection` header.
     pub fn names_itself(&self, does: bool) {
         self.names_itself.set(does);
     }
 
-    /// Whether there may be a header `Connection`.
+    /// True if the request may have a `Connection` header.
     pub fn may_name_itself(&self) -> bool {
         self.names_itself.get()
     }
 
-    /// Whether the request may ask for another protocol.
+    /// True if the request may ask for another protocol.
     pub fn may_upgrade(&self) -> bool {
         self.may_upgrade.get()
     }
 
-    /// The answer is framed. Returns whether it was before.
+    /// Marks the answer as framed. Returns whether it was before.
     pub fn frame(&self) -> bool {
         self.is_framed.replace(true)
     }
 
-    /// How long the client may wait with its next request, and how it is told.
+    /// How long the client may wait before its next request, and the `Keep-Alive` that says so.
     pub fn keeps_alive(&self) -> (Duration, &'static str) {
         self.line.borrow().keeps_alive(self.is_crowded())
     }
 
-    /// Whether some of the request's body did not come yet.
+    /// True if some of the request's body has not come yet.
     pub fn reads_body(&self) -> bool {
         self.line.borrow().phase() == Phase::Serves { reads_body: true }
     }
@@ -129,18 +130,18 @@ impl Connection {
         self.line.borrow().is_known()
     }
 
-    /// Whether there are so many like it that it is to hurry.
+    /// True if places of its kind are scarce, which shortens its time limits.
     pub fn is_crowded(&self) -> bool {
         self.place.borrow().is_crowded()
     }
 
-    // What the stream asks and tells.
+    // Called by the stream.
 
     fn phase(&self) -> Phase {
         self.line.borrow().phase()
     }
 
-    /// Whether another was given its place. `task` is woken when that happens.
+    /// True if its place was given to another. `task` is woken when that happens.
     fn is_ousted(&self, task: &Waker) -> bool {
         self.place.borrow().is_ousted(task)
     }
@@ -162,7 +163,7 @@ impl Connection {
         self.has_next.set(has_next);
     }
 
-    /// Bytes came; the request reaches so far.
+    /// Updates the phase after bytes came, by how far the request extends.
     fn came(&self, extent: &Extent) {
         let mut line = self.line.borrow_mut();
         match (extent.is_over(), line.phase()) {

@@ -1,7 +1,7 @@
-//! How many connections there are: those that showed a token, and strangers, by their address.
+//! The places of connections: those that showed a token, and strangers, by their address.
 //!
-//! A stranger more than an address may have takes the place of the one that has been waiting for
-//! longest. So nobody is turned away who says soon who it is, also where many have one address.
+//! One stranger too many of an address takes the place of the one that has waited longest. So a
+//! client that soon shows its token is never turned away, even if many have one address.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -16,21 +16,21 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::http::middleware::peer::network;
 
-/// As many connections that showed a token are served where descriptors allow it: with all of them
-/// busy, the last waits about a tenth of a second for a call, and their buffers take some 20 MB.
+/// The most connections that showed a token, if descriptors allow it: with all of them busy, the
+/// last waits about a tenth of a second for a call, and their buffers take some 20 MB.
 const MOST: usize = 1024;
 
-/// Strangers that are open at once. The next wait in the system's queue, a second at most.
+/// The most strangers at once. Further ones wait in the system's queue, a second at most.
 const MOST_STRANGERS: usize = 1536;
 
-/// Strangers of one address.
+/// The most strangers of one address.
 const MOST_OF_ADDRESS: usize = 1024;
 
-/// With more strangers in all, or of one address, there is a crowd.
+/// With more strangers than this, in all or of one address, places are scarce.
 const CROWD: usize = 256;
 const CROWD_OF_ADDRESS: usize = 64;
 
-/// Descriptors that are left for the file, the upstream, recordings and the rest.
+/// Descriptors reserved for the file, the upstream, recordings and the rest.
 const OTHER_DESCRIPTORS: usize = 256;
 
 /// The places of a server's connections. Cheap to clone.
@@ -44,29 +44,29 @@ struct Shared {
     addresses: Mutex<HashMap<IpAddr, VecDeque<Arc<Stranger>>>>,
 }
 
-/// What a connection holds while it is open.
+/// The place of an open connection.
 pub struct Place {
     shared: Arc<Shared>,
     held: Held,
 }
 
 enum Held {
-    /// Among strangers, and those of its address; of none where proxies come from there.
+    /// Counted as a stranger and, unless its address is a trusted proxy's, by its address.
     Stranger(Option<(IpAddr, Arc<Stranger>)>),
     Known,
 }
 
-/// One of an address.
+/// A stranger of an address.
 #[derive(Default)]
 struct Stranger {
-    /// Its request is being answered: it waits for us.
+    /// True while its request is being answered: it waits for the edge.
     is_served: AtomicBool,
     is_ousted: AtomicBool,
     task: AtomicWaker,
 }
 
 impl Places {
-    /// So many places for connections that showed a token.
+    /// `most` places for connections that showed a token.
     pub fn at_most(most: usize) -> Places {
         Places(Arc::new(Shared {
             most,
@@ -76,20 +76,20 @@ impl Places {
         }))
     }
 
-    /// As many as this process may have descriptors for, 1024 at most.
+    /// As many places as the process's limit of descriptors allows, at most 1024.
     pub fn of_process() -> Places {
         let descriptors = getrlimit(Resource::Nofile).current;
         let descriptors = descriptors.and_then(|most| usize::try_from(most).ok());
         Places::at_most(fitting(descriptors))
     }
 
-    /// Connections that a worker of so many takes in.
+    /// The connections that each of `workers` accepts.
     pub fn of_worker(&self, workers: usize) -> usize {
         let strangers = MOST_STRANGERS.min(2 * self.0.most);
         (self.0.most + strangers).div_ceil(workers)
     }
 
-    /// A place for a connection from this address, a stranger's; `None` is one that many may share.
+    /// A stranger's place for a connection from this address; `None` is one that many may share.
     pub fn take(&self, address: Option<IpAddr>) -> Place {
         self.0.strangers.fetch_add(1, Ordering::Relaxed);
         let of_address = address.map(|address| {
@@ -110,7 +110,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more of this address; one that waits goes for it where there are too many.
+    /// Adds a stranger of this address; if there are too many, one that waits loses its place.
     fn join(&self, address: IpAddr) -> Arc<Stranger> {
         let mut addresses = self.addresses();
         let strangers = addresses.entry(address).or_default();
@@ -147,7 +147,7 @@ impl Shared {
 }
 
 impl Place {
-    /// Takes a place among those that showed a token. Returns whether there is one.
+    /// Takes a place among connections that showed a token. Returns whether there is one.
     pub fn take_known(&mut self) -> bool {
         if matches!(self.held, Held::Known) {
             return true;
@@ -162,7 +162,7 @@ impl Place {
         true
     }
 
-    /// Whether those it is one of are so many that each has to hurry.
+    /// True if places of its kind are scarce.
     pub fn is_crowded(&self) -> bool {
         match &self.held {
             Held::Known => self.shared.known.load(Ordering::Relaxed) > self.shared.most * 3 / 4,
@@ -175,7 +175,7 @@ impl Place {
         }
     }
 
-    /// Whether its place was given to another. `task` is woken when it is.
+    /// True if its place was given to another. `task` is woken when it is.
     pub fn is_ousted(&self, task: &Waker) -> bool {
         match &self.held {
             Held::Stranger(Some((_, stranger))) => {
@@ -186,7 +186,7 @@ impl Place {
         }
     }
 
-    /// Until its place is given to another.
+    /// Resolves when its place is given to another.
     pub async fn ousted(&self) {
         poll_fn(|cx| match self.is_ousted(cx.waker()) {
             true => Poll::Ready(()),
@@ -195,7 +195,7 @@ impl Place {
         .await;
     }
 
-    /// Its request is being answered, or not any more.
+    /// Records whether its request is being answered.
     pub fn serves(&self, is_served: bool) {
         if let Held::Stranger(Some((_, stranger))) = &self.held {
             stranger.is_served.store(is_served, Ordering::Relaxed);
@@ -223,7 +223,7 @@ impl Drop for Place {
     }
 }
 
-/// Places for so many descriptors; `None` is any number.
+/// The places that this many descriptors allow; `None` is any number.
 fn fitting(descriptors: Option<usize>) -> usize {
     descriptors.map_or(MOST, |most| {
         (most.saturating_sub(OTHER_DESCRIPTORS) / 3).clamp(1, MOST)
@@ -286,7 +286,7 @@ mod tests {
         let late = places.take(Some(neighbour));
         assert_eq!((is_ousted(&held[0]), is_ousted(&held[1])), (false, true));
         assert!(!is_ousted(&late) && !is_ousted(&held[2]));
-        // It is as little of that address as one that has gone.
+        // It no longer counts for that address, like one that has closed.
         assert_eq!(places.0.count(network(other)), MOST_OF_ADDRESS);
         drop(held.remove(1));
         assert_eq!(places.0.count(network(other)), MOST_OF_ADDRESS);

@@ -1,10 +1,10 @@
-//! A client's connection as the framework reads and writes it: one request at a time, and no
-//! longer than [`Line`](crate::http::middleware::connection::line::Line) says.
+//! A client's connection as the framework reads and writes it: one request at a time, within the
+//! time limits of [`Line`](crate::http::middleware::connection::line::Line).
 //!
-//! The framework's own timers run for the first head of a connection and between requests; a head
-//! that comes later, a body and an answer may take for ever, and any byte counts as life. They are
-//! off, and this stream ends by an error where it is time, which the framework takes for a client
-//! that is gone.
+//! The framework's own timers cover the first head of a connection and the time between requests. A
+//! later head, a body and an answer may take forever, and any byte counts as activity. They are
+//! off: this stream ends with an error at the limit, which the framework takes for a client that is
+//! gone.
 
 use std::future::Future;
 use std::io;
@@ -24,13 +24,12 @@ use crate::http::middleware::connection::Connection;
 use crate::http::middleware::connection::extent::Extent;
 use crate::http::middleware::connection::line::{End, Phase};
 
-/// How often it is looked whether it is time, of a connection that never showed a token and of
-/// others: also a change of what is allowed is noticed within that.
+/// How often the limits are checked, of a connection that never showed a token and of others. A
+/// change of the limits takes effect within that time.
 const TICK: Duration = Duration::from_secs(1);
 const SLOW_TICK: Duration = Duration::from_secs(5);
 
-/// Bytes of the next requests that are read before it is their turn. Only by reading is it noticed
-/// that a client went away.
+/// The bytes of further requests that are read ahead. Only reading shows that a client is gone.
 const AHEAD: usize = 4 << 10;
 
 const TIMEOUT: &[u8] =
@@ -42,9 +41,9 @@ pub struct Stream<T> {
     io: T,
     connection: Rc<Connection>,
     extent: Extent,
-    /// Bytes that came and are of the next request.
+    /// Bytes of the next request that came already.
     ahead: BytesMut,
-    /// The client has ended its side, behind those.
+    /// True if the client has closed its side, after those bytes.
     has_ended: bool,
     tick: Pin<Box<Sleep>>,
 }
@@ -61,12 +60,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         }
     }
 
-    /// What requests and their answers tell it.
+    /// The state that it shares with requests and their answers.
     pub fn connection(&self) -> &Rc<Connection> {
         &self.connection
     }
 
-    /// Fails where the connection is over.
+    /// Fails if the connection has reached a limit or lost its place.
     fn mind_the_time(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.connection.is_ousted(cx.waker()) {
             return Err(io::ErrorKind::TimedOut.into());
@@ -94,7 +93,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         Ok(())
     }
 
-    /// Says so as far as the socket takes it at once, and ends.
+    /// Sends an answer as far as the socket accepts it at once, and returns the error to end with.
     fn refuse(&mut self, cx: &mut Context<'_>, answer: &[u8]) -> io::Error {
         if let Poll::Ready(Ok(_)) = Pin::new(&mut self.io).poll_write(cx, answer) {
             let _ = Pin::new(&mut self.io).poll_flush(cx);
@@ -102,8 +101,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         io::ErrorKind::TimedOut.into()
     }
 
-    /// While a request is answered, the next ones wait; only an end with none of them before it is
-    /// passed on: the client is gone. `keeps` is `false` where nothing of them will be answered.
+    /// Reads further requests while one is answered. An end of the stream is passed on only if no
+    /// bytes came before it: the client is gone. `keeps` is false if nothing of them will be
+    /// answered.
     fn read_ahead(&mut self, cx: &mut Context<'_>, keeps: bool) -> Poll<io::Result<()>> {
         if self.has_ended && keeps {
             return Poll::Pending;
@@ -126,7 +126,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         Poll::Pending
     }
 
-    /// Bytes of the request whose turn it is.
+    /// Reads bytes of the current request.
     fn read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.ahead.is_empty() && self.has_ended {
@@ -143,7 +143,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
         if bytes.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        // What comes in pieces may have the word between two of them.
+        // In pieces, the word may be split between two.
         let may_upgrade = !self.extent.is_untouched() || refuse_upgrade(bytes);
         self.connection.may_upgrade.set(may_upgrade);
         let bytes = &*bytes;
@@ -162,15 +162,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Stream<T> {
     }
 }
 
-/// No upgrade is taken up, and the framework says that it is wherever one was asked for, and keeps
-/// no such connection. The word is blanked out of `Connection`, where the head begins in these
-/// bytes; what asks for one in another way is the last of its connection. Returns whether it may be
-/// asked for.
+/// Removes the request for an upgrade. None is accepted, but the framework reports every requested
+/// one as accepted, and does not keep the connection. The word is blanked in `Connection` if the
+/// head begins in these bytes; a request that asks in another way is the last of its connection.
+/// Returns whether an upgrade may be requested.
 fn refuse_upgrade(bytes: &mut [u8]) -> bool {
     const WORD: &[u8] = b"pgrade";
     static FINDER: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(WORD));
     if FINDER.find(bytes).is_none() {
-        // In capitals it is rare, and looked for where the framework has found it.
+        // In capitals it is rare, and shows in the connection type that the framework has parsed.
         return false;
     }
     let ends: Vec<usize> = memchr_iter(b'\n', bytes).collect();
@@ -213,7 +213,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<T> {
         } else {
             stream.read_ahead(cx, true)
         };
-        // Whoever sends on and on comes to this as well, whenever there is nothing more to read.
+        // A client that never stops sending gets here too, whenever there is nothing more to read.
         if read.is_pending() {
             stream.mind_the_time(cx)?;
             stream.connection.wait(cx.waker());

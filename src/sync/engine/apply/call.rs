@@ -1,4 +1,4 @@
-//! Single calls, and the lists of open ones.
+//! Answers about single calls, and lists of open calls.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, ListQuery, Page};
 
 impl<S: CallSource> Engine<S> {
-    /// Calls of the group that are not on the list any more have ended, or are gone: each is asked
-    /// for by id.
+    /// Stores a list of open calls. Calls of the group that it lacks have ended or are deleted:
+    /// each is requested by id.
     pub(in crate::sync) async fn apply_open(
         &mut self,
         group: &OpenCalls,
@@ -37,7 +37,7 @@ impl<S: CallSource> Engine<S> {
                     ..group.clone()
                 }
             }
-            // More than a page of them at one instant: which are missing can't be told.
+            // More than a page of them start at one instant, so which are missing is unknown.
             Reach::Above(_) | Reach::Nowhere => return Ok(()),
         };
         let learned = Observation {
@@ -61,8 +61,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// Calls of an answer that was passed on to a client. Whose they are is known as long as the
-    /// client's key is ours, which whoever passes requests on makes sure of.
+    /// Stores calls of an answer that was passed on to a client. They are the organization's as
+    /// long as the client's key is the upstream's, which the caller checks.
     pub(in crate::sync) async fn apply_passed(
         &mut self,
         permit: &Permit,
@@ -78,9 +78,9 @@ impl<S: CallSource> Engine<S> {
         self.commit(learned, None).await.is_some()
     }
 
-    /// A call as a passed request left it. What was asked for before this answer came may have been
-    /// read before the change: it is numbered anew, so that none of it counts. Nor does what was
-    /// read after it, so the call is asked for once more.
+    /// Stores a call as a proxied change left it. Requests in flight may have read it before the
+    /// change, so the answer gets a number above theirs. Those that read it after the change do not
+    /// count then either, so the call is read once more.
     pub(in crate::sync) async fn apply_changed(&mut self, permit: &Permit, call: Call) -> bool {
         if !self.plan.identity.is_known || !self.in_flight.knows(permit) {
             return false;
@@ -144,7 +144,8 @@ impl<S: CallSource> Engine<S> {
         self.judge();
     }
 
-    /// A canary that is missing proves nothing about itself: the list will tell.
+    /// Takes in a canary. A missing one proves nothing about itself: the list will show whether it
+    /// is deleted.
     pub(in crate::sync) async fn apply_canary(&mut self, request: Verified, answer: Answer) {
         match answer {
             Answer::Call(call) => {

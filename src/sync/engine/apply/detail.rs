@@ -1,4 +1,4 @@
-//! What belongs to a call; and, between answers, which calls it is to be asked for.
+//! Details of a call; and, between answers, the calls whose details are requested next.
 
 use std::sync::Arc;
 
@@ -66,8 +66,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// A denial of the call itself is no more than a hint: it is asked for by id, and its deletion
-    /// is proven as every other one's.
+    /// Takes in a 404 for the call itself, which is only a hint: the call is requested by id, and
+    /// its deletion is proven like any other.
     fn apply_that_it_is_nobodys(&mut self, id: i64, kind: Detail) {
         let now = self.now();
         self.plan.details.failed(id, kind, now.instant, now.wall);
@@ -81,8 +81,8 @@ impl<S: CallSource> Engine<S> {
         Box::new(move |started_at| details::again(started_at, now))
     }
 
-    /// Writes down what was put off, and takes the next calls from the file when some can be asked
-    /// about.
+    /// Stores which calls were put off, and reads the next batch from the file when details may be
+    /// requested.
     pub(in crate::sync) async fn prepare_details(&mut self) -> Result<(), StoreError> {
         if !self.plan.details.recorded {
             let kinds = self.plan.details.configured().clone();

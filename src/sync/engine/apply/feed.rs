@@ -1,4 +1,4 @@
-//! A page of another edge's order of changes.
+//! A page of another edge's feed.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -28,7 +28,7 @@ impl<S: CallSource> Engine<S> {
         let (feed, after) = match (answer, asked) {
             (Answer::Feed(feed), Request::Changes { after, .. }) => (*feed, *after),
             (Answer::NoFeed, _) => {
-                // It may have been one: then all is read anew as it is read of a Burki.
+                // If it was an edge before, everything is read again, as from a Burki.
                 self.plan.identity.is_known &= matches!(self.plan.feed, UpstreamKind::Burki);
                 self.plan.feed = UpstreamKind::Burki;
                 return Ok(());
@@ -41,7 +41,7 @@ impl<S: CallSource> Engine<S> {
         }
         self.follow_feed(&feed, after);
         let Some(edge) = self.plan.feed.edge().filter(|edge| edge.place == after) else {
-            // Of another file than was asked for.
+            // The feed is of another file, and is read from there on.
             self.plan.head.read_at = None;
             return Ok(());
         };
@@ -65,7 +65,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// Whose order it is, is known now.
+    /// Sets the cursor to the feed of this file, where the last process stopped if that read the
+    /// same one.
     fn follow_feed(&mut self, feed: &Feed, after: u64) {
         let before = match &mut self.plan.feed {
             UpstreamKind::Edge(edge) if edge.feed_id == feed.feed_id => return,
@@ -88,7 +89,7 @@ impl<S: CallSource> Engine<S> {
         let (mut calls, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let sweep = self.plan.feed.edge().and_then(|edge| edge.sweep.as_mut());
         let mut listed = sweep.map(|sweep: &mut FullPass| &mut sweep.listed);
-        // The last word on a call holds.
+        // Of several items about one call the last one counts.
         for item in feed.items.into_iter().rev() {
             let at = request.at - item.age;
             match item.told {
@@ -107,8 +108,8 @@ impl<S: CallSource> Engine<S> {
                 Told::Call(_) | Told::Gone(_) => {}
             }
         }
-        // Before the end of a pass nobody knows which calls the other edge does not hold: its word
-        // is not taken for them.
+        // Before a full pass ends, it is unknown which calls the other edge lacks, so its coverage
+        // is not taken over.
         let whole = listed.is_none() || (!feed.more && feed.complete);
         let passed = match listed.filter(|_| whole) {
             Some(listed) => passed(&feed.coverage, listed),
@@ -161,7 +162,7 @@ impl<S: CallSource> Engine<S> {
     }
 }
 
-/// What a complete pass says: within what the other edge knows there are these calls and no others.
+/// What a full pass proves: within the other edge's coverage there are these calls and no others.
 fn passed(coverage: &[CoverageRange], listed: &HashSet<i64>) -> Vec<Complete> {
     let mut stretches: Vec<RangeInclusive<Timestamp>> = Vec::new();
     let mut without_start = false;

@@ -1,4 +1,4 @@
-//! The newest page of the list.
+//! The head: the newest page of the list.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::sync::planners::page_extent::Reach;
 use crate::sync::settings::ApplyError;
 use crate::upstream::{CallSource, ErrorKind, ListQuery, Page, UpstreamError};
 
-/// A call that has been open for longer is not followed at every poll.
+/// A call that has been open for longer is not listed at every poll.
 const OPEN_FOR: Duration = Duration::from_secs(86_400);
 
 impl<S: CallSource> Engine<S> {
@@ -34,7 +34,8 @@ impl<S: CallSource> Engine<S> {
                 return Err(bad_answer("an empty page of a list that is not empty"));
             }
             Reach::Nowhere => {
-                // They are read by count, as a crowd; the head goes on below them.
+                // Calls without a start fill the page. They are read as a same-instant group, and
+                // the head below them.
                 self.plan.head.page.range();
                 return self.apply_loose(request, page).await;
             }
@@ -49,7 +50,7 @@ impl<S: CallSource> Engine<S> {
             return Ok(());
         }
         let ranged = query.from.is_some();
-        // Rows were stepped over: the page says nothing of what starts as late as they may.
+        // Rows were skipped: the page says nothing of calls that start as late as those may.
         let until = match query.skip {
             0 => None,
             _ => Some(page.calls.iter().find_map(|call| call.started_at)),
@@ -101,7 +102,7 @@ impl<S: CallSource> Engine<S> {
                 && self.plan.deletion_guard.is_list_doubted()
                 && !self.plan.deletion_guard.lacks_witness()
             {
-                // It is the right upstream, and has more than it lists: it cuts its pages now.
+                // It is the right upstream, and has more than it lists: it now cuts its pages.
                 self.plan.page_size.was_cut_at(rows);
             }
             self.doubt(merged.unbelieved, begun, request.seq, query.limit);
@@ -109,12 +110,13 @@ impl<S: CallSource> Engine<S> {
             let missing = format!("{} that are held", merged.unbelieved);
             return Err(ApplyError::Upstream(error.caused_by(missing)));
         }
-        // What it leaves out may have to be held, and the operator's word is for that too.
+        // The deletions of what the list leaves out may be held, and a release of the list covers
+        // those too.
         self.judge();
         self.plan.deletion_guard.list_believed();
         self.plan.unreadable.head_read(from);
         if !ranged && until.is_none() {
-            // It shows the calls without a start too, and no reading by themselves will come.
+            // The page has the calls without a start too, so they are no group that will be read.
             self.plan.unreadable.answered(&(NEVER..=NEVER));
         }
         if let Some(until) = until {
@@ -128,7 +130,8 @@ impl<S: CallSource> Engine<S> {
         self.go_on_with_head(begun);
         self.plan.date_format.head_read(&starts);
         self.compare_total(total).await;
-        // They leave too little of the page to the newest: the next head is read below them.
+        // Calls without a start leave too little of the page to the newest calls: the next head is
+        // read below them.
         if from > Timestamp::MIN && without_start > self.plan.page_size.room() / 2 {
             self.plan.head.page.range();
         }
@@ -140,7 +143,7 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// The next head is read after a poll, or at once if a longer page is to be tried.
+    /// Has the next head read after a poll, or at once if a longer page is to be tried.
     fn go_on_with_head(&mut self, begun: Instant) {
         self.plan.head.read_at = match self.plan.head.page.succeeded() {
             true => None,
@@ -148,8 +151,8 @@ impl<S: CallSource> Engine<S> {
         };
     }
 
-    /// Above the head are rows that can't be read, and what is held there is asked for by id now
-    /// and then.
+    /// Has stored calls above the head requested by id now and then, since rows there can't be
+    /// read.
     async fn look_above_head(&mut self, above: RangeInclusive<Timestamp>, now: Instant) {
         const MOST: usize = 20;
         if self.plan.head.above_due.is_some_and(|due| due > now) {
@@ -180,10 +183,10 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// The total is of the moment of the page, and the page is merged.
+    /// Compares the total of a page with what is stored, once the page is merged.
     async fn compare_total(&mut self, total: Option<u64>) {
         self.plan.head.has_total = total.is_some();
-        // One of a while ago is not held against what is held now.
+        // A cached total is not compared with what is stored now.
         let total = total.filter(|_| self.answer.age.is_zero());
         let Some(total) = total else {
             return;
@@ -209,8 +212,8 @@ impl<S: CallSource> Engine<S> {
             .head_counted(difference, self.census.suspects == 0);
     }
 
-    /// The open calls below the head that are young: an older one follows its tier, for its status
-    /// may be one that nothing comes after.
+    /// The young open calls below the head. An older one is only revalidated, since its status may
+    /// be final.
     async fn open_calls_until(&mut self, until: Timestamp) -> Vec<OpenCalls> {
         let since = self.now().wall - OPEN_FOR;
         match self

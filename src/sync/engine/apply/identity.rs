@@ -1,4 +1,4 @@
-//! Whose key it is, and whether it is the one whose calls the file holds.
+//! The key's organization, and whether it is the file's.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ use crate::sync::settings::{ApplyError, SyncError};
 use crate::upstream::{Answer, CallSource, ErrorKind, UpstreamError};
 
 impl<S: CallSource> Engine<S> {
-    /// Nothing is stored before it is known whose calls they are.
+    /// Takes in the key's organization. Nothing is stored before it is known.
     pub(in crate::sync) async fn apply_identity(
         &mut self,
         request: Verified,
@@ -22,7 +22,8 @@ impl<S: CallSource> Engine<S> {
             && !self.plan.identity.key_is_known
             && self.census.calls > 0
         {
-            // The file does not say whose its calls are: only they can.
+            // The file names no organization: only its calls can show whether the key is the right
+            // one.
             self.plan.identity.is_known = false;
             self.plan.identity.witness.begin();
             return Ok(());
@@ -35,14 +36,14 @@ impl<S: CallSource> Engine<S> {
                     .await;
                 match stamped {
                     Ok(()) => {}
-                    // While it runs, the replica is served on: the key may be put right.
+                    // A running edge goes on serving the replica: the key may be corrected.
                     Err(StoreError::OtherOrganization { .. }) if self.plan.head.was_read => {
                         return Err(self.shut_key_out());
                     }
                     Err(error @ StoreError::OtherOrganization { .. }) => {
                         return Err(ApplyError::Fatal(SyncError::Refused(error)));
                     }
-                    // The disk's failure is no word on whose key it is.
+                    // A failure of the disk says nothing about the key.
                     Err(error) => {
                         self.store_failed(&error);
                         return Ok(());
@@ -64,8 +65,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// A call that is held was asked for by its id. If it is told of, the key is theirs, and whose
-    /// that is can be asked again.
+    /// Takes in a stored call that was requested by id. If it is found, the key is the file's
+    /// organization's, and the identity can be requested again.
     pub(in crate::sync) async fn apply_vouched(
         &mut self,
         answer: Answer,
@@ -93,7 +94,8 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// The key is theirs: who comes with it may read. Returns whether the file says so now.
+    /// Stores that the key is the file's organization's, and lets its clients read. Returns whether
+    /// that is stored.
     async fn know_key(&mut self) -> bool {
         if !self.plan.identity.key_is_known {
             let key = self.plan.identity.key_hash;
@@ -107,15 +109,15 @@ impl<S: CallSource> Engine<S> {
         true
     }
 
-    /// The key is another organization's: the replica is served on to all others, and the key may
-    /// be put right.
+    /// Refuses the key, which is another organization's. Clients with other keys are still served,
+    /// and the key may be corrected.
     fn shut_key_out(&mut self) -> ApplyError {
         self.plan.identity.refused();
         self.channels.lets_key_in.store(false, Ordering::Relaxed);
         ApplyError::Upstream(UpstreamError::new(ErrorKind::OtherOrganization))
     }
 
-    /// Which call the new key is to find next.
+    /// Chooses the stored call that a new key has to find next.
     pub(in crate::sync) async fn choose_witness(&mut self) -> Result<(), StoreError> {
         if self.plan.identity.witness.lacks_witness() {
             let draw = self.random.random();

@@ -1,7 +1,7 @@
-//! What an answer means for the replica: one file a kind of answer, one transaction an answer.
+//! What an answer means for the replica: one file per kind of answer, one transaction per answer.
 //!
-//! In the order of the ladder: `identity`, `feed`, `head`, `call` (also of the proxy's answers), `outbox`,
-//! `open_calls` within `call`, `range`, `same_instant`, `detail`.
+//! In the order of the ladder: `identity`, `feed`, `head`, `call` (also of the proxy's answers, and
+//! open calls), `outbox`, `range`, `same_instant`, `detail`.
 
 mod call;
 mod detail;
@@ -31,8 +31,8 @@ fn bad_answer(cause: impl Into<String>) -> ApplyError {
 }
 
 impl<S: CallSource> Engine<S> {
-    /// Takes in one answer. A write that fails is not the upstream's failure: it is noted, and the
-    /// plan asks again.
+    /// Applies one answer. A write that fails is not the upstream's failure: it is noted, and the
+    /// plan sends the request again.
     pub(in crate::sync) async fn apply(
         &mut self,
         job: &Job,
@@ -55,11 +55,11 @@ impl<S: CallSource> Engine<S> {
             if self.plan.page_size.served(query.limit, page.rows, now) {
                 self.ask_for_shorter_pages();
             }
-            // Which of two texts is right, the call itself says.
+            // The call itself shows which of its two texts is right.
             self.plan.vanished.push_ids(page.doubled.iter().copied());
         }
         match (job, answer) {
-            // What it leaves out says nothing.
+            // Dates are not read as assumed, so what the page leaves out means nothing.
             (job, Answer::Page(page))
                 if job.depends_on_dates() && self.plan.date_format.is_refuted_by(page.starts()) =>
             {
@@ -68,7 +68,8 @@ impl<S: CallSource> Engine<S> {
             (Job::Identify, Answer::Identity(None))
                 if *asked == Request::Identity(Teller::User) =>
             {
-                // A self-hosted server has no users to tell it, and says so elsewhere.
+                // A self-hosted server has no users, and names the organization at another
+                // endpoint.
                 self.plan.identity.teller = Teller::Assistants;
                 Ok(())
             }
@@ -86,7 +87,7 @@ impl<S: CallSource> Engine<S> {
             }
             (Job::Head, Answer::Page(page)) => self.apply_head(query, request, begun, page).await,
             (Job::DateFormat(instant, form), Answer::Page(page)) => {
-                // What a page of other calls is refused for is checked already.
+                // The client has already refused a page with other calls.
                 self.note_probe((*instant, *form), !page.calls.is_empty());
                 self.apply_loose(request, page).await
             }
@@ -109,7 +110,7 @@ impl<S: CallSource> Engine<S> {
                 Ok(())
             }
             (Job::Count(_), Answer::Count(_)) if !self.answer.age.is_zero() => {
-                // What was counted a while ago is not held against what is held now.
+                // A cached count is not compared with what is stored now.
                 self.plan.count_check.give_up(Instant::now());
                 Ok(())
             }
@@ -149,7 +150,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// What is counted is compared with what is held; the plan reads again what differs.
+    /// Compares a count with what is stored; the plan reads ranges that differ again.
     async fn apply_count(&mut self, range: &RangeInclusive<Timestamp>, upstream: u64) {
         let (from, to) = (*range.start(), *range.end());
         let held = self
@@ -171,7 +172,7 @@ impl<S: CallSource> Engine<S> {
                         .counted(upstream, held + self.census.suspects);
                     self.judge();
                     if self.plan.deletion_guard.is_held() {
-                        // Everything is read again, twice.
+                        // A hold has everything read again, twice.
                         self.plan.count_check.give_up(now.instant);
                     }
                 }
@@ -191,7 +192,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// How many calls of the range the upstream counts but can't list, and which are not held from
+    /// How many calls of the range the upstream counts but can't list, and that are not stored from
     /// a time when it could.
     pub(in crate::sync) async fn never_read_within(
         &self,

@@ -1,5 +1,5 @@
-//! Changes of metadata that clients left here: accepted, sent when the upstream answers, and done
-//! once it shows them.
+//! The outbox: changes of metadata that clients made here. They are accepted, sent when the
+//! upstream answers, and removed once it shows them.
 
 use crate::model::{Call, CallKey, Verified, metadata_merge};
 use crate::store::{NewWrite, Observation, Outbox, Queued, StoreError, Writer};
@@ -17,7 +17,7 @@ const NO_SUCH_CALL: &str = "the upstream has no such call";
 const ANOTHER_CALL: &str = "the upstream has another call under this id";
 
 impl<S: CallSource> Engine<S> {
-    /// Keeps a change; it is in the file, and seen by every reader, when this returns.
+    /// Accepts a change. When this returns, the change is in the file and every reader sees it.
     pub(in crate::sync) async fn queue_write(
         &mut self,
         new: NewWrite,
@@ -30,7 +30,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Forgets a change, but not one that is on its way.
+    /// Removes a change, unless it is in flight.
     pub(in crate::sync) async fn drop_write(&mut self, write_id: u64) -> Dropped {
         let under_way = self.in_flight.under_way().iter();
         if under_way
@@ -47,7 +47,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// The call was read before a change of it is sent.
+    /// Takes in the call that is read before a change of it is sent.
     pub(in crate::sync) async fn apply_review(
         &mut self,
         write_id: u64,
@@ -55,7 +55,7 @@ impl<S: CallSource> Engine<S> {
         answer: Answer,
     ) {
         let Some(write) = self.plan.outbox.find(write_id).cloned() else {
-            // It was dropped meanwhile.
+            // The change was dropped meanwhile.
             if let Answer::Call(call) = answer {
                 let key = CallKey::Id(call.id);
                 self.apply_call(&key, request, Answer::Call(call)).await;
@@ -87,7 +87,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// The upstream answered the change itself.
+    /// Takes in the answer to a change.
     pub(in crate::sync) async fn apply_written(
         &mut self,
         write_id: u64,
@@ -107,8 +107,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// The upstream failed at a change, though it answers otherwise: it is tried again, ever more
-    /// rarely, and not for ever.
+    /// Notes that the upstream failed at a change while it answers other requests. The change is
+    /// retried ever more rarely, and not for ever.
     pub(in crate::sync) fn note_failing_write(&mut self, write_id: u64, error: &UpstreamError) {
         let (seed, now) = (self.settings.seed, self.now());
         let (why, denied) = (error.to_string(), failure_scope::is_denial(error.kind));
@@ -126,8 +126,8 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Changes that are given up: one that the upstream fails at again and again, and one whose
-    /// denial the organization's confirmation waits for, or came after it.
+    /// Gives up a change that failed too often, and one whose denial a later confirmation of the
+    /// organization makes final.
     pub(in crate::sync) async fn give_up_writes(&mut self) {
         if let Some((write_id, why)) = self.plan.outbox.take_exhausted() {
             self.fail_write(write_id, why).await;
@@ -138,7 +138,8 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// The upstream has no such call. Another organization's key would be told the same.
+    /// Takes in a 404 for the call of a change. Another organization's key would get the same
+    /// answer, so the organization is confirmed first.
     async fn deny(&mut self, write_id: u64, request: Verified) {
         if self.plan.identity.organization_id.is_some() {
             self.plan.outbox.denied(write_id, request.seq);
@@ -165,7 +166,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// The answer shows it made.
+    /// Stores the answer that shows the change, and removes the change.
     async fn settle(&mut self, write_id: u64, request: Verified, call: Call) {
         let learned = Observation {
             singly: true,
@@ -187,7 +188,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Every change of the queue goes this way: into the file first, then before the readers.
+    /// Changes the outbox: in the file first, then for readers.
     async fn change_outbox<T, F>(&mut self, change: F) -> Option<T>
     where
         T: Send + 'static,

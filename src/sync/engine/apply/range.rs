@@ -1,4 +1,4 @@
-//! One page of a range: never read before, due again, or known to differ.
+//! One page of a range: of a gap, of a window that is revalidated, or of a discrepancy.
 
 use std::ops::RangeInclusive;
 
@@ -14,8 +14,8 @@ use crate::sync::planners::page_extent::Reach;
 use crate::sync::settings::ApplyError;
 use crate::upstream::{CallSource, ListQuery, Page};
 
-/// A page that leaves out more held calls than this is not believed at once: reading it again costs
-/// one request, proving each of them gone one each.
+/// A page that leaves out more stored calls than this is read again before it is believed: that
+/// costs one request, proving each deletion costs one each.
 const DOUBTED_ABOVE: usize = 10;
 
 impl<S: CallSource> Engine<S> {
@@ -43,7 +43,7 @@ impl<S: CallSource> Engine<S> {
             Reach::Whole => None,
             Reach::Above(oldest) if oldest < end => {
                 if !narrow {
-                    // The next page is asked for while this one is written.
+                    // The next page is requested while this one is written.
                     self.continue_below(start..=oldest);
                 }
                 Some(oldest)
@@ -52,7 +52,7 @@ impl<S: CallSource> Engine<S> {
                 self.plan.unreadable.read_instant(end);
                 return self.apply_loose(request, page).await;
             }
-            // No bound can part calls that start at the same instant.
+            // No date bound separates calls that start at one instant.
             Reach::Above(_) => {
                 self.read_apart(end, now.instant);
                 return self.apply_loose(request, page).await;
@@ -114,7 +114,7 @@ impl<S: CallSource> Engine<S> {
             .is_some();
         self.plan.discrepancies.resolve(&(from..=end), merged.new);
         if below_a_cut && merged.new > 0 {
-            // It was cut, and so were others before.
+            // The page was cut, and so may others have been.
             let coverage = self.forget_history();
             self.know(coverage);
         } else if more
@@ -125,8 +125,8 @@ impl<S: CallSource> Engine<S> {
             && !below_a_cut
             && let Some(oldest) = oldest
         {
-            // The upstream counts more than it lists: it may have cut the page. What it has below
-            // its end tells.
+            // The upstream counts more than it lists, so it may have cut the page. Reading below
+            // the page shows whether it did.
             self.plan.page_size.was_cut_at(rows);
             self.plan.discrepancies.below_a_cut = Some(start..=oldest);
             self.plan.discrepancies.ranges.push(Discrepancy {
@@ -138,14 +138,14 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// The calls that start at this instant are read page by page, until they agree with a count.
+    /// Reads the calls that start at this instant as a same-instant group.
     pub(in crate::sync) fn read_apart(&mut self, instant: Timestamp, now: Instant) {
         let page_limit = self.plan.page_size.limit();
         self.plan.same_instant.read_apart(instant, page_limit);
         self.plan.unreadable.read(&(instant..=instant), None, now);
     }
 
-    /// Calls of a page that is not known to be complete.
+    /// Stores the calls of a page that is not known to be complete.
     pub(in crate::sync) async fn apply_loose(
         &mut self,
         request: Verified,

@@ -1,4 +1,4 @@
-//! One step of reading an instant with more calls than a page.
+//! One step of reading a same-instant group.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::sync::planners::same_instant::group::Progress;
 use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource};
 
-/// Calls without a start, some of which can't be read, are read again after this long.
+/// Calls without a start, some of which can't be read, are read again after this long at most.
 const UNDATED_REST: Duration = Duration::from_secs(600);
 
 impl<S: CallSource> Engine<S> {
@@ -48,7 +48,7 @@ impl<S: CallSource> Engine<S> {
             ..self.learned(request)
         };
         let Some(merged) = self.commit(learned, None).await else {
-            // What could not be stored was not seen: it begins again.
+            // Calls that were not stored count as not seen: the reading starts again.
             return Ok(());
         };
         self.plan.note_explained(&(instant..=instant), merged.new);
@@ -56,7 +56,7 @@ impl<S: CallSource> Engine<S> {
             Progress::More => {
                 self.plan.same_instant.groups.insert(instant, crowd);
             }
-            // What could not be read was not left out: nothing of the instant is taken for gone.
+            // Some rows could not be read, so no call of the instant becomes a suspect.
             Progress::Read(_) if !crowd.is_whole() => {
                 let now = Instant::now();
                 let tier = self.hole_rest(instant);
@@ -67,18 +67,19 @@ impl<S: CallSource> Engine<S> {
                     .add_hole(range.clone(), rows, now + tier);
                 self.plan.discrepancies.resolve(&(range), 0);
                 if instant == NEVER {
-                    // The newest page is read below them, and tells no total, until they are.
+                    // Until they are read, the head is read below them and reports no total.
                     self.plan.same_instant.without_start_due = Some(now + tier.min(UNDATED_REST));
                 }
             }
             Progress::Read(window) => {
                 self.plan.unreadable.answered(&(instant..=instant));
                 if instant == NEVER {
-                    // Read on and on, they cost one request a poll. But no window waits for longer
-                    // than it may, and a reading that was lied to took hundreds.
+                    // This rest makes them cost one request per poll. It is capped, because a
+                    // reading that got false answers took hundreds of requests, and no window may
+                    // wait longer than the reconcile interval.
                     let rest = self.settings.poll_interval * crowd.requests();
                     let rest = rest.min(self.settings.reconcile_interval);
-                    // What was read before the operator gave his word is read again at once.
+                    // What was read before the operator's release is read again at once.
                     let again = self
                         .plan
                         .deletion_guard
@@ -93,7 +94,7 @@ impl<S: CallSource> Engine<S> {
                     started: (instant != NEVER).then_some(instant..=instant),
                     without_start: instant == NEVER,
                     listed: crowd.into_seen(),
-                    // Passes before and after agreed with the count.
+                    // Passes before and after it agree with the count.
                     belief: Trust::Whole,
                 };
                 let learned = Observation {
@@ -103,7 +104,8 @@ impl<S: CallSource> Engine<S> {
                 let mut coverage = (*self.coverage).clone();
                 coverage.insert(window);
                 if self.commit(learned, Some(coverage)).await.is_some() {
-                    // Nothing else reads it: wanted on, it would be read over and over.
+                    // Nothing else reads the instant: an unresolved discrepancy would have it read
+                    // over and over.
                     self.plan.discrepancies.resolve(&(instant..=instant), 0);
                 }
                 self.judge();

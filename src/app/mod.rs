@@ -2,9 +2,8 @@
 //! stops it in the reverse order.
 
 mod access;
+mod tls;
 
-use std::fs::File;
-use std::io::BufReader;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -13,9 +12,6 @@ use std::time::Duration;
 
 use actix_web::dev::Server;
 use anyhow::{Context, anyhow, bail};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::task::JoinError;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +20,8 @@ use url::{Host, Url};
 
 pub use self::access::Access;
 use self::access::Keys;
-use crate::config::{Config, History, Secret, Tls};
+use self::tls::server_tls;
+use crate::config::{Config, History, Secret};
 use crate::http::{self, Audio, Certificate, Gate, Places, Proxies, Scans, Shared, Webhooks};
 use crate::model::{Timestamp, known_addresses};
 use crate::store::{OpenedFile, TempReplica, Writer};
@@ -295,43 +292,6 @@ fn history(config: &Config) -> Option<Duration> {
         History::All => None,
         History::Back(span) => Some(span),
     }
-}
-
-fn server_tls(tls: &Tls) -> anyhow::Result<ServerConfig> {
-    let open = |path| File::open(path).map(BufReader::new);
-    let chain = open(&tls.cert)
-        .map_err(anyhow::Error::from)
-        .and_then(|file| {
-            let chain = CertificateDer::pem_reader_iter(file).collect::<Result<Vec<_>, _>>()?;
-            anyhow::ensure!(!chain.is_empty(), "no items found");
-            Ok(chain)
-        })
-        .with_context(|| {
-            format!(
-                "server.tls_cert: {} is no PEM file of certificates",
-                tls.cert.display()
-            )
-        })?;
-    let key = open(&tls.key)
-        .map_err(anyhow::Error::from)
-        .and_then(|file| Ok(PrivateKeyDer::from_pem_reader(file)?))
-        .with_context(|| {
-            format!(
-                "server.tls_key: {} is no PEM file of a private key",
-                tls.key.display()
-            )
-        })?;
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .with_context(|| {
-            format!(
-                "server.tls_cert and server.tls_key: {} and {} do not fit together",
-                tls.cert.display(),
-                tls.key.display()
-            )
-        })
 }
 
 /// True if the URL leads to this address of ours, as far as known addresses and a quick lookup
