@@ -20,6 +20,7 @@ mod change;
 mod config;
 mod connection;
 mod details;
+mod events;
 mod fault;
 mod history;
 mod invent;

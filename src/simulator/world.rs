@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::config::WorldConfig;
-use super::details::Given;
+use super::details::given::Given;
 use super::invent::Inventor;
 use super::life::Life;
 use super::order::Order;

@@ -1,4 +1,4 @@
-//! What is counted of many calls: how many there are, how long they took, and how they went.
+//! Aggregates of many calls: how many there are, how long they took, and how they ended.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::store::{Analytics, Assistant, Day, Durations, Reader, StoreError};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// In days.
+/// The period, in days.
 const PERIOD: Choice<u32> = Choice {
     name: "period",
     usual: 7,
@@ -27,10 +27,10 @@ const PERIOD: Choice<u32> = Choice {
     values: &[("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90)],
 };
 
-/// What an assistant is called whose calls do not name it.
+/// The name of an assistant whose calls have none.
 const NAMELESS: &str = "Unknown";
 
-/// So many assistants are told of.
+/// The most assistants in an answer.
 const TOP: usize = 10;
 
 /// Reads the parameters of `/count`.
@@ -62,7 +62,7 @@ pub fn analytics(query: &str, now: Timestamp) -> Result<Question, ApiError> {
     let days = query.choice(&PERIOD);
     query.finish()?;
     let from = now - DAY * days;
-    // Without an upper end, as the upstream counts them: a call may be dated in the future.
+    // Without an upper bound, like the upstream: a call may be dated in the future.
     let to = Timestamp::MAX;
     let reach = Reach {
         unstarted: false,
@@ -78,14 +78,14 @@ pub fn analytics(query: &str, now: Timestamp) -> Result<Question, ApiError> {
     }))
 }
 
-/// An answer that speaks of all that lies within reach.
+/// A question about all that is within `reach`.
 fn question(
     reach: Reach,
     read: impl FnOnce(&Reader) -> Result<String, StoreError> + Send + 'static,
 ) -> Question {
     Box::new(move |reader| {
         let mut extent = AnswerScope::whole(reach);
-        // Before the figures: which calls no window speaks of.
+        // Read before the figures: the calls that no window verifies.
         extent.suspect(&reader.unverified()?);
         let text = read(reader)?;
         let hash = list::first(&Sha256::digest(text.as_bytes()));
@@ -160,14 +160,14 @@ fn seconds(micros: i64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// A comma, unless it is the first.
+/// Adds a comma, unless the item is the first.
 fn separate(text: &mut String, opening: char) {
     if !text.ends_with(opening) {
         text.push(',');
     }
 }
 
-/// 0 of none.
+/// 0 if the whole is 0.
 fn ratio(part: f64, whole: u64) -> f64 {
     match whole {
         0 => 0.0,

@@ -1,5 +1,5 @@
-//! Answers that are put together from many calls: kept or read, as old as the oldest part of
-//! them, compressed as the client likes it.
+//! Answers computed from many calls: cached or read, as old as their oldest part, in the coding
+//! that the client prefers.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,11 +28,10 @@ use crate::http::reading::unread_bytes::Full;
 use crate::http::reading::worker::Worker;
 use crate::sync::Phase;
 
-/// Where clients read too slowly what was answered before, the next is to come back after this long,
-/// in seconds.
+/// The `Retry-After` if clients read earlier answers too slowly, in seconds.
 const RETRY_UNREAD_AFTER: u64 = 5;
 
-/// What a request says.
+/// A request about many calls.
 pub struct CollectionRequest<'r> {
     pub caller: Caller,
     pub resource: Resource,
@@ -52,14 +51,14 @@ impl Resource {
         }
     }
 
-    /// What its answers are kept under; `None` where they change by themselves.
+    /// The key under which its answers are cached; `None` if they change by themselves.
     fn key(self, query: &str) -> Option<String> {
         let name = match self {
             Resource::List => "list",
             Resource::Count => "count",
             // It has no parameters.
             Resource::Stats => return Some("stats".to_owned()),
-            // Of a period that ends now.
+            // Its period ends now.
             Resource::Analytics => return None,
         };
         Some(format!("{name}?{query}"))
@@ -69,7 +68,7 @@ impl Resource {
 /// Answers `GET` and `HEAD`.
 pub async fn get(worker: &Worker, asked: &CollectionRequest<'_>) -> Result<HttpResponse, ApiError> {
     let query = asked.request.uri().query().unwrap_or_default();
-    // Before the rows: no age told may be younger than what it is told of.
+    // Loaded before the rows: no reported age may be younger than its data.
     let coverage = Arc::clone(&worker.shared().handle.coverage());
     let version = worker.reader().data_version()?;
     let key = asked.resource.key(query);
@@ -93,7 +92,7 @@ pub async fn get(worker: &Worker, asked: &CollectionRequest<'_>) -> Result<HttpR
         true if !answer.extent.is_complete(&coverage) => Some(Shortfall::Partial),
         true => None,
     };
-    // Nobody waits in line for the upstream, which may take its time.
+    // No permit is occupied during a request to the upstream, which may take long.
     let turn = turn.filter(|_| lack.is_none());
     if let Some(lack) = lack
         && !directives.only_if_cached
@@ -126,14 +125,14 @@ pub async fn get(worker: &Worker, asked: &CollectionRequest<'_>) -> Result<HttpR
     respond(worker, headers, key, &answer, told, turn).await
 }
 
-/// What is said of an answer's truth.
+/// What the headers say about an answer.
 struct Truth {
     coverage: HeaderValue,
     freshness: Freshness,
 }
 
-/// Whether an answer of the upstream's could be given for this one: a self-hosted server's list does
-/// not know every filter, and of a full page it does not say how many there are in all.
+/// True if the upstream's answer could replace this one: a self-hosted server's list lacks some
+/// filters, and reports no total of a full page.
 fn may_help(worker: &Worker, resource: Resource, query: &str, extent: &AnswerScope) -> bool {
     let is_list = resource == Resource::List;
     let may_be_hosted = {
@@ -143,7 +142,7 @@ fn may_help(worker: &Worker, resource: Resource, query: &str, extent: &AnswerSco
     !is_list || may_be_hosted || list::is_understood(query) && !extent.is_cut()
 }
 
-/// The answer, or that the client has it already.
+/// The answer, or a 304 if the client has it already.
 async fn respond(
     worker: &Worker,
     headers: &HeaderMap,
@@ -153,7 +152,7 @@ async fn respond(
     turn: Option<ScanPermit>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = Coding::wanted_of(headers, answer.body.len());
-    // The client may have got it in another coding; it is the same to it once it is decoded.
+    // The client may have it in another coding, which is the same once it is decoded.
     let known = [wanted, Coding::Identity, Coding::Gzip, Coding::Zstd]
         .into_iter()
         .find(|coding| tag(answer, *coding).is_known_to(headers));
@@ -197,8 +196,8 @@ fn json(body: impl MessageBody + 'static, coding: Coding) -> HttpResponse {
     response
 }
 
-/// The body in a coding: compressed once, in the turn in which it was read, or in another where it
-/// was kept. It costs as much as the reading does.
+/// The body in a coding. It is compressed once, under the permit with which it was read, or under
+/// another if it was cached: compressing costs as much as reading.
 async fn coded(
     worker: &Worker,
     key: Option<&str>,

@@ -1,4 +1,4 @@
-//! Which entries of a call's transcript, recordings, messages or logs a query asks for.
+//! The filters of a call's transcript, recordings, messages and logs.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::model::Detail;
 /// An entry of the upstream's list, by field.
 pub type Item<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
-/// Of a parameter that is repeated the last, as the upstream does.
+/// The value of a parameter. If it is repeated, the last counts, as with the upstream.
 pub fn last<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     form_urlencoded::parse(query.as_bytes())
         .filter(|(key, _)| key == name)
@@ -20,12 +20,12 @@ pub fn last<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
         .last()
 }
 
-/// Which entries of a list are asked for.
+/// The entries of a list that a query asks for.
 pub struct Filter {
     kind: Detail,
-    /// What the field that the kind is filtered by is to be.
+    /// The value of the field by which the kind is filtered.
     value: Option<String>,
-    /// Transcripts that are not final too.
+    /// True if transcripts that are not final are included.
     interim: bool,
 }
 
@@ -52,7 +52,7 @@ impl Filter {
         })
     }
 
-    /// An export has no interim ones, and knows no word for them.
+    /// The same for an export, which has no interim entries and no parameter for them.
     pub fn without_interim(self) -> Filter {
         Filter {
             interim: false,
@@ -60,7 +60,7 @@ impl Filter {
         }
     }
 
-    /// The list of the entries asked for; `None`: it is the whole text.
+    /// The list of the matching entries; `None` if it is the whole text.
     pub fn applied_to(&self, body: &str) -> Option<String> {
         let finals_alone = self.kind == Detail::Transcripts && !self.interim;
         if self.value.is_none() && !finals_alone {
@@ -70,9 +70,9 @@ impl Filter {
         Some(format!("[{}]", texts.join(",")))
     }
 
-    /// The entries asked for, in the upstream's order, each with its text.
+    /// The matching entries, in the upstream's order, each with its text.
     pub fn items<'a>(&self, body: &'a str) -> Vec<(&'a str, Item<'a>)> {
-        // What is held was a list of objects when it came.
+        // Only lists of objects are stored.
         let texts: Vec<&RawValue> = serde_json::from_str(body).unwrap_or_default();
         let items = texts.into_iter().filter_map(|text| {
             let item: Item<'_> = serde_json::from_str(text.get()).ok()?;
@@ -94,12 +94,12 @@ impl Filter {
     }
 }
 
-/// A field that is text.
+/// The value of a field that is text.
 pub fn text(item: &Item<'_>, field: &str) -> Option<String> {
     serde_json::from_str(item.get(field)?.get()).ok()
 }
 
-/// By which field, and by a parameter of which name, a kind is filtered.
+/// The field by which a kind is filtered; the parameter has the same name.
 fn field(kind: Detail) -> Option<&'static str> {
     match kind {
         Detail::Transcripts => Some("speaker"),
@@ -110,7 +110,7 @@ fn field(kind: Detail) -> Option<&'static str> {
     }
 }
 
-/// As pydantic reads one from a text.
+/// A boolean as pydantic reads it from a text.
 fn boolean(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "on" | "t" | "true" | "y" | "yes" => Some(true),

@@ -1,7 +1,7 @@
-//! What belongs to a call: transcripts, recordings, messages, metrics and webhook logs.
+//! The details of a call: transcripts, recordings, messages, metrics and webhook logs.
 //!
-//! The file holds each as the upstream's one text; what a request asks of it is chosen here, and what
-//! is chosen stays as it was written. Of a call that goes on the upstream is asked first.
+//! The file has each as one text of the upstream. The part that a request asks for is selected
+//! here, and keeps its spelling. For an open call, the upstream is asked first.
 
 use std::rc::Rc;
 
@@ -24,8 +24,8 @@ use crate::model::{CallKey, Detail, text_hash};
 use crate::store::StoredDetail;
 use crate::sync::FetchOutcome;
 
-/// What is told of a call that goes on is taken for current for so long, in seconds: clients that
-/// watch it together are one to the upstream.
+/// How long the details of an open call count as current, in seconds, so that clients that watch it
+/// share the requests to the upstream.
 const CURRENT: u64 = 1;
 
 /// Answers `GET` and `HEAD`.
@@ -82,7 +82,7 @@ pub async fn export(
     Ok(response)
 }
 
-/// Whatever of path and query can't be read is told at once, and before anything is looked for.
+/// Reports every problem of path and query at once, before anything is looked up.
 fn valid<T>(
     key: Result<CallKey, ApiError>,
     query: Result<T, Vec<String>>,
@@ -98,7 +98,8 @@ fn valid<T>(
     }
 }
 
-/// From the replica, or from the upstream where it does not hold it or the request wants it fresher.
+/// Reads through: from the replica, or from the upstream if the replica lacks it or the request
+/// wants it fresher.
 async fn find(
     worker: &Worker,
     headers: &HeaderMap,
@@ -162,7 +163,7 @@ async fn find(
     }
 }
 
-/// In words.
+/// The kind in words.
 fn what(kind: Detail) -> &'static str {
     match kind {
         Detail::WebhookLogs => "webhook logs",

@@ -1,5 +1,5 @@
-//! One call, by id or by SID: from the replica, and from the upstream where the replica does not
-//! have it or the request wants it fresher.
+//! One call, by id or by SID: from the replica, or from the upstream if the replica lacks it or the
+//! request wants it fresher.
 //!
 //! The replica is read on the worker's own thread: a prepared lookup costs less than handing it to
 //! another.

@@ -17,14 +17,14 @@ use crate::sync::PendingWrites;
 const USUAL_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 1000;
 
-/// What a page is asked for with.
+/// The parameters of a page.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     filter: CallFilter,
     page: Page,
 }
 
-/// Which part of a list is asked for.
+/// The part of a list that is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     pub skip: u64,
@@ -33,11 +33,11 @@ pub struct Page {
 
 /// Reads the parameters of a list.
 ///
-/// `pending` must have been loaded before the file is read: no change that waits is missed then.
+/// `pending` must have been loaded before the file is read, so that no waiting change is missed.
 pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, ApiError> {
     let asked = Asked::of(query)?;
     Ok(Box::new(move |reader| {
-        // Before the rows: which of them no window speaks of.
+        // Read before the rows: the calls that no window verifies.
         let unverified = reader.unverified()?;
         let mut listed = reader.list(&asked.filter, asked.page.skip, asked.page.limit)?;
         if !pending.is_empty() {
@@ -58,7 +58,7 @@ pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, 
     }))
 }
 
-/// Shows a call as it will be once the changes of it that wait were made.
+/// Shows a call as it will be once its waiting changes are made.
 fn lay_over(pending: &PendingWrites, row: &mut StoredCall) {
     if let Some(body) = pending.overlay(row.id, &row.body) {
         row.body_hash = text_hash(&body);
@@ -80,7 +80,7 @@ impl Asked {
 }
 
 impl Page {
-    /// Of a query that was understood.
+    /// The page of a query that was validated.
     pub fn of(query: &str) -> Page {
         Page::read(&mut Query::of(query))
     }
@@ -90,12 +90,12 @@ impl Page {
         let limit = query.within("limit", 1, LARGEST_LIMIT);
         Page {
             skip,
-            // It is not negative: that is below the least.
+            // It is not negative: `within` refuses what is below the least.
             limit: limit.unwrap_or(USUAL_LIMIT).unsigned_abs() as usize,
         }
     }
 
-    /// The body of the page, of the calls' own texts.
+    /// The body of the page, made of the calls' own texts.
     pub fn body(&self, items: &[impl AsRef<str>], total: u64) -> String {
         let size: usize = items.iter().map(|item| item.as_ref().len() + 1).sum();
         let mut text = String::with_capacity(size + 96);
@@ -114,7 +114,7 @@ impl Page {
 }
 
 impl Page {
-    /// Of all that its body is made of: the texts have hashes already.
+    /// The hash of all that its body is made of; the texts have their own hashes.
     pub fn hash(&self, texts: impl Iterator<Item = i64>, total: u64) -> i64 {
         let mut hasher = Sha256::new();
         for text in texts {
@@ -141,14 +141,14 @@ pub fn narrowed(query: &mut Query<'_>) -> CallFilter {
     }
 }
 
-/// Whether a self-hosted server's list applies every filter of this query: it ignores the SID and
-/// the assistant's name, and its answer would be taken for the whole list narrowed by them.
+/// True if a self-hosted server's list applies every filter of this query. It ignores the SID and
+/// the assistant's name, so its answer to these would pass for the filtered list.
 pub fn is_understood(query: &str) -> bool {
     let filter = narrowed(&mut Query::of(query));
     filter.call_sid.is_none() && filter.assistant_name.is_none()
 }
 
-/// 0 is as good as none.
+/// 0 counts as none, as with the upstream.
 pub fn assistant(query: &mut Query<'_>) -> Option<i64> {
     query.integer("assistant_id").filter(|id| *id != 0)
 }
@@ -162,8 +162,8 @@ pub fn first(digest: &[u8]) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// What a page shows lies between its newest and its oldest row. The first one shows as well that
-/// nothing is newer, and one that is not full that nothing is older.
+/// The scope of a page: the starts between its newest and its oldest row. The first page also shows
+/// that nothing is newer, and one that is not full that nothing is older.
 fn extent(asked: &Asked, rows: &[StoredCall]) -> AnswerScope {
     let mut extent = AnswerScope::whole(Reach::of(&asked.filter));
     extent.seen = rows.iter().map(|row| row.seen_at).min();
@@ -176,7 +176,7 @@ fn extent(asked: &Asked, rows: &[StoredCall]) -> AnswerScope {
     let oldest = rows.iter().filter_map(|row| row.started_at).min();
     let newest = rows.iter().filter_map(|row| row.started_at).max();
     let is_first = asked.page.skip == 0;
-    // Those without a start come first in the list, and then the newest.
+    // Calls without a start come first in the list, and then the newest.
     let top = match is_first || unstarted {
         true => extent.query.started.as_ref().map(|range| *range.end()),
         false => newest,

@@ -1,7 +1,7 @@
-//! `PATCH /api/v1/calls/{call_id}/metadata`: the upstream merges it, and what it says is stored
-//! before the client hears of it, so that whoever wrote reads what was written. While the upstream
-//! can't be asked, an edge that is told to keeps the change, and answers 202 with the call as it
-//! will look.
+//! `PATCH /api/v1/calls/{call_id}/metadata`: the upstream merges the change, and the result is
+//! stored before the response is sent, so that the client reads what it wrote. While the upstream
+//! can't be asked, an edge with `writes.queue` puts the change into the outbox, and answers 202
+//! with the call as it will look.
 
 use std::time::Duration;
 
@@ -27,14 +27,14 @@ use crate::model::{Call, CallKey, text_hash};
 use crate::store::NewWrite;
 use crate::sync::{NotQueued, Permit, UpstreamState};
 
-/// The largest body that is taken.
+/// The largest body that is accepted, in bytes.
 pub const LARGEST_BODY: usize = 1 << 20;
 
-/// A client that does not send its body in this time is let go.
+/// How long a client may take to send its body.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Passes the change on, and stores the call that it made; or keeps it where the upstream can't be
-/// asked and the edge is told to.
+/// Forwards the change, and stores the call that results; or puts it into the outbox if the
+/// upstream can't be asked and `writes.queue` is on.
 pub async fn patch(
     worker: &Worker,
     caller: Caller,
@@ -53,7 +53,7 @@ pub async fn patch(
         call_id,
         body: body.clone(),
     };
-    // What is left here for the call comes before what comes in later.
+    // Changes of the call that wait already come first.
     let waits = worker.shared().handle.pending().write_ids(call_id).next();
     if waits.is_some() || (worker.shared().queue.is_some() && is_offline(worker)) {
         let no_line = ApiError::NotPassed { retry_after: 5 };
@@ -67,7 +67,7 @@ pub async fn patch(
     }
 }
 
-/// A parameter and the body may be wrong together.
+/// A parameter of the path and the body may both be invalid.
 fn refusal(failure: ApiError, body: &[u8]) -> ApiError {
     match (failure, metadata_body::metadata(body)) {
         (ApiError::Invalid(problems), Err(entry)) => {
@@ -80,21 +80,21 @@ fn refusal(failure: ApiError, body: &[u8]) -> ApiError {
     }
 }
 
-/// Whether the last thing heard of the upstream is that it can't be asked. An edge that has not
-/// asked yet does not know.
+/// True if the last request showed that the upstream can't be asked. An edge that has sent none yet
+/// does not know.
 fn is_offline(worker: &Worker) -> bool {
     let status = worker.status();
     status.state == UpstreamState::Offline && status.consecutive_errors > 0
 }
 
-/// What a client wants changed.
+/// A change that a client requests.
 struct Change {
     call_id: i64,
     body: Bytes,
 }
 
 impl Change {
-    /// Keeps it until the upstream can be asked; fails as `failure` says where none are kept.
+    /// Puts it into the outbox; fails with `failure` if there is none.
     async fn keep(
         self,
         worker: &Worker,
@@ -120,7 +120,7 @@ impl Change {
                 headers.insert(PENDING, HeaderValue::from(write_id));
                 Ok(response)
             }
-            // Whether it arrived can't be told: then that is what the client has to hear.
+            // It may have arrived, and that is what the client has to know.
             Err(_) if may_have_arrived => Err(ApiError::Unanswered),
             Err(NotQueued::Full) => Err(ApiError::QueueFull { retry_after: 60 }),
             Err(NotQueued::NotHeld) => Err(ApiError::Unavailable { retry_after }),

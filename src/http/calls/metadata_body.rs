@@ -1,12 +1,12 @@
-//! The body of a change of metadata, judged as the upstream would judge it, in its words.
+//! The body of a change of metadata, validated as the upstream does it, with its messages.
 
 use serde_json::Value;
 
 use crate::http::respond::json;
 use crate::model::metadata_merge;
 
-/// The compact object under `metadata`, or the entry of the upstream's 422, as the hosted version
-/// writes it (without `url`).
+/// The compact object under `metadata`. The error is an entry of the upstream's 422, as the hosted
+/// version writes it (without `url`).
 pub fn metadata(body: &[u8]) -> Result<String, String> {
     if body.is_empty() {
         return Err(missing(&["body"], "null"));

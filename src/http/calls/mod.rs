@@ -1,9 +1,10 @@
 //! The calls API.
 //!
-//! One call: `get`, through `read_through` (from the replica, else from the upstream), which `details`
-//! (with `detail_filter` and `transcript`), `recordings` and `metadata` (with `metadata_body`) share. Many
-//! calls: `collection` answers a `question`, which `list` and `aggregates` understand, and `refetch` asks the
-//! upstream where the replica's answer is not whole or not fresh enough. `export` is a file of calls.
+//! One call: `get`, through `read_through` (from the replica, else from the upstream), which
+//! `details` (with `detail_filter` and `transcript`), `recordings` and `metadata` (with
+//! `metadata_body`) share. Many calls: `collection` answers a `question`, which `list` and
+//! `aggregates` parse, and `refetch` asks the upstream if the replica's answer is not complete or
+//! not fresh enough. `export` is a file of calls.
 pub mod aggregates;
 pub mod collection;
 pub mod detail_filter;

@@ -1,9 +1,9 @@
-//! What can be asked of many calls.
+//! Questions about many calls.
 
 use crate::http::caching::response_cache::CachedResponse;
 use crate::store::{Reader, StoreError};
 
-/// What can be asked of many calls and is answered at once.
+/// A resource about many calls that is answered in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     List,
@@ -12,13 +12,13 @@ pub enum Resource {
     Analytics,
 }
 
-/// A question that was understood.
+/// A validated request, which reads its answer.
 pub type Question = Box<dyn FnOnce(&Reader) -> Result<CachedResponse, StoreError> + Send>;
 
-/// Why the upstream's word would be better than the replica's.
+/// Why the upstream's answer would be better than the replica's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shortfall {
-    /// Not all was read that the query can match.
+    /// Not everything that the query can match was read.
     Partial,
     /// It is older than the request allows.
     Old,

@@ -1,5 +1,5 @@
-//! A call out of the replica, or of the upstream where the replica does not hold it or the request
-//! wants it fresher: the one way by which any resource of a call is looked for.
+//! Read-through: a call from the replica, or from the upstream if the replica lacks it or the
+//! request wants it fresher. Every resource of a call is looked up in this way.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use crate::http::reading::worker::{Lookup, Worker};
 use crate::model::CallKey;
 use crate::sync::FetchOutcome;
 
-/// A client waits this long for the upstream, at most.
+/// The longest time that a client waits for the upstream.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The replica does not hold the call, and the upstream gave no answer that can be passed on.
+/// The replica does not have the call, and the upstream gave no answer that can be passed on.
 const UNAVAILABLE: ApiError = ApiError::Unavailable {
     retry_after: RETRY_SOON,
 };
 
-/// A call, and what is known of it.
+/// A call, and where it comes from.
 pub struct Resolved {
     pub call: Rc<CachedCall>,
-    /// The changes that are laid over its text.
+    /// The ids of the changes that its text includes.
     pub pending: Option<HeaderValue>,
     /// In seconds.
     pub age: u64,
     pub origin: Origin,
-    /// The replica has this text.
+    /// True if the replica has this text.
     pub stored: bool,
 }
 
 impl Resolved {
-    /// What the replica has, or `failure` where it does not hold the call.
+    /// The replica's call, or `failure` if it has none.
     fn held(known: Lookup, origin: Origin, failure: ApiError) -> Result<Resolved, ApiError> {
         match known {
             Lookup::Call { call, age, pending } => Ok(Resolved {
@@ -50,7 +50,7 @@ impl Resolved {
     }
 }
 
-/// The call: what a request demands of its freshness is asked for.
+/// Looks up a call that is as fresh as the request demands.
 pub async fn resolve(
     worker: &Worker,
     directives: Directives,
@@ -60,7 +60,7 @@ pub async fn resolve(
         known @ Lookup::Call { age, .. } if directives.accept(age) => {
             return Resolved::held(known, worker.origin(), UNAVAILABLE);
         }
-        // While the upstream can be asked, its word is better: the call may be a new one.
+        // While the upstream can be asked, its answer is better: the call may be new.
         Lookup::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
             return Err(ApiError::absent(key, age, worker.origin()));
         }
@@ -68,12 +68,12 @@ pub async fn resolve(
         Lookup::Call { .. } => Origin::Request,
         Lookup::Absent { .. } | Lookup::Nothing => Origin::Miss,
     };
-    // Looked up again after the wait: the replica may know more by now.
+    // The replica is read again after the wait, because it may know more by now.
     match in_time(worker.shared().handle.fetch(key.clone())).await {
-        // Changed in between, the key may not be its any more.
+        // If the call changed in between, the key may belong to no call.
         FetchOutcome::Found => Resolved::held(worker.look_up(key)?, asked, UNAVAILABLE),
         FetchOutcome::Unstored { text, at } => {
-            // The engine has read it as a call already.
+            // The engine has parsed it as a call already.
             let call = CachedCall::unstored(&text, at).map_err(|_| UNAVAILABLE)?;
             let (call, pending) = worker.overlaid(call);
             Ok(Resolved {
@@ -96,12 +96,12 @@ pub async fn resolve(
                 Resolved::held(known, Origin::ReplicaOffline, unavailable)
             }
         },
-        // Said of details alone.
+        // Only details have this outcome.
         FetchOutcome::NoSuchDetail => Err(ApiError::UnknownPath),
     }
 }
 
-/// What the upstream said, if it did so while the client waits.
+/// The outcome, if it comes while the client waits.
 pub async fn in_time(answer: impl Future<Output = FetchOutcome>) -> FetchOutcome {
     match tokio::time::timeout(FETCH_DEADLINE, answer).await {
         Ok(fetched) => fetched,

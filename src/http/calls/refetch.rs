@@ -1,5 +1,6 @@
-//! Lists and aggregates that the replica can't answer whole, or not as fresh as the client wants:
-//! asked of the upstream with the caller's own key, answered in the hosted shape, and learned from.
+//! Lists and aggregates that the replica can't answer completely, or not as fresh as the client
+//! wants: they are requested from the upstream with the caller's own key, answered in the hosted
+//! shape, and stored.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::http::proxy;
 use crate::http::reading::worker::Worker;
 use crate::model::{Call, text_hash};
 
-/// A client waits this long for the upstream; then it gets what the replica has.
+/// How long a client waits for the upstream before it gets the replica's answer.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A list as a hosted upstream sends it.
@@ -29,15 +30,16 @@ struct Hosted<'a> {
     total: Option<u64>,
 }
 
-/// The upstream's answer, and what it is known by: the same is the replica's where it says the same.
+/// The upstream's answer, and the hash for its tag, which is the replica's if the content is the
+/// same.
 pub struct Fresh {
     pub body: Bytes,
     pub hash: i64,
     pub freshness: Freshness,
 }
 
-/// The upstream's answer; `None` where there is none, or none that can be given for it. What the
-/// replica has is served then, and says what it lacks.
+/// The upstream's answer; `None` if there is none, or none that fits. Then the replica's is served,
+/// and its headers say what it lacks.
 pub async fn ask(
     worker: &Worker,
     caller: Caller,
@@ -70,7 +72,7 @@ pub async fn ask(
         }
     };
     let any = !calls.is_empty();
-    // What a copy knew some time ago is not news: its own sequence would say that it is.
+    // The calls of an older copy are not stored: the request's number would make them look newer.
     let stored = any && age == 0 && worker.shared().handle.learn(permit, calls).await;
     let freshness = Freshness {
         origin: match lack {
@@ -87,9 +89,9 @@ pub async fn ask(
     })
 }
 
-/// A page in the hosted shape, what it is known by, and its calls. A self-hosted server tells no
-/// total: it is known only where the page is the last one. Records that can't be read are passed on
-/// and not learned.
+/// A page in the hosted shape, its hash, and its calls. A self-hosted server reports no total,
+/// which is known only if the page is the last one. Records that can't be read are passed on but
+/// not stored.
 fn hosted(text: String, page: &Page) -> Option<(String, i64, Vec<Call>)> {
     let is_hosted = text.trim_start().starts_with('{');
     let (items, total): (Vec<&RawValue>, _) = match is_hosted {
@@ -117,7 +119,7 @@ fn hosted(text: String, page: &Page) -> Option<(String, i64, Vec<Call>)> {
         None => (String::new(), 0),
     };
     match is_hosted && own != text {
-        // As the upstream wrote it: the same in other words has another tag.
+        // As the upstream wrote it: another spelling needs another tag.
         true => {
             let hash = text_hash(&text);
             Some((text, hash, calls))

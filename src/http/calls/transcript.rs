@@ -1,4 +1,4 @@
-//! A transcript as a file, in the upstream's three forms, letter by letter.
+//! A transcript as a file, in the upstream's three formats, byte for byte.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::http::calls::detail_filter::{Item, refusal, text};
 use crate::http::params::python_format::push_ascii;
 
-/// What kind of file.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Text,
@@ -17,7 +17,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Plain text where nothing is asked for. The errors are entries of a 422.
+    /// The format; plain text by default. The errors are entries of a 422.
     pub fn of(name: Option<Cow<'_, str>>) -> Result<Format, Vec<String>> {
         const PATTERN: &str = "^(txt|json|csv)$";
         match name.as_deref() {
@@ -51,7 +51,7 @@ impl Format {
     }
 }
 
-/// What a file tells of the call itself.
+/// The fields of the call that a file shows.
 #[derive(Default, Deserialize)]
 struct Call<'a> {
     id: i64,
@@ -61,9 +61,9 @@ struct Call<'a> {
     started_at: Option<Cow<'a, str>>,
 }
 
-/// `call` is the call's record, `items` the entries of its transcript.
+/// Writes a file. `call` is the call's record, `items` the entries of its transcript.
 pub fn write(format: Format, call: &str, items: &[Item<'_>]) -> String {
-    // A record that is held was read before.
+    // A stored record was parsed before.
     let call: Call<'_> = serde_json::from_str(call).unwrap_or_default();
     match format {
         Format::Text => plain(&call, items),
@@ -92,7 +92,7 @@ fn plain(call: &Call<'_>, items: &[Item<'_>]) -> String {
     out
 }
 
-/// As Python's `json.dumps(…, indent=2)` writes it: ASCII alone.
+/// As Python's `json.dumps(…, indent=2)` writes it: ASCII only.
 fn json(call: &Call<'_>, items: &[Item<'_>]) -> String {
     let mut out = format!("{{\n  \"call_id\": {},\n  \"call_sid\": ", call.id);
     push_ascii(&mut out, &call.call_sid);
@@ -119,7 +119,7 @@ fn json(call: &Call<'_>, items: &[Item<'_>]) -> String {
     out
 }
 
-/// Their names in the file, and in the upstream's list.
+/// The fields' names in the file, and in the upstream's list.
 const FIELDS: [(&str, &str); 6] = [
     ("timestamp", "created_at"),
     ("speaker", "speaker"),
@@ -138,7 +138,7 @@ fn csv(items: &[Item<'_>]) -> String {
     for item in items {
         let number = |field| match item.get(field).map(|value| value.get()) {
             None | Some("null") => String::new(),
-            // The upstream takes 0 for none here.
+            // Here the upstream takes 0 for none.
             Some(text) if text.parse() == Ok(0.0) => String::new(),
             Some(text) => text.to_owned(),
         };

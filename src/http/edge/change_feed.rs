@@ -1,4 +1,4 @@
-//! `/edge/changes`: what changed since, in order, for whoever keeps a copy of the replica.
+//! `/edge/changes`: the change feed, for other replicas.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::sync::Coverage;
 const USUAL_LIMIT: i64 = 100;
 const LARGEST_LIMIT: i64 = 1000;
 
-/// A page ends with the item that reaches this many bytes, however many were asked for.
+/// A page ends with the item that reaches this many bytes, whatever its limit.
 const LARGEST_PAGE: usize = 8 << 20;
 
-/// The file is read by so many changes at a time: that many texts are in memory beside the page.
+/// The changes read at once: this many texts are in memory beside the page.
 const READ_AT_ONCE: usize = 64;
 
-/// What the edge knows besides.
+/// What a page reports beside the changes.
 #[derive(Default)]
 struct Known {
     organization_id: Option<i64>,
@@ -47,7 +47,7 @@ fn age_of(heard: &Heard, coverage: &Coverage, now: Timestamp) -> u64 {
         .unwrap_or(UNKNOWN_AGE)
 }
 
-/// What a request asks for.
+/// The parameters of a request.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     after: u64,
@@ -58,9 +58,9 @@ struct Asked {
 pub async fn get(worker: &Worker, query: &str) -> Result<HttpResponse, ApiError> {
     let asked = Asked::of(query)?;
     let now = worker.now();
-    // Before the coverage, which knows at least as much.
+    // Read before the coverage, which knows at least as much.
     let complete = worker.has_read_all();
-    // Before the rows: no age told may be younger than what it is told of.
+    // Loaded before the rows: no reported age may be younger than its change.
     let coverage = Arc::clone(&worker.shared().handle.coverage());
     let (organization_id, bound) = {
         let status = worker.status();
@@ -92,7 +92,7 @@ impl Asked {
         let limit = query.within("limit", 1, LARGEST_LIMIT);
         let limit = limit.unwrap_or(USUAL_LIMIT);
         query.finish()?;
-        // Neither is negative: that is below the least.
+        // Neither is negative: `within` refuses what is below the least.
         Ok(Asked {
             after: after.unsigned_abs(),
             limit: limit.unsigned_abs() as usize,
@@ -100,7 +100,7 @@ impl Asked {
     }
 }
 
-/// Writes a page, the calls in their own text.
+/// Writes a page, with the calls in their own text.
 fn page(
     asked: &Asked,
     known: &Known,
@@ -165,7 +165,7 @@ fn write_item(text: &mut String, change: &Change, age: u64) {
     };
 }
 
-/// Instants in microseconds since 1970.
+/// Writes a range of the coverage. Instants are in microseconds since 1970.
 fn write_piece(text: &mut String, piece: &CoverageRange) {
     let micros = |at: Option<Timestamp>| respond::json(&at.map(Timestamp::as_micros));
     let (from, to) = (micros(piece.from), micros(piece.to));
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// The numbers of a page, where it goes on, and whether it does.
+    /// The numbers on a page, the next cursor, and whether more changes follow.
     fn read(page: &str) -> (Vec<u64>, u64, bool) {
         let page: serde_json::Value = serde_json::from_str(page).unwrap();
         let items = page["items"].as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! What a load balancer or an orchestrator asks. Answered without a token, so it says nothing of
+//! The endpoints for load balancers and orchestrators. They need no token, so they show nothing of
 //! the data.
 
 use std::error::Error;
@@ -19,13 +19,14 @@ struct Health {
     reason: Option<&'static str>,
 }
 
-/// The process runs and answers. A sync that fails is no reason to restart it: it serves on.
+/// The process runs and answers. A failing sync is no reason to restart it: the replica is still
+/// served.
 pub fn alive() -> HttpResponse {
     answer(StatusCode::OK, "alive", None)
 }
 
-/// Whether it has what it needs to answer: the file, and in it all of the configured history, or
-/// as much of it as the upstream can send.
+/// Whether the edge has what it needs to answer: the file, and in it all of the configured history,
+/// or as much of it as the upstream can send.
 pub fn ready(worker: &Worker) -> HttpResponse {
     let reason = match worker.reader().call(&CallKey::Id(0)) {
         Err(error) => {

@@ -1,5 +1,5 @@
-//! The edge's own endpoints: `status`, `health`, `change_feed`, `outbox`, `webhooks` (whose secret is in
-//! `webhook_secret`), and `openapi`, the document of all of them.
+//! The edge's own endpoints: `status`, `health`, `change_feed`, `outbox`, `webhooks` (whose secret
+//! is in `webhook_secret`), and `openapi`, the document of all of them.
 pub mod change_feed;
 pub mod health;
 pub mod openapi;

@@ -1,4 +1,4 @@
-//! `/edge/writes`: the changes of metadata that wait for the upstream, to be seen and to be dropped.
+//! `/edge/writes`: the changes of metadata that wait for the upstream, to be listed or dropped.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -18,7 +18,7 @@ struct Writes<'a> {
     items: Vec<Item<'a>>,
     pending: usize,
     failed: usize,
-    /// The last of them, oldest first.
+    /// The last conflicts, oldest first.
     conflicts: Vec<Met<'a>>,
 }
 
@@ -29,7 +29,7 @@ struct Item<'a> {
     metadata: &'a RawValue,
     accepted_at: Timestamp,
     state: State,
-    /// Why it failed.
+    /// The reason of a failure.
     reason: Option<&'a str>,
 }
 
@@ -42,7 +42,7 @@ enum State {
     Failed,
 }
 
-/// Keys that a change wrote over somebody else's. Values are told nowhere.
+/// Keys that a change overwrote after somebody else had changed them. Values are not reported.
 #[derive(Serialize)]
 struct Met<'a> {
     write_id: u64,
@@ -93,7 +93,7 @@ pub fn list(worker: &Worker) -> Result<HttpResponse, ApiError> {
     Ok(respond::own_response(StatusCode::OK, &report))
 }
 
-/// Answers `DELETE /edge/writes/{write_id}`: for whoever could have made the change.
+/// Answers `DELETE /edge/writes/{write_id}`, for callers who could have made the change.
 pub async fn forget(worker: &Worker, id: &str) -> Result<HttpResponse, ApiError> {
     let id = id.parse().map_err(|_| ApiError::NoSuchWrite)?;
     match worker.shared().handle.drop_write(id).await {

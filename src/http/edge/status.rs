@@ -1,5 +1,5 @@
-//! `/edge/status`, `/edge/sync` and `/edge/holds/release`: what the edge is doing, and the orders
-//! to do it now, and to do it all the same.
+//! `/edge/status`, `/edge/sync` and `/edge/holds/release`: the state of the edge, and the commands
+//! to sync now and to release held deletions.
 //!
 //! The figures come from memory, from the rollups and from the file's metadata, never from a scan
 //! of the calls.
@@ -20,7 +20,7 @@ use crate::sync::{Coverage, DetailsStatus, LastError, NEVER, Phase, UpstreamStat
 #[derive(Serialize)]
 struct Status<'a> {
     version: &'static str,
-    /// Null until the upstream has told, or where it never does.
+    /// Null until the upstream has reported it; some upstreams never do.
     organization_id: Option<i64>,
     upstream: UpstreamReport<'a>,
     replica: ReplicaReport,
@@ -33,18 +33,18 @@ struct Status<'a> {
 #[derive(Serialize)]
 struct ReadersReport {
     open: u32,
-    /// Of these, the ones that are in nobody's hands.
+    /// Open connections that are not in use.
     idle: u32,
-    /// Requests that wait for their turn at a list, a count or an export.
+    /// Requests that wait for admission to a list, a count or an export.
     waiting: usize,
 }
 
-/// Changes of metadata that clients left here; `/edge/writes` lists them.
+/// Changes of metadata in the outbox; `/edge/writes` lists them.
 #[derive(Serialize)]
 struct WritesReport {
     pending: usize,
     failed: usize,
-    /// Those that went over somebody else's change of the same keys, ever.
+    /// Changes that overwrote somebody else's change of the same keys, since the file was created.
     conflicts: u64,
 }
 
@@ -61,7 +61,7 @@ struct UpstreamReport<'a> {
 #[derive(Serialize)]
 struct ReplicaReport {
     calls: u64,
-    /// Calls that were held and are proven to be deleted.
+    /// Calls that were stored and are proven to be deleted.
     tombstones: u64,
     /// Calls that the upstream once said it does not have; still served.
     suspects: u64,
@@ -69,38 +69,39 @@ struct ReplicaReport {
     unreadable: u64,
     coverage: CoverageReport,
     newest_call_at: Option<Timestamp>,
-    /// Since when everything that was read is known, in its parts, to be true: no answer from a
-    /// window is older than this. The same as `coverage.verified`.
+    /// The oldest verification of everything that was read: no answer from a window is older. The
+    /// same as `coverage.verified`.
     oldest_verified_at: Option<Timestamp>,
     db_bytes: u64,
-    /// 0 where there is no log.
+    /// 0 if there is no log.
     wal_bytes: u64,
 }
 
-/// What of the upstream was read. `from..=to` is the newest stretch of it without a gap.
+/// What was read of the upstream. `from..=to` is its newest range without a gap.
 #[derive(Serialize)]
 struct CoverageReport {
-    /// Whether all of the configured history was.
+    /// True if all of the configured history was read.
     complete: bool,
-    /// Every call that started from here on was read; null where nothing is older.
+    /// Every call that started from here on was read; null if every older one was too.
     from: Option<Timestamp>,
-    /// When the newest calls were last asked for: what started later may be missing. Null where
-    /// nothing was read yet, and `from` then says nothing.
+    /// When the newest calls were last requested: later ones may be missing. Null if nothing was
+    /// read yet, and `from` then means nothing.
     to: Option<Timestamp>,
-    /// In how many separately verified pieces.
+    /// The number of separately verified windows.
     windows: usize,
-    /// When the piece that waits longest was last verified.
+    /// The oldest verification of any window.
     verified: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
 struct SyncReport {
     phase: Phase,
-    /// 0 to 1.
+    /// From 0 to 1.
     progress: f64,
     requests_last_hour: u32,
     budget_per_minute: u32,
-    /// No change at the upstream stays unseen for longer, in seconds. Null while nothing bounds it.
+    /// The longest time that a change at the upstream stays unseen, in seconds. Null while nothing
+    /// bounds it.
     freshness_bound_s: Option<u64>,
     details: DetailsStatus,
 }
@@ -171,13 +172,13 @@ pub fn get(worker: &Worker) -> Result<HttpResponse, ApiError> {
     Ok(respond::own_response(StatusCode::OK, &report))
 }
 
-/// Answers `POST /edge/sync`: the order is given, its outcome shows in the status.
+/// Answers `POST /edge/sync`: the sync is requested, and its outcome shows in the status.
 pub fn sync(worker: &Worker) -> HttpResponse {
     worker.shared().handle.sync_now();
     obeyed(StatusCode::ACCEPTED, "sync requested")
 }
 
-/// Answers `POST /edge/holds/release`: the same, of the deletions that are held.
+/// Answers `POST /edge/holds/release`: the same, for held deletions.
 pub fn release_holds(worker: &Worker) -> HttpResponse {
     if worker.status().phase != Phase::Held {
         return obeyed(StatusCode::OK, "nothing is held");
@@ -194,7 +195,7 @@ fn obeyed(code: StatusCode, status: &'static str) -> HttpResponse {
     respond::own_response(code, &Obeyed { status })
 }
 
-/// SQLite's write-ahead log of a file.
+/// The path of a file's write-ahead log.
 fn log_of(path: &Path) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");

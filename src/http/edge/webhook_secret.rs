@@ -1,17 +1,17 @@
-//! Who may deliver webhooks: the caller that knows the secret of the path.
+//! The secret in a webhook's path, which authenticates its sender.
 
 use subtle::ConstantTimeEq;
 
 use crate::http::middleware::auth::digest;
 
-/// The secret that opens the target, as a digest: it is not kept, and its length does not show in
-/// the time a comparison takes. It has no `Debug`.
+/// The digest of the secret: the secret is not stored, and its length does not show in the time
+/// that a comparison takes. It has no `Debug`.
 pub struct Webhooks {
     digest: Option<[u8; 32]>,
 }
 
 impl Webhooks {
-    /// Without a secret there is no target.
+    /// Without a secret, no webhook is accepted.
     pub fn new(secret: Option<&str>) -> Webhooks {
         Webhooks {
             digest: secret.map(|secret| digest(secret.as_bytes())),

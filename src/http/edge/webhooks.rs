@@ -1,9 +1,9 @@
-//! `/edge/webhooks/{secret}`: where the upstream's webhooks arrive.
+//! `/edge/webhooks/{secret}`: the receiver of the upstream's webhooks.
 //!
-//! They are unsigned, sent once, and prove nothing: one only says where to look, and what it says
-//! of a call is neither kept nor logged. Whoever knows the secret gets a 200 whatever the body
-//! holds, since the upstream counts anything else as not received; to whoever does not, there is
-//! no such path.
+//! They are unsigned, sent once, and prove nothing: a webhook is a hint where to look, and nothing
+//! in it is stored or logged. A sender that knows the secret gets a 200 whatever the body is,
+//! because the upstream counts anything else as not received; for any other, the path does not
+//! exist.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ use crate::http::respond;
 use crate::model::CallKey;
 use crate::sync::Hint;
 
-/// A larger body is not looked into. A status update is far smaller; a report may hold a long
-/// transcript, but names no call anyhow.
+/// A larger body is not parsed. A status update is far smaller; a report may have a long
+/// transcript, but it names no call.
 const LARGEST_BODY: usize = 64 << 10;
 
 /// From the head to the last byte of the body.
 const DEADLINE: Duration = Duration::from_secs(3);
 
-/// Of a SID, in characters; the providers' have 34 to some 80.
+/// The longest SID, in characters; the providers' have 34 to some 80.
 const LONGEST_SID: usize = 256;
 
-/// Answers `POST`, once the secret was found right.
+/// Answers `POST`, once the secret was checked.
 pub async fn receive(worker: &Worker, payload: Payload) -> HttpResponse {
     #[derive(Serialize)]
     struct Received {
@@ -46,7 +46,7 @@ pub async fn receive(worker: &Worker, payload: Payload) -> HttpResponse {
     respond::own_response(StatusCode::OK, &Received { status })
 }
 
-/// The whole body; `None` where it breaks off or is too large. That one is read to its end too: a
+/// The whole body; `None` if it breaks off or is too large. Such a body is read to its end too: a
 /// client that is cut off while it sends may never see the answer.
 async fn read(mut payload: Payload) -> Option<Vec<u8>> {
     let mut body = Vec::new();
@@ -61,7 +61,7 @@ async fn read(mut payload: Payload) -> Option<Vec<u8>> {
     fits.then_some(body)
 }
 
-/// The call that a webhook is about, where it names one that can be asked for.
+/// The call that a webhook names, if it can be requested.
 fn named(body: &[u8]) -> Option<CallKey> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let call = body.pointer("/message/call")?;

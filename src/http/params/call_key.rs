@@ -1,4 +1,4 @@
-//! How a path names a call.
+//! The key by which a path names a call.
 
 use crate::http::error::ApiError;
 use crate::http::params::validation_error::Invalid;
@@ -6,7 +6,7 @@ use crate::http::params::{self, CallId};
 use crate::http::routing::path::Name;
 use crate::model::CallKey;
 
-/// The call a path names.
+/// The key of the call that a path names.
 pub fn key(name: Name<'_>) -> Result<CallKey, ApiError> {
     match name {
         Name::Id(id) => id_key(id),
@@ -31,7 +31,7 @@ pub fn id_key(text: &str) -> Result<CallKey, ApiError> {
 }
 
 /// The key in a path's `{call_sid}`. The upstream can't be asked for a dot segment, which every
-/// HTTP client resolves away, and its database holds no NUL.
+/// HTTP client resolves away, and its database stores no NUL.
 pub fn sid_key(text: &str) -> Result<CallKey, ApiError> {
     if matches!(text, "" | "." | "..") || text.contains('\0') {
         return Err(ApiError::NoSuchCall {

@@ -1,14 +1,14 @@
-//! A date of a query, in any of the forms that pydantic takes for `Optional[datetime]`.
+//! A date in a query, in any form that pydantic accepts for `Optional[datetime]`.
 //!
-//! Read by the parser that pydantic itself is built on, at the version of pydantic 2.11: what it
-//! makes of a Unix time with a fraction, no description of ours would get right.
+//! It is parsed by the library on which pydantic itself is built, at the version of pydantic 2.11:
+//! no code of ours would treat a Unix time with a fraction in the same way.
 
 use speedate::{Date, DateTime, MicrosecondsPrecisionOverflowBehavior, TimeConfig};
 use strum::EnumMessage;
 
 use crate::model::Timestamp;
 
-/// Why a text is no date, in pydantic's words.
+/// Why a text is no date, with pydantic's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidDate {
     /// Neither a date-time nor a date.
@@ -19,19 +19,19 @@ pub enum InvalidDate {
 
 const YEAR_ZERO: &str = "year 0 is out of range";
 
-/// As pydantic sets it up.
+/// As pydantic configures it.
 const TIME: TimeConfig = TimeConfig {
     microseconds_precision_overflow_behavior: MicrosecondsPrecisionOverflowBehavior::Truncate,
     unix_timestamp_offset: Some(0),
 };
 
-/// The instant in UTC, which a date that names no zone is in. One that leaves the years 1 to 9999
-/// by its offset is moved to their end.
+/// The instant; a date without a zone is in UTC. A date that its offset moves out of the years 1 to
+/// 9999 becomes their end.
 pub fn date(text: &str) -> Result<Timestamp, InvalidDate> {
     let bytes = text.as_bytes();
     let (year, seconds, micros) = match DateTime::parse_bytes_with_config(bytes, &TIME) {
         Ok(read) => (read.date.year, read.timestamp_tz(), read.time.microsecond),
-        // The second try decides about the words, too.
+        // The second parser's error is the one in the message, too.
         Err(_) => match Date::parse_bytes(bytes) {
             Ok(read) => (read.year, read.timestamp(), 0),
             Err(why) => {
@@ -65,7 +65,7 @@ mod tests {
         InvalidDate::Form("dates before 0000 are not supported as unix timestamps");
     const YEAR_0: InvalidDate = InvalidDate::Year(YEAR_ZERO);
 
-    /// Microseconds since 1970. What pydantic 2.11.10 made of each, as Python's
+    /// Microseconds since 1970: what pydantic 2.11.10 made of each, as Python's
     /// `TypeAdapter(Optional[datetime])` returned it.
     const READ: &[(&str, i64)] = &[
         ("2026-11-20", 1_795_132_800_000_000),
@@ -170,7 +170,7 @@ mod tests {
         ),
     ];
 
-    /// And these it refused.
+    /// What it refused.
     const REFUSED: &[(&str, InvalidDate)] = &[
         ("2026-11-20T07:05:06.", EXTRA),
         ("2026-11-20T07:05:06.Z", EXTRA),

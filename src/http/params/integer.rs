@@ -1,12 +1,12 @@
-//! An integer in a text, as pydantic takes it: white space around it, one sign, leading zeros,
+//! An integer in a text, as pydantic accepts it: white space around it, one sign, leading zeros,
 //! single underscores between digits, a fraction of zeros only.
 
 /// A `call_id` that is a number.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CallId {
     Possible(i64),
-    /// Not positive, or more than the upstream's database can count to: no call has it. Spelled
-    /// as the upstream writes it back.
+    /// Not positive, or beyond the upstream's database: no call has it. Spelled as the upstream
+    /// writes it back.
     Impossible(String),
 }
 
@@ -35,7 +35,7 @@ pub fn call_id(text: &str) -> Result<CallId, InvalidInteger> {
     }
 }
 
-/// Reads an integer of any size: what does not fit is the nearest that does.
+/// Reads an integer of any size. One that does not fit becomes the nearest that does.
 pub fn integer(text: &str) -> Result<i64, InvalidInteger> {
     Ok(match call_id(text)? {
         CallId::Possible(number) => number,
@@ -46,7 +46,7 @@ pub fn integer(text: &str) -> Result<i64, InvalidInteger> {
     })
 }
 
-/// Reads an integer that is not negative: what does not fit is the largest.
+/// Reads an integer that is not negative. One that does not fit becomes the largest.
 pub fn natural(text: &str) -> Result<u64, InvalidInteger> {
     match call_id(text)? {
         CallId::Possible(number) => Ok(number.unsigned_abs()),
@@ -80,7 +80,7 @@ fn plain(text: &str) -> Result<CallId, InvalidInteger> {
     }
 }
 
-/// Strips what Python allows in an integer and JSON does not. What it leaves may still be none.
+/// Strips what Python allows in an integer and JSON does not. The result may still be invalid.
 fn cleaned(text: &str) -> Option<String> {
     let text = text.trim();
     let (signed, text) = match text.strip_prefix('+') {
@@ -116,8 +116,8 @@ fn is_zeros(fraction: &str) -> bool {
     !fraction.is_empty() && fraction.bytes().all(|byte| byte == b'0')
 }
 
-/// Between leading zeros pydantic takes underscores as they come, and a minus after them for the
-/// sign. One zero stays where nothing else is before the end or the fraction.
+/// Between leading zeros, pydantic accepts any underscores, and after them a minus as the sign. One
+/// zero stays if nothing else is before the end or the fraction.
 fn without_leading_zeros(text: &str) -> Option<&str> {
     if !text.starts_with('0') {
         return text

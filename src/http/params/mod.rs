@@ -1,7 +1,7 @@
 //! Parameters of paths and queries, read as leniently as the upstream reads them.
 //!
-//! The upstream validates with pydantic 2.11, whose rules and words are kept here, quirks
-//! included. The tests' tables are what pydantic itself answers.
+//! The upstream validates with pydantic 2.11, whose rules and messages are reproduced here, quirks
+//! included. The tests' tables are pydantic's own results.
 
 pub mod call_key;
 mod date;

@@ -1,11 +1,11 @@
-//! Values as the upstream writes them, which is as Python does.
+//! Values in Python's spelling, which is the upstream's.
 
 use std::fmt::Write;
 
-/// The shortest text that reads back the same; a whole number ends in `.0`, and a large or a small
-/// one has an exponent with its sign and two digits at least.
+/// The shortest text that reads back as the same number. A whole number ends in `.0`; a large or a
+/// small one has an exponent with its sign and at least two digits.
 pub fn float(value: f64) -> String {
-    // Rust and Python agree on the digits, and on when there is an exponent.
+    // Rust and Python agree on the digits, and on when to write an exponent.
     let text = format!("{value:?}");
     let Some((digits, exponent)) = text.split_once('e') else {
         return text;
@@ -19,7 +19,7 @@ pub fn float(value: f64) -> String {
     format!("{digits}e{sign}{exponent:0>2}")
 }
 
-/// A text as `json.dumps` spells it: only ASCII, and no escapes but those it needs.
+/// Appends a text as `json.dumps` spells it: ASCII only, with no escapes but the necessary ones.
 pub fn push_ascii(into: &mut String, text: &str) {
     into.push('"');
     for character in text.chars() {

@@ -1,4 +1,4 @@
-//! A query string: what it says of each parameter, and all that is wrong with it.
+//! A query string: its parameters, and all problems with them.
 
 use std::borrow::Cow;
 
@@ -10,19 +10,19 @@ use crate::http::params::integer;
 use crate::http::params::validation_error::{Invalid, Problem};
 use crate::model::{Part, Timestamp};
 
-/// Reads one parameter after the other; problems are told in the order in which they were asked
-/// for, which has to be the declared one.
+/// Reads one parameter after the other. Problems are reported in the order of reading, which has to
+/// be the order of declaration.
 pub struct Query<'q> {
     pairs: Vec<(Cow<'q, str>, Cow<'q, str>)>,
     problems: Vec<Invalid>,
 }
 
-/// A parameter that has only so many values.
+/// A parameter with a fixed set of values.
 pub struct Choice<T: 'static> {
     pub name: &'static str,
-    /// Where it is missing.
+    /// The value if the parameter is missing.
     pub usual: T,
-    /// As the upstream spells it out to whoever sends another.
+    /// The pattern in the upstream's message about any other value.
     pub pattern: &'static str,
     pub values: &'static [(&'static str, T)],
 }
@@ -35,18 +35,18 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// Of a parameter that is repeated the last, as the upstream does.
+    /// The value of a parameter. If it is repeated, the last counts, as with the upstream.
     fn last(&self, name: &str) -> Option<&str> {
         let mut named = self.pairs.iter().rev().filter(|(key, _)| key == name);
         named.next().map(|(_, value)| value.as_ref())
     }
 
-    /// A filter by a text that narrows something: an empty one does not.
+    /// The text of a filter that narrows something, which an empty text does not.
     fn filter(&self, name: &str) -> Option<&str> {
         self.last(name).filter(|value| !value.is_empty())
     }
 
-    /// What `read` makes of a text, or its problem noted.
+    /// The result of `read`; a problem is recorded.
     fn noted<T>(
         &mut self,
         name: &'static str,
@@ -67,26 +67,26 @@ impl<'q> Query<'q> {
         }
     }
 
-    /// An integer from `least` to `most`; `None` where it is missing or wrong.
+    /// An integer from `least` to `most`; `None` if it is missing or invalid.
     pub fn within(&mut self, name: &'static str, least: i64, most: i64) -> Option<i64> {
         let given = self.last(name).map(str::to_owned);
         self.noted(name, given, |text| Ok(integer::within(text, least, most)?))
     }
 
-    /// An integer that is not negative, and as large as it likes: more than fits is the largest.
+    /// An integer that is not negative. One that does not fit becomes the largest.
     pub fn natural(&mut self, name: &'static str) -> Option<u64> {
         let given = self.last(name).map(str::to_owned);
         self.noted(name, given, |text| Ok(integer::natural(text)?))
     }
 
-    /// A filter by an integer of any size: what does not fit is the nearest that does. An empty text
-    /// is none.
+    /// A filter by an integer. One that does not fit becomes the nearest that does. An empty text
+    /// is invalid.
     pub fn integer(&mut self, name: &'static str) -> Option<i64> {
         let given = self.last(name).map(str::to_owned);
         self.noted(name, given, |text| Ok(integer::integer(text)?))
     }
 
-    /// A filter by an instant, which an empty text is not.
+    /// A filter by an instant. An empty text is invalid.
     pub fn date(&mut self, name: &'static str) -> Option<Timestamp> {
         let given = self.last(name).map(str::to_owned);
         self.noted(name, given, |text| Ok(date::date(text)?))
@@ -100,7 +100,7 @@ impl<'q> Query<'q> {
         self.filter(name).map(Part::new)
     }
 
-    /// One of several words; the usual one where it is wrong.
+    /// One of several values; the usual one if it is invalid.
     pub fn choice<T: Copy>(&mut self, choice: &Choice<T>) -> T {
         let given = self.last(choice.name).map(str::to_owned);
         let read = |text: &str| {
@@ -114,7 +114,7 @@ impl<'q> Query<'q> {
     }
 
     /// # Errors
-    /// [`ApiError::Invalid`] with all that was noted.
+    /// [`ApiError::Invalid`] with all recorded problems.
     pub fn finish(self) -> Result<(), ApiError> {
         match self.problems.is_empty() {
             true => Ok(()),

@@ -1,4 +1,4 @@
-//! What is wrong with a parameter, as the hosted upstream words it.
+//! Invalid parameters, as the hosted upstream reports them.
 
 use std::borrow::Cow;
 
@@ -16,12 +16,12 @@ pub struct Invalid {
     pub input: String,
 }
 
-/// What is wrong with a parameter.
+/// The problem with a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     Integer(InvalidInteger),
     Date(InvalidDate),
-    /// The text is none of those that this expression matches.
+    /// The text does not match this expression.
     Pattern(&'static str),
 }
 
@@ -48,7 +48,7 @@ pub struct Entry<'a> {
     ctx: Option<Context>,
 }
 
-/// The figure or the words that the message was made with.
+/// The figure or the text in the message.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Context {
@@ -77,7 +77,7 @@ impl Invalid {
 }
 
 impl Problem {
-    /// Its type, its message and its context, as pydantic words them.
+    /// Its type, its message and its context, in pydantic's words.
     fn told(self) -> (&'static str, Cow<'static, str>, Option<Context>) {
         match self {
             Problem::Integer(InvalidInteger::Malformed) => (

@@ -2,9 +2,12 @@
 
 use super::details::Key;
 use super::error::{self, Invalid};
+use super::exchange::ApiResponse;
+use super::metadata;
 use super::params::Query;
-use super::{ApiResponse, Flavour, json, metadata};
+use crate::simulator::json;
 use crate::simulator::object::Object;
+use crate::simulator::record::Flavour;
 use crate::simulator::world::World;
 
 impl World {

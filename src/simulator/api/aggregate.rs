@@ -6,8 +6,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ApiResponse;
 use super::error;
+use super::exchange::ApiResponse;
 use super::params::{Query, Reader};
 use crate::model::Timestamp;
 use crate::simulator::object::{Object, list};

@@ -1,7 +1,7 @@
 //! The details of one call: lists, metrics, and audio.
 
-use super::ApiResponse;
 use super::error;
+use super::exchange::ApiResponse;
 use super::params::{Integer, Query, Reader};
 use crate::simulator::life::is_open;
 use crate::simulator::object::list;

@@ -1,7 +1,8 @@
 //! Errors in the upstream's wording.
 
-use super::json::string;
-use super::{ApiResponse, Flavour};
+use super::exchange::ApiResponse;
+use crate::simulator::json::string;
+use crate::simulator::record::Flavour;
 
 /// One entry of a 422. JSON texts are verbatim.
 #[derive(Clone, Debug, PartialEq, Eq)]

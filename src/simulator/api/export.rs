@@ -5,12 +5,13 @@ use rand::rngs::StdRng;
 
 use super::details::Key;
 use super::error;
+use super::exchange::ApiResponse;
 use super::list::Filter;
 use super::params::{Query, Reader};
-use super::{ApiResponse, Flavour};
 use crate::simulator::details::Transcript;
 use crate::simulator::order;
 use crate::simulator::python::{self, ascii, float, object};
+use crate::simulator::record::Flavour;
 use crate::simulator::record::Record;
 use crate::simulator::world::World;
 

@@ -4,11 +4,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::error;
+use super::exchange::ApiResponse;
 use super::params::{Query, Reader};
-use super::{ApiResponse, Flavour};
 use crate::model::{Timestamp, fold};
 use crate::simulator::config::Total;
 use crate::simulator::order::{self, Place};
+use crate::simulator::record::Flavour;
 use crate::simulator::record::Record;
 use crate::simulator::world::World;
 

@@ -1,8 +1,9 @@
 //! The request `PATCH /api/v1/calls/{call_id}/metadata`.
 
 use super::error::{self, Invalid};
+use super::exchange::ApiResponse;
 use super::params::Integer;
-use super::{ApiResponse, json};
+use crate::simulator::json;
 use crate::simulator::world::World;
 
 impl World {

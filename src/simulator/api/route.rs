@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::details::Key;
-use super::{ApiRequest, ApiResponse, Flavour};
+use super::exchange::{ApiRequest, ApiResponse};
+use crate::simulator::record::Flavour;
 
 /// The only path about calls that is not below the others.
 const INITIATE: &str = "/calls/initiate";

@@ -2,8 +2,8 @@
 
 use rand::RngExt;
 
+use super::subject::{Kind, Subject, name};
 use super::transcript::Transcript;
-use super::{Kind, Subject, name};
 use crate::model::Timestamp;
 use crate::simulator::json::string;
 use crate::simulator::object::Object;

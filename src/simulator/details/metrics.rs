@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use super::subject::{Kind, Subject, name};
 use super::transcript::Transcript;
-use super::{Kind, Subject, name};
 use crate::simulator::object::{Object, list};
 use crate::simulator::record::Flavour;
 

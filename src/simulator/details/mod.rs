@@ -5,95 +5,20 @@
 //! test sets, or an action changes, is stored.
 
 mod audio;
+pub(super) mod given;
 mod message;
 mod metrics;
 mod recording;
+mod subject;
 mod transcript;
 mod webhook;
-
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
 pub use recording::Recording;
 pub use transcript::Transcript;
 
-use super::invent::NAMES;
-use super::life::is_open;
 use super::object::list;
-use super::record::{Flavour, Record};
 use super::world::World;
-use crate::model::Timestamp;
-
-/// The stored part of a call's details, which is not invented.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Given {
-    transcripts: Option<Vec<Transcript>>,
-    recordings: Option<Vec<Recording>>,
-    /// How often the metrics were recalculated.
-    recalculations: u64,
-}
-
-/// The kinds of details. Each has random numbers of its own, so that one can change without the
-/// others.
-#[derive(Clone, Copy)]
-enum Kind {
-    Transcripts,
-    Recordings,
-    Messages,
-    Metrics,
-    Webhooks,
-    Audio,
-}
-
-/// A call in its world, for which details are invented.
-struct Subject<'a> {
-    record: &'a Record,
-    flavour: Flavour,
-    seed: u64,
-    now: Timestamp,
-}
-
-impl Subject<'_> {
-    fn draw(&self, kind: Kind) -> StdRng {
-        // Odd factors, so that neighbouring ids and kinds are far apart.
-        let id = self.record.id.cast_unsigned();
-        let seed = self.seed ^ id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        StdRng::seed_from_u64(seed.wrapping_add((kind as u64).wrapping_mul(0xd1b5_4a32_d192_ed03)))
-    }
-
-    fn is_ended(&self) -> bool {
-        !is_open(&self.record.status)
-    }
-
-    /// When the first detail was created; `None` for a call without a date.
-    fn begin(&self) -> Option<Timestamp> {
-        self.record.started_at.or(self.record.ended_at)
-    }
-
-    /// When the call ended, if that is known.
-    fn end(&self) -> Option<Timestamp> {
-        self.record.ended_at.filter(|_| self.is_ended())
-    }
-
-    /// The last instant that a detail of the call itself can have.
-    fn last(&self) -> Timestamp {
-        self.end().unwrap_or(self.now).min(self.now)
-    }
-
-    /// The id of the call's detail at `index`. No two calls share one.
-    fn id(&self, index: usize) -> i64 {
-        // A call has hundreds of details at most.
-        self.record
-            .id
-            .wrapping_mul(1000)
-            .wrapping_add(index as i64 + 1)
-    }
-}
-
-/// A name with everything that is hard to encode.
-fn name(rng: &mut StdRng) -> &'static str {
-    NAMES[rng.random_range(0..NAMES.len())]
-}
+use subject::{Kind, Subject};
 
 impl World {
     /// The call's transcript as it is now, with rows that are not final, in list order.

@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::{Kind, Subject, name};
+use super::subject::{Kind, Subject, name};
 use crate::model::Timestamp;
 use crate::simulator::object::Object;
 use crate::simulator::record::Flavour;

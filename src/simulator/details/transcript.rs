@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{Kind, Subject, name};
+use super::subject::{Kind, Subject, name};
 use crate::model::Timestamp;
 use crate::simulator::object::Object;
 use crate::simulator::record::Flavour;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Kind, Subject, name};
+use super::subject::{Kind, Subject, name};
 use crate::model::Timestamp;
 use crate::simulator::json::string;
 use crate::simulator::object::Object;

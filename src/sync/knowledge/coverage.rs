@@ -10,7 +10,7 @@ pub use crate::model::NEVER;
 use crate::model::{Timestamp, Verified, Window};
 
 /// A window that the head leaves behind joins its older neighbour up to this many calls, so that
-/// reading both again stays one request with room to grow.
+/// revalidating both stays one request with room to grow.
 const JOINED_ROWS: usize = 900;
 
 /// Disjoint windows, oldest first. The last may be open-ended: the head.
@@ -19,30 +19,30 @@ pub struct Coverage {
     windows: Vec<Window>,
     /// When the calls of the head started; unknown after a restart.
     head_starts: Option<Vec<Timestamp>>,
-    /// The head could not be read above this instant: a row there is unreadable.
+    /// The head could not be read above this instant, because a row there is unreadable.
     unread_above: Option<Timestamp>,
-    /// Where rows are that the upstream counts and can't tell.
+    /// Ranges with rows that the upstream counts and can't list.
     holes: Vec<RangeInclusive<Timestamp>>,
 }
 
 /// The newest page of the list, as far as it is complete.
 #[derive(Clone, Debug)]
 pub struct HeadRead {
-    /// From here on the page holds every call.
+    /// From here on the page has every call.
     pub from: Timestamp,
-    /// Up to here; `None`: to the end of time.
+    /// The last instant for which that holds; `None`: the end of time.
     pub until: Option<Timestamp>,
     /// When each of these calls started.
     pub starts: Vec<Timestamp>,
-    /// How many calls without a start it holds, if it holds them all.
+    /// How many calls without a start the page has, if it has them all.
     pub without_start: Option<usize>,
     pub verified: Verified,
 }
 
 impl HeadRead {
-    /// The instant up to which the read still tells what is there when the next one comes: new
-    /// calls start after the request or after the newest call it saw, whichever is earlier (the
-    /// one where our clock is ahead, the other where a call is dated in the future).
+    /// The instant up to which the read still holds when the next one arrives: new calls start
+    /// after the request or after the newest call it listed, whichever is earlier. The first bounds
+    /// calls dated in the future, the second a clock here that runs ahead.
     fn settled_until(&self) -> Timestamp {
         let newest = self.starts.iter().max().copied().unwrap_or(self.from);
         let settled = newest.min(self.verified.at).max(self.from);
@@ -51,8 +51,8 @@ impl HeadRead {
 }
 
 impl Coverage {
-    /// From windows as they were stored: disjoint, oldest first. One that says it was verified
-    /// after `now` was so by a clock that was wrong: how long ago that is nobody knows.
+    /// From windows as they were stored: disjoint, oldest first. A window dated after `now` was
+    /// verified by a wrong clock, at no known time, and counts as oldest of all.
     pub fn from_windows(mut windows: Vec<Window>, now: Timestamp) -> Coverage {
         for window in &mut windows {
             if window.verified.at > now {
@@ -71,12 +71,12 @@ impl Coverage {
         self.holes = holes;
     }
 
-    /// Where rows are that the upstream counts and can't tell, as of the last word on them.
+    /// The ranges with rows that the upstream counts and can't list, as last reported.
     pub fn holes(&self) -> &[RangeInclusive<Timestamp>] {
         &self.holes
     }
 
-    /// Whether all of the range may be unread because the upstream can't tell it.
+    /// Whether all of the range may be unread because the upstream can't list it.
     pub fn is_in_a_hole(&self, range: &RangeInclusive<Timestamp>) -> bool {
         let around = |hole: &RangeInclusive<Timestamp>| {
             hole.start() <= range.start() && range.end() <= hole.end()
@@ -84,20 +84,20 @@ impl Coverage {
         self.holes.iter().any(around)
     }
 
-    /// Whether everything that started since `since` was read that the upstream can tell: what
-    /// `complete` means wherever it is said.
+    /// Whether everything that started since `since` and that the upstream can list was read: the
+    /// meaning of `complete` wherever it is reported.
     pub fn is_read(&self, since: Timestamp) -> bool {
         let gaps = self.gaps(since);
         self.head().is_some() && gaps.iter().all(|gap| self.is_in_a_hole(gap))
     }
 
-    /// Oldest first.
+    /// The windows, oldest first.
     pub fn windows(&self) -> &[Window] {
         &self.windows
     }
 
-    /// The newest window, where it was read as that: it is open-ended, or ends below rows that can't
-    /// be read.
+    /// The newest window, where it was read as the head: it is open-ended, or ends below unreadable
+    /// rows.
     pub fn head(&self) -> Option<&Window> {
         let is_head = |window: &&Window| window.open_ended || self.unread_above.is_some();
         self.windows.last().filter(is_head)
@@ -115,7 +115,7 @@ impl Coverage {
             last.open_ended = false;
         }
         if let Some(until) = head.until {
-            // What an earlier head verified above it is not known to be so any more.
+            // What an earlier head verified above this is no longer known.
             self.windows.retain(|window| window.from <= until);
             for window in &mut self.windows {
                 window.to = window.to.min(until);
@@ -145,7 +145,7 @@ impl Coverage {
         }
     }
 
-    /// Adds a window. Where it meets others, the one of the later request holds.
+    /// Adds a window. Where windows overlap, the later request holds.
     pub fn insert(&mut self, window: Window) {
         let mut pieces = vec![window];
         let mut kept = Vec::with_capacity(self.windows.len() + 2);
@@ -165,8 +165,8 @@ impl Coverage {
         self.windows = kept;
     }
 
-    /// The ranges nobody has read, newest first, from `since` up to the head, and last [`NEVER`] if
-    /// that is unread. Empty before there is a head.
+    /// The ranges that no window covers, newest first, from `since` up to the head, and last
+    /// [`NEVER`] if that is unread. Empty before there is a head.
     pub fn gaps(&self, since: Timestamp) -> Vec<RangeInclusive<Timestamp>> {
         let Some(head) = self.head() else {
             return Vec::new();
@@ -196,8 +196,8 @@ impl Coverage {
         self.head().is_some() && self.unread_above.is_none() && self.gaps(since).is_empty()
     }
 
-    /// Where a range is to be cut so that about this part of its calls lies before or at the cut;
-    /// `None` where its windows can't be parted.
+    /// Where to cut a range so that about this share of its calls lies before or at the cut; `None`
+    /// where its windows can't be separated.
     pub fn cut(&self, range: &RangeInclusive<Timestamp>, part: f64) -> Option<Timestamp> {
         let within = || {
             let windows = self.windows.iter();
@@ -214,19 +214,19 @@ impl Coverage {
             .map(|window| window.to)
     }
 
-    /// When what starts at `start` was last verified, if it was ever read.
+    /// When calls that start at `start` were last verified, if they were ever read.
     pub fn known(&self, start: Option<Timestamp>) -> Option<Verified> {
         self.window(start.unwrap_or(NEVER))
             .map(|window| window.verified)
     }
 
-    /// The window that speaks of an instant.
+    /// The window that covers an instant.
     pub fn window(&self, instant: Timestamp) -> Option<Window> {
         Window::of(&self.windows, instant).copied()
     }
 
-    /// The longest time anything that started since `since`, or never, has gone unverified: since
-    /// when all of it is known.
+    /// The oldest verification of calls that started since `since`, or never: all of them are known
+    /// as of then.
     pub fn oldest(&self, since: Timestamp) -> Option<Verified> {
         self.windows
             .iter()
@@ -235,20 +235,21 @@ impl Coverage {
             .min_by_key(|verified| verified.at)
     }
 
-    /// Everything was verified by this request or a later one.
+    /// The lowest request number of a window: everything was verified by that request or a later
+    /// one.
     pub fn oldest_seq(&self) -> Option<u64> {
         let seqs = self.windows.iter().map(|window| window.verified.seq);
         seqs.min()
     }
 
-    /// Our clock was put back: every time of verification with it.
+    /// Moves every time of verification back, as the clock here was put back.
     pub fn put_back(&mut self, by: Duration) {
         for window in &mut self.windows {
             window.verified.at = window.verified.at - by;
         }
     }
 
-    /// Claims nothing of what started before `before`. Returns whether it did.
+    /// Forgets what started before `before`. Returns whether anything was known of it.
     pub fn forget_before(&mut self, before: Timestamp) -> bool {
         let known = self.windows.len();
         self.windows
@@ -264,20 +265,20 @@ impl Coverage {
         changed
     }
 
-    /// Keeps the head, and what is known of calls without a start.
+    /// Forgets everything but the head and the calls without a start.
     pub fn forget_below_head(&mut self) {
         let head = self.head().map(|head| head.from);
         self.windows
             .retain(|window| Some(window.from) == head || window.from == NEVER);
     }
 
-    /// How many calls the windows held when they were read, at most: what is left of one that
-    /// another cut keeps its count. Good for a progress, not for a total.
+    /// How many calls the windows had when they were read, at most: what is left of a window that
+    /// another cuts keeps its count. Good for progress, not for a total.
     pub fn rows(&self) -> usize {
         self.windows.iter().map(|window| window.rows).sum()
     }
 
-    /// What remains of an earlier head below the new one is counted exactly and joined with the
+    /// Counts exactly what remains of an earlier head below the new one, and joins it with the
     /// window under it, so that a busy day does not leave a window for every poll.
     fn join_left_behind(&mut self, previous: Window, starts: Option<Vec<Timestamp>>) {
         let (Some(place), Some(starts)) = (
@@ -322,7 +323,7 @@ impl Coverage {
     }
 }
 
-/// What of `window` lies outside `other`. Its row count stays, as an upper bound.
+/// The parts of `window` outside `other`. The row count stays, as an upper bound.
 fn without(window: Window, other: &Window) -> impl Iterator<Item = Window> {
     let apart = window.end() < other.from || other.end() < window.from;
     let whole = apart.then_some(window);
@@ -578,8 +579,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against the naive model: one slot an instant, each holding the latest request that
-        /// read it.
+        /// Compares with a naive model: one slot per instant, with the latest request that read it.
         #[test]
         fn windows_are_what_a_slot_an_instant_would_say(
             reads in prop::collection::vec((0..40_i64, 0..12_i64, 1..9_u64), 0..24)

@@ -1,8 +1,9 @@
-//! What an edge tells another one of its coverage: few pieces, none of them younger than true.
+//! Summarizes coverage for a downstream edge: a bounded list of ranges, none reported fresher than
+//! it is.
 //!
-//! Pure. Windows are put together in cells that reach back twice as far each, so that a long
-//! history is few pieces and the newest of it is told exactly. A cell is as old as its oldest
-//! window. What lies between two windows unread stays so.
+//! Pure. Windows are merged within cells that reach back twice as far each, so that a long history
+//! is few ranges and its newest part is reported exactly. A cell is as old as its oldest window. A
+//! gap between two windows stays a gap.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -10,23 +11,22 @@ use std::time::Duration;
 use crate::model::{CoverageRange, Timestamp, Verified, Window, age};
 use crate::sync::knowledge::coverage::{Coverage, NEVER, next};
 
-/// The first cell reaches back so far, in seconds.
+/// How far back the first cell reaches, in seconds.
 const FIRST_CELL: u64 = 60;
 
-/// Suspects at more instants than this make the pieces they lie in old; fewer are pieces of their
+/// Suspects at more instants than this make the ranges around them old; fewer are ranges of their
 /// own.
 const MOST_INSTANTS: usize = 20;
 
-/// Where a file is full of gaps, the oldest of it is not told.
+/// At most this many ranges are reported; of a file full of gaps, the oldest are left out.
 const MOST_PIECES: usize = 100;
 
-/// A call no window speaks of, since the upstream seems not to have it: where it starts, and when
-/// it was last seen.
+/// A suspect, which no window vouches for: where it starts, and when it was last seen.
 pub type Unverified = (Option<Timestamp>, Timestamp);
 
 impl Coverage {
-    /// As it is told to another edge, oldest first. `self` must have been loaded before
-    /// `unverified` was read, and before the calls were.
+    /// The summary for another edge, oldest first. Load `self` before reading `unverified` and the
+    /// calls.
     pub fn told(&self, unverified: &[Unverified], now: Timestamp) -> Vec<CoverageRange> {
         let mut cells: Vec<(Option<u32>, Window)> = Vec::new();
         for window in self.windows() {
@@ -52,14 +52,14 @@ impl Coverage {
             .collect()
     }
 
-    /// No window speaks of these calls.
+    /// Makes the ranges of suspects as old as the suspects.
     fn except(&mut self, unverified: &[Unverified]) {
         let mut instants: Vec<(Timestamp, Timestamp)> = unverified
             .iter()
             .map(|(start, seen)| (start.unwrap_or(NEVER), *seen))
             .collect();
         instants.sort_unstable();
-        // The one that was seen longest ago comes first.
+        // Of several at one instant, the one that was seen longest ago comes first, and is kept.
         instants.dedup_by_key(|(start, _)| *start);
         let apart = instants.len() <= MOST_INSTANTS;
         for (start, seen) in instants {
@@ -84,8 +84,8 @@ impl Coverage {
         }
     }
 
-    /// Takes over what another edge knew when `request` began. What it does not speak of stays as
-    /// it was known before.
+    /// Takes over another edge's coverage as of when `request` started. Ranges that it does not
+    /// report stay as they were.
     pub fn take_over(&mut self, pieces: &[CoverageRange], request: Verified) {
         for piece in pieces {
             let range = range(piece);
@@ -103,7 +103,7 @@ impl Coverage {
     }
 }
 
-/// What a piece speaks of, the open end of the newest left out.
+/// The range of a piece, without the open end of the newest one.
 pub fn range(piece: &CoverageRange) -> RangeInclusive<Timestamp> {
     match (piece.from, piece.to) {
         (None, None) => NEVER..=NEVER,
@@ -121,8 +121,7 @@ fn piece(window: &Window, now: Timestamp) -> CoverageRange {
     }
 }
 
-/// Which cell a window lies in, by the age of its start; the newest, and what has no start, lie in
-/// none.
+/// The cell of a window, by the age of its start; the newest, and what has no start, have none.
 fn cell(window: &Window, now: Timestamp) -> Option<u32> {
     if window.open_ended || window.from == NEVER {
         return None;
@@ -225,7 +224,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is known there is known here, and nothing is told younger or where it is not.
+        /// Everything covered is reported as covered, nothing as fresher than it is, and no gap is
+        /// covered.
         #[test]
         fn nothing_is_told_younger_than_true(
             reads in prop::collection::vec((0..4000_u64, 0..900_u64, 1..5000_u64), 0..30),

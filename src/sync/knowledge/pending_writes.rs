@@ -1,6 +1,6 @@
-//! The changes that the upstream does not have yet, as whoever serves calls lays them over the
-//! stored texts. A snapshot that is replaced as a whole: a reader pays one load, and nothing where
-//! nothing waits.
+//! The changes that the upstream does not have yet, which readers lay over stored texts. A snapshot
+//! that is replaced as a whole: a reader pays for one load, and for nothing more where nothing
+//! waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use crate::model::metadata_merge;
 use crate::store::{Outbox, Write};
 
-/// Load it *before* reading a call's row: a change leaves it only once the row holds what came of
-/// it, so that nobody who writes reads the old text again.
+/// The waiting changes, by call. Load them *before* reading a call's row: a change leaves them only
+/// once the row has its result, so that no client that made a change reads the old text again.
 #[derive(Debug, Default)]
 pub struct PendingWrites {
     calls: HashMap<i64, Vec<Arc<Write>>>,
@@ -36,18 +36,18 @@ impl PendingWrites {
         pending
     }
 
-    /// Whether no call's text differs from the stored one.
+    /// Whether every call's text is the stored one.
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// The call's text as it will look; `None` where nothing of it waits, and it is as it is stored.
+    /// The call's text as it will look; `None` where no change of it waits, and it is as stored.
     pub fn overlay(&self, call_id: i64, body: &str) -> Option<String> {
         let writes = self.calls.get(&call_id)?;
         metadata_merge::overlay(body, writes.iter().map(|write| write.metadata.as_str()))
     }
 
-    /// What waits of a call, in order.
+    /// The numbers of a call's waiting changes, in order.
     pub fn write_ids(&self, call_id: i64) -> impl Iterator<Item = u64> {
         let writes = self.calls.get(&call_id).map(Vec::as_slice);
         let writes = writes.unwrap_or_default().iter();
@@ -59,12 +59,12 @@ impl PendingWrites {
         self.waiting
     }
 
-    /// Changes that can never be.
+    /// Changes that can never be made.
     pub fn failed(&self) -> usize {
         self.failed
     }
 
-    /// Changes that went over somebody else's of the same keys, ever.
+    /// Changes that overwrote another writer's change of the same keys, ever.
     pub fn conflicts(&self) -> u64 {
         self.conflicts
     }

@@ -1,4 +1,4 @@
-//! What every concern decides on, beside its own state.
+//! What every concern decides by, beside its own state.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,36 +16,37 @@ use crate::sync::planners::unreadable::Unreadable;
 use crate::sync::settings::Settings;
 use crate::upstream::DateForm;
 
-/// One moment, and what is known at it.
+/// One instant, and what is known at it.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     pub now: Now,
     pub settings: &'a Settings,
-    /// The oldest start that is mirrored.
+    /// The oldest start that is replicated.
     pub since: Timestamp,
     pub pauses: Pauses,
     pub in_flight: &'a InFlight,
-    /// How old the latest page of the list was when it came: an intermediary's copy is no fresher for
-    /// being read again at once.
+    /// The age of the latest page of the list when it arrived: a cached copy is no fresher for
+    /// being requested again at once.
     pub list_age: Duration,
     pub coverage: &'a Coverage,
     pub unreadable: &'a Unreadable,
-    /// The instants with more calls than a page, which are read apart.
+    /// The same-instant groups, which are read apart from all ranges.
     pub same_instant: &'a BTreeMap<Timestamp, SameInstantGroup>,
-    /// How the upstream reads dates; `None` while that is not known, and no range may be asked for.
+    /// How the upstream reads dates; `None` while that is unknown, and no range may be requested.
     pub date_form: Option<DateForm>,
 }
 
-/// What is left alone, and until when.
+/// What is paused, and until when.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pauses {
     /// The whole upstream.
     pub upstream: Option<Instant>,
-    /// Whatever would have to be stored: the file can't be written.
+    /// Everything that would have to be stored, while the file can't be written.
     pub store: Option<Instant>,
     pub head: Option<Instant>,
     pub history: Option<Instant>,
-    /// The upstream did not answer the last request: one at a time finds out whether it does.
+    /// True if the upstream did not answer the last request: one at a time finds out whether it
+    /// does.
     pub is_out: bool,
 }
 
@@ -55,17 +56,17 @@ impl Context<'_> {
         (!self.in_flight.is_under_way(&job)).then_some(job)
     }
 
-    /// A poll from now.
+    /// One poll interval from now.
     pub fn next_poll(&self) -> Instant {
         self.now.instant + self.settings.poll_interval
     }
 
-    /// Until when something is paused, if it still is.
+    /// The end of a pause, if it is still to come.
     pub fn is_paused(&self, until: Option<Instant>) -> Option<Instant> {
         until.filter(|until| *until > self.now.instant)
     }
 
-    /// What of a range no request is reading and may be read now, newest first.
+    /// The parts of a range that no request is reading and that may be read now, newest first.
     pub fn free(&self, range: Range) -> Vec<Range> {
         let now = self.now.instant;
         let groups = self.same_instant.keys();
@@ -91,7 +92,7 @@ impl Context<'_> {
         self.free(range.clone()) == [range.clone()]
     }
 
-    /// A request for the newest piece of a range that may be read now.
+    /// A request for the newest part of a range that may be read now.
     pub fn read(&self, range: Range) -> Option<Job> {
         self.free(range).into_iter().next().map(Job::Range)
     }

@@ -12,25 +12,26 @@ type Range = RangeInclusive<Timestamp>;
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// Whose key is this?
+    /// The key's organization.
     Identify,
-    /// The top of the list.
+    /// The newest page of the list.
     Head,
-    /// What changed, where the upstream is another edge. Is it one?
+    /// The feed, where the upstream is another edge; the first one also shows whether it is.
     Feed,
-    /// Are dates in this form read right? Asked for an instant at which a call is known to start.
+    /// A probe whether dates in this form are read correctly, by an instant at which a call is
+    /// known to start.
     DateFormat(Timestamp, DateForm),
-    /// A held call by id, which only its own organization's key is answered.
+    /// A stored call by id, which only its own organization's key can read.
     KeyWitness(i64),
-    /// A page of the list of assistants, behind the first so many.
+    /// A page of the list of assistants, after this many of them.
     Assistants(usize),
-    /// One call: a client waits for it, a hint spoke of it, or it left a list.
+    /// One call: a client waits for it, a hint named it, or it left a list.
     Call(CallKey),
-    /// What belongs to a call: a client waits for it, or it is to be kept.
+    /// A detail of a call: a client waits for it, or it is to be stored.
     Detail(i64, Detail),
-    /// A call that should be there.
+    /// A stored call that the upstream should still have.
     Canary(i64),
-    /// How many calls there are, where the list does not tell.
+    /// How many calls there are, where the list does not report it.
     Total,
     /// How many calls a range has.
     Count(Range),
@@ -38,16 +39,17 @@ pub enum Job {
     OpenCalls(OpenCalls),
     /// A range, from its newest end.
     Range(Range),
-    /// The next step of reading an instant with more calls than a page.
+    /// The next step of reading a same-instant group.
     SameInstant(Timestamp),
-    /// The call of a change that waits, before that is sent.
+    /// The call of a waiting change, which is read before the change is sent.
     Review(u64),
-    /// A change that waits.
+    /// A waiting change.
     Write(u64),
 }
 
 impl Job {
-    /// Whether it reads calls or what belongs to them, so that it may as well be asked again.
+    /// Whether it reads calls or their details, so that it can be sent again if its answer is not
+    /// stored.
     pub fn is_read(&self) -> bool {
         match self {
             Job::Identify | Job::KeyWitness(_) | Job::Assistants(_) | Job::Feed => false,
@@ -63,7 +65,7 @@ impl Job {
         }
     }
 
-    /// Whether the answer is of what the dates asked for are read as.
+    /// Whether the answer depends on how the upstream reads dates.
     pub fn depends_on_dates(&self) -> bool {
         match self {
             Job::Range(_) | Job::Count(_) | Job::OpenCalls(_) => true,
@@ -72,7 +74,7 @@ impl Job {
         }
     }
 
-    /// The request that answers what a client waits for.
+    /// The job that fetches what a client waits for.
     pub fn for_client(miss: &Miss) -> Job {
         match miss {
             Miss::Call(key) => Job::Call(key.clone()),
@@ -80,7 +82,7 @@ impl Job {
         }
     }
 
-    /// What clients may be waiting for.
+    /// What clients may wait for, if this job fetches that.
     pub fn miss(&self) -> Option<Miss> {
         match self {
             Job::Call(key) => Some(Miss::Call(key.clone())),

@@ -1,8 +1,9 @@
-//! What to ask the upstream next. Pure: the concerns' state and the moment in, one decision out.
+//! Decides the next request. Pure: the concerns' state and the current instant in, one decision
+//! out.
 //!
 //! [`BURKI`] and [`EDGE`] are the whole order of urgency, from the top down. The first concern that
-//! sends anything wins; a stop lets nothing below it be sent; else the engine sleeps until the
-//! earliest instant that any concern named. Nothing else sends.
+//! has a request to send wins, and a stop lets nothing below it be sent; otherwise the engine
+//! sleeps until the earliest instant that any concern named. Nothing else sends.
 
 pub mod context;
 pub mod job;
@@ -22,7 +23,7 @@ use crate::upstream::Request;
 
 type Rung = fn(&Planners, &Context<'_>) -> Step;
 
-/// Where the upstream is a Burki, or is not known yet.
+/// The ladder where the upstream is a Burki, or is not known yet.
 const BURKI: &[Rung] = &[
     pauses,
     |p, _| p.backfill.continuation(p.misses.is_empty()),
@@ -41,7 +42,7 @@ const BURKI: &[Rung] = &[
     spare,
 ];
 
-/// Where the upstream is another edge: it has an order of changes, so there is no history to read.
+/// The ladder where the upstream is another edge: it has a feed, so there is no history to read.
 const EDGE: &[Rung] = &[
     pauses,
     storage,
@@ -111,14 +112,15 @@ pub fn decide(planners: &Planners, context: &Context<'_>) -> Decision {
             None => Decision::Sleep(poll),
         },
         Step::Permit => Decision::Permit,
-        // A pause is the plan's: a client may find out by itself that the upstream is out.
+        // A pause applies to the plan's requests: a client may find out by itself that the upstream
+        // is out.
         Step::Stop(_) if planners.proxied.is_waiting() => Decision::Permit,
         Step::Stop(until) | Step::At(until) => Decision::Sleep(until),
         Step::Nothing => Decision::Sleep(poll),
     }
 }
 
-/// The first rung that sends or stops, else the earliest instant that any of them named.
+/// The first rung that sends or stops, or else the earliest instant that any of them named.
 fn climb(ladder: &[Rung], planners: &Planners, context: &Context<'_>) -> Step {
     let mut wakes: Option<Instant> = None;
     let earliest = |wakes: Option<Instant>, at| Some(wakes.map_or(at, |wakes| wakes.min(at)));
@@ -153,8 +155,8 @@ fn retries(p: &Planners, c: &Context<'_>) -> Step {
     Step::send(repeated(p, c))
 }
 
-/// No head follows another while anything else is to be sent: where the budget carries little more
-/// than the polls, the rest is owed every other request.
+/// No head follows another while anything else is to be sent: where the budget allows little more
+/// than the polls, every other request goes to the rest.
 fn head(p: &Planners, c: &Context<'_>) -> Step {
     match p.shares.head_was_last && !c.pauses.is_out {
         true => Step::Nothing,
@@ -191,7 +193,7 @@ fn history(p: &Planners, c: &Context<'_>) -> Step {
         return Step::At(until);
     }
     if p.deletion_guard.is_list_doubted() {
-        // Whatever else is listed may be as wrong. One call that is stored tells more.
+        // Other pages of the list may be as wrong. One stored call that is found proves more.
         return p.deletion_proof.canary_next(c);
     }
     climb(HISTORY(p.shares.turn()), p, c)
@@ -210,7 +212,7 @@ fn revalidate(p: &Planners, c: &Context<'_>) -> Step {
     revalidation::next(c, reread_before, p.page_size.limit())
 }
 
-/// Details come last, and only while nothing else is held up.
+/// Background details come last, and only while history is neither paused nor held.
 fn spare(p: &Planners, c: &Context<'_>) -> Step {
     let is_held_up = c.is_paused(c.pauses.history).is_some() || p.deletion_guard.is_list_doubted();
     match is_held_up {
@@ -253,7 +255,7 @@ mod tests {
         in_flight: InFlight,
         plan: Planners,
         date_form: Option<DateForm>,
-        /// Clients that wait.
+        /// The replies that clients wait for.
         replies: Vec<oneshot::Receiver<FetchOutcome>>,
     }
 
@@ -358,7 +360,7 @@ mod tests {
             self.plan.discrepancies.ranges.push(found);
         }
 
-        /// Everything that was verified before then is to be read again.
+        /// Has everything read again that was verified before then.
         fn reread_before(&mut self, micros: i64) {
             let census = Census {
                 calls: 1000,
@@ -404,7 +406,7 @@ mod tests {
         assert_eq!(order(state)[..2], [Job::Call(CallKey::Id(3)), Job::Head]);
     }
 
-    /// Everything the plan would send, one after the other, were nothing ever answered.
+    /// Everything the plan would send, in order, if nothing were ever answered.
     fn order(mut state: State) -> Vec<Job> {
         let mut jobs = Vec::new();
         while let Decision::Send(job, _) = state.decide() {
@@ -461,7 +463,7 @@ mod tests {
 
         let mut state = self::state(&[window(0, 999)]);
         state.has_a_detail_due();
-        // Others failed: it rests.
+        // Another detail failed, so details rest.
         state
             .plan
             .details
@@ -555,7 +557,7 @@ mod tests {
             rows(500, 999, 900, 60),
         ]);
         state.reread_before(51);
-        // What was just compared is not read along.
+        // The window that was just revalidated is not read along.
         let expected = [Job::Range(at(0)..=at(299)), Job::Range(at(300)..=at(399))];
         assert_eq!(order(state), expected);
     }

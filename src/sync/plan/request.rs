@@ -1,4 +1,4 @@
-//! How each job is asked of the upstream.
+//! The upstream request of each job.
 
 use crate::model::{CallKey, Timestamp};
 use crate::sync::plan::context::Context;
@@ -9,7 +9,7 @@ use crate::sync::planners::same_instant::group::SameInstantGroup;
 use crate::sync::planners::unreadable::Narrowed;
 use crate::upstream::{ListQuery, Request};
 
-/// `None` where nothing waits for the answer any more: the concern was given up meanwhile.
+/// The request of a job; `None` where its concern was given up meanwhile.
 pub fn request(planners: &Planners, job: &Job) -> Option<Request> {
     let page_limit = planners.page_size.limit();
     let list = |from, to, status, limit| {
@@ -71,7 +71,7 @@ pub fn request(planners: &Planners, job: &Job) -> Option<Request> {
     })
 }
 
-/// The first request to be repeated that still has something to ask.
+/// The first repetition that still has something to request.
 pub fn repeated(planners: &Planners, context: &Context<'_>) -> Option<Job> {
     let mut jobs = context.in_flight.again().iter();
     jobs.find(|job| request(planners, job).is_some()).cloned()

@@ -1,5 +1,5 @@
-//! What assistants are called, of an upstream whose calls do not tell: listed apart, and asked for
-//! now and then. Pure.
+//! The names of assistants, for an upstream whose calls lack them: listed apart, now and then.
+//! Pure.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,32 +12,32 @@ use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 use crate::upstream::ASSISTANTS_LIMIT;
 
-/// Between two looks: a name is seldom changed.
+/// The time between two listings: a name seldom changes.
 const INTERVAL: Duration = Duration::from_secs(3600);
 
-/// After a call of an assistant that is not known.
+/// The time between two listings where a call has an unknown assistant.
 const SOON: Duration = Duration::from_secs(60);
 
-/// After a failure.
+/// The wait after a failure.
 const REST: Duration = Duration::from_secs(300);
 
-/// Where they can't be listed.
+/// The wait where the server has no such list.
 const NEVER_SOON: Duration = Duration::from_secs(6 * 3600);
 
 #[derive(Debug, Default)]
 pub struct Assistants {
-    /// Those that were listed, and those that were asked for in vain.
+    /// Assistants that were listed or looked for already.
     known: HashSet<i64>,
-    /// A call does not tell its assistant's name.
+    /// True if some call lacks its assistant's name.
     is_wanted: bool,
-    /// The pass that is under way goes on from there.
+    /// How many the current pass has listed.
     skip: usize,
     due: Option<Instant>,
     last: Option<Instant>,
 }
 
 impl Assistants {
-    /// How many the next page is behind, if one is due.
+    /// How many assistants come before the next page, if one is due.
     pub fn due(&self, now: Instant) -> Option<usize> {
         let is_due = self.is_wanted && self.due.is_none_or(|due| due <= now);
         is_due.then_some(self.skip)
@@ -48,7 +48,7 @@ impl Assistants {
         Step::send(job.and_then(|job| context.idle(job)))
     }
 
-    /// Calls that were read: one of an unknown assistant brings the next look forward.
+    /// Takes in calls that were read: an unknown assistant brings the next listing forward.
     pub fn calls_read(&mut self, calls: &[Call]) {
         for call in calls.iter().filter(|call| !call.tells_name) {
             let Some(id) = call.assistant_id else {
@@ -62,7 +62,7 @@ impl Assistants {
         }
     }
 
-    /// A page was answered; `None`: the server has no such list.
+    /// Takes in a page; `None`: the server has no such list.
     pub fn listed(&mut self, page: Option<&[(i64, String)]>, now: Instant) {
         self.last = Some(now);
         let is_full = page.is_some_and(|page| page.len() >= ASSISTANTS_LIMIT);

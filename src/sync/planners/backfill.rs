@@ -1,4 +1,4 @@
-//! What was never read, from the newest down.
+//! Reads the gaps in the coverage, from the newest down.
 
 use crate::model::NEVER;
 use crate::sync::knowledge::ranges::Range;
@@ -8,15 +8,15 @@ use crate::sync::plan::step::Step;
 
 #[derive(Debug, Default)]
 pub struct Backfill {
-    /// How many calls the upstream has, where it says so: the measure of progress.
+    /// How many calls the upstream has, where it reports that: the measure of progress.
     pub total: Option<u64>,
-    /// What follows the page that is being written. It is asked for before the page is committed;
-    /// without room for it then, it is a gap like any other.
+    /// What lies below the page that is being written. It is requested before the page is
+    /// committed; if it can't be sent then, it is a gap like any other.
     pub continuation: Option<Range>,
 }
 
 impl Backfill {
-    /// Goes on below the page that is being written, unless a client waits.
+    /// Continues below the page that is being written, unless a client waits.
     pub fn continuation(&self, no_client_waits: bool) -> Step {
         let range = self.continuation.clone().filter(|_| no_client_waits);
         Step::send(range.map(Job::Range))

@@ -1,5 +1,4 @@
-//! Calls that are asked for by id or SID, one after the other: those that hints named, and those
-//! that left a list.
+//! A queue of calls to request by id or SID: those that hints named, and those that left a list.
 
 use std::collections::VecDeque;
 
@@ -16,7 +15,7 @@ pub struct CallQueue {
 }
 
 impl CallQueue {
-    /// Holds `most` calls; further ones are dropped.
+    /// A queue of at most `most` calls; further ones are dropped.
     pub fn new(most: usize) -> CallQueue {
         CallQueue {
             calls: VecDeque::new(),
@@ -24,14 +23,14 @@ impl CallQueue {
         }
     }
 
-    /// Adds a call that is not in the queue.
+    /// Adds a call that is not queued yet.
     pub fn push(&mut self, call: CallKey) {
         if self.calls.len() < self.most && !self.calls.contains(&call) {
             self.calls.push_back(call);
         }
     }
 
-    /// The same for calls of these ids.
+    /// Adds calls by id.
     pub fn push_ids(&mut self, ids: impl IntoIterator<Item = i64>) {
         for id in ids {
             self.push(CallKey::Id(id));
@@ -42,7 +41,7 @@ impl CallQueue {
         self.calls.contains(call)
     }
 
-    /// The request for this call is in flight. Returns whether it was in the queue.
+    /// Removes a call whose request is in flight. Returns whether it was queued.
     pub fn sent(&mut self, call: &CallKey) -> bool {
         let before = self.calls.len();
         self.calls.retain(|queued| queued != call);

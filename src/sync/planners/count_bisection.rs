@@ -1,7 +1,7 @@
-//! Finds where the replica and the upstream count differently: halves time down to the windows
-//! that do. Pure: which range to count next, and what a count means.
+//! Finds the windows in which the replica and the upstream count differently, by halving time.
+//! Pure: which range to count next, and what a count means.
 //!
-//! One difference among N calls takes log₂(N/1000) counts. Where one half is counted, the other
+//! One difference among N calls takes log₂(N/1000) counts: where one half is counted, the other
 //! half's difference is what remains of the whole's.
 
 use std::ops::RangeInclusive;
@@ -9,24 +9,24 @@ use std::ops::RangeInclusive;
 use crate::model::{Timestamp, Window};
 use crate::sync::knowledge::ranges::INSTANT;
 
-/// A range that counts differently, and is to be read again.
+/// A range that is counted differently here and upstream, and is to be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discrepancy {
     pub range: RangeInclusive<Timestamp>,
-    /// How many more calls the upstream has there.
+    /// How many more calls the upstream counts there.
     pub difference: i64,
 }
 
 #[derive(Debug)]
 pub struct CountBisection {
-    /// What is still to be halved, the older half of each to be counted first.
+    /// The ranges still to be halved; the older half of each is counted first.
     parts: Vec<Discrepancy>,
-    /// Nothing is known of this one yet.
+    /// The whole range, until it is counted.
     root: Option<RangeInclusive<Timestamp>>,
     found: Vec<Discrepancy>,
     /// The whole range's difference.
     difference: i64,
-    /// Reading so many rows is one request.
+    /// The rows that one request reads: a range with fewer is not halved.
     page_limit: usize,
 }
 
@@ -46,7 +46,7 @@ impl CountBisection {
         self.root.as_ref()
     }
 
-    /// What is to be counted next, given the windows as they are now; `None` at the end.
+    /// The range to count next, given the current windows; `None` at the end.
     pub fn next(&self, windows: &[Window]) -> Option<RangeInclusive<Timestamp>> {
         match (&self.root, self.parts.last()) {
             (Some(root), _) => Some(root.clone()),
@@ -55,8 +55,8 @@ impl CountBisection {
         }
     }
 
-    /// Takes in how often `range`, which was asked for by [`CountBisection::next`], is counted upstream
-    /// and here.
+    /// Takes in the upstream's and the replica's count of `range`, which [`CountBisection::next`]
+    /// returned.
     pub fn absorb(
         &mut self,
         range: &RangeInclusive<Timestamp>,
@@ -70,7 +70,7 @@ impl CountBisection {
             self.put(range.clone(), difference, windows);
             return;
         }
-        // A part that is not the one asked for was cut anew by a window that came or went.
+        // A count of another range is ignored: a window that came or went has moved the cut.
         let Some(part) = self
             .parts
             .pop_if(|part| part.range.start() == range.start() && range.end() < part.range.end())
@@ -87,7 +87,7 @@ impl CountBisection {
         self.difference
     }
 
-    /// The ranges that differ, once there is nothing left to count.
+    /// The whole difference and the ranges that differ, once nothing is left to count.
     pub fn into_found(self) -> (i64, Vec<Discrepancy>) {
         (self.difference, self.found)
     }
@@ -107,7 +107,7 @@ impl CountBisection {
         }
     }
 
-    /// Up to the end of the window where half of the rows are.
+    /// The older half of a part: up to the end of the window in which half of the rows is reached.
     fn older_half(&self, part: &Discrepancy, windows: &[Window]) -> RangeInclusive<Timestamp> {
         let (start, end) = (*part.range.start(), *part.range.end());
         let rows: usize = within(&part.range, windows).map(|window| window.rows).sum();
@@ -118,7 +118,7 @@ impl CountBisection {
                 2 * older >= rows
             })
             .map_or(end, |window| window.to);
-        // Of the last window's end nothing newer would remain.
+        // A cut at the last window's end would leave no newer half.
         let middle = match middle < end {
             true => middle,
             false => within(&part.range, windows)
@@ -129,7 +129,7 @@ impl CountBisection {
     }
 }
 
-/// The windows that begin within the range, and the one that reaches into it from below.
+/// The windows that overlap the range, oldest first.
 fn within<'a>(
     range: &RangeInclusive<Timestamp>,
     windows: &'a [Window],
@@ -152,7 +152,7 @@ mod tests {
         Timestamp::from_micros(micros)
     }
 
-    /// A thousand windows of ten instants, each instant a call, a window a page.
+    /// A thousand windows of ten instants, with one call per instant and one page per window.
     fn windows() -> Vec<Window> {
         let window = |place: i64| Window {
             from: at(place * 10),
@@ -164,7 +164,7 @@ mod tests {
         (0..1000).map(window).collect()
     }
 
-    /// Runs a search over what the upstream has more (or less) than one call an instant; returns
+    /// Runs a search where the upstream has more (or fewer) calls than one per instant. Returns
     /// what it found and how many counts that took.
     fn search(differences: &[(i64, i64)]) -> (Vec<Discrepancy>, usize) {
         let windows = windows();

@@ -1,12 +1,12 @@
 //! When the upstream's counts are compared with the replica's, over which range, and how long to
 //! wait after a search that explained nothing. Pure.
 //!
-//! All of history is counted where the total differs (a hosted upstream tells it with every head),
-//! or regularly (where only a count tells it). A difference is searched for at once, and again as
-//! long as what is read explains something. Two changes whose differences cancel leave the total
-//! as it was: between such counts of the whole, history is counted up to one cut after the other,
-//! each time halving what lies between two cuts, so that any two changes with a cut between them
-//! are told apart.
+//! All of history is counted where the total differs (a hosted upstream reports it with every
+//! head), or regularly (where only a count shows it). A difference is searched for at once, and
+//! again as long as reading explains something. Two changes whose differences cancel leave the
+//! total as it was. So between two counts of the whole, history is counted up to one cut after the
+//! other, each of which halves what lies between two earlier ones: two changes with a cut between
+//! them do not cancel.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -20,33 +20,33 @@ use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 use crate::sync::planners::count_bisection::{CountBisection, Discrepancy};
 
-/// The longest time between two counts of the whole, where the list does not tell its total.
+/// The longest time between two counts of the whole, where the list does not report its total.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The same in polls, where those are short and the budget has room.
+/// The same in polls, where polls are short and the budget has room.
 const INTERVAL_IN_POLLS: u32 = 6;
 
-/// A count up to a cut for so many intervals.
+/// The time between two counts up to a cut, in intervals.
 const INTERVALS_PER_CUT: u32 = 2;
 
-/// After so many cuts they begin again: any two changes that are further apart than this part of
-/// history have had one between them.
+/// After this many cuts, one at each sixteenth of history, they start over: two changes further
+/// apart than that then had a cut between them.
 pub const CUTS: u32 = 15;
 
-/// Totals that differ once may be those of two moments.
+/// This many totals in a row have to differ: one may be of another moment than what is stored.
 const DIFFERING_IN_A_ROW: u32 = 2;
 
-/// After so many totals in a row that agree, no earlier difference is remembered.
+/// After this many totals in a row that agree, earlier differences are forgotten.
 const AGREEING_IN_A_ROW: u32 = 3;
 
 /// The first rest after a search that explained nothing; each further one is twice as long.
 const FIRST_REST: Duration = Duration::from_secs(60);
 
-/// Where one search is.
+/// The search that is running.
 #[derive(Debug)]
 struct Running {
     search: CountBisection,
-    /// The range is all of history, not history up to a cut.
+    /// True if the range is all of history, false if it is history up to a cut.
     is_whole: bool,
 }
 
@@ -60,23 +60,23 @@ struct Unexplained {
 
 #[derive(Debug)]
 pub struct CountCheck {
-    /// Between two counts of the whole.
+    /// The time between two counts of the whole.
     interval: Duration,
     longest_rest: Duration,
     running: Option<Running>,
-    /// Heads in a row whose total was not explained, and whose total agreed.
+    /// Heads in a row whose total differed, and whose total agreed.
     differing: u32,
     agreeing: u32,
-    /// How many more calls the last head told than are held.
+    /// How many more calls the last head reported than are stored.
     latest: i64,
-    /// The differences that the last search set out to explain, until something is explained.
+    /// The differences that the last search was to explain, until something is explained.
     searched: Option<[i64; 2]>,
     unexplained: Unexplained,
-    /// The next count of the whole, where no head tells the total; `None`: at once.
+    /// When the whole is counted next, where no head reports the total; `None`: at once.
     whole_due: Option<Instant>,
     cut_due: Option<Instant>,
     cuts: u32,
-    /// No count can be had before this.
+    /// No count may be requested before this.
     not_before: Option<Instant>,
 }
 
@@ -100,8 +100,8 @@ impl CountCheck {
         }
     }
 
-    /// A head told its total: how many more calls that is than the replica holds, and whether all
-    /// of those are known to be there (`false`: some are left out as deleted, which is not proven).
+    /// Takes in a head's total, as the number of calls that it exceeds the replica's by.
+    /// `is_settled`: no stored call is a suspect, which would not be counted as stored.
     pub fn head_counted(&mut self, difference: i64, is_settled: bool) {
         self.latest = difference;
         if difference == 0 {
@@ -115,7 +115,7 @@ impl CountCheck {
         }
     }
 
-    /// All that is there is held: a difference is news again, however great it was before.
+    /// Notes that the counts agree. After enough of that every difference is news again.
     fn agreed(&mut self) {
         self.agreeing += 1;
         if self.agreeing >= AGREEING_IN_A_ROW {
@@ -124,15 +124,15 @@ impl CountCheck {
         }
     }
 
-    /// What was read because of a search accounts for a difference.
+    /// Notes that what was read because of a search accounts for a difference.
     pub fn explained(&mut self) {
         self.searched = None;
         self.unexplained = Unexplained::default();
         self.whole_due = None;
     }
 
-    /// Whether all of history is to be counted. `has_totals`: the head tells when there is a
-    /// reason.
+    /// Whether all of history is to be counted. `has_totals`: heads report the total, which shows
+    /// when there is a reason.
     pub fn is_due(&mut self, has_totals: bool, now: Instant) -> bool {
         if !self.may_count(now) {
             return false;
@@ -149,13 +149,13 @@ impl CountCheck {
         !self.is_known_unexplained(self.latest, now)
     }
 
-    /// The part of history up to which it is to be counted between two counts of the whole.
+    /// The share of history up to which it is to be counted now, between two counts of the whole.
     pub fn cut_due(&mut self, now: Instant) -> Option<f64> {
         let due = *self.cut_due.get_or_insert(now + self.interval);
         (self.may_count(now) && due <= now).then(|| fraction(self.cuts % CUTS + 1))
     }
 
-    /// Begins with the count of all of history.
+    /// Starts a search with the count of all of history.
     pub fn begin(&mut self, root: RangeInclusive<Timestamp>, page_limit: usize) {
         self.running = Some(Running {
             search: CountBisection::new(root, page_limit),
@@ -163,7 +163,7 @@ impl CountCheck {
         });
     }
 
-    /// Begins with the count of history up to a cut.
+    /// Starts a search with the count of history up to a cut.
     pub fn begin_cut(&mut self, range: RangeInclusive<Timestamp>, page_limit: usize, now: Instant) {
         self.skip_cut(now);
         self.running = Some(Running {
@@ -172,20 +172,20 @@ impl CountCheck {
         });
     }
 
-    /// There is nothing on one side of the cut.
+    /// Skips a cut that has nothing on one side.
     pub fn skip_cut(&mut self, now: Instant) {
         self.cuts = self.cuts.wrapping_add(1);
         self.cut_due = Some(now + self.interval * INTERVALS_PER_CUT);
     }
 
-    /// Whether this is the first count of a search.
+    /// Whether this range is the first count of the search.
     pub fn is_root(&self, range: &RangeInclusive<Timestamp>) -> bool {
         self.running
             .as_ref()
             .is_some_and(|running| running.search.root() == Some(range))
     }
 
-    /// Whether this is the first count of a search, that of all of history.
+    /// Whether this range is the first count of the search, and all of history.
     pub fn is_whole(&self, range: &RangeInclusive<Timestamp>) -> bool {
         self.running
             .as_ref()
@@ -199,12 +199,12 @@ impl CountCheck {
         Step::send(range.map(Job::Count).and_then(|job| context.idle(job)))
     }
 
-    /// The range to be counted next.
+    /// The range to count next.
     fn next_range(&self, windows: &[Window]) -> Option<RangeInclusive<Timestamp>> {
         self.running.as_ref()?.search.next(windows)
     }
 
-    /// Takes in a count; what differs, once the search is over.
+    /// Takes in a count. Returns the ranges that differ, once the search is over.
     pub fn absorb(
         &mut self,
         range: &RangeInclusive<Timestamp>,
@@ -245,24 +245,24 @@ impl CountCheck {
         }
         let (difference, found) = running.search.into_found();
         self.searched = Some([self.latest, difference]);
-        // What it finds is read, and then all is counted again.
+        // What the search found is read, and then the whole is counted again.
         self.whole_due = None;
         found
     }
 
-    /// The upstream asks not to be asked for counts for so long.
+    /// Sends no count for this long, as the upstream asked.
     pub fn leave_alone(&mut self, wait: Duration, now: Instant) {
         self.running = None;
         let until = now + wait;
         self.not_before = Some(self.not_before.map_or(until, |at| at.max(until)));
     }
 
-    /// Whether counts are not left alone.
+    /// Whether counts may be requested now.
     pub fn may_be_asked(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|instant| instant <= now)
     }
 
-    /// Lets go of a search, for its counts can't be had or mean nothing now.
+    /// Gives up a search whose counts fail, or mean nothing now.
     pub fn give_up(&mut self, now: Instant) {
         self.running = None;
         self.not_before = Some(now + FIRST_REST);
@@ -272,8 +272,7 @@ impl CountCheck {
         self.running.is_none() && self.may_be_asked(now)
     }
 
-    /// The last search set out to explain this difference, its ranges were read, and it is still
-    /// there.
+    /// Rests after a search whose ranges were read while its difference is still there.
     fn rest(&mut self, searched: [i64; 2], now: Instant) {
         self.searched = None;
         let Unexplained {
@@ -287,15 +286,16 @@ impl CountCheck {
         *searches += 1;
     }
 
-    /// A difference that was searched for in vain, while that is not to be done again.
+    /// Whether this difference was searched for without result, and is not to be searched for again
+    /// yet.
     fn is_known_unexplained(&self, difference: i64, now: Instant) -> bool {
         let rests = self.unexplained.rest_until.is_some_and(|until| until > now);
         rests && self.unexplained.differences.contains(&difference)
     }
 }
 
-/// Six polls, but no more than a minute, and not less than a minute where the polls alone take more
-/// than half of the budget.
+/// Six polls, but at most a minute; a minute where the polls alone take more than half of the
+/// budget.
 fn interval(poll_interval: Duration, per_minute: u32) -> Duration {
     let polls = poll_interval * INTERVAL_IN_POLLS;
     let polls_per_minute = 60.0 / poll_interval.as_secs_f64().max(0.001);
@@ -305,7 +305,7 @@ fn interval(poll_interval: Duration, per_minute: u32) -> Duration {
     }
 }
 
-/// 1/2, 1/4, 3/4, 1/8, 5/8, 3/8, 7/8 and so on: the bits of `number` behind the point, mirrored.
+/// 1/2, 1/4, 3/4, 1/8, 5/8, 3/8, 7/8 and so on: the bits of `number`, mirrored at the binary point.
 fn fraction(number: u32) -> f64 {
     f64::from(number.reverse_bits()) / 2_f64.powi(32)
 }
@@ -325,7 +325,7 @@ mod tests {
         Timestamp::from_micros(0)..=Timestamp::from_micros(9)
     }
 
-    /// A search that finds `difference` at its first count.
+    /// Starts a search whose first count finds `difference`.
     fn search(counting: &mut CountCheck, difference: i64, now: Instant) -> usize {
         counting.begin(root(), 10);
         let upstream = u64::try_from(4 + difference).unwrap();

@@ -1,9 +1,9 @@
-//! How the upstream reads dates: found out by asking for calls whose start is known. Pure.
+//! How the upstream reads dates, which is found by requesting calls whose start is known. Pure.
 //!
-//! A bound may be taken for UTC in one spelling and for local time in the other, and what a server
-//! writes to the millisecond it may keep, and compare, to the microsecond: then `from` = `to` = the
-//! instant that was read finds nothing. Both would lose calls in silence, so no range is asked for
-//! before known calls were found by their start.
+//! A bound may be taken for UTC in one spelling and for local time in the other. And what a server
+//! writes to the millisecond it may store, and compare, to the microsecond: then `from` = `to` =
+//! the instant that was read finds nothing. Both would lose calls silently, so no range is
+//! requested before known calls were found by their start.
 
 use crate::model::{Timestamp, Unit};
 use crate::sync::plan::context::Context;
@@ -11,17 +11,17 @@ use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 use crate::upstream::{DateForm, Spelling};
 
-/// How many starts have to be found before the known form is kept although the newest page is of a
-/// coarser unit: of a thousand instants one is a whole millisecond by chance.
+/// How many starts have to be found before the known form is kept although the newest page has a
+/// coarser unit: one instant in a thousand is a whole millisecond by chance.
 const PROOFS: usize = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Probe {
-    /// To be found, the first of them first.
+    /// The starts to find, in order.
     starts: Vec<Timestamp>,
     found: usize,
     form: DateForm,
-    /// To be tried after that.
+    /// The forms to try after that.
     others: Vec<DateForm>,
     unit: Unit,
 }
@@ -31,30 +31,30 @@ struct Probe {
 pub struct DateFormat {
     known: Option<DateForm>,
     probe: Option<Probe>,
-    /// What ranges were asked for in last.
+    /// The form in which ranges were last requested.
     former: Option<DateForm>,
-    /// The finest unit that any text was of, since the form that is known was.
+    /// The finest unit of any text since the known form was proven.
     finest: Unit,
-    /// The coarsest that all starts of the newest page were whole in.
+    /// The coarsest unit in which all starts of the newest page are whole.
     newest: Unit,
 }
 
 /// What an answer to a probe means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probed {
-    /// Another start or another form is to be tried.
+    /// Another start or form is to be tried.
     GoesOn,
-    /// A form is known, or it is the one that was.
+    /// A form is known, and ranges were not requested in another one before.
     Known,
-    /// One is known that reads bounds otherwise: what was read before may be incomplete.
+    /// A form is known that reads bounds otherwise: what was read before may be incomplete.
     Changed,
     /// No form finds the calls.
     Nothing,
 }
 
 impl DateFormat {
-    /// `finest` is the finest unit of the texts that are held: the newest page may show none of
-    /// them, and bounds that are widened by a coarser one leave them out.
+    /// `finest` is the finest unit of the stored texts: the newest page may have none of those, and
+    /// bounds that are widened by a coarser unit leave them out.
     pub fn of_texts(finest: Unit) -> DateFormat {
         DateFormat {
             known: None,
@@ -65,7 +65,7 @@ impl DateFormat {
         }
     }
 
-    /// The form to ask ranges in.
+    /// The form in which to request ranges.
     pub fn form(&self) -> Option<DateForm> {
         self.known
     }
@@ -74,7 +74,7 @@ impl DateFormat {
         self.known.is_some()
     }
 
-    /// What is to be tried next, if anything is.
+    /// The start and form to try next, if there is a probe.
     pub fn probe(&self) -> Option<(Timestamp, DateForm)> {
         let probe = self.probe.as_ref()?;
         Some((*probe.starts.get(probe.found)?, probe.form))
@@ -86,8 +86,8 @@ impl DateFormat {
         Step::send(job.and_then(|job| context.idle(job)))
     }
 
-    /// The starts of the newest page, newest first: a form is looked for where none is known, and
-    /// where these are of a coarser unit than those before.
+    /// Takes in the starts of the newest page, newest first. A probe starts where no form is known,
+    /// and where these starts are of a coarser unit than those before.
     pub fn head_read(&mut self, starts: &[Timestamp]) {
         let Some(unit) = starts.iter().map(|start| start.unit()).min() else {
             return;
@@ -96,7 +96,7 @@ impl DateFormat {
         if self.probe.is_some() || (self.known.is_some() && !coarser) {
             return;
         }
-        // One of another unit is found without it by chance, and nothing tells less of it.
+        // A start of a coarser unit may be found in a wrong form by chance.
         let telling = starts.iter().rev().find(|start| start.unit() == unit);
         let others = starts.iter().rev().filter(|start| Some(*start) != telling);
         let finer = self.finest < unit;
@@ -110,7 +110,8 @@ impl DateFormat {
         let spelled =
             |unit| [Spelling::Zoned, Spelling::Naive].map(|spelling| DateForm { spelling, unit });
         let mut others = Vec::from(spelled(unit));
-        // The page may be of whole units by chance: first as the finest text that is known has it.
+        // The page may be whole in its unit by chance: the finest unit of a known text is tried
+        // first.
         if finer && self.known.is_none() {
             others.extend(spelled(self.finest));
         }
@@ -124,14 +125,15 @@ impl DateFormat {
         });
     }
 
-    /// A start that is finer than the unit that bounds are widened by shows that they are read
+    /// Whether a start is finer than the unit that bounds are widened by. Dates are then read
     /// otherwise, and nothing may be concluded from what a range left out.
     pub fn is_refuted_by(&self, mut starts: impl Iterator<Item = Timestamp>) -> bool {
         let known = self.known.map(|form| form.unit);
         known.is_some_and(|unit| starts.any(|start| start.unit() < unit))
     }
 
-    /// Calls were read, in whatever way. Returns whether they refute the form that was known.
+    /// Takes in the starts of calls, however they were read. Returns whether they refute the known
+    /// form.
     pub fn heed(&mut self, starts: impl Iterator<Item = Timestamp> + Clone) -> bool {
         let refuted = self.is_refuted_by(starts.clone());
         if refuted {
@@ -142,12 +144,12 @@ impl DateFormat {
         refuted
     }
 
-    /// A probe got no answer; the next head chooses another.
+    /// Drops a probe that got no answer; the next head starts another.
     pub fn put_off(&mut self) {
         self.probe = None;
     }
 
-    /// The answer to a probe, which found its call or did not.
+    /// Takes in the answer to a probe, which found its call or did not.
     pub fn probed(&mut self, asked: (Timestamp, DateForm), found: bool) -> Probed {
         if self.probe() != Some(asked) {
             return Probed::GoesOn;
@@ -156,7 +158,7 @@ impl DateFormat {
             return Probed::GoesOn;
         };
         if !found {
-            // Where no form is left, the calls may be gone: the next newest page names others.
+            // Where no form is left, the calls may be deleted: the next head offers others.
             let Some(form) = probe.others.pop() else {
                 return Probed::Nothing;
             };
@@ -194,7 +196,7 @@ mod tests {
         DateFormat::of_texts(Unit::SECOND)
     }
 
-    /// Probes until there is nothing to probe; `reads` says whether a start is found in a form.
+    /// Probes until nothing is left to probe; `reads` says whether a start is found in a form.
     fn settle(
         dates: &mut DateFormat,
         reads: impl Fn(Timestamp, DateForm) -> bool,
@@ -247,7 +249,7 @@ mod tests {
         assert!(!dates.heed([at(4_000_000)].into_iter()));
         assert!(dates.heed([at(4_000_000), at(3_000_000 + MILLI)].into_iter()));
         assert!(!dates.is_known());
-        // The newest page still shows whole seconds alone.
+        // The newest page still has whole seconds alone.
         dates.head_read(&[at(5_000_000)]);
         assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Changed));
         assert_eq!(dates.form().unwrap().unit, at(MILLI).unit());
@@ -271,7 +273,7 @@ mod tests {
         dates.head_read(&[at(1), at(0)]);
         settle(&mut dates, exact);
         dates.head_read(&[at(3 * MILLI), at(2 * MILLI), at(MILLI)]);
-        // That of the first is whole by chance.
+        // The first start is a whole millisecond by chance.
         let reads = |start, form| start == at(MILLI) || to_the_millisecond(start, form);
         assert_eq!(settle(&mut dates, reads).1, Probed::Changed);
         assert_eq!(dates.form().unwrap().unit, at(MILLI).unit());
@@ -285,7 +287,7 @@ mod tests {
         dates.head_read(&page);
         assert_eq!(settle(&mut dates, exact), (2, Probed::Known));
         assert_eq!(dates.form().unwrap().unit, Unit::MICROSECOND);
-        // It was held when the server still wrote it to the microsecond.
+        // A text is stored from when the server still wrote it to the microsecond.
         let mut dates = DateFormat::of_texts(Unit::MICROSECOND);
         dates.head_read(&page);
         let (_, probed) = settle(&mut dates, |_, form| form.unit == Unit::SECOND);
@@ -294,7 +296,7 @@ mod tests {
         assert!(!dates.heed(page.into_iter()));
     }
 
-    /// The coarser unit that was proven is the first guess where the next proof broke off.
+    /// A coarser unit that was proven is the first guess where the next proof broke off.
     #[test]
     fn a_proven_unit_is_tried_first_after_a_probe_that_got_no_answer() {
         let mut dates = DateFormat::of_texts(Unit::MICROSECOND);

@@ -1,9 +1,9 @@
-//! The brake: so many deletions at once that they may be somebody's mistake.
+//! Holds deletions that are so many at once that they may be a mistake.
 //!
-//! Two things are held. A *list* that leaves out most of what is held is not believed, nothing of
-//! it is taken in, until it says the same a minute later and another held call was found meanwhile.
-//! *Deletions* that are many, by the calls under suspicion or by the upstream's own count, wait
-//! until everything was read twice, the second time at least a minute after. The operator may
+//! Two things are held. A *list* that leaves out most of what is stored is not believed, and
+//! nothing of it is applied, until it says the same a minute later and a canary was found
+//! meanwhile. *Deletions* that are many, by the number of suspects or by the upstream's own count,
+//! wait until everything was read twice, the second time at least a minute later. The operator may
 //! release either. Pure.
 
 use std::collections::VecDeque;
@@ -18,26 +18,26 @@ use crate::sync::clock::Now;
 /// A list that leaves out many calls is believed if it still does after this long.
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
 
-/// Deletions are many by what was removed and what is suspected within so long, however small the
-/// steps are in which they are found.
+/// Deletions are many by what was removed and what is suspected within this time, however small the
+/// steps in which they are found.
 const WHILE: Duration = Duration::from_secs(600);
 
-/// The list is not believed.
+/// A list that is not believed.
 #[derive(Debug)]
 struct ListDoubt {
     since: Instant,
-    /// No request with a lower number can vouch for the upstream.
+    /// Only a request with a higher number can vouch for the upstream.
     seq: u64,
-    /// Rows that it was asked for.
+    /// The rows that were requested.
     limit: usize,
     vouched: bool,
 }
 
-/// Deletions wait for two passes over everything.
+/// A hold on deletions, until everything was read twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Brake {
     began: Timestamp,
-    /// Every window has to be verified since then.
+    /// Every window has to be verified since then, for the current pass to end.
     pass_from: Timestamp,
     second: bool,
     passed: bool,
@@ -47,24 +47,24 @@ struct Brake {
 pub struct DeletionGuard {
     doubt: Option<ListDoubt>,
     brake: Option<Brake>,
-    /// No other call is held that could vouch for a deletion.
+    /// True if no other stored call could vouch for a deletion.
     alone: bool,
-    /// How many of the held calls the upstream's count lacks.
+    /// How many of the stored calls the upstream's count lacks.
     lost: u64,
-    /// Calls that were removed lately while nothing was held, by the time of their removal.
+    /// Calls that were removed recently while nothing was held, by the time of their removal.
     lately: VecDeque<(Timestamp, u64)>,
-    /// Held calls that the upstream's count lacks although complete readings listed them.
+    /// Stored calls that the upstream's count lacks although complete readings listed them.
     explained: u64,
     released: bool,
-    /// The list ends above the calls without a start. The operator's word, given when this was the
-    /// highest number of a request, is for those too.
+    /// The highest request number at the operator's release of a list. The release covers the calls
+    /// without a start too, which that list does not reach.
     vouched_below: Option<u64>,
 }
 
-/// What became of the brake.
+/// What changed about the hold on deletions.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It was put on: so many calls seem to be gone.
+    /// It was placed: this many calls seem to be deleted.
     Held(u64),
     Lifted,
 }
@@ -78,7 +78,7 @@ impl DeletionGuard {
         self.doubt.is_some() || self.brake.is_some() || self.alone
     }
 
-    /// What is under suspicion is all that is held. Returns whether that is news.
+    /// Notes that every stored call is a suspect. Returns whether that is news.
     pub fn is_alone(&mut self) -> bool {
         !std::mem::replace(&mut self.alone, true)
     }
@@ -87,7 +87,7 @@ impl DeletionGuard {
         self.brake.is_some()
     }
 
-    /// The operator vouches for the deletions.
+    /// Releases what is held, as the operator vouches for it. Returns whether anything was held.
     pub fn release(&mut self) -> bool {
         self.released = self.is_held();
         self.released
@@ -97,14 +97,14 @@ impl DeletionGuard {
         self.released
     }
 
-    /// Calls without a start are not on the list that the operator vouched for: his word holds
-    /// until they were read by a request of a higher number than `newest_seq`.
+    /// Extends a release to the calls without a start, which the released list does not reach,
+    /// until a request with a number above `newest_seq` has read them.
     pub fn vouch_below_list(&mut self, newest_seq: u64) {
         self.vouched_below = (self.released && self.doubt.is_some()).then_some(newest_seq);
     }
 
-    /// All calls without a start were read by the request of this number. Returns whether the
-    /// operator's word for them has come too late for it.
+    /// Notes that the request of this number read all calls without a start. Returns whether that
+    /// was too early for a release that covers them.
     pub fn read_below_list(&mut self, seq: u64) -> bool {
         self.vouched_below = self.vouched_below.filter(|after| seq <= *after);
         self.vouched_below.is_some()
@@ -112,15 +112,15 @@ impl DeletionGuard {
 
     // The list.
 
-    /// Whether a list is believed whatever it leaves out.
+    /// Whether a list is believed, regardless of what it leaves out.
     pub fn believes_list(&self, now: Instant) -> bool {
         let outlasted =
             |doubt: &ListDoubt| doubt.vouched && now.duration_since(doubt.since) >= LONG_ENOUGH;
         self.released || self.doubt.as_ref().is_some_and(outlasted)
     }
 
-    /// A list of up to `limit` rows, asked for by this request, was not believed. Returns whether
-    /// that is news.
+    /// Notes that a list of up to `limit` rows, read by this request, was not believed. Returns
+    /// whether that is news.
     pub fn doubt_list(&mut self, begun: Instant, seq: u64, limit: usize) -> bool {
         let news = self.doubt.is_none();
         let doubt = self.doubt.get_or_insert(ListDoubt {
@@ -149,12 +149,12 @@ impl DeletionGuard {
         self.doubt.is_some()
     }
 
-    /// Whether a held call has to be found before the list can be believed.
+    /// Whether a canary has to be found before the list can be believed.
     pub fn lacks_witness(&self) -> bool {
         self.doubt.as_ref().is_some_and(|doubt| !doubt.vouched)
     }
 
-    /// A held call was found by the request of this number.
+    /// Notes that the request of this number found a canary.
     pub fn witness(&mut self, seq: u64) {
         if let Some(doubt) = &mut self.doubt {
             doubt.vouched |= seq > doubt.seq;
@@ -163,21 +163,21 @@ impl DeletionGuard {
 
     // Deletions.
 
-    /// The upstream's count of all calls, as of a head that was taken in.
+    /// Takes in the upstream's count of all calls, at the moment of an answer that was applied.
     pub fn counted(&mut self, total: u64, held: u64) {
         self.lost = held.saturating_sub(total);
         self.explained = self.explained.min(self.lost);
     }
 
-    /// A count of part of history lacks so many of the held calls.
+    /// Takes in a count of part of history that lacks this many stored calls.
     pub fn lacks(&mut self, missing: u64) {
         self.lost = self.lost.max(missing);
     }
 
-    /// So many calls were removed by proof.
+    /// Notes that this many calls were removed by proof.
     pub fn removed(&mut self, calls: u64, now: Timestamp) {
         self.lost = self.lost.saturating_sub(calls);
-        // What a brake has let through is not held against what follows.
+        // What passed a hold does not count towards the next one.
         if self.brake.is_none() && !self.released {
             self.lately.push_back((now, calls));
         }
@@ -190,13 +190,13 @@ impl DeletionGuard {
         self.lately.iter().map(|(_, calls)| calls).sum()
     }
 
-    /// Puts the brake on or lifts it, by what is known now.
+    /// Places or lifts the hold on deletions, by what is known now.
     pub fn judge(&mut self, census: Census, now: Timestamp) -> Option<Change> {
         self.alone &= census.suspects > 0;
         let lost = self.lost.saturating_sub(self.explained);
         let missing = census.suspects.max(lost);
         let lately = match missing {
-            // Nothing is left to be held.
+            // Nothing is missing that could be held.
             0 => 0,
             _ => self.removed_lately(now),
         };
@@ -220,24 +220,24 @@ impl DeletionGuard {
             }
             _ => None,
         };
-        // The operator's word is for a list, and then for what it leaves out.
+        // A release is for a list, and then for what that leaves out.
         self.released &= self.is_held() || census.suspects > 0 || self.vouched_below.is_some();
         change
     }
 
-    /// Windows verified earlier are to be read again.
+    /// Windows that were verified before this are to be read again.
     pub fn reread_before(&self) -> Option<Timestamp> {
         let brake = self.brake.filter(|brake| !brake.passed);
         brake.map(|brake| brake.pass_from)
     }
 
-    /// Everything was verified since `oldest`: goes on to the second pass, or ends it.
+    /// Notes that everything was verified since `oldest`, which starts the second pass or ends it.
     pub fn verified_since(&mut self, oldest: Timestamp, suspects: u64, now: Now) {
         let Some(brake) = &mut self.brake else {
             return;
         };
         if brake.passed && suspects == 0 {
-            // What was let through is gone, and the count still lacks as many.
+            // What passed is removed, and the count still lacks as many.
             (brake.passed, brake.second) = (false, false);
             brake.pass_from = now.wall;
         }
@@ -245,14 +245,14 @@ impl DeletionGuard {
             return;
         }
         if suspects == 0 {
-            // Every call was seen: it is the count that is wrong. If it lacks more by the time
-            // anybody looks, that takes a pass of its own.
+            // Every call was seen, so the count is wrong. If it lacks more at the end of the next
+            // pass, that takes another one.
             self.explained = self.lost;
             brake.second = false;
             brake.pass_from = now.wall + LONG_ENOUGH;
         } else if brake.second {
             brake.passed = true;
-            // All others were seen: where the count lacks more, it is the one that is wrong.
+            // All other calls were seen: a count that lacks more is wrong.
             self.explained = self.lost.saturating_sub(suspects);
         } else {
             brake.second = true;
@@ -260,14 +260,14 @@ impl DeletionGuard {
         }
     }
 
-    /// Whether what is under suspicion may be put to the proof by a sample.
+    /// Whether suspects may be proven by a sample.
     pub fn may_be_proven(&self) -> bool {
-        // The operator's word stands for the second pass.
+        // The operator's release stands for the second pass.
         self.brake
             .is_some_and(|brake| brake.passed || (brake.second && self.released))
     }
 
-    /// The sample has shown that not all of it is gone: everything is read once more.
+    /// Has everything read twice again, as the sample showed that not all suspects are deleted.
     pub fn disproved(&mut self, now: Timestamp) {
         self.released = false;
         self.vouched_below = None;
@@ -281,7 +281,7 @@ impl DeletionGuard {
         }
     }
 
-    /// Our clock was put back.
+    /// Moves the hold's times back, as the clock here was put back.
     pub fn put_back(&mut self, by: Duration) {
         if let Some(brake) = &mut self.brake {
             brake.began = brake.began - by;
@@ -326,7 +326,7 @@ mod tests {
         }
     }
 
-    /// There would be nothing that the operator could look at or release.
+    /// A hold would give the operator nothing to look at or release.
     #[test]
     fn where_nothing_is_missing_nothing_is_held_however_many_were_removed() {
         let mut holds = DeletionGuard::default();
@@ -419,7 +419,7 @@ mod tests {
         );
     }
 
-    /// It lacked what is gone by now, and lacks as much again.
+    /// The count lacked what is removed by now, and lacks as many again.
     #[test]
     fn a_count_that_stays_wrong_after_the_deletions_takes_one_more_pass() {
         let mut holds = DeletionGuard::default();
@@ -522,7 +522,7 @@ mod tests {
         let held = holds.judge(census(calls, 9), at(4));
         assert_eq!(held, Some(Change::Held(9)));
         assert_eq!(holds.judge(census(calls, 9), at(5)), None, "it stays");
-        // Two passes let them through, and what went before is forgotten.
+        // After two passes they are removed, and what went before is forgotten.
         holds.verified_since(at(5), 9, moment(5));
         holds.verified_since(at(70), 9, moment(70));
         assert!(holds.may_be_proven());

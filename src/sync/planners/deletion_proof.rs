@@ -1,8 +1,8 @@
 //! Deletion by proof: what a suspect must go through before it is removed.
 //!
-//! A round asks for some suspects by id. If the upstream denies them by its own 404, a *canary*,
-//! another call that is held and no suspect, must still be found, and the key's organization be the
-//! same; both are asked after the denials. Only then is what was denied removed. Pure.
+//! A round requests some suspects by id. If the upstream denies them by its own 404, a *canary*,
+//! another stored call that is no suspect, must still be found, and the key's organization be the
+//! same; both are requested after the denials. Only then are the denied calls removed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,50 +14,50 @@ use crate::sync::plan::context::Context;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 
-/// How many suspects a round asks for.
+/// How many suspects a round requests.
 pub const AT_ONCE: usize = 20;
 
-/// Of no more held suspects than these each is asked for, and of more a sample: lists that leave out
-/// a call that is not deleted may do so twice, and a sample can miss it.
+/// Up to this many held suspects are each requested, of more a sample: lists that leave out a call
+/// that is not deleted may do so twice, and a sample can miss it.
 pub const EACH: u64 = 200;
 
-/// A round that came to nothing is followed by the next after this long.
+/// The wait after a round without a result.
 const REST: Duration = Duration::from_secs(30);
 
-/// So many canaries may be missing too before the round is given up: they may be deleted ones.
+/// The round is given up after this many missing canaries, which may be deleted calls too.
 const MOST_CANARIES: usize = 5;
 
 /// One round.
 #[derive(Debug)]
 struct Round {
-    /// Of so many suspects that they can't all be asked for: these stand for all of them.
+    /// True if these suspects stand for all, which are too many to request each.
     sample: bool,
     unanswered: BTreeSet<i64>,
     denied: BTreeMap<i64, Verified>,
-    /// Some answered with the call after all.
+    /// True if the upstream returned one of them after all.
     disproved: bool,
-    /// Some did not answer.
+    /// True if the request for one of them failed.
     failed: bool,
 }
 
-/// What a round has proven.
+/// What a round proved.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Proven {
-    /// These are gone.
+    /// These calls are deleted.
     Gone(Vec<(i64, Verified)>),
-    /// All suspects are: every one of the sample was denied.
+    /// All suspects are deleted: every one of the sample was denied.
     AllGone,
 }
 
 #[derive(Debug, Default)]
 pub struct DeletionProof {
     round: Option<Round>,
-    /// The call that is asked for as a canary.
+    /// The call that is requested as a canary.
     canary: Option<i64>,
-    /// When the latest canary was found.
+    /// The request that found the latest canary.
     sung: Option<Verified>,
     missing: usize,
-    /// No round and no canary before.
+    /// No round and no canary starts before this.
     rest_until: Option<Instant>,
 }
 
@@ -66,7 +66,7 @@ impl DeletionProof {
         self.round.is_none() && self.is_rested(now)
     }
 
-    /// Whether a canary may be asked for.
+    /// Whether a canary may be requested.
     pub fn is_rested(&self, now: Instant) -> bool {
         self.rest_until.is_none_or(|until| until <= now)
     }
@@ -85,14 +85,14 @@ impl DeletionProof {
         });
     }
 
-    /// Suspects to be asked for by id.
+    /// The suspects that are not answered yet.
     pub fn unanswered(&self) -> impl Iterator<Item = i64> {
         self.round
             .iter()
             .flat_map(|round| round.unanswered.iter().copied())
     }
 
-    /// The upstream was asked for a call by id.
+    /// Takes in that the upstream returned a call.
     pub fn found(&mut self, id: i64) {
         if let Some(round) = &mut self.round
             && (round.unanswered.remove(&id) || round.denied.remove(&id).is_some())
@@ -115,7 +115,8 @@ impl DeletionProof {
         }
     }
 
-    /// Since when a canary is needed that is found: every denial began before.
+    /// The last denial's request number, after which a canary has to be found; `None` while a
+    /// suspect is unanswered.
     fn needs_canary(&self) -> Option<u64> {
         let round = self.round.as_ref()?;
         if !round.unanswered.is_empty() {
@@ -171,14 +172,14 @@ impl DeletionProof {
         self.rest_until = Some(now + REST);
     }
 
-    /// The request since which the organization has to be confirmed for the round to end.
+    /// The request number after which the organization has to be confirmed for the round to end.
     pub fn needs_identity(&self) -> Option<u64> {
         self.needs_canary()
     }
 
-    /// What is proven, once the canary was found and the organization confirmed by a request after
-    /// the last denial; `identified` is that request's number. `vouched` by the operator, it
-    /// takes no canary.
+    /// What is proven, once a canary was found and the organization confirmed by requests after the
+    /// last denial. `identified` is the number of the request that confirmed it, `None` where the
+    /// upstream names none. `vouched`: the operator's release replaces the canary.
     pub fn conclude(
         &mut self,
         identified: Option<u64>,
@@ -191,7 +192,7 @@ impl DeletionProof {
         }
         let spoiled = round.sample && (round.disproved || round.failed);
         let Some(after) = self.needs_canary().filter(|_| !spoiled) else {
-            // A suspect that answers needs no rest: it is none any more.
+            // A suspect that was returned is none any more, which needs no rest.
             let rests = round.failed || round.sample;
             self.round = None;
             self.rest_until = rests.then(|| now + REST);
@@ -208,7 +209,7 @@ impl DeletionProof {
         })
     }
 
-    /// A sample was disproved: not everything that is missing is gone.
+    /// Whether a sample was disproved: not everything that is missing is deleted.
     pub fn is_disproved(&self) -> bool {
         self.round
             .as_ref()

@@ -1,8 +1,8 @@
-//! What belongs to calls that have ended: which kind of which call is asked for next.
+//! Details of calls that have ended: which kind of which call is requested next.
 //!
-//! It is nobody's hurry. The file knows which calls are due; a batch of them is held here, and asked
-//! for one kind after the other. What fails is put off, each call for itself, and lets the others
-//! pass. Pure.
+//! Background work; no client waits for it. The file knows which calls are due; a batch of them is
+//! in memory here, and requested one kind after the other. What fails postpones its own call and no
+//! other. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,22 +17,22 @@ use crate::sync::plan::context::Context;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 
-/// What no client waits for is at most this part of the requests in flight.
+/// Background requests for details are at most this part of the requests in flight.
 const PART_IN_FLIGHT: usize = 2;
 
 /// Calls that are taken from the file at once.
 pub const BATCH: usize = 100;
 
-/// What comes late is looked for until so long after a call's start.
+/// Late details are looked for until this long after a call's start.
 const LATE: Duration = Duration::from_secs(86_400);
 
-/// A call whose details could not be had is left alone for so long, and twice as long each time.
+/// How long a call is put off whose details failed, and twice as long each time.
 const PUT_OFF: Duration = Duration::from_secs(60);
 const LONGEST_PUT_OFF: Duration = Duration::from_secs(6 * 3600);
 
-/// When a call that was asked for everything is asked for it again: once it is twice as old, and
-/// for the last time when it is a day old. That is some ten times; by the tier of its record it
-/// would be over a hundred.
+/// When a call whose details were all requested is requested again: once it is twice as old, and
+/// for the last time when it is a day old. That is some ten times; at the revalidation interval of
+/// its record it would be over a hundred.
 pub fn again(started_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     let age = now.since(started_at?);
     let left = LATE.checked_sub(age).filter(|left| !left.is_zero())?;
@@ -44,27 +44,27 @@ pub fn again(started_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp>
 struct Due {
     call_id: i64,
     left: BTreeSet<Detail>,
-    /// Kinds that could not be had in this round.
+    /// Kinds that failed in this round.
     failed: BTreeSet<Detail>,
     failures: u32,
 }
 
 pub struct Details {
-    /// What is kept.
+    /// The kinds to store.
     kinds: BTreeSet<Detail>,
-    /// What the server told that it does not have, since the process started.
+    /// Kinds that the server does not have, as it answered since the process started.
     missing: BTreeSet<Detail>,
     batch: Vec<Due>,
-    /// The file may know of calls that come before those of the batch.
+    /// True if the file may have calls that come before those of the batch.
     stale: bool,
     /// When the file's next call is due.
     next_due: Option<Timestamp>,
     put_off: BTreeMap<i64, Timestamp>,
     backoff: Backoff,
     rest_until: Option<Instant>,
-    /// Kinds that were denied, how often in a row, and until when they are left alone.
+    /// Kinds that were denied, how often in a row, and until when they rest.
     denied: BTreeMap<Detail, (u32, Timestamp)>,
-    /// The kinds are the file's too.
+    /// True if the file has the kinds to store.
     pub recorded: bool,
     pub books: DetailsBooks,
 }
@@ -93,29 +93,29 @@ impl Details {
         }
     }
 
-    /// What is to be kept, whether or not the server has it.
+    /// The kinds to store, whether or not the server has them.
     pub fn configured(&self) -> &BTreeSet<Detail> {
         &self.kinds
     }
 
-    /// What is asked for.
+    /// The kinds to request.
     pub fn kinds(&self) -> BTreeSet<Detail> {
         self.kinds.difference(&self.missing).copied().collect()
     }
 
-    /// Calls were written, and may have ended.
+    /// Notes that calls were written, which may have ended.
     pub fn calls_written(&mut self, merged: &Merged, books: DetailsBooks) {
         self.stale |= merged.new + merged.changed > 0;
         self.books = books;
     }
 
-    /// Whether the file is to be asked for calls.
+    /// Whether the next batch is to be read from the file.
     pub fn wants_batch(&self, now: Timestamp) -> bool {
         let due = self.next_due.is_some_and(|due| due <= now);
         (self.stale || due) && !self.kinds().is_empty()
     }
 
-    /// What the file said is due. Returns the calls of which nothing is left to be asked for.
+    /// Takes in the calls that are due. Returns those of which nothing is left to request.
     pub fn take_batch(
         &mut self,
         calls: Vec<DueDetails>,
@@ -150,13 +150,13 @@ impl Details {
         for kind in resting {
             self.put_aside(kind, now);
         }
-        // Behind those that are over there may be others.
+        // After those that are over there may be others.
         self.stale = !over.is_empty();
         self.next_due = next_due;
         over
     }
 
-    /// What is asked for next, out of what the budget can spare: half of it is left to the rest.
+    /// The next request that the budget can spare, half of which is left to other requests.
     /// `head_read_at`: the next head is needed a poll after that.
     pub fn next(&self, context: &Context<'_>, head_read_at: Option<Instant>) -> Step {
         let at_once = (context.settings.max_concurrency / PART_IN_FLIGHT).max(1);
@@ -168,7 +168,7 @@ impl Details {
         }
     }
 
-    /// When a detail may be asked for, or a batch for the next; `None`: there is none.
+    /// When a detail may be requested, or the next batch read; `None`: there is none.
     pub fn due_at(&self, context: &Context<'_>, head_read_at: Option<Instant>) -> Option<Instant> {
         let now = context.now.instant;
         let needed = head_read_at.map_or(now, |at| at + context.settings.poll_interval);
@@ -178,7 +178,7 @@ impl Details {
         any.then_some(at)
     }
 
-    /// The next that is not being asked for, if no more than `at_once` are.
+    /// The next detail that is not in flight, if fewer than `at_once` are.
     fn next_pair(&self, under_way: &[(u64, Job)], at_once: usize) -> Option<(i64, Detail)> {
         let busy: Vec<_> = under_way
             .iter()
@@ -196,7 +196,7 @@ impl Details {
             .find(|next| !busy.contains(next))
     }
 
-    /// An answer was taken in, and ended the call's round or not.
+    /// Takes in an answer; `ended`: it ended the call's round.
     pub fn answered(&mut self, id: i64, kind: Detail, ended: bool, now: Timestamp) {
         self.backoff.succeeded();
         self.rest_until = None;
@@ -211,19 +211,19 @@ impl Details {
         }
     }
 
-    /// The server has nothing of that kind.
+    /// Notes that the server has no details of this kind.
     pub fn is_missing(&mut self, kind: Detail) {
         self.missing.insert(kind);
         for due in &mut self.batch {
             due.left.remove(&kind);
         }
-        // Those of which nothing is left come again, and are ended then.
+        // Calls of which nothing is left come with the next batch, and are ended then.
         self.batch.retain(|due| !due.left.is_empty());
         self.stale = true;
     }
 
-    /// The upstream denies this one, and said for how long if it did. A kind that is denied again
-    /// and again is left alone, ever longer; the other kinds are not.
+    /// Takes in a denial, and the pause that the upstream may have asked for. A kind that is denied
+    /// again and again rests, ever longer; the other kinds do not.
     pub fn denied(
         &mut self,
         id: i64,
@@ -232,7 +232,7 @@ impl Details {
         instant: Instant,
         now: Timestamp,
     ) {
-        /// It is the one call that is denied, until so many others were.
+        /// Before this many denials of a kind in a row, they count as the single call's.
         const BEFORE_REST: u32 = 3;
         let (denials, _) = self.denied.get(&kind).copied().unwrap_or((0, now));
         let denials = denials + 1;
@@ -250,13 +250,13 @@ impl Details {
         }
     }
 
-    /// Kinds that are left alone.
+    /// The kinds that rest.
     fn resting(&self, now: Timestamp) -> Vec<Detail> {
         let resting = self.denied.iter().filter(|(_, (_, until))| *until > now);
         resting.map(|(kind, _)| *kind).collect()
     }
 
-    /// Of no call of the batch this kind is asked for now.
+    /// Requests this kind of no call of the batch for now.
     fn put_aside(&mut self, kind: Detail, now: Timestamp) {
         for place in (0..self.batch.len()).rev() {
             if self.batch[place].left.remove(&kind) {
@@ -266,7 +266,7 @@ impl Details {
         }
     }
 
-    /// It could not be had.
+    /// Notes that a request failed.
     pub fn failed(&mut self, id: i64, kind: Detail, instant: Instant, now: Timestamp) {
         self.rest_until = Some(instant + self.backoff.failed());
         if let Some(place) = self.batch.iter().position(|due| due.call_id == id) {
@@ -276,7 +276,7 @@ impl Details {
         }
     }
 
-    /// Lets go of a call that nothing is left of.
+    /// Drops a call from the batch if nothing of it is left to request.
     fn settle(&mut self, place: usize, now: Timestamp) {
         if self.batch[place].left.is_empty() {
             let due = self.batch.remove(place);
@@ -289,7 +289,7 @@ impl Details {
         }
     }
 
-    /// The calls that are to be put off, and until when.
+    /// The calls to put off, and until when.
     pub fn to_put_off(&self) -> Vec<(i64, Timestamp)> {
         self.put_off
             .iter()
@@ -297,7 +297,7 @@ impl Details {
             .collect()
     }
 
-    /// They were.
+    /// Notes that they were put off.
     pub fn were_put_off(&mut self) {
         self.put_off.clear();
         self.stale = true;
@@ -314,8 +314,8 @@ mod tests {
         Timestamp::from_micros(0) + Duration::from_secs(seconds)
     }
 
-    /// The next hundred calls are taken from the file. Returns whether any of them is asked for
-    /// recordings.
+    /// Reads the next hundred calls from the file. Returns whether recordings of any of them are
+    /// requested.
     fn next_batch(details: &mut Details, now: Timestamp) -> bool {
         let calls = (1..=100).map(|call_id| DueDetails {
             call_id,
@@ -352,7 +352,7 @@ mod tests {
             now += rest;
             assert!(next_batch(&mut details, at(now)), "after {rest} s");
         }
-        // The upstream's own word counts where it asks for longer.
+        // The upstream's `Retry-After` counts where it asks for longer.
         let asked_for = Some(Duration::from_secs(7000));
         details.denied(4, Recordings, asked_for, begun, at(now));
         assert!(!next_batch(&mut details, at(now + 6999)));

@@ -1,4 +1,4 @@
-//! Ranges in which the upstream counts other calls than are stored: they are read again.
+//! Ranges in which the upstream counts another number of calls than is stored: they are read again.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use crate::sync::planners::count_bisection::Discrepancy;
 #[derive(Debug, Default)]
 pub struct Discrepancies {
     pub ranges: Vec<Discrepancy>,
-    /// To be read to find out whether the page above it was cut.
+    /// The range below a page, which is read to find out whether the page was cut.
     pub below_a_cut: Option<RangeInclusive<Timestamp>>,
 }
 
@@ -24,7 +24,7 @@ impl Discrepancies {
         Step::send(ranges.find_map(|found| context.read(found.range.clone())))
     }
 
-    /// Whether a range with a discrepancy meets this one.
+    /// Whether a range with a discrepancy overlaps this one.
     pub fn meet(&self, read: &Range) -> bool {
         let overlaps = |found: &Discrepancy| {
             found.range.start() <= read.end() && read.start() <= found.range.end()
@@ -32,7 +32,7 @@ impl Discrepancies {
         self.ranges.iter().any(overlaps)
     }
 
-    /// The range was read, and `new` calls were new there: they are looked for no more.
+    /// Resolves the discrepancies in a range that was read, and of whose calls `new` were new.
     pub fn resolve(&mut self, read: &Range, new: usize) {
         let new = i64::try_from(new).unwrap_or(i64::MAX);
         let before = std::mem::take(&mut self.ranges);

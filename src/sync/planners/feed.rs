@@ -1,8 +1,8 @@
-//! Another edge as upstream: its order of changes is followed, and nothing else is asked for but
-//! what clients wait for, hints, and what a deletion is proven by.
+//! Another edge as upstream: its feed is read, and nothing else is requested but what clients wait
+//! for, hints, and what a deletion is proven by.
 //!
-//! Whether it is one is asked once, before anything else. What can't be told by that question alone
-//! is told by the next: only a Burki says whose key it is given.
+//! Whether it is one is asked once, before anything else. Where that answer leaves it open, the
+//! next request decides: only a Burki names the organization of the key.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,18 +18,18 @@ use crate::sync::planners::deletion_guard::DeletionGuard;
 use crate::sync::planners::head::Head;
 use crate::upstream::{ErrorKind, Request};
 
-/// After so many tries a server that says neither is no edge.
+/// After this many tries a server that answers neither is no edge.
 const TRIES: u32 = 5;
 
 /// What the upstream is.
 #[derive(Debug)]
 pub enum UpstreamKind {
     Unknown {
-        /// Questions that were answered and left it unknown.
+        /// Requests that were answered and left it unknown.
         tries: u32,
-        /// The other question is next: whose key is this?
+        /// True if the key's organization is requested next.
         other: bool,
-        /// How far an edge was followed by the file's last process.
+        /// Where the file's last process stopped in a feed.
         followed: Option<FeedPosition>,
     },
     /// No edge.
@@ -40,18 +40,18 @@ pub enum UpstreamKind {
 #[derive(Debug)]
 pub struct FeedCursor {
     pub feed_id: String,
-    /// Every change up to here is held.
+    /// Every change up to here is stored.
     pub place: u64,
-    /// How many changes are asked for at once.
+    /// How many changes are requested at once.
     pub limit: usize,
-    /// No change stays unseen there for longer.
+    /// The other edge's freshness bound.
     pub bound: Option<Duration>,
     pub sweep: Option<FullPass>,
-    /// When the last complete pass began.
+    /// When the last full pass started.
     pub swept_from: Option<Timestamp>,
 }
 
-/// A pass over all there is, from place 0.
+/// A pass over everything, from place 0.
 #[derive(Debug)]
 pub struct FullPass {
     pub begun: Timestamp,
@@ -59,7 +59,7 @@ pub struct FullPass {
 }
 
 impl UpstreamKind {
-    /// Goes on where the file's last process stopped. A pass that it had not ended begins anew.
+    /// Continues where the file's last process stopped. A pass that it had not ended starts again.
     pub fn resume(followed: Option<FeedPosition>) -> UpstreamKind {
         UpstreamKind::Unknown {
             tries: 0,
@@ -68,7 +68,7 @@ impl UpstreamKind {
         }
     }
 
-    /// Asks whether the upstream is an edge, before anything else is asked of it.
+    /// Finds out whether the upstream is an edge, before anything else is requested of it.
     pub fn probe(&self, context: &Context<'_>) -> Step {
         match self {
             UpstreamKind::Unknown { other: false, .. } => {
@@ -80,7 +80,7 @@ impl UpstreamKind {
         }
     }
 
-    /// Reads the feed of an edge when the newest is due, and at once where its organization has to be
+    /// Reads the feed of an edge when the head is due, and at once where the organization has to be
     /// confirmed.
     pub fn next(&self, context: &Context<'_>, head: &Head, identity_is_due: bool) -> Step {
         let is_idle = !context.in_flight.is_under_way(&Job::Feed);
@@ -99,8 +99,8 @@ impl UpstreamKind {
         matches!(self, UpstreamKind::Edge(_))
     }
 
-    /// The change after which the feed goes on, should the upstream be an edge: a pass that was not
-    /// ended begins again.
+    /// The change after which the feed continues, should the upstream be an edge: a pass that was
+    /// not ended starts again.
     pub fn resumes_after(&self) -> u64 {
         match self {
             UpstreamKind::Unknown { followed, .. } => {
@@ -119,7 +119,7 @@ impl UpstreamKind {
         }
     }
 
-    /// Whose key it is was answered. Returns whether what the upstream is can be told now.
+    /// Takes in the key's organization. Returns whether it is known now what the upstream is.
     pub fn answered(&mut self, organization: Option<i64>) -> bool {
         if let UpstreamKind::Unknown { tries, other, .. } = self {
             *tries += 1;
@@ -131,8 +131,8 @@ impl UpstreamKind {
         !matches!(self, UpstreamKind::Unknown { .. })
     }
 
-    /// A question failed. Returns whether another one is to be tried instead, since the server
-    /// answers: this one it may only not know.
+    /// Takes in a failure. Returns whether the other request is to be tried instead: the server
+    /// answers, and may only not know this one.
     pub fn failed(&mut self, job: &Job, kind: ErrorKind, answered: bool) -> bool {
         match (self, job) {
             (UpstreamKind::Unknown { tries, other, .. }, Job::Feed | Job::Identify) if answered => {
@@ -143,7 +143,7 @@ impl UpstreamKind {
             }
             (UpstreamKind::Edge(edge), Job::Feed) => {
                 let smaller = failure_scope::may_be_of_the_page(kind);
-                // The line may be too slow for so many in one answer.
+                // The connection may be too slow for this many in one answer.
                 edge.limit = (edge.limit / (1 + usize::from(smaller))).max(1);
                 false
             }
@@ -153,7 +153,7 @@ impl UpstreamKind {
 }
 
 impl FeedCursor {
-    /// `holds`: calls are held, which this order may never have told of.
+    /// `holds`: calls are stored that this feed may never have listed.
     pub fn new(
         feed_id: String,
         place: u64,
@@ -190,7 +190,8 @@ impl FeedCursor {
         });
     }
 
-    /// Two passes, a minute apart, let many deletions through. Returns whether one was begun.
+    /// Advances a hold: two full passes, a minute apart, let many deletions through. Returns
+    /// whether a pass was started.
     pub fn pass_the_brake(&mut self, holds: &mut DeletionGuard, suspects: u64, now: Now) -> bool {
         if let Some(from) = self.swept_from {
             holds.verified_since(from, suspects, now);

@@ -1,4 +1,4 @@
-//! When the newest page of the list is read: once a poll, and sooner after a hint.
+//! When the head is read: once per poll, and sooner after a hint.
 
 use std::time::Duration;
 
@@ -14,17 +14,18 @@ pub const HINTED_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Head {
-    /// When the last head was begun that succeeded; `None` reads it at once.
+    /// When the last head started that succeeded; `None`: the next one is read at once.
     pub read_at: Option<Instant>,
-    /// How the head is asked for.
+    /// How the head is requested.
     pub page: HeadPage,
-    /// A hint named no call in particular.
+    /// True if a hint named no call in particular.
     pub is_hinted: bool,
-    /// It was read since the process started.
+    /// True if a head was read since the process started.
     pub was_read: bool,
-    /// It says how many calls there are.
+    /// True if the head reports how many calls there are.
     pub has_total: bool,
-    /// When the calls above a head that begins below unreadable rows are asked for by id again.
+    /// When the stored calls above a head that begins below unreadable rows are requested by id
+    /// again.
     pub above_due: Option<Instant>,
 }
 
@@ -48,10 +49,10 @@ impl Head {
         }
     }
 
-    /// When the newest is read next, by this job.
+    /// When the newest calls are read next, by this job.
     pub fn due(&self, context: &Context<'_>, job: &Job) -> Instant {
         if context.in_flight.is_under_way(job) {
-            // Its end wakes the engine.
+            // The answer wakes the engine.
             return context.next_poll();
         }
         let poll = context.settings.poll_interval;

@@ -1,39 +1,39 @@
-//! How the newest page of the list is asked for, where it can't be read as it is.
+//! How the head is requested where it can't be read as it is.
 //!
-//! One row that the upstream can't read makes every page that holds it fail, and no outage. The
-//! page is asked for again at once, and then a quarter as long, until it ends above that row; a row that
-//! fails by itself is stepped over, and the page begins below it. What was cut off is history's to
-//! read, and what was stepped over is tried again at every poll. Once a shorter page was read, it
-//! grows again at once, up to what can be read. Pure.
+//! One row that the upstream can't read makes every page with it fail, and is no outage. The page
+//! is requested again at once, and then a quarter as long, until it ends above that row; a row that
+//! fails by itself is skipped, and the page begins below it. What was cut off is left to history,
+//! and what was skipped is tried again at every poll. Once a shorter page was read, it grows again
+//! at once, up to what can be read. Pure.
 
 use crate::model::Timestamp;
 use crate::upstream::ListQuery;
 
-/// Failures in a row after which the newest page waits as long as any other failure does: it is
-/// not the rows, it is the list.
+/// After this many failures in a row the head waits as long as after any other failure: it is the
+/// list that fails, not its rows.
 const AT_ONCE: u32 = 24;
 
-/// Each failure asks for a page so much shorter.
+/// By how much each failure shortens the page.
 const NARROWING: usize = 4;
 
-/// A page that much shorter than the longest is not slow for its length.
+/// A page that is shorter than the longest by this factor does not fail for its length.
 const SHORT: usize = 8;
 
 /// Heads that are read before a longer one is tried.
 const READ_BEFORE_WIDENING: u32 = 10;
 
-/// Rows that are stepped over one by one; beyond, the steps grow by half each time.
+/// This many rows are skipped one by one; after that the steps grow by half each time.
 const SINGLE_STEPS: usize = 16;
 
-/// So many rows are never unreadable: the steps begin again.
+/// More rows than this are never unreadable: the steps start again.
 const MOST_STEPPED: usize = 1000;
 
-/// When the page is asked for again after a failure.
+/// When the page is requested again after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// At once, otherwise than before.
+    /// At once, in another way than before.
     AtOnce,
-    /// After a pause: it has nothing to do with how the page was asked for.
+    /// After a pause: the failure has nothing to do with how the page was requested.
     Later,
 }
 
@@ -53,9 +53,9 @@ enum Below {
     Many,
     /// One of them may be the row that fails.
     ListDoubt,
-    /// One of them failed, or shorter pages held nothing else.
+    /// One of them failed, or shorter pages had nothing else.
     Failing,
-    /// It was one of the two, and the page is read from the top for once.
+    /// As for [`Below::Failing`], but the page is read from the top for once.
     Trying,
 }
 
@@ -96,7 +96,7 @@ impl HeadPage {
         }
     }
 
-    /// Rows at the top that can't be read.
+    /// How many unreadable rows at the top are skipped.
     pub fn skip(&self) -> usize {
         match self.turn {
             Turn::Page => self.skip,
@@ -104,7 +104,7 @@ impl HeadPage {
         }
     }
 
-    /// The head as it is asked for now.
+    /// The head's request.
     pub fn query(&self) -> ListQuery {
         ListQuery {
             from: self.is_ranged().then_some(Timestamp::MIN),
@@ -119,25 +119,25 @@ impl HeadPage {
         matches!(self.below, Below::Many | Below::ListDoubt | Below::Failing)
     }
 
-    /// Calls without a start fill the page: it is read below them from now on.
+    /// Reads the page below the calls without a start from now on, since they fill it.
     pub fn range(&mut self) {
         self.below = match self.below {
             Below::Many => Below::Many,
-            // Nor is the top row alone a page.
+            // The top row alone is no full page either.
             _ if self.limit() < self.longest => Below::Failing,
             _ => Below::Many,
         };
     }
 
-    /// The calls without a start were read whole, and are few: a page of full length has room for
-    /// them again.
+    /// Reads the page from the top again if it has full length, since the calls without a start
+    /// were all read, and are few.
     pub fn unrange(&mut self) {
         if self.limit >= self.longest {
             self.below = Below::Nothing;
         }
     }
 
-    /// The upstream serves pages of this length.
+    /// Sets the page length that the upstream serves.
     pub fn set_longest(&mut self, longest: usize) {
         let was_longest = self.limit == self.longest;
         self.longest = longest;
@@ -147,13 +147,13 @@ impl HeadPage {
         };
     }
 
-    /// A longer page is tried once; where it fails, this one is asked for again at once.
+    /// Tries a longer page once; if it fails, this length is requested again at once.
     pub fn try_longer(&mut self, limit: usize) {
         self.read = Some(self.limit);
         self.limit = limit;
     }
 
-    /// The page's rows can't be read, or not so many of them.
+    /// Takes in a failure of the page's rows, or of their number.
     pub fn failed_by_rows(&mut self) -> Again {
         if self.turn == Turn::Top {
             self.turn = Turn::Page;
@@ -163,7 +163,7 @@ impl HeadPage {
             return Again::AtOnce;
         }
         if self.failures == 0 {
-            // One failure may be the moment's.
+            // One failure may be transient.
         } else if self.limit > 1 {
             self.limit = (self.limit / NARROWING).max(1);
         } else if !self.is_ranged() && self.skip == 0 {
@@ -184,7 +184,7 @@ impl HeadPage {
         self.note_failure()
     }
 
-    /// The page took too long, or broke off.
+    /// Takes in a page that took too long or broke off.
     pub fn failed_by_length(&mut self) -> Again {
         if self.turn == Turn::Top {
             self.turn = Turn::Page;
@@ -200,7 +200,7 @@ impl HeadPage {
         self.note_failure()
     }
 
-    /// The page was read. Returns whether a longer one is to be tried at once.
+    /// Takes in a page that was read. Returns whether a longer one is to be tried at once.
     pub fn succeeded(&mut self) -> bool {
         self.failures = 0;
         self.below = match self.below {
@@ -209,7 +209,7 @@ impl HeadPage {
             below => below,
         };
         if self.turn == Turn::Top {
-            // It can be read again, or newer ones are above it.
+            // The row can be read again, or newer rows are above it.
             self.turn = Turn::Page;
             self.skip = 0;
             self.limit = 1;
@@ -230,7 +230,7 @@ impl HeadPage {
             self.look_at_the_top();
             return false;
         }
-        // A longer one was tried, and came: the rest may come too.
+        // A longer page was tried and read: the rest may be readable too.
         self.growing |= self.read.is_some_and(|read| read < self.limit);
         if !self.growing {
             self.successes += 1;
@@ -245,14 +245,14 @@ impl HeadPage {
         true
     }
 
-    /// Rows that were stepped over are tried first at the next poll.
+    /// Has skipped rows tried first at the next poll.
     fn look_at_the_top(&mut self) {
         if self.skip > 0 {
             self.turn = Turn::Top;
         }
     }
 
-    /// Back to what could be read, where a longer page was merely tried.
+    /// Returns to what could be read, where a longer page was only tried. Returns whether it was.
     fn shrink_back(&mut self) -> bool {
         if self.below == Below::Trying {
             self.below = Below::Failing;
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     /// One poll of a list of `rows`, of which some can't be read. Returns the rows of the last page
-    /// that was read, and the requests that took.
+    /// that was read, and how many requests that took.
     fn poll(newest: &mut HeadPage, rows: &[bool]) -> (Vec<usize>, usize) {
         let mut read = Vec::new();
         for requests in 1..200 {
@@ -333,7 +333,7 @@ mod tests {
             let (read, requests) = poll(&mut newest, &rows(&bad));
             assert!(read.len() >= 900 && read[0] >= unreadable, "{newest:?}");
             assert!(requests <= 3, "{requests} requests");
-            // It is mended.
+            // The row can be read again.
             poll(&mut newest, &rows(&[]));
             let (read, _) = poll(&mut newest, &rows(&[]));
             assert_eq!(read, (0..1000).collect::<Vec<_>>());
@@ -432,7 +432,8 @@ mod tests {
         assert_eq!(newest.limit(), 250);
         newest.set_longest(100);
         assert_eq!(newest.limit(), 100);
-        // A longer one was tried, and refused: it must not stay where no shorter page may be read.
+        // A longer page was tried and refused: its length must not stay where no shorter page can
+        // be read.
         newest.try_longer(200);
         newest.set_longest(100);
         assert_eq!(newest.limit(), 100);
@@ -530,7 +531,7 @@ mod tests {
         assert!(shorter <= 300);
         for _ in 0..=READ_BEFORE_WIDENING {
             let (read, requests) = poll(&mut newest, &rows(&[]));
-            // All at once: the first longer one that comes is followed by all others.
+            // The page grows at once: the first longer one that is read is followed by all others.
             assert!(
                 read.len() == shorter || read.len() == 1000,
                 "{}",

@@ -1,4 +1,5 @@
-//! Whose key it is: nothing is stored before that is known, and no deletion before it is confirmed.
+//! The key's organization: nothing is stored before it is known, and nothing deleted before it is
+//! confirmed.
 
 use std::time::Duration;
 
@@ -14,22 +15,22 @@ use crate::upstream::Teller;
 /// The organization is confirmed at least this often, where the upstream names it.
 const CONFIRMED_FOR: Duration = Duration::from_secs(3600);
 
-/// Without `Debug`: a key's hash has none.
+/// What is known of the key. Without `Debug`, since a key's hash has none.
 pub struct Identity {
-    /// The organization whose calls the file holds; `None` until the upstream has named it, or where
-    /// it never does.
+    /// The organization whose calls are stored; `None` until the upstream names it, or where it
+    /// never does.
     pub organization_id: Option<i64>,
-    /// The key's organization is the file's.
+    /// True if the key's organization is the file's.
     pub is_known: bool,
     pub key_hash: KeyHash,
-    /// The file's calls were read with this very key before.
+    /// True if the file's calls were read with this key before.
     pub key_is_known: bool,
     pub witness: KeyWitness,
     /// The endpoint that names the organization.
     pub teller: Teller,
     /// The latest request that confirmed the organization, and when.
     pub confirmed: Option<(u64, Instant)>,
-    /// It is to be confirmed that the organization is still the same.
+    /// True if it is to be confirmed that the organization is still the same.
     pub is_due: bool,
 }
 
@@ -47,7 +48,7 @@ impl Identity {
         }
     }
 
-    /// Asks whose key it is, and lets nothing else be sent before that is known.
+    /// Requests the key's organization, and lets nothing else be sent before it is known.
     pub fn next(&self, context: &Context<'_>) -> Step {
         match self.is_known {
             true => Step::Nothing,
@@ -55,27 +56,27 @@ impl Identity {
         }
     }
 
-    /// Asks again, where that is due.
+    /// Requests it again, where that is due.
     pub fn confirm(&self, context: &Context<'_>) -> Step {
         let due = self.is_due.then_some(Job::Identify);
         Step::send(due.and_then(|job| context.idle(job)))
     }
 
-    /// The organization was confirmed by this request.
+    /// Notes that this request confirmed the organization.
     pub fn confirmed(&mut self, seq: u64) {
         self.is_known = true;
         self.is_due = false;
         self.confirmed = Some((seq, Instant::now()));
     }
 
-    /// The key is of another organization.
+    /// Notes that the key belongs to another organization.
     pub fn refused(&mut self) {
         self.is_known = false;
         self.key_is_known = false;
     }
 
-    /// Makes the confirmation due where it is old, or where something waits for one that is newer
-    /// than the request of that number.
+    /// Makes a confirmation due where the last one is old, or where something waits for one that is
+    /// newer than the request of this number.
     pub fn confirm_after(&mut self, waiting: impl IntoIterator<Item = u64>) {
         if self.organization_id.is_none() {
             return;
@@ -86,8 +87,8 @@ impl Identity {
         self.is_due |= is_old || waiting.into_iter().any(is_older);
     }
 
-    /// The request that confirmed the organization last, 0 where none did; `None` where the upstream
-    /// names no organization, so that nothing has to wait for it.
+    /// The request that last confirmed the organization, 0 where none did; `None` where the
+    /// upstream names no organization, so that nothing has to wait for it.
     pub fn confirmed_by(&self) -> Option<u64> {
         self.organization_id?;
         Some(self.confirmed.map_or(0, |(seq, _)| seq))

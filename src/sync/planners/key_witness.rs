@@ -1,26 +1,26 @@
-//! Whether a key that is new to the file may speak for it, where the upstream does not tell whose
-//! key it is: some call that is held is asked for by its id, which any key but that of its own
-//! organization is denied. Until one is found, nothing is read for the file and nothing told to who
-//! comes with the key. Pure.
+//! Whether a key that is new to the file belongs to the file's organization, where the upstream
+//! does not name the key's: a stored call is requested by id, which the key of any other
+//! organization is denied. Until one is found, nothing is read for the file, and clients with the
+//! key are not answered. Pure.
 
 use crate::sync::plan::context::Context;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 
-/// After so many calls that are held and not found, the key is another organization's. One or two
+/// After this many stored calls that are not found, the key is another organization's. One or two
 /// may have been deleted.
 const MOST: usize = 5;
 
 #[derive(Debug, Default)]
 pub struct KeyWitness {
     wanted: bool,
-    /// The call that is asked for.
+    /// The call that is requested.
     witness: Option<i64>,
     missing: usize,
 }
 
 impl KeyWitness {
-    /// The key is new, and nobody else says whose it is.
+    /// Starts the search: the key is new, and the upstream does not name its organization.
     pub fn begin(&mut self) {
         self.wanted = true;
     }
@@ -33,7 +33,7 @@ impl KeyWitness {
         self.witness = Some(witness);
     }
 
-    /// Asks for the witness, and lets nothing else be sent while there is one.
+    /// Requests the witness, and lets nothing else be sent while there is one.
     pub fn next(&self, context: &Context<'_>) -> Step {
         let Some(id) = self.witness else {
             return Step::Nothing;
@@ -41,13 +41,14 @@ impl KeyWitness {
         Step::send_or_stop(context.idle(Job::KeyWitness(id)), context.next_poll())
     }
 
-    /// It was found: the key is theirs.
+    /// Notes that the witness was found: the key is the file's organization's.
     pub fn found(&mut self) {
         *self = KeyWitness::default();
     }
 
-    /// The upstream has no such call for this key. Returns whether that makes the key another
-    /// organization's. Other calls are asked for all the same, one at a time: it may be put right.
+    /// Notes that the upstream has no such call for this key. Returns whether that makes the key
+    /// another organization's. Other calls are still requested, one at a time: the key may be
+    /// corrected.
     pub fn missing(&mut self) -> bool {
         self.witness = None;
         self.missing += 1;

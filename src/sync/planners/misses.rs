@@ -1,4 +1,4 @@
-//! The clients that wait for a call, or for what belongs to one: those who want the same share one
+//! Misses: the clients that wait for a call or a detail. Those that want the same share one
 //! request.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,8 +10,8 @@ use crate::sync::plan::context::Context;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 
-/// How many calls may wait to be asked for. At the default budget the last of them would wait for
-/// longer than any client does.
+/// At most this many misses may wait to be requested. At the default budget the last of them would
+/// wait for longer than any client does.
 const MOST_ASKED: usize = 256;
 
 #[derive(Default)]
@@ -32,8 +32,8 @@ impl Misses {
         self.asked.is_empty()
     }
 
-    /// Another client waits, for a request of its own or one that is under way. If too many wait
-    /// already, it is told `unavailable`.
+    /// Adds a client, for a request of its own or one that is in flight. If too many wait already,
+    /// it gets `unavailable`.
     pub fn wait(
         &mut self,
         key: Miss,
@@ -50,7 +50,7 @@ impl Misses {
         }
     }
 
-    /// Drops what was not sent and nobody waits for any more: it would only be spent budget.
+    /// Drops what was not sent and no client waits for any more: it would only spend budget.
     pub fn forget_gone(&mut self) {
         self.asked.retain(|key| {
             let waiting = self
@@ -64,27 +64,27 @@ impl Misses {
         });
     }
 
-    /// The request for this is under way. Returns whether a client had asked for it.
+    /// Notes that the request for this is in flight. Returns whether a client had asked for it.
     pub fn sent(&mut self, key: &Miss) -> bool {
         let before = self.asked.len();
         self.asked.retain(|asked| asked != key);
         self.asked.len() < before
     }
 
-    /// Whether anybody asked for this and was not told yet.
+    /// Whether a client waits for this.
     pub fn wait_for(&self, key: &Miss) -> bool {
         self.waiting.contains_key(key)
     }
 
-    /// Tells everybody who waits for this.
+    /// Answers every client that waits for this.
     pub fn tell(&mut self, key: &Miss, fetched: &FetchOutcome) {
         for reply in self.waiting.remove(key).into_iter().flatten() {
-            // Whoever asked may have gone; then there is nobody to tell.
+            // A send fails only where the client has gone.
             let _ = reply.send(fetched.clone());
         }
     }
 
-    /// Tells everybody whose request was not sent.
+    /// Answers every client whose request was not sent.
     pub fn dismiss(&mut self, fetched: &FetchOutcome) {
         for key in std::mem::take(&mut self.asked) {
             self.tell(&key, fetched);

@@ -1,12 +1,12 @@
-//! The concerns of the plan. Each owns its state, says what it wants next, and takes in what came of
-//! it. Pure: no clock, no I/O.
+//! The concerns of the plan. Each owns its state, says what it wants next, and takes in the
+//! outcome. Pure: no clock, no I/O.
 //!
-//! In the order of the ladder in [`plan`](crate::sync::plan): `identity` and `key_witness` (whose key
-//! it is), `feed` (an upstream that is an edge), `head` and `head_page` (the newest calls),
-//! `date_format`, `assistants`; for clients `proxied`, `outbox`, `misses` and `call_queue` (hints); of
-//! history `deletion_guard` and `deletion_proof`, `open_calls`, `discrepancies`, `count_check` and
-//! `count_bisection`, `same_instant`, `backfill`, `unreadable` and `page_extent`, `revalidation`; and
-//! last `details`. `shares` says whose turn it is.
+//! In the order of the ladder in [`plan`](crate::sync::plan): `identity` and `key_witness` (the
+//! key's organization), `feed` (an upstream that is an edge), `head` and `head_page` (the newest
+//! calls), `date_format`, `assistants`; for clients `proxied`, `outbox`, `misses` and `call_queue`
+//! (hints); of history `deletion_guard` and `deletion_proof`, `open_calls`, `discrepancies`,
+//! `count_check` and `count_bisection`, `same_instant`, `backfill`, `unreadable` and `page_extent`,
+//! `revalidation`; and last `details`. `shares` says whose turn it is.
 
 pub mod assistants;
 pub mod backfill;
@@ -63,7 +63,7 @@ use crate::sync::planners::shares::Shares;
 use crate::sync::planners::unreadable::Unreadable;
 use crate::sync::settings::Settings;
 
-/// Hints that may wait.
+/// At most this many hints may wait.
 const MOST_HINTS: usize = 256;
 
 /// The state of every concern.
@@ -94,7 +94,7 @@ pub struct Planners {
 }
 
 impl Planners {
-    /// Of a file that holds nothing yet.
+    /// The state for a file that has stored nothing yet.
     pub fn new(settings: &Settings, key_hash: KeyHash, now: Instant) -> Planners {
         let page_limit = settings.page_limit;
         Planners {
@@ -130,9 +130,10 @@ impl Planners {
         }
     }
 
-    /// What time alone changes. To be called before each decision.
+    /// Makes the changes that depend on time alone. Called before each decision.
     pub fn advance(&mut self, now: Instant, in_flight: &InFlight) {
-        // A head that is in flight was asked for with the length that is known to be served.
+        // A head that is in flight was requested with the known length, which its answer will be
+        // about.
         if !in_flight.is_under_way(&Job::Head)
             && let Some(limit) = self.page_size.longer(now)
         {
@@ -148,7 +149,7 @@ impl Planners {
         self.misses.forget_gone();
     }
 
-    /// The job's request is in flight: it leaves the queue it came from, and its share is spent.
+    /// Notes that the job's request is in flight: it leaves its queue, and its share is spent.
     pub fn sent(&mut self, job: &Job) {
         self.shares.head_was_last = *job == Job::Head;
         let for_client = match job {
@@ -158,7 +159,7 @@ impl Planners {
             }
             Job::Identify | Job::KeyWitness(_) | Job::DateFormat(..) | Job::Assistants(_) => return,
             Job::Detail(id, kind) => {
-                // What no client waits for is spare, and takes nobody's share.
+                // A background detail takes no share.
                 if self.misses.sent(&Miss::Detail(*id, *kind)) {
                     self.shares.client_was_sent();
                 }
@@ -179,21 +180,21 @@ impl Planners {
         }
     }
 
-    /// Returns whether a client waits for it, or a hint named it.
+    /// Removes a call from its queues. Returns whether a client waits for it, or a hint named it.
     fn call_was_sent(&mut self, key: &CallKey) -> bool {
         let hinted = self.hints.sent(key);
         self.vanished.sent(key);
         self.misses.sent(&Miss::Call(key.clone())) || hinted
     }
 
-    /// Reading this range added calls: where it had a discrepancy, that explains some of it.
+    /// Notes that reading this range added calls, which explains some of a discrepancy there.
     pub fn note_explained(&mut self, read: &Range, new: usize) {
         if new > 0 && self.discrepancies.meet(read) {
             self.count_check.explained();
         }
     }
 
-    /// The upstream serves pages of this length now.
+    /// Sets the page length that the upstream serves, for every concern.
     pub fn set_page_limit(&mut self) {
         let limit = self.page_size.limit();
         self.head.page.set_longest(limit);

@@ -1,4 +1,4 @@
-//! The open calls below the head, followed at every poll by lists of one status each.
+//! The open calls below the head, listed at every poll, one status at a time.
 
 use crate::store::OpenCalls;
 use crate::sync::plan::context::Context;
@@ -7,9 +7,9 @@ use crate::sync::plan::step::Step;
 
 #[derive(Debug, Default)]
 pub struct OpenCallLists {
-    /// To be listed since the last head.
+    /// The groups to list since the last head.
     pub groups: Vec<OpenCalls>,
-    /// Those that could not be listed: their calls are asked for by id.
+    /// The groups whose list failed: their calls are requested by id.
     pub unlisted: Vec<OpenCalls>,
 }
 

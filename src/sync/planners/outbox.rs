@@ -1,10 +1,9 @@
-//! Which of the changes that wait is sent next, and how. Pure.
+//! Which of the waiting changes is sent next, and how. Pure.
 //!
-//! One at a time, in the order in which they were made: first the call is read, to see whether the
-//! change is made already or somebody else made another; then, marked in the file as one that may
-//! have arrived, it is sent. After anything but an answer it is looked for first again. A call
-//! whose changes the upstream fails to take rests, and with it all that was changed of it after;
-//! other calls' changes pass by.
+//! One at a time, in the order in which they were made. First the call is read, to see whether the
+//! change is made already or another writer made a different one. Then the change is marked in the
+//! file as possibly sent, and sent. After anything but an answer the call is read first again. A
+//! call whose changes fail rests, and with it all later changes of it; other calls' changes go on.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,11 +19,11 @@ use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 use crate::upstream::Request;
 
-/// What was seen of a call longer ago is looked at again before it is changed.
+/// A call that was read longer ago is read again before it is changed.
 const SEEN: Duration = Duration::from_secs(60);
 
-/// Failures of one change in a row, while the upstream answers otherwise, after which it is kept
-/// for the operator and sent no more: a quarter of an hour of them.
+/// A change that fails this often in a row, while the upstream answers other requests, is kept for
+/// the operator and sent no more: that is a quarter of an hour of failures.
 pub const MOST_FAILURES: u32 = 40;
 
 struct Rest {
@@ -36,18 +35,18 @@ struct Rest {
 
 #[derive(Default)]
 pub struct OutboxReplay {
-    /// Those that can still be made.
+    /// Changes that can still be made.
     waiting: Vec<Arc<Write>>,
-    /// Seen then, and marked as sent: it may go.
+    /// The change whose call was read, and when: it is marked as sent, and may be sent.
     ready: Option<(u64, Instant)>,
-    /// By call.
+    /// By call id.
     resting: HashMap<i64, Rest>,
-    /// The upstream has no such call, says this request; it counts once it is known to be ours
-    /// still.
+    /// The change whose call the upstream denied, and the number of that request. The denial counts
+    /// once the organization is confirmed after it.
     denied: Option<(u64, u64)>,
-    /// Its connection broke, and it was tried again at once.
+    /// The change whose connection broke, and that was retried at once.
     broken: Option<u64>,
-    /// The upstream failed at it again and again: why, the last time.
+    /// The change that failed too often, and the last reason.
     exhausted: Option<(u64, String)>,
 }
 
@@ -58,7 +57,7 @@ impl OutboxReplay {
         replay
     }
 
-    /// The changes are these now.
+    /// Replaces the changes.
     pub fn refresh(&mut self, outbox: &Outbox) {
         let waiting = outbox.writes.iter().filter(|write| write.failed.is_none());
         self.waiting = waiting.cloned().collect();
@@ -79,7 +78,7 @@ impl OutboxReplay {
         Step::send(self.next_job(context.now.instant, in_flight))
     }
 
-    /// `None` while one is in flight, or none may be.
+    /// The next job; `None` while one is in flight, or none may be.
     fn next_job(&self, now: Instant, under_way: &[(u64, Job)]) -> Option<Job> {
         let is_write = |(_, job): &(u64, Job)| matches!(job, Job::Review(_) | Job::Write(_));
         if self.waiting.is_empty() || self.denied.is_some() || under_way.iter().any(is_write) {
@@ -97,7 +96,7 @@ impl OutboxReplay {
         })
     }
 
-    /// How it is asked.
+    /// The upstream request of a job.
     pub fn request(&self, job: &Job) -> Option<Request> {
         match job {
             Job::Review(id) => {
@@ -115,12 +114,12 @@ impl OutboxReplay {
         }
     }
 
-    /// The call was seen, and the change is marked: it may be sent.
+    /// Notes that the call was read and the change marked: it may be sent.
     pub fn seen(&mut self, write_id: u64, now: Instant) {
         self.ready = Some((write_id, now));
     }
 
-    /// It was answered, whatever the answer: its call needs no rest any more.
+    /// Notes an answer, whatever it is: the call needs no rest any more.
     pub fn answered(&mut self, write_id: u64) {
         self.ready = None;
         self.broken = None;
@@ -129,8 +128,8 @@ impl OutboxReplay {
         }
     }
 
-    /// The connection broke. Returns whether it is to be looked at again at once: a connection that
-    /// idled does that.
+    /// Notes a broken connection. Returns whether the call is to be read again at once, since an
+    /// idle connection breaks without notice.
     pub fn broke(&mut self, job: &Job) -> bool {
         self.ready = None;
         let (Job::Review(id) | Job::Write(id)) = job else {
@@ -139,10 +138,10 @@ impl OutboxReplay {
         self.broken.replace(*id) != Some(*id)
     }
 
-    /// The upstream failed at it, though it answers otherwise: its call rests. Returns whether that
-    /// is news.
+    /// Notes that the upstream failed at a change while it answers other requests: the call rests.
+    /// Returns whether that is news.
     ///
-    /// A `denied` one may be let through at any time, however often it is not.
+    /// A `denied` change may be allowed at any time, so it is never given up.
     pub fn failed(
         &mut self,
         write_id: u64,
@@ -172,7 +171,7 @@ impl OutboxReplay {
         failures == 1
     }
 
-    /// It did not come to an answer, and nothing was heard of it in particular.
+    /// Notes a request that ended without an answer about this change.
     pub fn interrupted(&mut self) {
         self.ready = None;
     }
@@ -182,29 +181,29 @@ impl OutboxReplay {
         self.exhausted.take()
     }
 
-    /// Whoever is told to hurry does not wait for a rest.
+    /// Ends every rest.
     pub fn hurry(&mut self, now: Instant) {
         for rest in self.resting.values_mut() {
             rest.until = now;
         }
     }
 
-    /// The upstream has no such call, by the answer to this request.
+    /// Notes that the upstream has no such call, by the answer to this request.
     pub fn denied(&mut self, write_id: u64, request_seq: u64) {
         self.denied = Some((write_id, request_seq));
     }
 
-    /// The number of the request that said so.
+    /// The number of that request.
     pub fn denial(&self) -> Option<u64> {
         self.denied.map(|(_, seq)| seq)
     }
 
-    /// Nobody knows whose key it is: what was denied may be there.
+    /// Forgets a denial. Whose key it is is unknown, so the call may exist.
     pub fn forget_denial(&mut self) {
         self.denied = None;
     }
 
-    /// The change that is denied for good, now that this request confirmed the organization.
+    /// The change whose denial is final, now that this request confirmed the organization.
     pub fn take_denied(&mut self, confirmed_by: u64) -> Option<u64> {
         let (id, _) = self.denied.take_if(|(_, seq)| *seq < confirmed_by)?;
         Some(id)
@@ -288,7 +287,7 @@ mod tests {
         let why = format!("it failed, {MOST_FAILURES} times in a row");
         assert_eq!(replay.take_exhausted(), Some((1, why)));
         assert!(now - begun > Duration::from_secs(400));
-        // The call's next change has failures of its own.
+        // The call's next change has a count of failures of its own.
         assert!(replay.failed(2, "it failed", false, 1, now));
         assert_eq!(replay.take_exhausted(), None);
     }

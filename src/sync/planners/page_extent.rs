@@ -1,4 +1,4 @@
-//! How far down a page of the list tells everything.
+//! How far down a page of the list is complete, and how long a page may be.
 
 use std::time::Duration;
 
@@ -10,50 +10,50 @@ use crate::upstream::{ListQuery, Page};
 pub enum Reach {
     /// To the end of what was asked for.
     Whole,
-    /// To just above this instant: the page may have cut it in two.
+    /// To just above this instant, which the page's end may have cut in two.
     Above(Timestamp),
-    /// Nowhere: it holds nothing but calls without a start, or nothing at all.
+    /// Nowhere: it has nothing but calls without a start, or nothing at all.
     Nowhere,
 }
 
 /// What is known of how many rows the server puts on a page.
 #[derive(Debug)]
 pub struct PageSize {
-    /// What is asked for where nothing else is known.
+    /// What is requested where nothing else is known.
     most: usize,
-    /// The most rows ever seen on one that was not cut by what was asked for.
+    /// The most rows ever seen on a page that was not cut by the requested limit.
     longest: usize,
-    /// Rows on a page that the server cut shorter than it was asked for.
+    /// Rows on a page that the server cut shorter than requested.
     cut_at: Option<usize>,
     /// The longest page that the server serves, where longer ones fail.
     limit: Option<usize>,
     /// The shortest page that took too long or broke off since one as long was served, and how
     /// often any did.
     strained: Option<(usize, u32)>,
-    /// When a longer page is tried, and how long to wait after that.
+    /// When a longer page is tried next, and how long to wait after that.
     try_longer_at: Option<Instant>,
     pause: Duration,
-    /// How long a page was last tried.
+    /// The length that was last tried.
     tried: usize,
-    /// The limit is not what the file knows.
+    /// True if the file does not have the limit yet.
     is_news: bool,
 }
 
-/// A page that fails for its length less often may have met bad moments.
+/// Fewer failures for a page's length than this may be transient.
 const STRAINS: u32 = 2;
 
-/// A page that much shorter than the usual one does not fail for its length.
+/// A page that is shorter than the usual one by this factor does not fail for its length.
 const SHORT: usize = 16;
 
-/// Nor does one of fewer rows than these, whatever the usual one is.
+/// Nor does a page of fewer rows than this, whatever the usual length is.
 const SHORTEST: usize = 4;
 
-/// A longer page is tried after so long, and then ever more rarely.
+/// A longer page is tried after this long, and then ever more rarely.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(86_400);
 
 impl PageSize {
-    /// `learned` is the longest page served, as far as the file knows.
+    /// `learned` is the longest page served that the file knows of.
     pub fn new(most: usize, learned: Option<usize>, now: Instant) -> PageSize {
         let limit = learned.filter(|limit| (1..most).contains(limit));
         PageSize {
@@ -69,28 +69,29 @@ impl PageSize {
         }
     }
 
-    /// Rows to ask for.
+    /// The rows to request.
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(self.most)
     }
 
-    /// Rows that a page has room for: a server may cut it shorter than it is asked for.
+    /// The rows that fit a page: a server may cut it shorter than requested.
     pub fn room(&self) -> usize {
         self.cut_at.unwrap_or(usize::MAX).min(self.limit())
     }
 
-    /// The server refuses pages of `asked` rows, and may have said how many it serves.
+    /// Notes that the server refuses pages of `asked` rows, and how many it serves, if it said so.
     pub fn refused(&mut self, asked: usize, serves: Option<usize>, now: Instant) {
         let limit = serves.unwrap_or(asked / 2).clamp(1, asked.max(2) - 1);
-        // A moment's failures may have taught a shorter one than it serves.
+        // A length that was learned from transient failures may be shorter than what the server
+        // serves.
         let says_more = serves.is_some() && limit > self.limit();
         if limit < self.limit() || says_more {
             self.learn(Some(limit), now);
         }
     }
 
-    /// A page of `asked` rows took too long, or broke off. That longer ones than are served do is
-    /// known.
+    /// Notes that a page of `asked` rows took too long or broke off. Pages above the limit are
+    /// known to.
     pub fn strained(&mut self, asked: usize) {
         if asked > self.limit() {
             return;
@@ -99,15 +100,15 @@ impl PageSize {
         self.strained = Some((least.min(asked), strains + 1));
     }
 
-    /// A page that was asked for with `asked` rows came, with `rows`. Returns whether another length
-    /// was learned of it: else a longer page that waits to be tried is left to wait.
+    /// Takes in a page of `rows` rows, requested with `asked`. Returns whether it taught another
+    /// length; if not, a longer page that waits to be tried goes on waiting.
     pub fn served(&mut self, asked: usize, rows: usize, now: Instant) -> bool {
         let before = self.limit;
         if self.strained.is_some_and(|(least, _)| rows >= least) {
             self.strained = None;
         }
-        // Where the list has fewer rows than were tried, none of its pages is too long, and once
-        // it grows past the limit, what is newest must not wait for the next try.
+        // A list with fewer rows than were tried has no page that is too long. Once it grows past
+        // the limit, its newest calls must not wait for the next try.
         let served = if asked == self.tried { asked } else { rows };
         if served > self.limit() {
             let limit = Some(served).filter(|rows| *rows < self.most);
@@ -127,7 +128,7 @@ impl PageSize {
         self.limit != before
     }
 
-    /// A longer page than is served was due to be tried: how long it is to be.
+    /// The length of a page longer than the limit, if one is due to be tried.
     pub fn longer(&mut self, now: Instant) -> Option<usize> {
         let limit = self.limit?;
         self.try_longer_at.filter(|at| *at <= now)?;
@@ -137,7 +138,7 @@ impl PageSize {
         Some(self.tried)
     }
 
-    /// The limit, if the file is to be told of it: `Some(None)` where there is none any more.
+    /// The limit, if the file is to store it: `Some(None)` where there is none any more.
     pub fn news(&mut self) -> Option<Option<usize>> {
         std::mem::take(&mut self.is_news).then_some(self.limit)
     }
@@ -150,9 +151,10 @@ impl PageSize {
         self.is_news = true;
     }
 
-    /// A full page never counts as the last one, whatever its total says: the two are not counted
-    /// at the same time. Where there is no total, a page as long as the longest one may have been
-    /// cut by a limit of the server's own; reading on below it tells, for one request.
+    /// How far down the page is complete. A full page never counts as the last one, whatever its
+    /// total says: the two are not counted at the same time. Where there is no total, a page as
+    /// long as the longest one may have been cut by a limit of the server's own; reading on below
+    /// it shows that, for one request.
     pub fn reach(&mut self, query: &ListQuery, page: &Page) -> Reach {
         let rows = page.rows;
         let is_longest = rows > 0 && rows >= self.longest;
@@ -160,7 +162,7 @@ impl PageSize {
         let cut = rows >= query.limit
             || match page.total {
                 Some(total) if total > told(rows) => true,
-                // Whether the total counts a row twice that came twice, nobody knows.
+                // Whether the total counts a doubled row twice is unknown.
                 Some(total) if total > told(page.calls.len()) => is_longest,
                 Some(_) => false,
                 None => is_longest,
@@ -170,7 +172,7 @@ impl PageSize {
         } else if self.cut_at.is_some_and(|cut_at| rows >= cut_at) {
             self.cut_at = None;
         }
-        // One that came twice may be one row too many.
+        // A doubled row may be one too many.
         self.longest = self.longest.max(page.calls.len());
         match (cut, page.calls.last().and_then(|call| call.started_at)) {
             (false, _) => Reach::Whole,
@@ -179,7 +181,7 @@ impl PageSize {
         }
     }
 
-    /// A page of that many rows was cut, by the upstream's own count.
+    /// Notes that a page of this many rows was cut, by the upstream's own count.
     pub fn was_cut_at(&mut self, rows: usize) {
         self.longest = self.longest.min(rows);
     }
@@ -269,7 +271,7 @@ mod tests {
         assert!(!matches!(size.reach(&query(10), &doubled), Reach::Whole));
         assert!(!is_whole(&mut size, 5, None), "it may be cut on");
         assert!(is_whole(&mut size, 4, None));
-        // Of so many there may be one that did not fit.
+        // A total above the calls on the page may mean one that did not fit.
         for (total, whole) in [(5, true), (6, false), (7, false)] {
             let doubled = Page {
                 rows: 6,
@@ -332,7 +334,7 @@ mod tests {
         assert_eq!(size.longer(now + FIRST_PAUSE), Some(200));
     }
 
-    /// Else the newest page of a list that grows would be short until the next try, a day later.
+    /// Otherwise the head of a growing list would be short until the next try, a day later.
     #[test]
     fn a_longer_page_that_is_served_is_the_limit_though_the_list_is_shorter() {
         let now = Instant::now();

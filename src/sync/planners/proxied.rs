@@ -1,12 +1,12 @@
-//! Client requests that the proxy passes on: they take their turn, their number and their budget from
-//! the plan, and send themselves.
+//! Proxied client requests: they take turn, request number and budget from the plan, and the proxy
+//! sends them.
 
 use std::collections::VecDeque;
 
 use crate::sync::plan::step::Step;
 use crate::sync::proxy_permits::PermitReply;
 
-/// This many may wait.
+/// At most this many may wait.
 const MOST_WAITING: usize = 64;
 
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub struct Proxied {
 }
 
 impl Proxied {
-    /// Returns the reply where too many wait already.
+    /// Queues a client, or returns its reply where too many wait already.
     pub fn wait(&mut self, reply: PermitReply) -> Result<(), PermitReply> {
         if self.waiting.len() >= MOST_WAITING {
             return Err(reply);
@@ -36,13 +36,13 @@ impl Proxied {
         }
     }
 
-    /// The one that has waited longest and is still there.
+    /// The client that has waited longest and is still there.
     pub fn take(&mut self) -> Option<PermitReply> {
         self.waiting.retain(|reply| !reply.is_closed());
         self.waiting.pop_front()
     }
 
-    /// It goes first again: the budget did not allow it.
+    /// Puts a client first again, whose request the budget did not allow.
     pub fn put_back(&mut self, reply: PermitReply) {
         self.waiting.push_front(reply);
     }

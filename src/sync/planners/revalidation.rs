@@ -1,5 +1,5 @@
-//! When a window of coverage is revalidated: the older its calls, the more rarely, but never later than
-//! `sync.reconcile_interval` after the last time.
+//! When a window of coverage is revalidated: the older its calls, the more rarely, but never later
+//! than `sync.reconcile_interval` after the last time.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 use crate::sync::settings::Settings;
 
-/// A window is compared again after this part of its calls' age.
+/// A window is revalidated after this part of its calls' age.
 const PART_OF_AGE: u32 = 20;
 
-/// The two ends of the scale.
+/// The shortest and the longest interval of revalidation.
 #[derive(Clone, Copy, Debug)]
 pub struct RevalidationPolicy {
     pub poll_interval: Duration,
@@ -28,26 +28,27 @@ impl RevalidationPolicy {
         }
     }
 
-    /// How long what happened `age` ago may go unverified.
+    /// How long a call that started `age` ago may go unverified.
     pub fn interval(&self, age: Duration) -> Duration {
         (age / PART_OF_AGE).clamp(self.poll_interval, self.reconcile_interval)
     }
 
-    /// How late the comparison of a window is, as a multiple of its interval; below 1 it is early.
+    /// How late the revalidation of a window is, as a multiple of its interval; below 1 it is
+    /// early.
     pub fn lateness(&self, window: &Window, now: Timestamp) -> f64 {
         let interval = self.interval(now.since(window.to));
         now.since(window.verified.at).as_secs_f64() / interval.as_secs_f64()
     }
 
-    /// How long it takes to hear what another edge knows: a poll, and one that failed.
+    /// How long another edge's changes take to arrive here: a poll, and one that failed.
     pub fn relay(&self) -> Duration {
         2 * self.poll_interval + Duration::from_secs(60)
     }
 
-    /// How long a change may stay unseen while the upstream answers and all was read once: the
-    /// longest interval, two polls for the plan to notice that it is over and for a deletion to be
-    /// proven, and the time that every window's requests take within the budget, at half of its
-    /// pace since the newest goes first.
+    /// How long a change may stay unseen while the upstream answers and everything was read once:
+    /// the longest interval, two polls for the plan to notice its end and for a deletion to be
+    /// proven, and the time for every window's requests within the budget, at half of its pace
+    /// since the head goes first.
     pub fn bound(&self, windows: usize, requests_per_minute: u32) -> Duration {
         const PROOF: usize = 60;
         let requests = u32::try_from(2 * windows + PROOF).unwrap_or(u32::MAX);
@@ -59,12 +60,12 @@ impl RevalidationPolicy {
 /// A window that is this late may be revalidated along with one that is due.
 const SOON: f64 = 0.5;
 
-/// Neighbouring windows are read as one up to this share of a page, so that the next reading is one
-/// request too, with room to grow.
+/// Neighbouring windows are read as one up to this share of a page, so that the next revalidation
+/// is one request too, with room to grow.
 const JOINED: (usize, usize) = (9, 10);
 
-/// What was read too long ago, the latest first, and unreadable rows that are to be tried again.
-/// Windows that were verified before `reread_before` are due whatever their age.
+/// The window that is due, the latest first, or unreadable rows that are to be tried again. Windows
+/// that were verified before `reread_before` are due whatever their age.
 pub fn next(context: &Context<'_>, reread_before: Option<Timestamp>, page_limit: usize) -> Step {
     if context.date_form.is_none() {
         return Step::Nothing;
@@ -74,7 +75,7 @@ pub fn next(context: &Context<'_>, reread_before: Option<Timestamp>, page_limit:
         context,
         policy: RevalidationPolicy::of(context.settings),
         now,
-        // What is read before then would have to be read once more.
+        // A window that is read before then would have to be read once more.
         reread_before: reread_before.filter(|at| *at <= now),
         page_limit,
     };
@@ -82,7 +83,8 @@ pub fn next(context: &Context<'_>, reread_before: Option<Timestamp>, page_limit:
     Step::send(unreadable(context).or_else(range))
 }
 
-/// A hole that is to be tried again. That of the calls without a start is read as one instant.
+/// A hole that is to be tried again, except that of the calls without a start, which are a
+/// same-instant group.
 fn unreadable(context: &Context<'_>) -> Option<Job> {
     let now = context.now.instant;
     let mut holes = context.unreadable.holes().iter();
@@ -130,8 +132,8 @@ impl Due<'_> {
         !window.open_ended && window.from != NEVER && window.to >= self.context.since
     }
 
-    /// A window with as many of its neighbours as one page can hold. One that was just revalidated
-    /// is not read with it: if the page is cut after all, what is due lies below the cut.
+    /// A window with as many of its neighbours as fit one page. A neighbour that was just
+    /// revalidated is left out: if the page is cut after all, what is due lies below the cut.
     fn joined(&self, windows: &[Window], place: usize) -> Range {
         let most = self.page_limit * JOINED.0 / JOINED.1;
         let (mut first, mut last) = (place, place);
@@ -206,7 +208,7 @@ mod tests {
         assert!(PACE.lateness(&window(1000 * DAY, DAY), now) >= 1.0);
     }
 
-    /// What the README says of the cost: N/1000 a day, and the recent tail.
+    /// The cost that the README states: N/1000 requests a day, and the recent tail.
     #[test]
     fn a_million_calls_at_rest_cost_what_the_formula_says() {
         // 2,000 calls a day: a window holds half a day of them.

@@ -1,13 +1,13 @@
-//! Who gets the next request: clients three of four, and of history each kind its turn, so that
-//! nothing starves.
+//! Which concern gets the next request: clients three of four, and of history each kind its turn,
+//! so that none starves.
 
-/// After this many requests for clients the next is history's.
+/// After this many requests for clients the next is one for history.
 const CLIENTS_IN_A_ROW: usize = 3;
 
 /// Of this many requests for history one reads what was never read, and one revalidates.
 const TURNS: usize = 4;
 
-/// What comes first of history.
+/// The kind of history that comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// What is known to have changed.
@@ -22,7 +22,7 @@ pub struct Shares {
     clients_in_a_row: usize,
     /// Requests for history.
     history: usize,
-    /// The request before was a head.
+    /// True if the last request was a head.
     pub head_was_last: bool,
 }
 

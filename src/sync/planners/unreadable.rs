@@ -1,10 +1,9 @@
-//! Ranges that can't be read as they are: rests between tries, narrower pages, and rows that are
-//! stepped over.
+//! Ranges that can't be read as they are: rests between tries, shorter pages, and skipped rows.
 //!
-//! One unreadable row makes every page that holds it fail. A range that fails is therefore asked for
-//! again at once, then in pages a quarter as long, and again, until the page above the row can be read and the
-//! one that holds it alone can't. That one is skipped: what lies between its neighbours is a
-//! [`Hole`], tried again on its tier. Pure.
+//! One unreadable row makes every page with it fail. A range that fails is therefore requested
+//! again at once, then in pages a quarter as long, and again, until the page above the row can be
+//! read and the row alone can't. That row is skipped: what lies between its neighbours is a
+//! [`Hole`], tried again at its revalidation interval. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,48 +13,49 @@ use tokio::time::Instant;
 use crate::model::Timestamp;
 use crate::sync::knowledge::ranges::{INSTANT, Range};
 
-/// Each failure asks for a page so much shorter.
+/// By how much each failure shortens the page.
 const NARROWING: usize = 4;
 
-/// An instant that fails so often by itself is not narrowed any further.
+/// A single instant that fails this often is not narrowed any further.
 const FAILURES_OF_AN_INSTANT: u32 = 3;
 
-/// Failures of ranges in a row after which they rest: it is not the rows, it is the list.
+/// After this many failures of ranges in a row they rest: it is the list that fails, not its rows.
 const AT_ONCE: u32 = 24;
 
-/// So many unreadable rows side by side are a hole to the range's beginning.
+/// This many unreadable rows side by side are a hole down to the range's beginning.
 const MOST_SKIPPED: usize = 100;
 
 /// The longest rest of a range between two tries.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// Where rows are that the upstream counts but can't list.
+/// A range with rows that the upstream counts but can't list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hole {
     pub range: Range,
-    /// How many there are; of a single instant, at least one.
+    /// How many rows; of a single instant, at least one.
     pub rows: u64,
     pub next_try: Instant,
 }
 
-/// How a range is asked for.
+/// How a range is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Narrowed {
     pub limit: usize,
-    /// Rows at its newest end that can't be read.
+    /// How many unreadable rows at its newest end are skipped.
     pub skip: usize,
 }
 
-/// What a failure comes to.
+/// What follows from a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The range is asked for otherwise, at once.
+    /// The range is requested in another way, at once.
     Narrowed,
-    /// Ranges fail one after the other: it is the list that does.
+    /// Ranges fail one after the other: it is the list that fails.
     Failing,
     /// A hole that is still one.
     StillAHole,
-    /// A page of one instant is too long, and no bound parts it: it is read as a crowd.
+    /// A page of one instant is too long, and no bound divides it: it is read as a same-instant
+    /// group.
     TooLong,
 }
 
@@ -64,7 +64,7 @@ struct FailingRange {
     narrowed: Narrowed,
     failures: u32,
     rest_until: Instant,
-    /// A page left out many calls that are held: the next one that does is believed.
+    /// True if a page left out many stored calls: the next one that does is believed.
     doubted: bool,
 }
 
@@ -73,7 +73,7 @@ pub struct Unreadable {
     page_limit: usize,
     /// By the range's newest end, and whether it is a single instant.
     ranges: BTreeMap<(Timestamp, bool), FailingRange>,
-    /// Instants to be read by themselves, since a narrow page held nothing else.
+    /// Instants to read by themselves, since a narrow page had nothing else.
     instants: BTreeSet<Timestamp>,
     holes: Vec<Hole>,
     /// Failures of any range since one was answered.
@@ -95,7 +95,7 @@ impl Unreadable {
         }
     }
 
-    /// The upstream serves pages of this length.
+    /// Sets the page length that the upstream serves.
     pub fn set_page_limit(&mut self, page_limit: usize) {
         self.page_limit = page_limit;
         for trouble in self.ranges.values_mut() {
@@ -113,20 +113,20 @@ impl Unreadable {
         )
     }
 
-    /// Whether the range is left alone for now.
+    /// Whether the range rests for now.
     pub fn rests(&self, range: &Range, now: Instant) -> bool {
         let waits_for_instant = range.start() < range.end() && self.instants.contains(range.end());
         let trouble = self.ranges.get(&key(range));
         waits_for_instant || trouble.is_some_and(|trouble| trouble.rest_until > now)
     }
 
-    /// When the first of those that are left alone is not any more.
+    /// When the first range that rests may be read again.
     pub fn rested_at(&self, now: Instant) -> Option<Instant> {
         let rests = self.ranges.values().map(|trouble| trouble.rest_until);
         rests.filter(|until| *until > now).min()
     }
 
-    /// Instants to be read by themselves.
+    /// Instants to read by themselves.
     pub fn instants(&self) -> impl Iterator<Item = Range> {
         self.instants.iter().map(|instant| *instant..=*instant)
     }
@@ -145,7 +145,7 @@ impl Unreadable {
         self.holes.iter().map(|hole| hole.rows).sum()
     }
 
-    /// Those above the newest page, which begins below rows that fail.
+    /// The unreadable rows above a head that begins below them.
     pub fn unreadable_above_head(&self) -> u64 {
         let above = self
             .holes
@@ -154,7 +154,8 @@ impl Unreadable {
         above.map(|hole| hole.rows).sum()
     }
 
-    /// The request for a range failed. `tier` is how long a hole there waits for its next try.
+    /// Takes in a failed request for a range. `tier` is how long a hole there waits for its next
+    /// try.
     pub fn failed(
         &mut self,
         range: &Range,
@@ -199,14 +200,14 @@ impl Unreadable {
         }
     }
 
-    /// The range answers. Where it was a hole, it is none any more: if there is still a row in it
-    /// that can't be read, it is narrowed down again.
+    /// Notes an answer for the range, which ends a hole there: a row that still can't be read is
+    /// narrowed down again.
     pub fn answered(&mut self, range: &Range) {
         self.in_a_row = 0;
         self.holes.retain(|hole| hole.range != *range);
     }
 
-    /// A page of the range was read down to just above `below`, or to its end.
+    /// Notes that a page of the range was read down to just above `below`, or to its end.
     pub fn read(&mut self, range: &Range, below: Option<Timestamp>, now: Instant) {
         let read_from = below.map_or(*range.start(), |below| below + INSTANT);
         self.holes
@@ -214,13 +215,14 @@ impl Unreadable {
         self.instants.remove(range.end());
         let narrowed = self.narrowed(range);
         self.ranges.remove(&key(range));
-        // What remains goes on twice as widely: the row may be far below, or the line was at fault.
+        // What remains is read in pages twice as long: the row may be far below, or the connection
+        // was at fault.
         let limit = narrowed.limit * 2;
         if let Some(below) = below.filter(|_| limit < self.page_limit) {
             self.go_on_narrowly(*range.start()..=below, limit, now);
         }
         if range.start() == range.end() {
-            // The narrow read that wanted the instant goes on under it.
+            // The narrow read that needed the instant continues below it.
             if let Some(above) = self.ranges.remove(&(*range.end(), false)) {
                 let end = *range.end() - INSTANT;
                 self.ranges.entry((end, false)).or_insert(above);
@@ -228,26 +230,27 @@ impl Unreadable {
         }
     }
 
-    /// Everything from this instant on was read.
+    /// Notes that everything from this instant on was read.
     pub fn head_read(&mut self, from: Timestamp) {
         self.holes
             .retain(|hole| *hole.range.start() < from && *hole.range.end() < Timestamp::MAX);
     }
 
-    /// The head begins below so many rows that can't be read. It tries them again itself.
+    /// Adds the hole above a head that begins below this many unreadable rows, and tries them again
+    /// itself.
     pub fn add_hole_above_head(&mut self, range: Range, rows: usize, now: Instant) {
         const NEVER: Duration = Duration::from_secs(365 * 86_400);
         self.add_hole(range, rows as u64, now + NEVER);
     }
 
-    /// A narrow page held nothing but calls of the range's newest instant.
+    /// Has an instant read by itself, since a narrow page had nothing but its calls.
     pub fn read_instant(&mut self, instant: Timestamp) {
         self.instants.insert(instant);
     }
 
-    /// A page was read that leaves out the `skipped` newest rows of the range; its own newest call
-    /// starts at `below`, if it has any. How many were left out is taken from the request: another
-    /// answer may have changed how the range is asked for since.
+    /// Takes in a page that skipped the `skipped` newest rows of the range; its own newest call
+    /// starts at `below`, if it has any. The number is taken from the request: another answer may
+    /// have changed how the range is requested since.
     pub fn stepped_over(
         &mut self,
         range: &Range,
@@ -260,15 +263,15 @@ impl Unreadable {
         }
         let from = match below {
             Some(below) if below < *range.end() => below + INSTANT,
-            // It shares its instant with the ones that can't be read.
+            // The call shares its instant with the unreadable rows.
             Some(below) => below,
             None => *range.start(),
         };
         self.add_hole(from..=*range.end(), skipped as u64, until);
     }
 
-    /// A page of the range left out so many held calls that it is not believed. It is read again
-    /// after a poll, but however rare those are, a fill does not stand still for one bad page.
+    /// Notes a page that left out so many stored calls that it is not believed. The range is read
+    /// again after a poll, but however rare those are, one bad page does not stop a backfill.
     pub fn doubt(&mut self, range: &Range, poll_interval: Duration, now: Instant) {
         let trouble = self.trouble(range, now);
         trouble.doubted = true;
@@ -286,7 +289,7 @@ impl Unreadable {
         trouble.narrowed.limit = limit;
     }
 
-    /// So many rows of the range can't be read; all others were.
+    /// Adds a hole of this many unreadable rows; all others of the range were read.
     pub fn add_hole(&mut self, range: Range, rows: u64, next_try: Instant) {
         self.ranges.remove(&key(&range));
         self.instants.remove(range.end());
@@ -323,8 +326,8 @@ mod tests {
 
     const TIER: Duration = Duration::from_secs(600);
 
-    /// Reads 0..=99, one row an instant, with pages of 16, of which `unreadable` fail; returns the
-    /// instants read and the requests that took.
+    /// Reads 0..=99, one row per instant, in pages of 16, of which those with an `unreadable` row
+    /// fail. Returns the instants read, and how many requests that took.
     fn read_all(unreadable: &[i64]) -> (Vec<i64>, Unreadable, usize) {
         let now = Instant::now();
         let mut troubles = Unreadable::new(16);
@@ -421,7 +424,7 @@ mod tests {
         assert_eq!(troubles.failed(&range, false, TIER, now), Outcome::Narrowed);
     }
 
-    /// Its one page is as long as it gets: what fails is one of its rows, wherever that is.
+    /// One instant is one page, which can't be narrowed: whichever of its rows fails, it fails.
     #[test]
     fn an_instant_that_fails_on_and_on_is_a_hole_that_is_tried_again_on_its_tier() {
         let now = Instant::now();
@@ -437,7 +440,7 @@ mod tests {
         assert_eq!(troubles.holes()[0].next_try, now + TIER);
     }
 
-    /// Its rows may all be read, by shorter pages.
+    /// Shorter pages may read all of its rows.
     #[test]
     fn an_instant_whose_page_breaks_off_is_a_crowd_and_no_hole() {
         let now = Instant::now();
@@ -476,8 +479,8 @@ mod tests {
         assert_eq!(troubles.narrowed(&(at(50)..=at(60))).limit, 100);
     }
 
-    /// Two narrow reads of a range may be under way: the one that had stepped over a row says so,
-    /// however the range is asked for when its answer comes.
+    /// Two narrow reads of a range may be in flight: the one that skipped a row reports it, however
+    /// the range is requested when its answer arrives.
     #[test]
     fn an_answer_that_left_rows_out_leaves_a_hole_of_as_many() {
         let now = Instant::now();
@@ -490,7 +493,7 @@ mod tests {
         assert_eq!(troubles.holes()[0].range, at(5)..=at(9));
     }
 
-    /// It has been narrowed further than the one that goes on under the instant.
+    /// The range has been narrowed further than the read that continues below the instant.
     #[test]
     fn a_range_that_is_narrowed_already_stays_so_when_the_instant_above_it_was_read() {
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! The file itself: eight fields of each call, as CSV or as JSON.
+//! The exported file: eight fields of each call, as CSV or as JSON.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -47,20 +47,20 @@ impl Format {
     }
 }
 
-/// A file that is being written, compressed on the way.
+/// A file that is being written and compressed.
 pub struct Document {
     encoder: Encoder,
     rows: Rows,
-    /// What assistants are called whose calls do not tell, in JSON, by the text of their ids.
+    /// The names of assistants whose calls have none, in JSON, by the text of their ids.
     names: HashMap<String, Box<RawValue>>,
 }
 
-/// What is not compressed yet.
+/// The part that is not compressed yet.
 enum Rows {
     Csv(Vec<u8>),
     Json {
         text: String,
-        /// Of calls in the file.
+        /// The number of calls in the file.
         count: u64,
     },
 }
@@ -76,10 +76,10 @@ fn write_line<'c>(into: &mut Vec<u8>, cells: impl Iterator<Item = &'c str>) -> i
     line.flush()
 }
 
-/// Most lines are shorter, in bytes.
+/// The buffer of a line, in bytes; most lines are shorter.
 const LINE: usize = 512;
 
-/// The eight fields, as they are spelled in the call's own text. What is missing is null.
+/// The eight fields, as the call's own text spells them. A missing one is null.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow)]
@@ -140,7 +140,7 @@ impl Document {
         })
     }
 
-    /// What assistants are called whose calls do not tell.
+    /// Adds the names of assistants whose calls have none.
     pub fn know(&mut self, names: Names) -> io::Result<()> {
         for (id, name) in names {
             let name = serde_json::value::to_raw_value(&name)?;
@@ -174,13 +174,13 @@ impl Document {
         Ok(())
     }
 
-    /// What is done so far.
+    /// The output so far.
     pub fn take(&mut self) -> io::Result<Bytes> {
         self.compress()?;
         Ok(self.encoder.take())
     }
 
-    /// The rest.
+    /// The rest of the output.
     pub fn finish(mut self) -> io::Result<Bytes> {
         if let Rows::Json { text, count } = &mut self.rows {
             text.push_str(if *count == 0 { "[]" } else { "\n]" });
@@ -204,8 +204,8 @@ impl Document {
     }
 }
 
-/// A field as a cell: a text without its quotes, and nothing where there is none, but for the
-/// duration, of which the upstream makes 0.
+/// A field as a cell: a text without its quotes, and nothing for null, except for the duration,
+/// which the upstream writes as 0.
 fn cell<'a>(name: &str, raw: Option<&'a str>) -> Cow<'a, str> {
     match raw {
         None | Some("null") if name == "duration" => Cow::Borrowed("0"),
@@ -214,7 +214,7 @@ fn cell<'a>(name: &str, raw: Option<&'a str>) -> Cow<'a, str> {
     }
 }
 
-/// What a JSON text says, if it is a string that can be said in UTF-8.
+/// The content of a JSON text, if it is a string that UTF-8 can express.
 fn text(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.starts_with('"') {
         return None;
@@ -230,7 +230,7 @@ fn text(raw: &str) -> Option<Cow<'_, str>> {
 fn push_value(into: &mut String, raw: &str) {
     match text(raw) {
         Some(text) => push_ascii(into, &text),
-        // A figure, or a string that only its escapes can say.
+        // A number, or a string that only its escapes can express.
         None => into.push_str(raw),
     }
 }

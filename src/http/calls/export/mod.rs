@@ -1,7 +1,7 @@
-//! All calls that match, as a file: read in batches, sent while it is read.
+//! Exports: all calls that match, as a file that is read in batches and sent meanwhile.
 //!
-//! However many there are, a few batches are in memory, whatever the client's pace. An export
-//! that can't be brought to its end breaks the connection off, so that nobody takes the part for
+//! Only a few batches are in memory, however many there are and however slow the client is. An
+//! export that can't be completed breaks off its connection, so that no client takes the part for
 //! the whole.
 
 mod document;
@@ -39,10 +39,10 @@ use crate::store::Reader;
 use document::Format;
 use progress::Progress;
 
-/// A client that takes nothing for so long is not waited for any longer.
+/// How long the export waits for a client that accepts nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// So many pieces wait for the client while the next is read.
+/// The most pieces that wait for the client while the next is read.
 const AHEAD: usize = 2;
 
 const FORMAT: Choice<Format> = Choice {
@@ -52,14 +52,14 @@ const FORMAT: Choice<Format> = Choice {
     values: &[("csv", Format::Csv), ("json", Format::Json)],
 };
 
-/// What the reading side hands over.
+/// What the reading task sends.
 enum Chunk {
     Bytes(Bytes),
-    /// That was all of it.
+    /// The file is complete.
     End,
 }
 
-/// What an export is asked for with.
+/// The parameters of an export.
 struct Asked {
     format: Format,
     filter: CallFilter,
@@ -76,7 +76,7 @@ impl Asked {
     }
 }
 
-/// Whether the upstream applies these filters to an export. A self-hosted server ignores all but
+/// True if the upstream applies these filters to an export. A self-hosted server ignores all but
 /// the status, the assistant's id and the dates.
 fn is_understood(filter: &CallFilter, is_hosted: bool) -> bool {
     let ignored = [
@@ -87,7 +87,7 @@ fn is_understood(filter: &CallFilter, is_hosted: bool) -> bool {
     is_hosted || !ignored.contains(&true)
 }
 
-/// Answers `GET` and `HEAD`. It has no `ETag`: nobody knows what it says before it has been sent.
+/// Answers `GET` and `HEAD`. It has no `ETag`: the content is unknown until it has been sent.
 pub async fn get(
     worker: &Worker,
     caller: Caller,
@@ -96,10 +96,10 @@ pub async fn get(
 ) -> Result<HttpResponse, ApiError> {
     let (method, headers) = (request.method(), request.headers());
     let Asked { format, filter } = Asked::of(request.uri().query().unwrap_or_default())?;
-    // Before the rows: no age told may be younger than what it is told of.
+    // Loaded before the rows: no reported age may be younger than its data.
     let coverage = Arc::clone(&worker.shared().handle.coverage());
     let mut extent = AnswerScope::whole(Reach::of(&filter));
-    // There may be many suspects: a worker's own thread has point reads to answer.
+    // There may be many suspects, and the worker's own thread has point reads to answer.
     let known = |reader: &Reader| Ok((reader.unverified()?, reader.knows_names()?));
     let (unverified, knows_names) = worker.shared().scans.run(known).await?;
     extent.suspect(&unverified);
@@ -115,7 +115,7 @@ pub async fn get(
         && worker.is_online()
         && is_understood(&filter, worker.status().is_hosted);
     if lacks && may_ask && caller == Caller::Upstream {
-        // What comes of it is the client's alone: an export is no text of the calls.
+        // Nothing of it is stored: an export does not have the calls' texts.
         let answer = proxy::stream(worker, caller, request, payload).await;
         if let Ok(response) = answer
             && response.status() == StatusCode::OK
@@ -130,7 +130,8 @@ pub async fn get(
         false => {
             let turn = worker.shared().scans.export_turn().await?;
             let progress = Progress::new(turn, filter, format, coding)?;
-            // The first batch is read before anything is said: what goes wrong may be told yet.
+            // The first batch is read before the head is sent, while an error can still be
+            // reported.
             let (first, progress) = scans::block(move || progress.step()).await?;
             streamed(pieces(first, progress))
         }
@@ -160,7 +161,7 @@ fn streamed(body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::with_body(StatusCode::OK, body).map_into_boxed_body()
 }
 
-/// The reading side ended before the file did.
+/// The reading task ended before the file did.
 #[derive(Debug, thiserror::Error)]
 #[error("the export was broken off")]
 struct Broken;
@@ -168,12 +169,12 @@ struct Broken;
 /// The file as a stream, which a task of its own reads ahead of the client.
 fn pieces(first: Bytes, progress: Option<Progress>) -> impl MessageBody {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    // It ends by itself: when the file does, or when the client is gone or does not take it.
+    // The task ends by itself: with the file, or when the client is gone or accepts nothing.
     drop(rt::spawn(send(sender, first, progress)));
     body_of(receiver)
 }
 
-/// What comes, and an error where it stops before its end.
+/// The pieces as they come, and an error if they stop before the end.
 fn body_of(receiver: mpsc::Receiver<Chunk>) -> impl MessageBody {
     BodyStream::new(stream::unfold(receiver, |mut receiver| async move {
         match receiver.recv().await {
@@ -187,7 +188,7 @@ fn body_of(receiver: mpsc::Receiver<Chunk>) -> impl MessageBody {
 async fn send(sender: mpsc::Sender<Chunk>, first: Bytes, progress: Option<Progress>) {
     let mut next = Some((first, progress));
     while let Some((bytes, progress)) = next {
-        // A compressor may have nothing to show yet.
+        // A compressor may have no output yet.
         if !bytes.is_empty() && !hand_over(&sender, Chunk::Bytes(bytes)).await {
             return;
         }
@@ -205,7 +206,7 @@ async fn send(sender: mpsc::Sender<Chunk>, first: Bytes, progress: Option<Progre
     hand_over(&sender, Chunk::End).await;
 }
 
-/// Whether the client took it in time. A piece that waits holds the export's turn.
+/// Returns whether the client accepted it in time. A piece that waits occupies the export's permit.
 async fn hand_over(sender: &mpsc::Sender<Chunk>, piece: Chunk) -> bool {
     matches!(
         tokio::time::timeout(PATIENCE, sender.send(piece)).await,

@@ -1,4 +1,4 @@
-//! An export on its way: where it is, and one batch further.
+//! An export in progress: its position, and its next batch.
 
 use actix_web::web::Bytes;
 
@@ -9,10 +9,10 @@ use crate::http::reading::scans::ScanPermit;
 use crate::model::CallFilter;
 use crate::store::Place;
 
-/// Rows that are read at once: a few hundred kilobytes.
+/// The rows that are read at once: a few hundred kilobytes.
 const BATCH: usize = 1000;
 
-/// Holds the export's turn until it is dropped.
+/// The state of an export. It keeps its permit until it is dropped.
 pub struct Progress {
     turn: ScanPermit,
     filter: CallFilter,
@@ -20,7 +20,7 @@ pub struct Progress {
     document: Document,
 }
 
-/// What was written, and how to go on; `None` where that was the end.
+/// What was written, and the state to continue with; `None` at the end.
 pub type Step = (Bytes, Option<Progress>);
 
 impl Progress {

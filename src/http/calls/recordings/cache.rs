@@ -1,9 +1,9 @@
-//! Recordings that were played, as files in a folder of their own: whole ones, up to a size in
-//! all, the least recently played out first.
+//! The cache of recordings that were played: whole files in a folder of their own, up to a total
+//! size, the least recently played evicted first.
 //!
-//! A file gets its name when it is whole and on the disk, so that whatever has one can be served.
-//! When it was played last is its modification time; the rest is in its name. Everything here
-//! blocks, and belongs on the blocking pool.
+//! A file gets its name when it is whole and on the disk, so that every file with such a name can
+//! be served. Its modification time is when it was last played; the rest is in its name. Everything
+//! here blocks, and belongs on the blocking pool.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -19,20 +19,20 @@ use crate::http::calls::recordings::file_name::{Key, StoredRecording, system_tim
 use crate::model::{CallKey, Timestamp};
 use crate::store::{Reader, StoreError};
 
-/// Beside the recordings: whose they are. A replica made anew is another's perhaps, whose calls
-/// may have the same numbers.
+/// The file beside the recordings that names their replica. A new replica may be of another
+/// organization, whose calls may have the same ids.
 const FEED: &str = "feed";
 
-/// How the names of files begin that are not whole yet.
+/// The prefix of files that are not whole yet.
 const DRAFT: &str = "draft-";
 
-/// Room is taken by so much at a time.
+/// The bytes for which room is made at once.
 const STEP: u64 = 1 << 20;
 
 pub struct Cache {
     folder: PathBuf,
     store_path: PathBuf,
-    /// Bytes, in all.
+    /// The most bytes in all.
     most: u64,
     index: Mutex<Index>,
 }
@@ -40,9 +40,9 @@ pub struct Cache {
 #[derive(Default)]
 struct Index {
     entries: BTreeMap<Key, Entry>,
-    /// Of the entries.
+    /// The bytes of the entries.
     bytes: u64,
-    /// For drafts.
+    /// The bytes reserved for drafts.
     reserved: u64,
     drafts: u64,
 }
@@ -52,7 +52,7 @@ struct Entry {
     used: SystemTime,
 }
 
-/// A recording that comes in. Dropped before it is whole, it leaves nothing behind.
+/// A recording that is being received. Dropped before it is whole, it leaves nothing behind.
 pub struct Draft {
     cache: Arc<Cache>,
     path: PathBuf,
@@ -63,16 +63,15 @@ pub struct Draft {
 }
 
 impl Cache {
-    /// Where the recordings beside a replica are.
+    /// The folder of the recordings beside a replica.
     pub fn folder(store_path: &Path) -> PathBuf {
         let mut folder = store_path.as_os_str().to_owned();
         folder.push("-audio");
         PathBuf::from(folder)
     }
 
-    /// Takes up the folder beside the replica, which is made if it is not there, and removes from
-    /// it what broke off, what is of another replica, what is of deleted calls, and what is too
-    /// much.
+    /// Opens the folder beside the replica, or creates it. Removes unfinished files, those of
+    /// another replica or of deleted calls, and the least recently played beyond `most` bytes.
     pub fn open(store_path: &Path, most: u64) -> io::Result<Cache> {
         let folder = Cache::folder(store_path);
         let made = DirBuilder::new().mode(0o700).create(&folder);
@@ -107,7 +106,7 @@ impl Cache {
             let name = name.to_string_lossy();
             let kept = StoredRecording::parse(&name);
             if kept.is_none() && !name.starts_with(DRAFT) {
-                // Not ours to remove.
+                // Not a file of the edge.
                 continue;
             }
             let about = file.metadata()?;
@@ -133,7 +132,7 @@ impl Cache {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens what is kept, and notes that it was played `now`.
+    /// Opens a stored recording, and records that it was played `now`.
     pub fn play(&self, key: Key, now: Timestamp) -> Option<(StoredRecording, File)> {
         let mut index = self.lock();
         let entry = index.entries.get_mut(&key)?;
@@ -147,20 +146,20 @@ impl Cache {
             }
         });
         let Ok(file) = file else {
-            // Somebody else was here.
+            // Another program has changed or removed the file.
             index.remove(&self.folder, key);
             return None;
         };
         entry.used = system_time(now);
-        // Lost, it only counts as played less lately.
+        // If this is lost, it only counts as played less recently.
         let _ = file.set_modified(entry.used);
         Some((entry.kept.clone(), file))
     }
 
-    /// Begins to keep a recording; `None` where there can be no room for so long a one.
+    /// Begins to store a recording; `None` if there can be no room for its length.
     ///
-    /// Room is made as it comes, and not for what is claimed: one that breaks off costs no more of
-    /// the others than it had.
+    /// Room is made as the bytes come, not for the announced length: one that breaks off has
+    /// evicted no more than it has received.
     pub fn draft(self: &Arc<Cache>, length: Option<u64>) -> io::Result<Option<Draft>> {
         if length.is_some_and(|length| length > self.most) {
             return Ok(None);
@@ -193,7 +192,7 @@ impl Cache {
         self.lock().remove(&self.folder, key);
     }
 
-    /// Removes all that is kept of a call.
+    /// Removes all stored recordings of a call.
     pub fn remove_call(&self, call: i64) {
         let mut index = self.lock();
         let key = |recording| Key { call, recording };
@@ -203,7 +202,7 @@ impl Cache {
         }
     }
 
-    /// Removes what is kept of calls that were deleted.
+    /// Removes the stored recordings of deleted calls.
     pub fn sweep(&self) -> io::Result<()> {
         let mut calls: Vec<i64> = self.lock().entries.keys().map(|key| key.call).collect();
         calls.dedup();
@@ -221,7 +220,7 @@ impl Cache {
 }
 
 impl Index {
-    /// In the place of another of the same recording, if there is one: the one fetched later stays.
+    /// Adds an entry. Of two of the same recording, the one that was fetched later stays.
     fn put(&mut self, folder: &Path, entry: Entry) {
         let kept = &entry.kept;
         if let Some(other) = self.entries.get(&kept.key) {
@@ -246,13 +245,13 @@ impl Index {
     fn remove(&mut self, folder: &Path, key: Key) {
         if let Some(entry) = self.entries.remove(&key) {
             self.bytes -= entry.kept.length;
-            // Gone already, or found and counted again at the next start.
+            // It is gone already, or is found and counted again at the next start.
             let _ = fs::remove_file(folder.join(entry.kept.file_name()));
         }
     }
 
-    /// Makes room for so many bytes more, by removing what was not played for longest. Returns
-    /// whether there is any; where there can't be, nothing is removed for it.
+    /// Makes room for `more` bytes by evicting what was least recently played. Returns whether
+    /// there is room; if there can't be, nothing is evicted.
     fn make_room(&mut self, folder: &Path, most: u64, more: u64) -> bool {
         let Some(room) = most.checked_sub(self.reserved.saturating_add(more)) else {
             return false;
@@ -303,9 +302,9 @@ impl Draft {
         self.written
     }
 
-    /// Keeps it: it is whole.
+    /// Stores the recording, which is whole.
     pub fn keep(self, key: Key, fetched: Timestamp, content_type: String) -> io::Result<()> {
-        // Else a power failure could leave the name and not what it promises.
+        // Otherwise a power failure could leave the name without the content.
         self.file.sync_all()?;
         let used = system_time(fetched);
         self.file.set_modified(used)?;
@@ -331,7 +330,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         self.cache.lock().reserved -= self.reserved;
-        // Renamed, if it was kept.
+        // It was renamed if it was stored.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! Fetches a recording from the upstream into the cache, once for all who ask for it meanwhile.
+//! Downloads of recordings into the cache: requests for the same recording share one.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,35 +18,35 @@ use crate::http::calls::recordings::file_name::Key;
 use crate::http::passed_answer::{self, Answer};
 use crate::sync::{Clock, Handle, Incoming, NotPassed, Outgoing};
 
-/// A recording that takes longer than this is not coming.
+/// The longest time that a download may take.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// So many bytes are written at once.
+/// The bytes that are written at once.
 const PIECE: usize = 256 << 10;
 
-/// What asking for a recording came to.
+/// The outcome of a download.
 #[derive(Clone)]
 pub enum Outcome {
     /// It is in the cache.
     StoredRecording,
-    /// It can't be: whoever asks has to have it passed on.
+    /// It can't be stored: each request has to be forwarded.
     NotKept,
-    /// The upstream said something else.
+    /// The upstream gave another answer.
     Said(Arc<Answer>),
-    /// The upstream can't be asked, or broke off; seconds until it is worth trying again.
+    /// The upstream can't be asked, or broke off. `retry_after` is in seconds.
     Unavailable { retry_after: u64 },
 }
 
-/// Told to come back after this long where nothing better is known, in seconds.
+/// The `Retry-After` if nothing better is known, in seconds.
 const RETRY_AFTER: u64 = 5;
 
 type Landing = watch::Receiver<Option<Outcome>>;
 
-/// The downloads under way.
+/// The downloads in flight.
 #[derive(Default)]
 pub struct Downloads(Mutex<HashMap<Key, Landing>>);
 
-/// Who fetches, and where to.
+/// What a download needs.
 pub struct Fetch {
     pub cache: Arc<Cache>,
     pub handle: Handle,
@@ -55,8 +55,8 @@ pub struct Fetch {
 }
 
 impl Downloads {
-    /// Waits for the download that is under way, or begins one. It goes on when those who wait for
-    /// it are gone: a player often hangs up on its first request, and asks again for a range.
+    /// Joins the download in flight, or begins one. It goes on when its clients are gone: a player
+    /// often drops its first request, and asks again for a range.
     pub async fn fetch(self: &Arc<Downloads>, fetch: Fetch, outgoing: Outgoing) -> Outcome {
         let mut landing = self.join(fetch, outgoing);
         let landed = landing.wait_for(Option::is_some).await;
@@ -79,7 +79,7 @@ impl Downloads {
             let outcome = fetched.unwrap_or(Outcome::Unavailable {
                 retry_after: RETRY_AFTER,
             });
-            // First, so that nobody joins one that has landed.
+            // Before the outcome, so that no request joins a download that has ended.
             drop(ends);
             land.send_replace(Some(outcome));
         });
@@ -87,7 +87,7 @@ impl Downloads {
     }
 }
 
-/// A download that ends, however it does.
+/// Removes a download from those in flight, however it ends.
 struct Ends(Arc<Downloads>, Key);
 
 impl Drop for Ends {
@@ -99,7 +99,7 @@ impl Drop for Ends {
 
 impl Fetch {
     async fn run(self, outgoing: Outgoing) -> Outcome {
-        // Until the answer is read, it is under way.
+        // The permit lasts until the answer was read.
         let (_permit, incoming) = match self.handle.pass(outgoing).await {
             Ok(passed) => passed,
             Err(NotPassed { retry_after, .. }) => return Outcome::Unavailable { retry_after },
@@ -179,7 +179,8 @@ pub async fn blocking<T: Send + 'static>(
     web::block(work).await.map_err(io::Error::other)?
 }
 
-/// Of an answer that is a recording, as it is, and of which is known where it ends.
+/// The content type of an answer that is a recording without a content coding, and whose end is
+/// known.
 fn content_type(incoming: &Incoming) -> Option<String> {
     let header = |name: &str| {
         let found = incoming.headers.iter().find(|(other, _)| other == name);

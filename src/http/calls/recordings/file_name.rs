@@ -1,5 +1,5 @@
-//! What is known of a kept recording, all of it in its file's name: there is no second file that a
-//! crash could leave behind, or behind which one could be left.
+//! What is known of a stored recording, all of it in its file's name, so that no crash can leave a
+//! file without it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use crate::model::Timestamp;
 
-/// Which recording, of which call.
+/// A recording of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub call: i64,
@@ -26,12 +26,13 @@ pub struct StoredRecording {
     pub content_type: String,
 }
 
-/// Of an encoded content type: a file's name has 255 bytes, of which the numbers take up to 100.
+/// The longest encoded content type: a file name has 255 bytes, of which the numbers take up to
+/// 100.
 const LONGEST_TYPE: usize = 150;
 
 impl StoredRecording {
-    /// `{call}-{recording}-{hash}-{length}-{microseconds}-{type}`, where the type is
-    /// percent-encoded, and nothing else but numbers is in it.
+    /// `{call}-{recording}-{hash}-{length}-{microseconds}-{type}`: numbers, and the percent-encoded
+    /// content type.
     pub fn file_name(&self) -> String {
         let StoredRecording { key, hash, .. } = self;
         format!(
@@ -44,7 +45,7 @@ impl StoredRecording {
         )
     }
 
-    /// Reads a file's name; `None` where it is nobody's of ours.
+    /// Parses a file's name; `None` if it is not that of a recording.
     pub fn parse(name: &str) -> Option<StoredRecording> {
         let mut parts = name.splitn(6, '-');
         let mut part = || parts.next();
@@ -58,13 +59,13 @@ impl StoredRecording {
             fetched: Timestamp::from_micros(part()?.parse().ok()?),
             content_type: percent_decode_str(part()?).decode_utf8().ok()?.into_owned(),
         };
-        // One that spells a number in another way is not.
+        // Another spelling of the same numbers is refused.
         (kept.file_name() == name).then_some(kept)
     }
 }
 
-/// Whether audio of this type is kept: `audio/…`, or bytes of which nothing is said. It is one type
-/// (RFC 9110, section 8.3.1), of which no browser can take the second of two.
+/// True if audio of this type is stored: `audio/…`, or bytes of an unspecified type. It must be one
+/// type (RFC 9110, section 8.3.1), so that no browser can take the second of two.
 pub fn is_kept(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     let essence = essence.to_ascii_lowercase();
@@ -81,7 +82,7 @@ fn encoded(content_type: &str) -> String {
     utf8_percent_encode(content_type, NON_ALPHANUMERIC).to_string()
 }
 
-/// As the file system writes it.
+/// The time as the file system writes it.
 pub fn system_time(at: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(at.as_micros().try_into().unwrap_or(0))
 }

@@ -1,8 +1,8 @@
-//! `GET /api/v1/calls/{call_id}/recording/{recording_id}/play`: a recording, from the folder
-//! beside the replica where it was played before, else from the upstream and into it.
+//! `GET /api/v1/calls/{call_id}/recording/{recording_id}/play`: a recording, from the folder beside
+//! the replica if it was played before, else from the upstream and into the folder.
 //!
-//! Audio is a call's: where there is no such call there is none, and what is kept of one is served
-//! only while the replica holds the call.
+//! A recording belongs to its call: without the call there is none, and a stored one is served only
+//! while the replica has the call.
 
 mod cache;
 mod download;
@@ -82,7 +82,7 @@ pub async fn get(
     }
 }
 
-/// Both, or what is wrong with either.
+/// Both ids, or the problems of either.
 fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), ApiError> {
     let read = |name, text: &str| {
         params::call_id(text).map_err(|problem| Invalid {
@@ -99,7 +99,7 @@ fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), ApiError> {
     }
 }
 
-/// One request for a recording of a call that the replica holds.
+/// One request for a recording of a stored call.
 struct Play<'a> {
     worker: &'a Worker,
     request: &'a HttpRequest,
@@ -117,7 +117,7 @@ impl Play<'_> {
         let kept = self.kept().await;
         let offline = self.worker.status().state != UpstreamState::Online;
         let asked = match kept {
-            // A token of the edge's own is nothing to ask the upstream with.
+            // A token of the edge's own can't be used at the upstream.
             Some((kept, file))
                 if directives.accept(self.age(&kept)) || offline || caller != Caller::Upstream =>
             {
@@ -144,7 +144,7 @@ impl Play<'_> {
         let failed = match outcome {
             Outcome::StoredRecording => match self.kept().await {
                 Some((kept, file)) => return Ok(self.respond(&kept, file, asked, true)),
-                // Out again already.
+                // It was evicted already.
                 None => return pass_on(self.worker, caller, self.request, payload).await,
             },
             Outcome::NotKept => {
@@ -162,7 +162,7 @@ impl Play<'_> {
                 Err(ApiError::RecordingUnavailable { retry_after })
             }
         };
-        // What is held goes before what can't be had.
+        // A stored recording is better than a failure.
         match (self.kept().await, failed) {
             (Some((kept, file)), _) => Ok(self.respond(&kept, file, Origin::ReplicaOffline, false)),
             (None, Ok(said)) => Ok(repeat(&said, asked)),
@@ -194,7 +194,8 @@ impl Play<'_> {
         response::answer(self.request, kept, file, freshness)
     }
 
-    /// For all of it, and in numbers only. The rest of the client's request is its own matter.
+    /// Requests the whole recording, with numbers in the path. The client's other headers concern
+    /// only the edge.
     fn outgoing(&self) -> Outgoing {
         let Key { call, recording } = self.key;
         let headers = self.request.headers();
@@ -212,7 +213,7 @@ impl Play<'_> {
     }
 }
 
-/// Passed on without being kept.
+/// Forwards the request without storing the answer.
 async fn pass_on(
     worker: &Worker,
     caller: Caller,
@@ -229,12 +230,12 @@ async fn pass_on(
     Ok(response)
 }
 
-/// Says nothing of the recording.
+/// True if the status says nothing about the recording.
 fn is_trouble(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-/// A proxy's page that something was not found is not the upstream's word.
+/// True if the upstream denies the recording. A proxy's own 404 page does not count.
 fn is_denial(said: &passed_answer::Answer) -> bool {
     let mut headers = said.headers.iter();
     said.status == StatusCode::NOT_FOUND
@@ -243,7 +244,7 @@ fn is_denial(said: &passed_answer::Answer) -> bool {
         })
 }
 
-/// What the upstream said, to each who waited for it.
+/// The upstream's answer, for each request that waited for it.
 fn repeat(said: &passed_answer::Answer, asked: Origin) -> HttpResponse {
     let mut response = HttpResponse::build(said.status);
     for (name, value) in &said.headers {

@@ -1,5 +1,4 @@
-//! A kept recording as an answer: all of it or a range, or that the client has it already
-//! (RFC 9110, sections 13 and 14).
+//! A stored recording as an answer: all of it, a range, or a 304 (RFC 9110, sections 13 and 14).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -22,19 +21,19 @@ use crate::http::calls::recordings::download::blocking;
 use crate::http::calls::recordings::file_name::{StoredRecording, system_time};
 use crate::model::Timestamp;
 
-/// What says what it is, is that (the Fetch standard's `nosniff`).
+/// Keeps browsers from guessing another type (the Fetch standard's `nosniff`).
 pub const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// So many bytes are read at once.
+/// The bytes that are read at once.
 const PIECE: u64 = 256 << 10;
 
-/// What a request wants of so many bytes.
+/// The part of a recording that a request wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     All,
-    /// From the first to the last, which is one of them.
+    /// From the first byte to the last, inclusive.
     Part(u64, u64),
-    /// None that are there.
+    /// Only bytes that it does not have.
     Nothing,
 }
 
@@ -45,7 +44,7 @@ pub fn answer(
     freshness: Freshness,
 ) -> HttpResponse {
     let tag = EntityTag::new_strong(format!("{:016x}", kept.hash));
-    // In whole seconds, as a client gives it back.
+    // In whole seconds, as a client sends it back.
     let fraction = kept.fetched.as_micros().rem_euclid(1_000_000);
     let modified = Timestamp::from_micros(kept.fetched.as_micros() - fraction);
     let modified = HttpDate::from(system_time(modified));
@@ -88,7 +87,7 @@ pub fn answer(
                 _ => (0, length),
             };
             response.insert_header((CONTENT_TYPE, kept.content_type.as_str()));
-            // Nobody reads the file for an answer that has no body.
+            // An answer to HEAD has no body, so the file is not read.
             let from = if request.method() == Method::HEAD {
                 end
             } else {
@@ -121,7 +120,7 @@ fn pieces(file: File, start: u64, end: u64) -> impl Stream<Item = std::io::Resul
     .boxed_local()
 }
 
-/// The status of an answer that a condition of the request's decides.
+/// The status, if a condition of the request decides it.
 fn condition(request: &HttpRequest, tag: &EntityTag, modified: HttpDate) -> Option<StatusCode> {
     let has = |name| request.headers().contains_key(name);
     let changed_since = |date: HttpDate| SystemTime::from(modified) > SystemTime::from(date);
@@ -143,7 +142,7 @@ fn condition(request: &HttpRequest, tag: &EntityTag, modified: HttpDate) -> Opti
     is_known.then_some(StatusCode::NOT_MODIFIED)
 }
 
-/// Whether a part is of the recording that the client has the rest of.
+/// True if a range would be of the recording of which the client has the rest.
 fn may_be_part(request: &HttpRequest, tag: &EntityTag, modified: HttpDate) -> bool {
     match request.get_header() {
         Some(IfRange::EntityTag(known)) => known.strong_eq(tag),
@@ -152,7 +151,7 @@ fn may_be_part(request: &HttpRequest, tag: &EntityTag, modified: HttpDate) -> bo
     }
 }
 
-/// Of several ranges, or what is none, all: a server may do so, and no player asks for several.
+/// Several ranges, or an invalid one, mean all: a server may do so, and no player asks for several.
 fn wanted(range: &str, length: u64) -> Wanted {
     let Some((unit, range)) = range.split_once('=') else {
         return Wanted::All;

@@ -1,4 +1,4 @@
-//! The recordings that a server keeps.
+//! The recordings that a server stores.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::http::calls::recordings::cache::Cache;
 use crate::http::calls::recordings::download::Downloads;
 
-/// Cheap to clone.
+/// The cache of recordings, and its downloads. Cheap to clone.
 #[derive(Clone)]
 pub struct Audio {
     pub(super) cache: Option<Arc<Cache>>,
@@ -15,7 +15,7 @@ pub struct Audio {
 }
 
 impl Audio {
-    /// Beside the replica, which must exist; so many bytes at most.
+    /// Opens the cache beside the replica, which must exist; it has at most `most` bytes.
     ///
     /// # Errors
     /// The folder can't be made, read or written.
@@ -25,13 +25,13 @@ impl Audio {
         }
         let cache = Cache::open(store_path, most)?;
         Ok(Audio {
-            // With no room, there is a folder to be emptied, and that is all.
+            // Without room, the folder is emptied and no more.
             cache: (most > 0).then(|| Arc::new(cache)),
             downloads: Arc::default(),
         })
     }
 
-    /// Keeps none.
+    /// Stores none.
     pub fn none() -> Audio {
         Audio {
             cache: None,
@@ -39,7 +39,7 @@ impl Audio {
         }
     }
 
-    /// Removes what is kept of calls that were deleted. Blocks.
+    /// Removes the stored recordings of deleted calls. It blocks.
     pub fn sweep(&self) {
         let swept = self.cache.as_ref().map_or(Ok(()), |cache| cache.sweep());
         if let Err(error) = swept {

@@ -1,12 +1,12 @@
-//! More calls at one instant than fit a page.
+//! A same-instant group: more calls at one instant than fit a page.
 //!
-//! No date bound can part them and the upstream shuffles ties, so that pages by offset repeat some
+//! No date bound separates them and the upstream shuffles ties, so that pages by offset repeat some
 //! and miss others. They are read by offset all the same, pass after pass. At some moments it is
-//! known that no more than so many are there. A call that was seen before such a moment and again
-//! after it was there at that moment; once as many such calls were seen as were there, they are
-//! all. Who comes or leaves meanwhile is among them or not, and stands in for nobody. (Only one that
-//! leaves and comes back between two sightings is taken for one that stayed.)
-//! Pure: what to ask next, and what an answer means.
+//! known that at most so and so many exist. A call that was seen before such a moment and again
+//! after it existed then; once as many such calls were seen as existed, they are all. A call that
+//! joins or leaves meanwhile is among them or not, and replaces no other. (Only a call that leaves
+//! and returns between two sightings is taken for one that stayed.) Pure: which request is next,
+//! and what an answer means.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -17,17 +17,17 @@ use crate::model::{Call, Timestamp, Verified, Window};
 use crate::sync::knowledge::coverage::NEVER;
 use crate::upstream::{AGE_UNIT, Answer, ListQuery, Request};
 
-/// Passes after which the seen set is given up; the odds that so many miss a call are those of a
-/// server that counts what it does not list.
+/// Passes after which the reading is given up: that so many miss a call is as unlikely as a server
+/// that counts what it does not list.
 const MOST_PASSES: u32 = 32;
 
-/// Each failure asks for a page so much shorter.
+/// By how much each failure shortens the page.
 const NARROWING: usize = 4;
 
-/// Passes in a row without a call that is new: what is missing can't be read.
+/// After this many passes in a row without a new call, what is missing can't be read.
 const SETTLED: u32 = 5;
 
-/// Failures in a row after which the instant rests: it is not the rows, it is the list.
+/// After this many failures in a row the group rests: it is the list that fails, not its rows.
 const FAILURES_AT_ONCE: u32 = 24;
 const REST: Duration = Duration::from_secs(30);
 
@@ -37,66 +37,66 @@ pub struct SameInstantGroup {
     /// [`NEVER`] for the calls without a start.
     instant: Timestamp,
     page_limit: usize,
-    /// Rows asked for: fewer than the limit where one of them can't be read.
+    /// Rows per request: fewer than the limit where one of them can't be read.
     limit: usize,
-    /// A page failed for one of its rows.
+    /// True if a page failed for one of its rows.
     has_failed: bool,
-    /// Above this row is the one that a page failed for.
+    /// The row that a page failed for is above this one.
     fails_until: usize,
-    /// Rows that were stepped over since the last that was read.
+    /// Rows that were skipped since the last that was read.
     trailing: usize,
-    /// Rows that are there, by the count, and could not be read.
+    /// Rows that exist, by the count, and could not be read.
     unseen: u64,
-    /// Rows that were stepped over, and may have a start.
+    /// Rows that were skipped, and may have a start.
     doubtful: u64,
-    /// What was read is all there was.
+    /// True if what was read is all that existed.
     is_whole: bool,
-    /// Passes in a row that told of no call that is new.
+    /// Passes in a row that listed no new call.
     quiet_passes: u32,
-    /// Failures in a row, and until when the instant is left alone after too many.
+    /// Failures in a row, and until when the group rests after too many.
     failures: u32,
     rest_until: Option<Instant>,
-    /// By id, the numbers of the first and of the last answer that told of the call; answers are
-    /// numbered as they come.
+    /// By id, the numbers of the first and of the last answer that listed the call; answers are
+    /// numbered as they arrive.
     seen: HashMap<i64, (u32, u32)>,
     marks: Vec<Mark>,
-    /// No more are there, by the last count: a pass ends there.
+    /// At most this many exist, by the last count: a pass ends there.
     expected: Option<u64>,
-    /// The next request is a count.
+    /// True if the next request is a count.
     counts: bool,
     skip: usize,
-    /// The pass told of a call that none before it did.
+    /// True if the pass listed a call that none before it did.
     news: bool,
     passes: u32,
     requests: u32,
-    /// When the latest answer came.
+    /// When the latest answer arrived.
     answered: Option<Instant>,
-    /// The answer, by its number, as of which everything was read.
+    /// The number of the answer as of which everything was read.
     read_at: u32,
 }
 
-/// A moment at which it is known how many calls are there.
+/// A moment at which it is known how many calls exist.
 #[derive(Debug)]
 struct Mark {
     request: Verified,
     /// The number of the answer that gave the count.
     moment: u32,
-    /// No more than these.
+    /// At most this many existed.
     there: u64,
-    /// So many were seen before and after.
+    /// How many were seen before and after.
     certain: u64,
-    /// The last pass added none to those.
+    /// True if the last pass added none to those.
     stalled: bool,
 }
 
-/// What came of an answer.
+/// What follows from an answer.
 #[derive(Debug, PartialEq)]
 pub enum Progress {
     More,
-    /// All were seen that were there when the window was verified, and can be read: see
+    /// All calls were seen that existed when the window was verified, and can be read: see
     /// [`SameInstantGroup::is_whole`].
     Read(Window),
-    /// The count and the list will not agree.
+    /// The count and the list do not come to agree.
     GivenUp,
 }
 
@@ -128,13 +128,13 @@ impl SameInstantGroup {
         }
     }
 
-    /// Begins with pages of this length: longer ones fail.
+    /// Starts with pages of this length, since longer ones fail.
     pub fn narrowed(self, limit: usize) -> SameInstantGroup {
         let limit = limit.clamp(1, self.page_limit);
         SameInstantGroup { limit, ..self }
     }
 
-    /// Our clock was put back.
+    /// Moves the marks' times back, as the clock here was put back.
     pub fn put_back(&mut self, by: Duration) {
         for mark in &mut self.marks {
             mark.request.at = mark.request.at - by;
@@ -156,7 +156,7 @@ impl SameInstantGroup {
 
     /// The next request; the same until its answer is absorbed.
     pub fn request(&self) -> Request {
-        // Nothing filters for calls without a start: there are no more of them than of all.
+        // No filter selects calls without a start: the count of all calls is an upper bound.
         let bound = (self.instant != NEVER).then_some(self.instant);
         if self.expected.is_none() || self.counts {
             return Request::Count {
@@ -173,7 +173,7 @@ impl SameInstantGroup {
         })
     }
 
-    /// Rows that are there, by the count, and could not be read. Some of them may be calls with a
+    /// Rows that exist, by the count, and could not be read. Some of them may be calls with a
     /// start; of those, `elsewhere` are counted as unreadable already.
     pub fn unreadable(&self, elsewhere: u64) -> u64 {
         let elsewhere = elsewhere.min(self.doubtful);
@@ -181,7 +181,7 @@ impl SameInstantGroup {
         self.unseen.saturating_sub(elsewhere).max(least)
     }
 
-    /// Whether what was read is all there was.
+    /// Whether what was read is all that existed.
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
@@ -190,19 +190,19 @@ impl SameInstantGroup {
         self.rested_at(now).is_some()
     }
 
-    /// When it has rested; `None` where it does not rest.
+    /// The end of the rest; `None` where the group does not rest.
     pub fn rested_at(&self, now: Instant) -> Option<Instant> {
         self.rest_until.filter(|until| *until > now)
     }
 
-    /// The upstream serves pages of this length.
+    /// Sets the page length that the upstream serves.
     pub fn set_page_limit(&mut self, page_limit: usize) {
         self.page_limit = page_limit;
         self.limit = self.limit.min(page_limit);
     }
 
-    /// The request failed. A page is asked for again at once, a quarter as long, and a row that
-    /// fails by itself is stepped over; a count waits.
+    /// Takes in a failed request. A page is requested again at once, a quarter as long, and a row
+    /// that fails by itself is skipped; a count waits.
     pub fn failed(&mut self, now: Instant) {
         self.failures += 1;
         let counted = matches!(self.request(), Request::Count { .. });
@@ -225,9 +225,10 @@ impl SameInstantGroup {
         }
     }
 
-    /// An intermediary gave the answer, less than a second old, to a request of `begun`. Returns
-    /// whether it may be of a moment before the answer before it, so that it says nothing of their
-    /// order; it is asked for again once it can't be. Some intermediaries answer everything so.
+    /// Whether an answer that an intermediary gave, less than a second old, to a request that
+    /// started at `begun` may be of a moment before the answer before it, so that their order is
+    /// unknown. If so, the group rests until it can't be. Some intermediaries answer everything
+    /// this way.
     pub fn is_too_soon(&mut self, begun: Instant) -> bool {
         let apart = self.answered.map(|answered| answered + AGE_UNIT);
         let until = apart.filter(|apart| begun < *apart);
@@ -235,9 +236,8 @@ impl SameInstantGroup {
         until.is_some()
     }
 
-    /// An intermediary gave the answer, and it is of no moment that can be compared: a page of
-    /// another length is another question. Where those are used up, or it was a count, the instant
-    /// rests.
+    /// Takes in a cached answer that is of no moment that can be compared. A page of another length
+    /// is another cache entry. Where those are used up, or the answer was a count, the group rests.
     pub fn kept_answer(&mut self, now: Instant) {
         let shorter = self.limit - (self.limit / 8).max(1);
         let counted = matches!(self.request(), Request::Count { .. });
@@ -249,7 +249,8 @@ impl SameInstantGroup {
         }
     }
 
-    /// Takes in the answer to [`SameInstantGroup::request`], which is of `request` or later, and came `now`.
+    /// Takes in the answer to [`SameInstantGroup::request`], which is of `request` or later and
+    /// arrived at `now`.
     pub fn absorb(&mut self, request: Verified, answer: &Answer, now: Instant) -> Progress {
         self.requests += 1;
         self.answered = Some(now);
@@ -287,15 +288,14 @@ impl SameInstantGroup {
             self.trailing = 0;
         }
         if followed {
-            // Rows that were stepped over just before the others may be theirs, or have no start
-            // either: nobody can tell.
+            // Whether rows that were skipped just before the others have a start is unknown.
             self.doubtful = self.trailing as u64;
             self.mark(request, self.skip as u64);
         }
         let all = self
             .expected
             .is_none_or(|expected| self.skip as u64 >= expected);
-        // A server may put fewer on a page than it was asked for: the count tells the end.
+        // A server may put fewer rows on a page than requested: the count shows the end.
         match followed || found == 0 || all {
             true => self.end_pass(followed),
             false => Progress::More,
@@ -316,10 +316,10 @@ impl SameInstantGroup {
             mark.stalled = mark.certain == certain;
             mark.certain = certain;
         }
-        // More than were there is a count, or a list, that was wrong.
+        // Where more were seen than existed, a count or a list was wrong.
         self.marks.retain(|mark| mark.certain <= mark.there);
         self.quiet_passes = if news { 0 } else { self.quiet_passes + 1 };
-        // Where some can't be read, they are what is missing once nothing new turns up.
+        // Where some can't be read, they are what is missing once nothing new is listed.
         let settled = self.has_failed && self.quiet_passes >= SETTLED;
         let most = self.marks.iter().max_by_key(|mark| mark.certain);
         let whole = self
@@ -342,8 +342,8 @@ impl SameInstantGroup {
         if self.passes >= MOST_PASSES {
             return Progress::GivenUp;
         }
-        // A mark that stalls may wait for a call that has left. Without one, there is no point in
-        // counting while fewer were seen than there are.
+        // A mark that stalls may wait for a call that has left. Without a mark, there is no point
+        // in counting while fewer were seen than exist.
         let seen_all = self.expected <= Some(self.seen.len() as u64);
         let due = self
             .marks
@@ -360,8 +360,8 @@ impl SameInstantGroup {
         }
     }
 
-    /// No more than `there` were there. Of fewer that were seen until then, it would never be known
-    /// that they are all; where some can't be read, fewer are.
+    /// Marks a moment at which at most `there` calls existed. If fewer were seen until then, it
+    /// would never be known that they are all, unless some can't be read.
     fn mark(&mut self, request: Verified, there: u64) {
         let may_be_all = self.has_failed && !self.news;
         if may_be_all || self.seen.len() as u64 >= there {
@@ -395,7 +395,8 @@ mod tests {
 
     const START: &str = "2026-10-13T06:00:00";
 
-    /// An upstream of `crowd` calls at one instant (or without a start) and `others` before it.
+    /// An upstream with the calls of `crowd` at one instant (or without a start), and `others`
+    /// before it.
     fn ask(request: &Request, crowd: &mut [Call], others: &[Call], rng: &mut StdRng) -> Answer {
         crowd.shuffle(rng);
         let all = crowd.iter().chain(others);
@@ -460,7 +461,7 @@ mod tests {
         }
     }
 
-    /// Reads a crowd of which calls leave, and others join, at drawn moments. Whoever was there at
+    /// Reads a group that calls leave and others join at drawn moments. Every call that exists at
     /// the moment of the window and stays to the end has to have been seen, before and after it.
     fn read_in_motion(start: Option<&str>, others: &[Call], seed: u64) {
         let mut rng = StdRng::seed_from_u64(seed);
@@ -537,7 +538,7 @@ mod tests {
         }
     }
 
-    /// A crowd that was counted, and reads pages of that many rows.
+    /// A group that was counted, and reads pages of this many rows.
     fn counted(page_limit: usize) -> (SameInstantGroup, Verified) {
         let mut crowd = SameInstantGroup::new(Timestamp::parse(START).unwrap(), page_limit);
         let request = Verified {
@@ -703,8 +704,8 @@ mod tests {
         }
     }
 
-    /// Rows that were stepped over just before those with a start may have none: nothing says that
-    /// no such calls are there.
+    /// Rows that were skipped just before those with a start may have none: nothing shows that no
+    /// such calls exist.
     #[test]
     fn rows_that_can_not_be_told_from_the_others_leave_it_open_whether_they_are_all() {
         let (mut crowd, now) = (SameInstantGroup::new(NEVER, 4), Instant::now());

@@ -1,4 +1,4 @@
-//! Instants with more calls than a page, which are read apart from all ranges: see [`group`].
+//! Same-instant groups, which are read apart from all ranges: see [`group`].
 
 pub mod group;
 
@@ -17,14 +17,14 @@ use crate::sync::planners::same_instant::group::SameInstantGroup;
 #[derive(Debug, Default)]
 pub struct SameInstant {
     pub groups: BTreeMap<Timestamp, SameInstantGroup>,
-    /// When the calls without a start are read again, if the head is read below them; `None` at
+    /// When the calls without a start are read again, if the head is read below them; `None`: at
     /// once.
     pub without_start_due: Option<Instant>,
 }
 
 impl SameInstant {
-    /// The group that is furthest goes on: one that is read over and over does not keep the others
-    /// from their end.
+    /// Continues the group that is furthest: one that is read over and over does not keep the
+    /// others from their end.
     pub fn next(&self, context: &Context<'_>) -> Step {
         let now = context.now.instant;
         let mut groups: Vec<_> = self.groups.iter().collect();
@@ -42,15 +42,15 @@ impl SameInstant {
         }
     }
 
-    /// The calls of this instant are read page by page.
+    /// Starts reading the calls of this instant page by page.
     pub fn read_apart(&mut self, instant: Timestamp, page_limit: usize) {
         self.groups
             .entry(instant)
             .or_insert_with(|| SameInstantGroup::new(instant, page_limit));
     }
 
-    /// Below a ranged head the calls without a start are nobody else's to read: at first, after the
-    /// reading was given up, and again when it is due.
+    /// Starts reading the calls without a start, which nothing else reads below a ranged head: at
+    /// first, after the reading was given up, and again when it is due.
     pub fn read_without_start(&mut self, now: Instant, page_limit: usize, head_limit: usize) {
         if self.without_start_due.is_none_or(|due| due <= now) {
             let group = || SameInstantGroup::new(NEVER, page_limit).narrowed(head_limit);
@@ -58,19 +58,19 @@ impl SameInstant {
         }
     }
 
-    /// The head shows them.
+    /// Stops reading the calls without a start, which the head lists.
     pub fn leave_without_start(&mut self) {
         self.groups.remove(&NEVER);
     }
 
-    /// The upstream serves pages of this length.
+    /// Sets the page length that the upstream serves.
     pub fn set_page_limit(&mut self, page_limit: usize) {
         for group in self.groups.values_mut() {
             group.set_page_limit(page_limit);
         }
     }
 
-    /// The system's clock was put back.
+    /// Moves the marks' times back, as the clock here was put back.
     pub fn put_back(&mut self, by: Duration) {
         for group in self.groups.values_mut() {
             group.put_back(by);

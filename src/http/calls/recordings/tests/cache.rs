@@ -32,7 +32,7 @@ fn keep(cache: &Arc<Cache>, key: Key, seconds: i64, audio: &[u8]) {
         .unwrap();
 }
 
-/// What is kept, without playing it.
+/// The names of the stored recordings, without playing them.
 fn names(path: &Path) -> Vec<String> {
     let folder = fs::read_dir(format!("{}-audio", path.display())).unwrap();
     let names = folder.map(|file| file.unwrap().file_name().into_string().unwrap());
