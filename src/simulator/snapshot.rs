@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::details::Given;
+use super::details::given::Given;
 use super::order::Order;
 use super::record::Record;
 use super::world::World;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::model::Timestamp;
 
-/// The limit of all waiting changes together: they are in memory too.
+/// The most bytes of all changes together: they are in memory too.
 const MOST_BYTES: usize = 64 << 20;
 
 /// A change that a client requests.

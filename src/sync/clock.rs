@@ -1,5 +1,4 @@
-//! The engine's two clocks: a monotonic one for schedules, and the system's, which can be set while
-//! the process runs.
+//! The engine's two clocks: a monotonic one for schedules, and the system's, which may be set.
 
 use std::sync::Arc;
 use std::time::Duration;

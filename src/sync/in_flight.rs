@@ -1,5 +1,4 @@
-//! The requests in flight: how many there may be, the order in which they started, and the budget
-//! that they spend.
+//! The requests in flight: how many there may be, in which order they started, and their budget.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +21,7 @@ pub struct InFlight {
     next_seq: u64,
     /// When each request was sent that is not known to have ended, by request number.
     sent: BTreeMap<u64, Instant>,
-    /// Which requests had ended, sampled at most once per [`APART`].
+    /// Which requests had ended, sampled once per [`APART`] at most.
     ended: VecDeque<Ended>,
     at_once: usize,
     budget: RateLimit,
@@ -54,7 +53,7 @@ pub struct StartTime {
     pub put_back: Duration,
 }
 
-/// The number of a request that starts, and whether it is a repetition.
+/// A request that starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun {
     pub request: Verified,
@@ -93,8 +92,7 @@ impl InFlight {
         self.next_seq - 1
     }
 
-    /// The lowest request number in flight, or that of `request`, which has just ended, if it is
-    /// lower.
+    /// The lowest request number in flight, or that of `request`, which has just ended.
     pub fn oldest_seq(&self, request: Verified) -> u64 {
         let oldest = self.under_way.first().map(|(seq, _)| *seq);
         let passed = self.passes.oldest_seq();
@@ -102,10 +100,8 @@ impl InFlight {
         under_way.fold(request.seq, u64::min)
     }
 
-    /// Numbers a proxied client request and takes its token.
-    ///
-    /// # Errors
-    /// When the budget allows one, or `None` where too many are in flight.
+    /// Numbers a proxied client request and takes its token. Fails with the instant at which the
+    /// budget allows one, or with `None` where too many are in flight.
     pub fn permit(&mut self, start: StartTime) -> Result<Permit, Option<Instant>> {
         let request = Verified {
             at: start.wall,
@@ -118,10 +114,9 @@ impl InFlight {
         Ok(permit)
     }
 
-    /// Where an intermediary's cached answer that was true at `instant` belongs in the order of
-    /// requests: after every request that had ended by then. Returns the number of the last of
-    /// those, and the time as of which the answer counts, which is no later than the start of the
-    /// next request, since that one may have read something newer. `None` if the answer is older
+    /// The place in the order of requests of a cached answer that was true at `instant`: the number
+    /// of the last request that had ended by then. With it the time as of which the answer counts:
+    /// a request that started later may have read something newer. `None` if the answer is older
     /// than every sample.
     pub fn place_as_of(&self, instant: Instant) -> Option<(Instant, u64)> {
         let after = self.ended.partition_point(|ended| ended.at <= instant);
@@ -164,10 +159,8 @@ impl InFlight {
         self.passes.knows(permit)
     }
 
-    /// Numbers a request and takes its token.
-    ///
-    /// # Errors
-    /// When the budget allows one, or `None` where another request has to end first.
+    /// Numbers a request and takes its token. Fails with the instant at which the budget allows
+    /// one, or with `None` where another request has to end first.
     pub fn begin(&mut self, job: &Job, start: StartTime) -> Result<Begun, Option<Instant>> {
         if self.under_way.len() >= self.at_once {
             return Err(None);
@@ -198,8 +191,8 @@ impl InFlight {
         self.again.push(job);
     }
 
-    /// Gives up and returns the repetitions that a client may wait for: reads of single calls and
-    /// details.
+    /// Gives up and returns the repetitions of single calls and details, which a client may wait
+    /// for.
     pub fn give_up_calls(&mut self) -> Vec<Job> {
         self.again
             .extract_if(.., |job| job.miss().is_some())

@@ -1,5 +1,5 @@
-//! Keeps the replica equal to an upstream that has no cursor. `docs/sync.md` says why each rule
-//! exists.
+//! Keeps the replica equal to an upstream that has no cursor. `docs/sync.md` gives each rule's
+//! reason.
 //!
 //! ```text
 //!  clients, operator ─► handle ─► engine ─► plan: concerns and an instant in, one request out
@@ -11,9 +11,9 @@
 //! Knows `model`, `store` and `upstream`. In reading order, from the ground up: `settings`,
 //! `clock`, `knowledge` (what was read, and when), `health` (what fails, and how long it is
 //! paused), `in_flight` and `proxy_permits` (the order of requests, and the budget), `plan` (the
-//! ladder, which is the whole order of urgency on one screen), `planners` (one file per concern),
-//! `engine` (the only part with I/O), `handle` (what others may know and ask), `supervisor`
-//! (replaces an engine that fails).
+//! ladder: the whole order of urgency on one screen), `planners` (one file per concern), `engine`
+//! (the only part with I/O), `handle` (what others may know and ask), `supervisor` (replaces an
+//! engine that fails).
 
 mod clock;
 mod engine;

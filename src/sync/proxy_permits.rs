@@ -1,8 +1,8 @@
 //! Proxied client requests. The planner does not schedule them, but they take request numbers and
 //! budget like its own.
 //!
-//! They take turns with misses: after the head, and with one request for history after every three
-//! for clients.
+//! They queue with misses: after the head, and with one request for history after three for
+//! clients.
 
 use std::sync::{Arc, Weak};
 

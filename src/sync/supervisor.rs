@@ -23,12 +23,11 @@ use crate::sync::health::status::{LastError, UpstreamState};
 use crate::sync::settings::{Settings, SyncError};
 use crate::upstream::CallSource;
 
-/// The shortest time without a sign of life after which an engine counts as hung. It wakes at least
-/// once a minute, whatever it waits for.
+/// The shortest time without a sign of life after which an engine counts as hung. It wakes once a
+/// minute at least.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(300);
 
-/// The time between two checks. Time is counted in checks, so that a stop of the whole process only
-/// delays one, and is no hang.
+/// The time between two checks. A stop of the whole process delays one, and is no hang.
 const LOOK: Duration = Duration::from_secs(30);
 
 /// An engine that ran for this long has recovered.
@@ -37,8 +36,8 @@ const RECOVERED: Duration = Duration::from_secs(60);
 /// How long a cancelled engine may take for its last write.
 const LAST_WRITE: Duration = Duration::from_secs(60);
 
-/// How long an aborted engine may take. A transaction runs to its end, and locks the file until
-/// then.
+/// How long an aborted engine may take: a transaction runs to its end, and locks the file
+/// meanwhile.
 const LAST_BREATH: Duration = Duration::from_secs(5);
 
 /// The shortest time between two restarts for lack of progress.
@@ -309,7 +308,6 @@ fn end(ended: Result<Result<(), SyncError>, JoinError>) -> End {
 
 async fn abort(mut task: JoinHandle<Result<(), SyncError>>) {
     task.abort();
-    // A task that never yields can't be aborted. It keeps the file's lock, which the next engine
-    // waits for.
+    // A task that never yields can't be aborted. The next engine waits for the file's lock.
     let _ = timeout(LAST_BREATH, &mut task).await;
 }

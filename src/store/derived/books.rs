@@ -21,8 +21,7 @@ impl Books {
         self.words.add(&facts);
     }
 
-    /// Discounts a row that is about to be deleted, or to be overwritten by a call that is added
-    /// next.
+    /// Discounts a row that is about to be deleted or overwritten.
     pub fn subtract(&mut self, transaction: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
         transaction
             .prepare_cached(
@@ -52,7 +51,7 @@ impl Books {
         self.words.rename(former, name, calls);
     }
 
-    /// Returns whether a text left the dictionaries; the trigram indexes still have traces of it.
+    /// Returns whether it left traces in the trigram indexes.
     pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         self.rollups.write(transaction)?;
         self.words.write(transaction)

@@ -33,7 +33,7 @@ impl Deltas {
     pub fn subtract(&mut self, call: &Facts<'_>) {
         self.count(call, -1);
         let sid = self.sids.entry(call.id).or_default();
-        // A SID that this transaction added is not the one from before it.
+        // A SID that was added in this transaction is not the one before it.
         if sid.after.take().is_none() {
             sid.before = Some(call.sid.to_owned());
         }
@@ -58,7 +58,7 @@ impl Deltas {
         }
     }
 
-    /// Returns whether a text left the dictionaries; the trigram indexes still have traces of it.
+    /// Returns whether it left traces in the trigram indexes.
     pub fn write(self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
         write_names(transaction, self.names)?;
         let phones_went = write_phones(transaction, self.phones)?;

@@ -11,8 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use crate::model::{Call, Detail, Timestamp, Verified};
 use crate::store::details::text::DetailObservation;
 
-/// A change of an ended call within this time after its start may come with new details. In
-/// microseconds.
+/// A change within this time after a call's start may come with new details. In microseconds.
 const LATE: i64 = 86_400_000_000;
 
 /// A call whose details are due.
@@ -68,7 +67,7 @@ pub fn recorded(connection: &Connection) -> rusqlite::Result<BTreeSet<Detail>> {
     })
 }
 
-/// Counts rows, so it is called only when the file is opened.
+/// Counts rows, so only for the opening of the file.
 pub fn books(connection: &Connection) -> rusqlite::Result<DetailsBooks> {
     let wanted = !recorded(connection)?.is_empty();
     connection.query_row(
@@ -85,8 +84,7 @@ pub fn books(connection: &Connection) -> rusqlite::Result<DetailsBooks> {
     )
 }
 
-/// Queues a call that was just written, if it has ended. `was_open` is from its row before; `None`
-/// if it is new.
+/// Queues a call that was just written, if it has ended. `was_open` is of its row before, if any.
 pub fn call_written(
     transaction: &Transaction<'_>,
     call: &Call,

@@ -1,8 +1,8 @@
-//! The file itself: its schema and how an older one is brought up to it, who may write it, whether
-//! it is still at its place, and a second one beside it for as long as a comparison takes.
+//! The file itself: its schema and its migration, who may write it, whether it is still in its
+//! place, and a temporary second one for comparisons.
 //!
-//! Knows SQLite, and nothing of calls. In reading order: `schema`, `migrate`, `connection`, `lock`, `opened_file`,
-//! `temp_replica`.
+//! Knows SQLite, and nothing of calls. In reading order: `schema`, `migrate`, `connection`, `lock`,
+//! `opened_file`, `temp_replica`.
 
 pub mod connection;
 pub mod lock;

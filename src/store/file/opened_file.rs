@@ -31,7 +31,7 @@ struct Part {
     inode: u64,
 }
 
-/// The write-ahead log beside the file, as of one look.
+/// The write-ahead log beside the file, as of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogFile {
     /// In bytes.
@@ -56,7 +56,7 @@ impl OpenedFile {
     }
 
     /// # Errors
-    /// A file is gone or is another one, so that writes would be lost; or the database has shrunk.
+    /// A file is missing or another one, so that writes would be lost; or the database has shrunk.
     pub fn check(&self) -> Result<(), StoreError> {
         for part in &self.parts {
             match Part::of(part.path.clone()) {

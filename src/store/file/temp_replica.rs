@@ -142,7 +142,7 @@ mod tests {
         let writer = Writer::open(scratch.path(), URL).unwrap();
         let refused = TempReplica::beside(&file);
         assert!(matches!(refused, Err(StoreError::Locked(_))));
-        // A path that was given up while another run uses it stays that run's.
+        // A path that another run uses by now is left to that run.
         let before = names(&folder);
         drop(scratch);
         assert_eq!(names(&folder), before);

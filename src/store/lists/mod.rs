@@ -28,12 +28,11 @@ use crate::store::read::reader::{Reader, StoredCall};
 pub struct Listed {
     /// Calls without a start first, then the latest start, then the highest id.
     pub rows: Vec<StoredCall>,
-    /// The number of all matches.
     pub total: u64,
 }
 
 impl Reader {
-    /// A page of the calls that match, and the number of all matches.
+    /// A page of the calls that match, and how many match in all.
     pub fn list(&self, filter: &CallFilter, skip: u64, limit: usize) -> Result<Listed, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let (places, total) = Query::counted(&snapshot, filter)?.page(skip, limit)?;

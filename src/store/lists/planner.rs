@@ -1,8 +1,7 @@
 //! How a list is read: the total from the rollups, and the page from the index that costs the
 //! least.
 //!
-//! The costs are estimates of time in nanoseconds. They decide the speed of an answer, not its
-//! content.
+//! The costs are estimates of time in nanoseconds. They affect an answer's speed, not its content.
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -26,7 +25,7 @@ const SEEK: f64 = 2_500.0;
 /// The most calls of which a list that is read page by page gathers all places for every page.
 const FEW: u64 = 4_000;
 
-/// A list, and what the dictionaries have found for it.
+/// A list, and its matches in the dictionaries.
 pub struct Query<'a> {
     connection: &'a Connection,
     filter: &'a CallFilter,
@@ -232,7 +231,7 @@ impl<'a> Query<'a> {
     /// All ways to read the list. The one by start leads to every call.
     fn ways(&self) -> rusqlite::Result<Vec<Way>> {
         let mut ways = vec![self.way(Field::Start, vec![vec![]], self.dated)];
-        // No index of its own has completed calls.
+        // Completed calls have no index of their own.
         if let Some(status) = self.filter.status.as_ref().filter(|it| *it != "completed") {
             let calls = known_counts::of_status(self.connection, status)?;
             let key = vec![vec![status.clone().into()]];
@@ -317,7 +316,7 @@ fn cheapest<'w>(
         .min_by(|(a, _), (b, _)| a.total_cmp(b))
 }
 
-/// A page of unordered places, in the list's order.
+/// One page of unordered places, sorted.
 fn cut(mut places: Vec<Place>, skip: u64, limit: usize) -> Vec<Place> {
     let skip = usize::try_from(skip).unwrap_or(usize::MAX);
     places.sort_unstable_by_key(Place::rank);

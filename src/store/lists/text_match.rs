@@ -23,7 +23,6 @@ const MOST_SIDS: usize = 10_000;
 /// taken from the end, because many numbers begin alike.
 const MOST_TRIGRAMS: usize = 3;
 
-/// The result of a search for a part.
 pub enum Found<T> {
     /// All that contain it, and the number of their calls.
     Few(Vec<T>, u64),

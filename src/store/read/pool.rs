@@ -57,7 +57,7 @@ impl Readers {
             .max_size(most)
             .min_idle(Some(0))
             // Nothing is closed while the pool lives. Otherwise its threads would wait for the next
-            // check of idle connections, up to half a minute, before they end with the pool.
+            // check of idle connections, up to half a minute, before they end with it.
             .max_lifetime(None)
             .idle_timeout(None)
             .connection_timeout(PATIENCE)

@@ -49,7 +49,7 @@ impl AsRef<str> for StoredCall {
     }
 }
 
-/// Resets the connection to how it was opened before the pool gets it back, even after a panic.
+/// Resets the connection for its next user, even after a panic.
 impl Drop for Reader {
     fn drop(&mut self) {
         let _ = self.connection.progress_handler(0, None::<fn() -> bool>);
@@ -125,8 +125,7 @@ impl Reader {
         Ok(statement.query_row([], |row| row.get(0))?)
     }
 
-    /// The windows as they were last written, oldest first; a running engine may have verified them
-    /// since.
+    /// The windows as last written, oldest first; a running engine may have verified them since.
     pub fn windows(&self) -> Result<Vec<Window>, StoreError> {
         Ok(coverage::read(&self.connection)?)
     }

@@ -8,7 +8,7 @@ use crate::store::write::page_extent;
 use crate::store::write::writer::Writer;
 
 impl Writer {
-    /// The finest unit of any call's start, as of the opening of the file.
+    /// The finest unit of any call's start when the file was opened.
     pub fn finest_start(&self) -> Unit {
         self.finest_start
     }
@@ -48,7 +48,6 @@ impl Writer {
         Ok(started.saturating_sub(suspects))
     }
 
-    /// The most rows that the upstream puts on a page; `None` if as many as documented.
     pub fn page_rows(&self) -> Option<usize> {
         self.page_rows
     }

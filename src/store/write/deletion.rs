@@ -75,9 +75,9 @@ impl Writer {
         Ok(None)
     }
 
-    /// Turns up to `at_most` suspects into tombstones that were last reported before the request
-    /// numbered `before_seq`. It is for many suspects, which a second reading at `request` missed
-    /// again. Returns how many; fewer than `at_most` means that none is left.
+    /// Turns up to `at_most` suspects, last reported before the request numbered `before_seq`, into
+    /// tombstones: many calls, which a second reading at `request` missed again. Returns how many;
+    /// fewer than `at_most` means that none is left.
     pub fn remove_suspects(
         &mut self,
         request: Verified,

@@ -38,9 +38,9 @@ pub struct Fate {
     pub wrote: bool,
 }
 
-/// Writes a call that has a new text, unless a request that started later has brought one. A later
-/// request that only missed the call is no such: the call may have moved between the ranges that
-/// the two read. Then the text is stored, and the call stays a suspect.
+/// Writes a call that has a new text, unless a request that started later has brought one. If a
+/// later request only missed the call, which may have moved between the ranges that the two read,
+/// its text is stored, and it stays a suspect.
 pub fn merge_call(
     transaction: &Transaction<'_>,
     learned: &Observation,

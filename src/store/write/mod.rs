@@ -1,12 +1,11 @@
-//! Writing: one answer of the upstream is one transaction, which keeps `derived` and `details`
-//! true.
+//! Writing: one answer of the upstream is one transaction, which also updates `derived` and
+//! `details`.
 //!
 //! Functions of a transaction, in reading order: `observation` (what an answer says), `merge` (one
 //! call of it), `suspects`, `tombstones` and `take_out` (how calls go), `ledger` (counts and
 //! numbers), `feed_position`, `page_extent`, `row_versions`, `traces`. Above them the writer, which
 //! has the transaction, and its methods by subject: `writer`, `feed`, `deletion`, `details`,
-//! `outbox`, `identity`, `assistants`, `erasure`, `counts`; `shared_writer` is the writer for
-//! several tasks.
+//! `outbox`, `identity`, `assistants`, `erasure`, `counts`; `shared_writer` is for several tasks.
 
 pub mod assistants;
 pub mod counts;

@@ -15,11 +15,11 @@ pub struct Observation {
     /// The highest number of any request so far.
     pub newest_seq: u64,
     pub calls: Vec<Call>,
-    /// True if the calls were requested by id or SID: that they are unchanged is worth a write.
+    /// True if the calls were requested by id or SID: even an unchanged one is worth a write then.
     pub singly: bool,
     /// The key of a call that the upstream does not have.
     pub absent: Option<CallKey>,
-    /// Suspects that the upstream denied by a 404, each with the denied request; this answer
+    /// Suspects that the upstream denied by a 404, each with the request that got it; this answer
     /// completes the proof of their deletion. A suspect that was seen since is left alone.
     pub denied: Vec<(i64, Verified)>,
     /// What the answer lists completely, alone or together with earlier ones.
@@ -64,7 +64,7 @@ pub struct Merged {
     pub stale: usize,
     /// Suspects whose deletion is proven and that became tombstones.
     pub removed: usize,
-    /// Stored calls missing from a complete list that are too many for it to be trusted: nothing of
-    /// the answer was written.
+    /// Stored calls that a complete list leaves out and that are too many: nothing of the answer
+    /// was written.
     pub unbelieved: usize,
 }

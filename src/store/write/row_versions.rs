@@ -23,7 +23,7 @@ pub struct Revisions {
     calls: Box<[AtomicU32]>,
 }
 
-/// The version of a call's row. With another revision, the row may be another.
+/// The version of a call's row: while it stays the same, so does the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision(u32);
 

@@ -368,8 +368,9 @@ impl Writer {
     }
 }
 
-/// Commits the transaction of an answer, after the windows, the derived tables and the highest
-/// request number so far, if there is anything to write. Returns whether the windows were written.
+/// Commits the transaction of an answer. If there is anything to write, the windows, the derived
+/// tables and the highest request number so far are written first. Returns whether the windows
+/// were.
 pub fn seal(
     transaction: Writing<'_>,
     ledger: &mut Ledger,

@@ -37,8 +37,8 @@ impl<S: CallSource> Engine<S> {
             }
         }
         if refuted {
-            // Ranges that were read in the refuted form may have left calls out, and a restart must
-            // not forget that.
+            // Ranges that were read in the refuted form may have left calls out, also after a
+            // restart.
             let mut kept = coverage.unwrap_or_else(|| (*self.coverage).clone());
             kept.forget_below_head();
             learned.windows = Some(kept.windows().to_vec());

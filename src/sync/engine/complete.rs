@@ -111,8 +111,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// Whether a server that keeps failing to name the key's organization, and never named one, is
-    /// treated as one that does not: its other endpoints may well answer.
+    /// Whether a server that keeps failing to name the key's organization counts as one that never
+    /// does: its other endpoints may well answer.
     fn does_not_tell(&self, asked: &Request, error: &UpstreamError) -> bool {
         const TRIES: u32 = 3;
         *asked == Request::Identity(Teller::Assistants)
@@ -293,8 +293,7 @@ impl<S: CallSource> Engine<S> {
             Job::Feed if scope == Scope::Length => Some(Scope::Upstream),
             Job::Feed => Some(Scope::Head),
             Job::Range(range) => {
-                // The failure says nothing of a page that is by now requested with another limit or
-                // offset.
+                // The failure says nothing of a page that is by now requested in another way.
                 let narrowed = self.plan.unreadable.narrowed(range);
                 let is_as_asked = matches!(asked, Request::List(query)
                     if (query.limit, query.skip) == (narrowed.limit, narrowed.skip));

@@ -66,8 +66,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Starts, advances and concludes rounds of the proof. Returns whether there is more to do at
-    /// once.
+    /// Starts, advances and concludes rounds of proof. Returns whether there is more to do at once.
     pub(in crate::sync) async fn carry_on_proof(&mut self) -> Result<bool, StoreError> {
         let now = self.now();
         self.forget_unasked();
@@ -120,8 +119,7 @@ impl<S: CallSource> Engine<S> {
         Ok(true)
     }
 
-    /// Gives up suspects that are neither in flight nor queued, so that they do not keep the round
-    /// open.
+    /// Gives up suspects that are neither in flight nor queued, which would keep the round open.
     fn forget_unasked(&mut self) {
         let lost: Vec<i64> = self
             .plan

@@ -1,5 +1,4 @@
-//! What the engine does between requests: it checks the clock and the file, advances deletions, and
-//! decides when to count.
+//! What the engine does between requests: checks clock and file, advances deletions, starts counts.
 
 use tracing::info;
 
@@ -102,8 +101,8 @@ impl<S: CallSource> Engine<S> {
         for hole in holes {
             self.plan.discrepancies.resolve(&(hole), 0);
         }
-        // Where no head reports the total, only a count can show that calls whose deletion is held
-        // still exist.
+        // Where no head reports the total, only a count can show that calls under a hold still
+        // exist.
         let counts = !self.plan.deletion_guard.is_held()
             || (!has_totals && !self.plan.deletion_guard.is_list_doubted());
         let quiet = self.plan.discrepancies.ranges.is_empty() && counts;

@@ -9,8 +9,7 @@ use crate::sync::proxy_permits::PermitReply;
 use crate::upstream::CallSource;
 
 impl<S: CallSource> Engine<S> {
-    /// Queues a client for a permit, or refuses it where the upstream asked for a pause or the
-    /// queue is full.
+    /// Queues a client for a permit, unless the upstream asked for a pause or the queue is full.
     pub(in crate::sync) fn ask_leave(&mut self, reply: PermitReply) {
         let now = Instant::now();
         let paused = self.health.paused_until().filter(|until| *until > now);

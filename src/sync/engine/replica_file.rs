@@ -1,5 +1,5 @@
-//! Maintains the replica's file, when
-//! [`ReplicaFile`](crate::sync::health::replica_file::ReplicaFile) says so.
+//! Maintains the replica's file, as [`health::replica_file`](crate::sync::health::replica_file)
+//! says.
 
 use std::time::Duration;
 
@@ -18,8 +18,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const DROPPED_AT_ONCE: usize = 200;
 
 impl<S: CallSource> Engine<S> {
-    /// Notes a successful write. No reader sees a write to a file that was moved away, so that does
-    /// not count.
+    /// Notes a successful write, unless the file was moved away, where no reader sees it.
     pub(in crate::sync) fn stored(&mut self) {
         if !self.file.is_moved() {
             self.health.stored();

@@ -10,8 +10,7 @@ use crate::sync::plan::job::Job;
 use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
-    /// Returns an answer that can't be stored to the clients that wait for it, and has the call
-    /// requested again.
+    /// Answers clients with what can't be stored, and has the call requested again.
     pub(in crate::sync) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
         if let Job::Canary(_) = job {
             self.plan.deletion_proof.canary_missing(Instant::now());

@@ -84,8 +84,7 @@ pub struct NotPassed {
     pub sent: bool,
 }
 
-/// News that the upstream may know more than the replica. It says where to look, never what is
-/// true.
+/// News that the upstream may know more than the replica: where to look, never what is true.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// This call was created or changed.

@@ -68,8 +68,8 @@ impl Handle {
         answer.await.unwrap_or(unavailable)
     }
 
-    /// Reads the head now, regardless of schedule and backoff. A pause that the upstream asked for
-    /// still applies.
+    /// Reads the head now, regardless of schedule and backoff, but not of a pause that was asked
+    /// for.
     pub fn sync_now(&self) {
         // If the queue is full or closed, the engine is busy syncing, or ending.
         let _ = self.commands.try_send(Command::SyncNow);
@@ -170,8 +170,7 @@ impl Handle {
         self.pending.load()
     }
 
-    /// The revision counters of the engines' writers. Load them *before* reading what is to be
-    /// cached.
+    /// The revision counters of the writers. Load them *before* reading what is to be cached.
     pub fn revisions(&self) -> &Arc<Revisions> {
         &self.revisions
     }

@@ -1,5 +1,4 @@
-//! How long to wait after a failure: up to twice as long each time, with jitter against retries in
-//! step with others.
+//! How long to wait after a failure: up to twice as long each time, with jitter.
 
 use std::time::Duration;
 

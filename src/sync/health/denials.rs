@@ -86,8 +86,7 @@ pub struct Denials {
 }
 
 impl Denials {
-    /// Notes a denial, and the pause that the upstream asked for. Returns whether the part was not
-    /// denied before.
+    /// Notes a denial, and the pause it asked for. Returns whether the part was not denied before.
     pub fn denied(&mut self, job: &Job, retry_after: Option<Duration>, now: Instant) -> bool {
         let Some(part) = ApiPart::of(job) else {
             return false;

@@ -53,8 +53,7 @@ pub enum Scope {
     /// The length of the page: a shorter one is requested at once. If the page is short already,
     /// the failure stands for the upstream at the head, and for the range elsewhere.
     Length,
-    /// The rows of the page: a shorter one is requested at once, and a row that fails by itself is
-    /// skipped.
+    /// The rows of the page: a shorter one is requested at once, and one unreadable row is skipped.
     Rows,
     /// Reads of history: they wait, and the newest calls are still followed.
     History,
@@ -112,8 +111,8 @@ pub fn state(kind: ErrorKind) -> UpstreamState {
     }
 }
 
-/// Whether the upstream denied the request: the same request will fail the same way, and so may all
-/// of its kind.
+/// Whether the upstream denied the request: repeated, it fails the same way, as may all of its
+/// kind.
 pub fn is_denial(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unauthorized | ErrorKind::Throttled)
 }
@@ -128,8 +127,7 @@ pub fn may_have_arrived(kind: ErrorKind) -> bool {
     !is_unconnected(kind) && kind != ErrorKind::Refused
 }
 
-/// Whether the request is to be sent once more at once: its connection broke, which an idle one
-/// does without notice.
+/// Whether to send the request again at once: its connection broke, as an idle one does unnoticed.
 pub fn is_worth_repeating(error: &UpstreamError) -> bool {
     error.retry() == Retry::Now
 }

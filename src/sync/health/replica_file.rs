@@ -17,8 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(600);
 /// A log that did not change for this long is copied, so that the file by itself is complete.
 const REST: Duration = Duration::from_secs(60);
 
-/// The time between two merges of the search indexes, where they have traces of deleted calls: no
-/// trace is older than a day.
+/// The time between two merges of the search indexes, so that traces of deleted calls last a day at
+/// most.
 const MERGE_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
 /// The first merge is due this long after a start.
@@ -69,8 +69,8 @@ pub enum LogNews {
 }
 
 impl ReplicaFile {
-    /// The file is checked once per poll, as far as the engine wakes, and more often where polls
-    /// are rare.
+    /// The file is checked once per poll, as far as the engine wakes, or more often if polls are
+    /// rare.
     pub fn new(file: OpenedFile, poll_interval: Duration, now: Instant) -> ReplicaFile {
         ReplicaFile {
             file,

@@ -99,8 +99,8 @@ impl StallDetector {
         }
     }
 
-    /// Counts a failure if something else succeeded since the one before: where everything fails,
-    /// the upstream is out.
+    /// Counts a failure if something else succeeded since the one before: otherwise it is an
+    /// outage.
     pub fn failed(&mut self, task: Task, error: ErrorKind) -> Option<Stall> {
         let most = task.most();
         let run = self.runs.entry(task.clone()).or_insert(Run {

@@ -30,8 +30,7 @@ pub enum Phase {
     Backfilling,
     /// Everything was read, and the newest calls are followed.
     Live,
-    /// So many calls seem to be deleted that none is removed until a second reading, or the
-    /// operator, confirms it.
+    /// So many calls seem deleted that removal waits for a second reading or for the operator.
     Held,
 }
 
@@ -154,8 +153,7 @@ pub struct SyncStatus {
     pub organization_id: Option<i64>,
     /// True if the upstream's list reports its total, as a hosted one does: it knows every filter.
     pub is_hosted: bool,
-    /// True if the replica's file was removed or replaced: nothing is written, and what is served
-    /// grows old.
+    /// True if the replica's file was removed or replaced: nothing is written until it is back.
     pub file_is_moved: bool,
 }
 

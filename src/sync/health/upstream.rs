@@ -56,8 +56,8 @@ impl Health {
         }
     }
 
-    /// The health of an engine that replaces another, whose last success and error are still
-    /// reported.
+    /// The health of an engine that replaces another, whose last success and error it still
+    /// reports.
     pub fn resumed(seed: u64, status: &SyncStatus) -> Health {
         Health {
             last_success_at: status.last_success_at,
@@ -157,8 +157,8 @@ impl Health {
         if is_head {
             report_recovery(&mut self.head, "the newest calls can be followed again");
         }
-        // A failed read of history is retried within the longest pause; without a retry, nothing is
-        // left to read.
+        // A failed read of history is retried within the longest pause, if there is still one to
+        // read.
         let idle = is_head
             && (self.scans_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);
         if asked == RequestKind::Range || idle {

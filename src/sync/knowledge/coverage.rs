@@ -96,8 +96,7 @@ impl Coverage {
         &self.windows
     }
 
-    /// The newest window, where it was read as the head: it is open-ended, or ends below unreadable
-    /// rows.
+    /// The newest window, if read as the head: it is open-ended, or ends below unreadable rows.
     pub fn head(&self) -> Option<&Window> {
         let is_head = |window: &&Window| window.open_ended || self.unread_above.is_some();
         self.windows.last().filter(is_head)
@@ -225,8 +224,7 @@ impl Coverage {
         Window::of(&self.windows, instant).copied()
     }
 
-    /// The oldest verification of calls that started since `since`, or never: all of them are known
-    /// as of then.
+    /// The oldest verification of calls that started since `since` or never, which holds for all.
     pub fn oldest(&self, since: Timestamp) -> Option<Verified> {
         self.windows
             .iter()
@@ -235,8 +233,7 @@ impl Coverage {
             .min_by_key(|verified| verified.at)
     }
 
-    /// The lowest request number of a window: everything was verified by that request or a later
-    /// one.
+    /// The lowest request number of a window: everything was verified no earlier.
     pub fn oldest_seq(&self) -> Option<u64> {
         let seqs = self.windows.iter().map(|window| window.verified.seq);
         seqs.min()

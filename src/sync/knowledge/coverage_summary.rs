@@ -14,8 +14,7 @@ use crate::sync::knowledge::coverage::{Coverage, NEVER, next};
 /// How far back the first cell reaches, in seconds.
 const FIRST_CELL: u64 = 60;
 
-/// Suspects at more instants than this make the ranges around them old; fewer are ranges of their
-/// own.
+/// Suspects at more instants than this make the ranges around them old; fewer get their own.
 const MOST_INSTANTS: usize = 20;
 
 /// At most this many ranges are reported; of a file full of gaps, the oldest are left out.
@@ -25,8 +24,7 @@ const MOST_PIECES: usize = 100;
 pub type Unverified = (Option<Timestamp>, Timestamp);
 
 impl Coverage {
-    /// The summary for another edge, oldest first. Load `self` before reading `unverified` and the
-    /// calls.
+    /// The summary for another edge, oldest first. Load `self` before reading suspects and calls.
     pub fn told(&self, unverified: &[Unverified], now: Timestamp) -> Vec<CoverageRange> {
         let mut cells: Vec<(Option<u32>, Window)> = Vec::new();
         for window in self.windows() {
@@ -59,7 +57,7 @@ impl Coverage {
             .map(|(start, seen)| (start.unwrap_or(NEVER), *seen))
             .collect();
         instants.sort_unstable();
-        // Of several at one instant, the one that was seen longest ago comes first, and is kept.
+        // Of several at one instant, the one seen longest ago comes first.
         instants.dedup_by_key(|(start, _)| *start);
         let apart = instants.len() <= MOST_INSTANTS;
         for (start, seen) in instants {
@@ -84,8 +82,8 @@ impl Coverage {
         }
     }
 
-    /// Takes over another edge's coverage as of when `request` started. Ranges that it does not
-    /// report stay as they were.
+    /// Takes over another edge's coverage as of when `request` started. Other ranges stay as they
+    /// were.
     pub fn take_over(&mut self, pieces: &[CoverageRange], request: Verified) {
         for piece in pieces {
             let range = range(piece);
@@ -224,8 +222,7 @@ mod tests {
     }
 
     proptest! {
-        /// Everything covered is reported as covered, nothing as fresher than it is, and no gap is
-        /// covered.
+        /// Everything covered is reported, nothing as fresher than it is, and no gap as covered.
         #[test]
         fn nothing_is_told_younger_than_true(
             reads in prop::collection::vec((0..4000_u64, 0..900_u64, 1..5000_u64), 0..30),

@@ -1,6 +1,5 @@
 //! The changes that the upstream does not have yet, which readers lay over stored texts. A snapshot
-//! that is replaced as a whole: a reader pays for one load, and for nothing more where nothing
-//! waits.
+//! that is replaced as a whole: a reader pays for one load, and no more where nothing waits.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -45,8 +45,8 @@ pub struct Pauses {
     pub store: Option<Instant>,
     pub head: Option<Instant>,
     pub history: Option<Instant>,
-    /// True if the upstream did not answer the last request: one at a time finds out whether it
-    /// does.
+    /// True if the last request was not answered: one at a time finds out whether the upstream is
+    /// back.
     pub is_out: bool,
 }
 

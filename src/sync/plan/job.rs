@@ -18,8 +18,7 @@ pub enum Job {
     Head,
     /// The feed, where the upstream is another edge; the first one also shows whether it is.
     Feed,
-    /// A probe whether dates in this form are read correctly, by an instant at which a call is
-    /// known to start.
+    /// A probe of how dates in this form are read, by an instant at which a call is known to start.
     DateFormat(Timestamp, DateForm),
     /// A stored call by id, which only its own organization's key can read.
     KeyWitness(i64),
@@ -48,8 +47,7 @@ pub enum Job {
 }
 
 impl Job {
-    /// Whether it reads calls or their details, so that it can be sent again if its answer is not
-    /// stored.
+    /// Whether it reads calls or their details, so that it can be sent again without harm.
     pub fn is_read(&self) -> bool {
         match self {
             Job::Identify | Job::KeyWitness(_) | Job::Assistants(_) | Job::Feed => false,

@@ -112,8 +112,8 @@ pub fn decide(planners: &Planners, context: &Context<'_>) -> Decision {
             None => Decision::Sleep(poll),
         },
         Step::Permit => Decision::Permit,
-        // A pause applies to the plan's requests: a client may find out by itself that the upstream
-        // is out.
+        // A pause applies to the plan: a proxied client may find out by itself that the upstream is
+        // out.
         Step::Stop(_) if planners.proxied.is_waiting() => Decision::Permit,
         Step::Stop(until) | Step::At(until) => Decision::Sleep(until),
         Step::Nothing => Decision::Sleep(poll),

@@ -1,5 +1,4 @@
-//! The names of assistants, for an upstream whose calls lack them: listed apart, now and then.
-//! Pure.
+//! The names of assistants, listed now and then from an upstream whose calls lack them. Pure.
 
 use std::collections::HashSet;
 use std::time::Duration;

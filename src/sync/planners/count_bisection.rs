@@ -55,8 +55,7 @@ impl CountBisection {
         }
     }
 
-    /// Takes in the upstream's and the replica's count of `range`, which [`CountBisection::next`]
-    /// returned.
+    /// Takes in both counts of `range`, which [`CountBisection::next`] returned.
     pub fn absorb(
         &mut self,
         range: &RangeInclusive<Timestamp>,

@@ -81,8 +81,8 @@ pub struct CountCheck {
 }
 
 impl CountCheck {
-    /// `per_minute` requests may be sent; a head is read every `poll_interval`. No rest is longer
-    /// than `longest_rest`.
+    /// `per_minute` is the budget. A head is read every `poll_interval`; `longest_rest` bounds
+    /// every rest.
     pub fn new(poll_interval: Duration, per_minute: u32, longest_rest: Duration) -> CountCheck {
         CountCheck {
             interval: interval(poll_interval, per_minute),
@@ -100,8 +100,8 @@ impl CountCheck {
         }
     }
 
-    /// Takes in a head's total, as the number of calls that it exceeds the replica's by.
-    /// `is_settled`: no stored call is a suspect, which would not be counted as stored.
+    /// Takes in by how many calls a head's total exceeds what is stored, not counting suspects.
+    /// `is_settled`: there are no suspects.
     pub fn head_counted(&mut self, difference: i64, is_settled: bool) {
         self.latest = difference;
         if difference == 0 {
@@ -131,8 +131,8 @@ impl CountCheck {
         self.whole_due = None;
     }
 
-    /// Whether all of history is to be counted. `has_totals`: heads report the total, which shows
-    /// when there is a reason.
+    /// Whether all of history is to be counted. `has_totals`: heads report the total, a reason to
+    /// count.
     pub fn is_due(&mut self, has_totals: bool, now: Instant) -> bool {
         if !self.may_count(now) {
             return false;
@@ -286,16 +286,14 @@ impl CountCheck {
         *searches += 1;
     }
 
-    /// Whether this difference was searched for without result, and is not to be searched for again
-    /// yet.
+    /// Whether this difference was searched for without result, and its search rests.
     fn is_known_unexplained(&self, difference: i64, now: Instant) -> bool {
         let rests = self.unexplained.rest_until.is_some_and(|until| until > now);
         rests && self.unexplained.differences.contains(&difference)
     }
 }
 
-/// Six polls, but at most a minute; a minute where the polls alone take more than half of the
-/// budget.
+/// Six polls, but a minute at most, and where the polls alone take more than half of the budget.
 fn interval(poll_interval: Duration, per_minute: u32) -> Duration {
     let polls = poll_interval * INTERVAL_IN_POLLS;
     let polls_per_minute = 60.0 / poll_interval.as_secs_f64().max(0.001);

@@ -110,8 +110,7 @@ impl DateFormat {
         let spelled =
             |unit| [Spelling::Zoned, Spelling::Naive].map(|spelling| DateForm { spelling, unit });
         let mut others = Vec::from(spelled(unit));
-        // The page may be whole in its unit by chance: the finest unit of a known text is tried
-        // first.
+        // The page may be whole in its unit by chance: the finest known unit is tried first.
         if finer && self.known.is_none() {
             others.extend(spelled(self.finest));
         }
@@ -132,8 +131,7 @@ impl DateFormat {
         known.is_some_and(|unit| starts.any(|start| start.unit() < unit))
     }
 
-    /// Takes in the starts of calls, however they were read. Returns whether they refute the known
-    /// form.
+    /// Takes in starts of any calls that were read. Returns whether they refute the known form.
     pub fn heed(&mut self, starts: impl Iterator<Item = Timestamp> + Clone) -> bool {
         let refuted = self.is_refuted_by(starts.clone());
         if refuted {

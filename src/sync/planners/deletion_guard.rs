@@ -119,8 +119,7 @@ impl DeletionGuard {
         self.released || self.doubt.as_ref().is_some_and(outlasted)
     }
 
-    /// Notes that a list of up to `limit` rows, read by this request, was not believed. Returns
-    /// whether that is news.
+    /// Notes a list of up to `limit` rows that was not believed. Returns whether that is news.
     pub fn doubt_list(&mut self, begun: Instant, seq: u64, limit: usize) -> bool {
         let news = self.doubt.is_none();
         let doubt = self.doubt.get_or_insert(ListDoubt {
@@ -245,8 +244,8 @@ impl DeletionGuard {
             return;
         }
         if suspects == 0 {
-            // Every call was seen, so the count is wrong. If it lacks more at the end of the next
-            // pass, that takes another one.
+            // Every call was seen, so the count is wrong. If it lacks more later, that takes
+            // another pass.
             self.explained = self.lost;
             brake.second = false;
             brake.pass_from = now.wall + LONG_ENOUGH;

@@ -17,8 +17,8 @@ use crate::sync::plan::step::Step;
 /// How many suspects a round requests.
 pub const AT_ONCE: usize = 20;
 
-/// Up to this many held suspects are each requested, of more a sample: lists that leave out a call
-/// that is not deleted may do so twice, and a sample can miss it.
+/// Up to this many suspects under a hold are each requested, of more a sample. Lists that leave out
+/// a call that is not deleted may do so twice, and a sample can miss it.
 pub const EACH: u64 = 200;
 
 /// The wait after a round without a result.
@@ -115,8 +115,7 @@ impl DeletionProof {
         }
     }
 
-    /// The last denial's request number, after which a canary has to be found; `None` while a
-    /// suspect is unanswered.
+    /// The last denial, after which a canary has to be found; `None` while a suspect is unanswered.
     fn needs_canary(&self) -> Option<u64> {
         let round = self.round.as_ref()?;
         if !round.unanswered.is_empty() {

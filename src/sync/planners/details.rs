@@ -314,8 +314,7 @@ mod tests {
         Timestamp::from_micros(0) + Duration::from_secs(seconds)
     }
 
-    /// Reads the next hundred calls from the file. Returns whether recordings of any of them are
-    /// requested.
+    /// Reads the next hundred calls. Returns whether recordings of any of them are requested.
     fn next_batch(details: &mut Details, now: Timestamp) -> bool {
         let calls = (1..=100).map(|call_id| DueDetails {
             call_id,

@@ -80,8 +80,7 @@ impl UpstreamKind {
         }
     }
 
-    /// Reads the feed of an edge when the head is due, and at once where the organization has to be
-    /// confirmed.
+    /// Reads an edge's feed when the head is due, and at once to confirm the organization.
     pub fn next(&self, context: &Context<'_>, head: &Head, identity_is_due: bool) -> Step {
         let is_idle = !context.in_flight.is_under_way(&Job::Feed);
         let now = context.now.instant;
@@ -99,8 +98,8 @@ impl UpstreamKind {
         matches!(self, UpstreamKind::Edge(_))
     }
 
-    /// The change after which the feed continues, should the upstream be an edge: a pass that was
-    /// not ended starts again.
+    /// Where the feed continues, should the upstream be an edge: a pass that was not ended starts
+    /// again.
     pub fn resumes_after(&self) -> u64 {
         match self {
             UpstreamKind::Unknown { followed, .. } => {

@@ -24,8 +24,7 @@ pub struct Head {
     pub was_read: bool,
     /// True if the head reports how many calls there are.
     pub has_total: bool,
-    /// When the stored calls above a head that begins below unreadable rows are requested by id
-    /// again.
+    /// When stored calls above a head that begins below unreadable rows are requested again.
     pub above_due: Option<Instant>,
 }
 

@@ -432,8 +432,7 @@ mod tests {
         assert_eq!(newest.limit(), 250);
         newest.set_longest(100);
         assert_eq!(newest.limit(), 100);
-        // A longer page was tried and refused: its length must not stay where no shorter page can
-        // be read.
+        // A longer page was refused: its length must not stay where no shorter page can be read.
         newest.try_longer(200);
         newest.set_longest(100);
         assert_eq!(newest.limit(), 100);

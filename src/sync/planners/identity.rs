@@ -1,5 +1,4 @@
-//! The key's organization: nothing is stored before it is known, and nothing deleted before it is
-//! confirmed.
+//! The key's organization: known before anything is stored, confirmed before anything is deleted.
 
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ const CONFIRMED_FOR: Duration = Duration::from_secs(3600);
 
 /// What is known of the key. Without `Debug`, since a key's hash has none.
 pub struct Identity {
-    /// The organization whose calls are stored; `None` until the upstream names it, or where it
-    /// never does.
+    /// The organization whose calls are stored; `None` before the upstream names it, if it ever
+    /// does.
     pub organization_id: Option<i64>,
     /// True if the key's organization is the file's.
     pub is_known: bool,

@@ -7,8 +7,7 @@ use crate::sync::plan::context::Context;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 
-/// After this many stored calls that are not found, the key is another organization's. One or two
-/// may have been deleted.
+/// After this many missing calls the key is another organization's: one or two may be deleted.
 const MOST: usize = 5;
 
 #[derive(Debug, Default)]
@@ -46,9 +45,8 @@ impl KeyWitness {
         *self = KeyWitness::default();
     }
 
-    /// Notes that the upstream has no such call for this key. Returns whether that makes the key
-    /// another organization's. Other calls are still requested, one at a time: the key may be
-    /// corrected.
+    /// Notes that the upstream has no such call for this key. Returns whether the key is now taken
+    /// for another organization's. Other calls are still requested, in case the key is corrected.
     pub fn missing(&mut self) -> bool {
         self.witness = None;
         self.missing += 1;

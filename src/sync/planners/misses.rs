@@ -1,5 +1,4 @@
-//! Misses: the clients that wait for a call or a detail. Those that want the same share one
-//! request.
+//! Misses: clients that wait for a call or a detail. Those that want the same share one request.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -32,8 +31,7 @@ impl Misses {
         self.asked.is_empty()
     }
 
-    /// Adds a client, for a request of its own or one that is in flight. If too many wait already,
-    /// it gets `unavailable`.
+    /// Adds a client, which gets `unavailable` if too many wait for other requests already.
     pub fn wait(
         &mut self,
         key: Miss,

@@ -132,8 +132,7 @@ impl Planners {
 
     /// Makes the changes that depend on time alone. Called before each decision.
     pub fn advance(&mut self, now: Instant, in_flight: &InFlight) {
-        // A head that is in flight was requested with the known length, which its answer will be
-        // about.
+        // A head in flight was requested with the known length.
         if !in_flight.is_under_way(&Job::Head)
             && let Some(limit) = self.page_size.longer(now)
         {

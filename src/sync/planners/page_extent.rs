@@ -8,7 +8,7 @@ use crate::model::Timestamp;
 use crate::upstream::{ListQuery, Page};
 
 pub enum Reach {
-    /// To the end of what was asked for.
+    /// To the end of the requested range.
     Whole,
     /// To just above this instant, which the page's end may have cut in two.
     Above(Timestamp),
@@ -28,7 +28,7 @@ pub struct PageSize {
     /// The longest page that the server serves, where longer ones fail.
     limit: Option<usize>,
     /// The shortest page that took too long or broke off since one as long was served, and how
-    /// often any did.
+    /// often.
     strained: Option<(usize, u32)>,
     /// When a longer page is tried next, and how long to wait after that.
     try_longer_at: Option<Instant>,
@@ -82,16 +82,15 @@ impl PageSize {
     /// Notes that the server refuses pages of `asked` rows, and how many it serves, if it said so.
     pub fn refused(&mut self, asked: usize, serves: Option<usize>, now: Instant) {
         let limit = serves.unwrap_or(asked / 2).clamp(1, asked.max(2) - 1);
-        // A length that was learned from transient failures may be shorter than what the server
-        // serves.
+        // A limit that transient failures taught may be below what the server serves.
         let says_more = serves.is_some() && limit > self.limit();
         if limit < self.limit() || says_more {
             self.learn(Some(limit), now);
         }
     }
 
-    /// Notes that a page of `asked` rows took too long or broke off. Pages above the limit are
-    /// known to.
+    /// Notes that a page of `asked` rows took too long or broke off, which above the limit is no
+    /// news.
     pub fn strained(&mut self, asked: usize) {
         if asked > self.limit() {
             return;

@@ -1,5 +1,4 @@
-//! Proxied client requests: they take turn, request number and budget from the plan, and the proxy
-//! sends them.
+//! Proxied client requests: the plan gives them turn, number and budget, and the proxy sends them.
 
 use std::collections::VecDeque;
 

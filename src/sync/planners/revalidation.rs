@@ -33,8 +33,7 @@ impl RevalidationPolicy {
         (age / PART_OF_AGE).clamp(self.poll_interval, self.reconcile_interval)
     }
 
-    /// How late the revalidation of a window is, as a multiple of its interval; below 1 it is
-    /// early.
+    /// How late a window's revalidation is, as a multiple of its interval; below 1 it is early.
     pub fn lateness(&self, window: &Window, now: Timestamp) -> f64 {
         let interval = self.interval(now.since(window.to));
         now.since(window.verified.at).as_secs_f64() / interval.as_secs_f64()
@@ -83,8 +82,7 @@ pub fn next(context: &Context<'_>, reread_before: Option<Timestamp>, page_limit:
     Step::send(unreadable(context).or_else(range))
 }
 
-/// A hole that is to be tried again, except that of the calls without a start, which are a
-/// same-instant group.
+/// A hole that is to be tried again; calls without a start are read as a group instead.
 fn unreadable(context: &Context<'_>) -> Option<Job> {
     let now = context.now.instant;
     let mut holes = context.unreadable.holes().iter();

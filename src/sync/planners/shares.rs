@@ -1,5 +1,4 @@
-//! Which concern gets the next request: clients three of four, and of history each kind its turn,
-//! so that none starves.
+//! Who gets the next request: clients three of four, and each kind of history its turn.
 
 /// After this many requests for clients the next is one for history.
 const CLIENTS_IN_A_ROW: usize = 3;

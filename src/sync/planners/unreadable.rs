@@ -54,8 +54,7 @@ pub enum Outcome {
     Failing,
     /// A hole that is still one.
     StillAHole,
-    /// A page of one instant is too long, and no bound divides it: it is read as a same-instant
-    /// group.
+    /// A page of one instant is too long: it is read as a same-instant group.
     TooLong,
 }
 
@@ -154,8 +153,7 @@ impl Unreadable {
         above.map(|hole| hole.rows).sum()
     }
 
-    /// Takes in a failed request for a range. `tier` is how long a hole there waits for its next
-    /// try.
+    /// Takes in a failed request for a range. `tier` is the time until a hole's next try.
     pub fn failed(
         &mut self,
         range: &Range,
@@ -188,7 +186,7 @@ impl Unreadable {
             self.add_hole(range.clone(), rows, now + tier);
         } else if !is_instant {
             match &mut trouble.narrowed {
-                // One failure may be the moment's.
+                // One failure may be transient.
                 _ if trouble.failures == 1 => {}
                 Narrowed { limit: 1, skip } => *skip += 1,
                 Narrowed { limit, .. } => *limit = (*limit / NARROWING).max(1),
@@ -200,8 +198,8 @@ impl Unreadable {
         }
     }
 
-    /// Notes an answer for the range, which ends a hole there: a row that still can't be read is
-    /// narrowed down again.
+    /// Notes an answer for the range, which ends a hole there: remaining rows are narrowed down
+    /// again.
     pub fn answered(&mut self, range: &Range) {
         self.in_a_row = 0;
         self.holes.retain(|hole| hole.range != *range);
@@ -215,8 +213,8 @@ impl Unreadable {
         self.instants.remove(range.end());
         let narrowed = self.narrowed(range);
         self.ranges.remove(&key(range));
-        // What remains is read in pages twice as long: the row may be far below, or the connection
-        // was at fault.
+        // The rest is read in pages twice as long: the row may be far below, or the connection
+        // failed.
         let limit = narrowed.limit * 2;
         if let Some(below) = below.filter(|_| limit < self.page_limit) {
             self.go_on_narrowly(*range.start()..=below, limit, now);
@@ -236,7 +234,7 @@ impl Unreadable {
             .retain(|hole| *hole.range.start() < from && *hole.range.end() < Timestamp::MAX);
     }
 
-    /// Adds the hole above a head that begins below this many unreadable rows, and tries them again
+    /// Adds the hole above a head that begins below unreadable rows, which the head tries again
     /// itself.
     pub fn add_hole_above_head(&mut self, range: Range, rows: usize, now: Instant) {
         const NEVER: Duration = Duration::from_secs(365 * 86_400);

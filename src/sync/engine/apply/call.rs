@@ -15,8 +15,8 @@ use crate::sync::settings::ApplyError;
 use crate::upstream::{Answer, CallSource, ListQuery, Page};
 
 impl<S: CallSource> Engine<S> {
-    /// Stores a list of open calls. Calls of the group that it lacks have ended or are deleted:
-    /// each is requested by id.
+    /// Stores a list of open calls, and has each stored call of the group requested by id that it
+    /// lacks.
     pub(in crate::sync) async fn apply_open(
         &mut self,
         group: &OpenCalls,
@@ -144,8 +144,7 @@ impl<S: CallSource> Engine<S> {
         self.judge();
     }
 
-    /// Takes in a canary. A missing one proves nothing about itself: the list will show whether it
-    /// is deleted.
+    /// Takes in a canary. A missing one proves nothing about itself: the list does.
     pub(in crate::sync) async fn apply_canary(&mut self, request: Verified, answer: Answer) {
         match answer {
             Answer::Call(call) => {

@@ -81,8 +81,7 @@ impl<S: CallSource> Engine<S> {
         Box::new(move |started_at| details::again(started_at, now))
     }
 
-    /// Stores which calls were put off, and reads the next batch from the file when details may be
-    /// requested.
+    /// Stores which calls were put off, and reads the next batch from the file when one is due.
     pub(in crate::sync) async fn prepare_details(&mut self) -> Result<(), StoreError> {
         if !self.plan.details.recorded {
             let kinds = self.plan.details.configured().clone();

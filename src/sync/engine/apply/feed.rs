@@ -65,8 +65,7 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// Sets the cursor to the feed of this file, where the last process stopped if that read the
-    /// same one.
+    /// Sets the cursor to this file's feed, where the last process stopped if it read the same one.
     fn follow_feed(&mut self, feed: &Feed, after: u64) {
         let before = match &mut self.plan.feed {
             UpstreamKind::Edge(edge) if edge.feed_id == feed.feed_id => return,
@@ -108,8 +107,8 @@ impl<S: CallSource> Engine<S> {
                 Told::Call(_) | Told::Gone(_) => {}
             }
         }
-        // Before a full pass ends, it is unknown which calls the other edge lacks, so its coverage
-        // is not taken over.
+        // Before a full pass ends, it is unknown which calls the other edge lacks: its coverage has
+        // to wait.
         let whole = listed.is_none() || (!feed.more && feed.complete);
         let passed = match listed.filter(|_| whole) {
             Some(listed) => passed(&feed.coverage, listed),

@@ -34,8 +34,8 @@ impl<S: CallSource> Engine<S> {
                 return Err(bad_answer("an empty page of a list that is not empty"));
             }
             Reach::Nowhere => {
-                // Calls without a start fill the page. They are read as a same-instant group, and
-                // the head below them.
+                // Calls without a start fill the page: they are read as a group, and the head below
+                // them.
                 self.plan.head.page.range();
                 return self.apply_loose(request, page).await;
             }
@@ -110,8 +110,7 @@ impl<S: CallSource> Engine<S> {
             let missing = format!("{} that are held", merged.unbelieved);
             return Err(ApplyError::Upstream(error.caused_by(missing)));
         }
-        // The deletions of what the list leaves out may be held, and a release of the list covers
-        // those too.
+        // The deletions of what the list leaves out may be held, which its release covers too.
         self.judge();
         self.plan.deletion_guard.list_believed();
         self.plan.unreadable.head_read(from);
@@ -130,8 +129,7 @@ impl<S: CallSource> Engine<S> {
         self.go_on_with_head(begun);
         self.plan.date_format.head_read(&starts);
         self.compare_total(total).await;
-        // Calls without a start leave too little of the page to the newest calls: the next head is
-        // read below them.
+        // Calls without a start leave too little room: the next head is read below them.
         if from > Timestamp::MIN && without_start > self.plan.page_size.room() / 2 {
             self.plan.head.page.range();
         }
@@ -151,8 +149,7 @@ impl<S: CallSource> Engine<S> {
         };
     }
 
-    /// Has stored calls above the head requested by id now and then, since rows there can't be
-    /// read.
+    /// Has stored calls above the head requested by id now and then: rows there can't be read.
     async fn look_above_head(&mut self, above: RangeInclusive<Timestamp>, now: Instant) {
         const MOST: usize = 20;
         if self.plan.head.above_due.is_some_and(|due| due > now) {
@@ -212,8 +209,8 @@ impl<S: CallSource> Engine<S> {
             .head_counted(difference, self.census.suspects == 0);
     }
 
-    /// The young open calls below the head. An older one is only revalidated, since its status may
-    /// be final.
+    /// The young open calls below the head. An older one's status may be final: it is only
+    /// revalidated.
     async fn open_calls_until(&mut self, until: Timestamp) -> Vec<OpenCalls> {
         let since = self.now().wall - OPEN_FOR;
         match self

@@ -22,8 +22,7 @@ impl<S: CallSource> Engine<S> {
             && !self.plan.identity.key_is_known
             && self.census.calls > 0
         {
-            // The file names no organization: only its calls can show whether the key is the right
-            // one.
+            // The file names no organization: only its calls can show whose the key is.
             self.plan.identity.is_known = false;
             self.plan.identity.witness.begin();
             return Ok(());
@@ -65,8 +64,8 @@ impl<S: CallSource> Engine<S> {
         Ok(())
     }
 
-    /// Takes in a stored call that was requested by id. If it is found, the key is the file's
-    /// organization's, and the identity can be requested again.
+    /// Takes in a stored call that was requested by id. A found one shows that the key is the
+    /// file's, and the identity can be requested again.
     pub(in crate::sync) async fn apply_vouched(
         &mut self,
         answer: Answer,
@@ -94,8 +93,8 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Stores that the key is the file's organization's, and lets its clients read. Returns whether
-    /// that is stored.
+    /// Stores that the key is the file's organization's, and lets it read. Returns whether that is
+    /// stored.
     async fn know_key(&mut self) -> bool {
         if !self.plan.identity.key_is_known {
             let key = self.plan.identity.key_hash;

@@ -68,8 +68,7 @@ impl<S: CallSource> Engine<S> {
             (Job::Identify, Answer::Identity(None))
                 if *asked == Request::Identity(Teller::User) =>
             {
-                // A self-hosted server has no users, and names the organization at another
-                // endpoint.
+                // A self-hosted server has no users. Another endpoint names the organization.
                 self.plan.identity.teller = Teller::Assistants;
                 Ok(())
             }
@@ -193,7 +192,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// How many calls of the range the upstream counts but can't list, and that are not stored from
-    /// a time when it could.
+    /// when it could.
     pub(in crate::sync) async fn never_read_within(
         &self,
         range: &RangeInclusive<Timestamp>,

@@ -126,8 +126,7 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Gives up a change that failed too often, and one whose denial a later confirmation of the
-    /// organization makes final.
+    /// Gives up a change that failed too often, and one whose denial is final.
     pub(in crate::sync) async fn give_up_writes(&mut self) {
         if let Some((write_id, why)) = self.plan.outbox.take_exhausted() {
             self.fail_write(write_id, why).await;

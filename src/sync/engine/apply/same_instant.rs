@@ -74,9 +74,8 @@ impl<S: CallSource> Engine<S> {
             Progress::Read(window) => {
                 self.plan.unreadable.answered(&(instant..=instant));
                 if instant == NEVER {
-                    // This rest makes them cost one request per poll. It is capped, because a
-                    // reading that got false answers took hundreds of requests, and no window may
-                    // wait longer than the reconcile interval.
+                    // With this rest they cost one request per poll. But no window waits longer
+                    // than it may, and a reading that got false answers took hundreds of requests.
                     let rest = self.settings.poll_interval * crowd.requests();
                     let rest = rest.min(self.settings.reconcile_interval);
                     // What was read before the operator's release is read again at once.
@@ -104,8 +103,8 @@ impl<S: CallSource> Engine<S> {
                 let mut coverage = (*self.coverage).clone();
                 coverage.insert(window);
                 if self.commit(learned, Some(coverage)).await.is_some() {
-                    // Nothing else reads the instant: an unresolved discrepancy would have it read
-                    // over and over.
+                    // Nothing else reads the instant. A discrepancy would have it read over and
+                    // over.
                     self.plan.discrepancies.resolve(&(instant..=instant), 0);
                 }
                 self.judge();

@@ -2,11 +2,11 @@
 //!
 //! No date bound separates them and the upstream shuffles ties, so that pages by offset repeat some
 //! and miss others. They are read by offset all the same, pass after pass. At some moments it is
-//! known that at most so and so many exist. A call that was seen before such a moment and again
-//! after it existed then; once as many such calls were seen as existed, they are all. A call that
-//! joins or leaves meanwhile is among them or not, and replaces no other. (Only a call that leaves
-//! and returns between two sightings is taken for one that stayed.) Pure: which request is next,
-//! and what an answer means.
+//! known how many exist at most. A call that was seen before such a moment and again after it
+//! existed then; once as many such calls were seen as existed, they are all. A call that joins or
+//! leaves meanwhile is among them or not, and replaces no other. (Only a call that leaves and
+//! returns between two sightings is taken for one that stayed.) Pure: which request is next, and
+//! what an answer means.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::model::{Call, Timestamp, Verified, Window};
 use crate::sync::knowledge::coverage::NEVER;
 use crate::upstream::{AGE_UNIT, Answer, ListQuery, Request};
 
-/// Passes after which the reading is given up: that so many miss a call is as unlikely as a server
-/// that counts what it does not list.
+/// Passes after which the reading is given up: that the server counts what it does not list is then
+/// likelier than that all of them missed a call.
 const MOST_PASSES: u32 = 32;
 
 /// By how much each failure shortens the page.
@@ -56,8 +56,8 @@ pub struct SameInstantGroup {
     /// Failures in a row, and until when the group rests after too many.
     failures: u32,
     rest_until: Option<Instant>,
-    /// By id, the numbers of the first and of the last answer that listed the call; answers are
-    /// numbered as they arrive.
+    /// By id, the numbers of the first and the last answer that listed the call, in order of
+    /// arrival.
     seen: HashMap<i64, (u32, u32)>,
     marks: Vec<Mark>,
     /// At most this many exist, by the last count: a pass ends there.
@@ -213,7 +213,7 @@ impl SameInstantGroup {
             return;
         }
         if self.failures == 1 {
-            // One failure may be the moment's.
+            // One failure may be transient.
         } else if self.limit > 1 {
             self.has_failed = true;
             self.fails_until = self.skip + self.limit;
@@ -225,10 +225,9 @@ impl SameInstantGroup {
         }
     }
 
-    /// Whether an answer that an intermediary gave, less than a second old, to a request that
-    /// started at `begun` may be of a moment before the answer before it, so that their order is
-    /// unknown. If so, the group rests until it can't be. Some intermediaries answer everything
-    /// this way.
+    /// Whether a cached answer, less than a second old, to a request that started at `begun` may be
+    /// older than the answer before it. If so, their order is unknown, and the group rests until it
+    /// would be known. Some intermediaries answer everything this way.
     pub fn is_too_soon(&mut self, begun: Instant) -> bool {
         let apart = self.answered.map(|answered| answered + AGE_UNIT);
         let until = apart.filter(|apart| begun < *apart);
@@ -249,8 +248,7 @@ impl SameInstantGroup {
         }
     }
 
-    /// Takes in the answer to [`SameInstantGroup::request`], which is of `request` or later and
-    /// arrived at `now`.
+    /// Takes in the answer to [`SameInstantGroup::request`], which is true at `request` or later.
     pub fn absorb(&mut self, request: Verified, answer: &Answer, now: Instant) -> Progress {
         self.requests += 1;
         self.answered = Some(now);
@@ -395,8 +393,7 @@ mod tests {
 
     const START: &str = "2026-10-13T06:00:00";
 
-    /// An upstream with the calls of `crowd` at one instant (or without a start), and `others`
-    /// before it.
+    /// An upstream with `crowd` at one instant (or without a start), and `others` before it.
     fn ask(request: &Request, crowd: &mut [Call], others: &[Call], rng: &mut StdRng) -> Answer {
         crowd.shuffle(rng);
         let all = crowd.iter().chain(others);
@@ -704,8 +701,7 @@ mod tests {
         }
     }
 
-    /// Rows that were skipped just before those with a start may have none: nothing shows that no
-    /// such calls exist.
+    /// Skipped rows just before those with a start may have none: nothing shows that none exist.
     #[test]
     fn rows_that_can_not_be_told_from_the_others_leave_it_open_whether_they_are_all() {
         let (mut crowd, now) = (SameInstantGroup::new(NEVER, 4), Instant::now());

@@ -17,14 +17,13 @@ use crate::sync::planners::same_instant::group::SameInstantGroup;
 #[derive(Debug, Default)]
 pub struct SameInstant {
     pub groups: BTreeMap<Timestamp, SameInstantGroup>,
-    /// When the calls without a start are read again, if the head is read below them; `None`: at
-    /// once.
+    /// When the calls without a start are read again below a ranged head; `None`: at once.
     pub without_start_due: Option<Instant>,
 }
 
 impl SameInstant {
-    /// Continues the group that is furthest: one that is read over and over does not keep the
-    /// others from their end.
+    /// Continues the group with the most requests, so that one that is read over and over can't
+    /// stop it.
     pub fn next(&self, context: &Context<'_>) -> Step {
         let now = context.now.instant;
         let mut groups: Vec<_> = self.groups.iter().collect();
