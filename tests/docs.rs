@@ -203,18 +203,11 @@ fn the_statement_an_analyst_is_shown_runs_on_the_file() {
     let path = folder.path().join("burki-edge.db");
     let text = r#"{"id":1,"call_sid":"CA1","status":"completed","total_cost":0.25}"#;
     let learned = Observation {
-        request: Verified {
+        calls: vec![Call::from_json(text).unwrap()],
+        ..Observation::of(Verified {
             at: Timestamp::from_micros(0),
             seq: 1,
-        },
-        oldest_in_flight: 1,
-        newest_seq: 1,
-        calls: vec![Call::from_json(text).unwrap()],
-        singly: false,
-        absent: None,
-        denied: Vec::new(),
-        complete: None,
-        windows: None,
+        })
     };
     Writer::open(&path, "https://api.burki.dev")
         .unwrap()

@@ -100,15 +100,8 @@ pub fn pages(count: usize) -> anyhow::Result<Vec<Vec<Call>>> {
 /// An answer that lists calls, and tells no more than that they are there.
 pub fn answer(request: Verified, calls: Vec<Call>) -> Observation {
     Observation {
-        request,
-        oldest_in_flight: request.seq,
-        newest_seq: request.seq,
         calls,
-        singly: false,
-        absent: None,
-        denied: Vec::new(),
-        complete: None,
-        windows: None,
+        ..Observation::of(request)
     }
 }
 

@@ -95,8 +95,6 @@ pub enum ApiError {
     #[error("Unprocessable Content")]
     Invalid(Vec<Invalid>),
     /// The same, with entries that are JSON already.
-    #[error("Unprocessable Content")]
-    Unprocessable(Vec<String>),
     #[error("Call with {name} not found in your organization")]
     NoSuchCall {
         /// `ID 5` or `SID CA1`.
@@ -219,7 +217,7 @@ impl ApiError {
                 StatusCode::URI_TOO_LONG
             }
             ApiError::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ApiError::Invalid(_) | ApiError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            ApiError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             ApiError::OnlyIfCached | ApiError::Unanswered => StatusCode::GATEWAY_TIMEOUT,
             ApiError::Unavailable { .. }
             | ApiError::StrangeKey { .. }
@@ -275,7 +273,6 @@ impl ApiError {
             ApiError::Invalid(problems) => json(&Detail {
                 detail: problems.iter().map(Invalid::entry).collect::<Vec<_>>(),
             }),
-            ApiError::Unprocessable(entries) => format!(r#"{{"detail":[{}]}}"#, entries.join(",")),
             other => json(&Detail {
                 detail: other.to_string(),
             }),
@@ -343,11 +340,8 @@ mod tests {
     #[test]
     fn an_error_repeats_the_clients_text_escaped_as_the_upstream_escapes_it() {
         let input = "\"\\\u{1}\n\u{7f}é\u{2028}".to_owned();
-        let failure = ApiError::Invalid(vec![Invalid {
-            place: ["path", "call_id"],
-            problem: InvalidInteger::TooLong.into(),
-            input,
-        }]);
+        let problem = InvalidInteger::TooLong;
+        let failure = ApiError::Invalid(vec![Invalid::path("call_id", problem, &input)]);
         assert_eq!(
             body(failure),
             "{\"detail\":[{\"type\":\"int_parsing_size\",\"loc\":[\"path\",\"call_id\"],\"msg\":\

@@ -28,7 +28,6 @@ impl Answer {
     }
 }
 
-/// Reads the whole answer.
 pub async fn read(incoming: Incoming) -> Result<Answer, ApiError> {
     let mut answer = Answer {
         status: status(&incoming),

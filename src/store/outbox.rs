@@ -19,7 +19,7 @@ pub struct NewWrite {
     pub accepted_at: Timestamp,
     /// True if the change was sent once, and it is unknown whether it arrived.
     pub may_have_arrived: bool,
-    /// The most changes that the outbox may hold, failed ones included.
+    /// The most changes in the outbox, failed ones included.
     pub limit: usize,
 }
 
@@ -29,15 +29,15 @@ pub struct Write {
     /// Never used for another change.
     pub write_id: u64,
     pub call_id: i64,
-    /// With the id, identifies the call: the same id with another SID is another call.
+    /// The same id with another SID is another call.
     pub call_sid: String,
     pub metadata: String,
-    /// The `call_meta` that the upstream is expected to have when the change is sent.
+    /// The `call_meta` that the upstream is expected to have then.
     pub before: Option<String>,
     pub accepted_at: Timestamp,
     /// When the change was last sent; it may have arrived since. `None`: never.
     pub sent_at: Option<Timestamp>,
-    /// The reason why the change can never be made. A failed change stays only to be reported.
+    /// Why it can never be made; it stays only to be reported.
     pub failed: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub enum Queued {
     NotHeld,
 }
 
-/// A change of the same keys by somebody else. The values are not part of it.
+/// A change of the same keys by somebody else, without the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     pub write_id: u64,
@@ -69,7 +69,7 @@ pub struct Conflict {
 pub struct Outbox {
     /// In the order of acceptance.
     pub writes: Vec<Arc<Write>>,
-    /// The number of conflicts since the file was created.
+    /// Conflicts since the file was created.
     pub conflicts: u64,
     pub last_id: u64,
 }

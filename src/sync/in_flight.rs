@@ -115,9 +115,9 @@ impl InFlight {
     }
 
     /// The place in the order of requests of a cached answer that was true at `instant`: the number
-    /// of the last request that had ended by then. With it the time as of which the answer counts:
-    /// a request that started later may have read something newer. `None` if the answer is older
-    /// than every sample.
+    /// of the last request that had ended by then. Also the time as of which the answer counts,
+    /// which is no later than the next request's start, since that one may have read something
+    /// newer. `None` if the answer is older than every sample.
     pub fn place_as_of(&self, instant: Instant) -> Option<(Instant, u64)> {
         let after = self.ended.partition_point(|ended| ended.at <= instant);
         let ended = self.ended.get(after.checked_sub(1)?)?;

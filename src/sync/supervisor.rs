@@ -23,8 +23,8 @@ use crate::sync::health::status::{LastError, UpstreamState};
 use crate::sync::settings::{Settings, SyncError};
 use crate::upstream::CallSource;
 
-/// The shortest time without a sign of life after which an engine counts as hung. It wakes once a
-/// minute at least.
+/// The shortest time without a sign of life after which an engine counts as hung. A healthy engine
+/// wakes at least once a minute.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The time between two checks. A stop of the whole process delays one, and is no hang.

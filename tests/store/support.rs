@@ -32,15 +32,11 @@ pub fn record(
 
 pub fn answer(seq: u64, calls: Vec<Call>) -> Observation {
     Observation {
-        request: request(seq),
         oldest_in_flight: seq,
         newest_seq: seq,
         calls,
-        singly: false,
-        absent: None,
         denied: vec![],
-        complete: None,
-        windows: None,
+        ..Observation::of(request(seq))
     }
 }
 

@@ -4,13 +4,17 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 
 use actix_web::web::Bytes;
-use lru::LruCache;
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
 
 use crate::http::caching::content_coding::Coding;
 use crate::http::reading::completeness::AnswerScope;
 
 /// The bytes that a worker caches, all codings of an answer counted.
-const MOST_BYTES: usize = 8 << 20;
+const MOST_BYTES: u64 = 8 << 20;
+
+/// The number of answers that it has room for before it grows.
+const FIRST_ROOM: usize = 64;
 
 /// A larger answer is not cached: it would evict all others.
 const LARGEST: usize = 2 << 20;
@@ -67,16 +71,24 @@ impl CachedResponse {
 pub struct ResponseCache {
     /// The file's version as the worker's own reader sees it.
     version: i64,
-    answers: LruCache<String, Rc<CachedResponse>>,
-    bytes: usize,
+    answers: Cache<String, Rc<CachedResponse>, Weight>,
+}
+
+/// An entry's size in bytes.
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<String, Rc<CachedResponse>> for Weight {
+    fn weight(&self, asked: &String, answer: &Rc<CachedResponse>) -> u64 {
+        (asked.len() + answer.size() + OVERHEAD) as u64
+    }
 }
 
 impl Default for ResponseCache {
     fn default() -> ResponseCache {
         ResponseCache {
             version: 0,
-            answers: LruCache::unbounded(),
-            bytes: 0,
+            answers: Cache::with_weighter(FIRST_ROOM, MOST_BYTES, Weight),
         }
     }
 }
@@ -85,54 +97,30 @@ impl ResponseCache {
     /// An answer that was read when the file had this version or a later one, if the file still has
     /// this version.
     pub fn get(&mut self, version: i64, asked: &str) -> Option<Rc<CachedResponse>> {
-        self.turn_to(version);
+        if version != self.version {
+            self.version = version;
+            self.answers.clear();
+        }
         self.answers.get(asked).cloned()
     }
 
     /// Caches an answer that was read after the file was seen in this version.
     pub fn keep(&mut self, version: i64, asked: String, answer: &Rc<CachedResponse>) {
         // Other requests went on meanwhile, and may have seen a newer version.
-        if version != self.version || answer.size() > LARGEST {
-            return;
+        if version == self.version && answer.size() <= LARGEST {
+            self.answers.insert(asked, Rc::clone(answer));
         }
-        self.bytes += weight(&asked, answer);
-        if let Some((asked, replaced)) = self.answers.push(asked, Rc::clone(answer)) {
-            self.bytes -= weight(&asked, &replaced);
-        }
-        self.shrink();
     }
 
     /// Adds a coding to an answer, whether or not it is cached.
     pub fn add(&mut self, asked: &str, answer: &Rc<CachedResponse>, coding: Coding, body: Bytes) {
-        let before = answer.size();
         answer.add(coding, body);
-        let kept = self.answers.peek(asked);
-        if kept.is_some_and(|kept| Rc::ptr_eq(kept, answer)) {
-            self.bytes += answer.size() - before;
-            self.shrink();
+        let cached = self.answers.peek(asked);
+        if cached.is_some_and(|cached| Rc::ptr_eq(cached, answer)) {
+            // It weighs more now.
+            self.answers.insert(asked.to_owned(), Rc::clone(answer));
         }
     }
-
-    fn turn_to(&mut self, version: i64) {
-        if version != self.version {
-            self.version = version;
-            self.answers.clear();
-            self.bytes = 0;
-        }
-    }
-
-    fn shrink(&mut self) {
-        while self.bytes > MOST_BYTES {
-            let Some((asked, answer)) = self.answers.pop_lru() else {
-                return;
-            };
-            self.bytes -= weight(&asked, &answer);
-        }
-    }
-}
-
-fn weight(asked: &str, answer: &CachedResponse) -> usize {
-    asked.len() + answer.size() + OVERHEAD
 }
 
 #[cfg(test)]
@@ -170,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_that_was_used_longest_ago_makes_room() {
+    fn an_answer_that_is_used_again_stays_and_others_make_room() {
         let mut kept = ResponseCache::default();
         assert!(kept.get(1, "").is_none());
         for name in ["a", "b", "c", "d"] {
@@ -178,10 +166,12 @@ mod tests {
         }
         assert!(kept.get(1, "a").is_some());
         kept.keep(1, "e".to_owned(), &answer(LARGEST));
-        assert!(kept.get(1, "b").is_none() && kept.get(1, "a").is_some());
+        assert!(kept.get(1, "a").is_some());
+        let others = ["b", "c", "d"];
+        assert!(others.iter().any(|name| kept.get(1, name).is_none()));
         kept.keep(1, "f".to_owned(), &answer(LARGEST + 1));
         assert!(kept.get(1, "f").is_none());
-        assert!(kept.bytes <= MOST_BYTES);
+        assert!(kept.answers.weight() <= MOST_BYTES);
     }
 
     #[test]
@@ -190,14 +180,14 @@ mod tests {
         assert!(kept.get(1, "").is_none());
         let first = answer(100);
         kept.keep(1, "a".to_owned(), &first);
-        let before = kept.bytes;
+        let before = kept.answers.weight();
         assert!(first.coded(Coding::Gzip).is_none());
         for _ in 0..2 {
             kept.add("a", &first, Coding::Gzip, Bytes::from_static(b"short"));
         }
-        assert_eq!(kept.bytes, before + 5);
+        assert_eq!(kept.answers.weight(), before + 5);
         assert_eq!(first.coded(Coding::Gzip).unwrap(), "short");
         kept.add("b", &answer(9), Coding::Zstd, Bytes::from_static(b"z"));
-        assert_eq!(kept.bytes, before + 5);
+        assert_eq!(kept.answers.weight(), before + 5);
     }
 }

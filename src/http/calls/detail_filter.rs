@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 
-use crate::http::respond;
+use crate::http::params::validation_error::{Invalid, Problem};
 use crate::model::Detail;
 
 /// An entry of the upstream's list, by field.
@@ -30,19 +30,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The errors are entries of a 422.
-    pub fn of(kind: Detail, query: &str) -> Result<Filter, Vec<String>> {
+    pub fn of(kind: Detail, query: &str) -> Result<Filter, Invalid> {
         let value = field(kind).and_then(|field| last(query, field));
         let interim = match (kind, last(query, "include_interim")) {
-            (Detail::Transcripts, Some(text)) => boolean(&text).ok_or_else(|| {
-                vec![refusal(
-                    "bool_parsing",
-                    "include_interim",
-                    "Input should be a valid boolean, unable to interpret input",
-                    &text,
-                    None,
-                )]
-            })?,
+            (Detail::Transcripts, Some(text)) => boolean(&text)
+                .ok_or_else(|| Invalid::query("include_interim", Problem::Boolean, &text))?,
             _ => false,
         };
         Ok(Filter {
@@ -94,7 +86,6 @@ impl Filter {
     }
 }
 
-/// The value of a field that is text.
 pub fn text(item: &Item<'_>, field: &str) -> Option<String> {
     serde_json::from_str(item.get(field)?.get()).ok()
 }
@@ -117,23 +108,4 @@ fn boolean(text: &str) -> Option<bool> {
         "0" | "off" | "f" | "false" | "n" | "no" => Some(false),
         _ => None,
     }
-}
-
-/// An entry of the upstream's 422 about a parameter of the query.
-pub fn refusal(
-    kind: &str,
-    name: &str,
-    message: &str,
-    input: &str,
-    pattern: Option<&str>,
-) -> String {
-    let ctx = match pattern {
-        Some(pattern) => format!(r#","ctx":{{"pattern":{}}}"#, respond::json(&pattern)),
-        None => String::new(),
-    };
-    format!(
-        r#"{{"type":"{kind}","loc":["query","{name}"],"msg":{},"input":{}{ctx}}}"#,
-        respond::json(&message),
-        respond::json(&input),
-    )
 }

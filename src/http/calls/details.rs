@@ -17,6 +17,7 @@ use crate::http::calls::transcript;
 use crate::http::calls::transcript::Format;
 use crate::http::error::{ApiError, RETRY_SOON};
 use crate::http::params::call_key;
+use crate::http::params::validation_error::Invalid;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::http::routing::path::Name;
@@ -53,7 +54,7 @@ pub async fn get(
     ))
 }
 
-/// Answers the same for a transcript as a file.
+/// Answers `GET` and `HEAD` for a transcript as a file.
 pub async fn export(
     worker: &Worker,
     headers: &HeaderMap,
@@ -85,16 +86,16 @@ pub async fn export(
 /// Reports every problem of path and query at once, before anything is looked up.
 fn valid<T>(
     key: Result<CallKey, ApiError>,
-    query: Result<T, Vec<String>>,
+    query: Result<T, Invalid>,
 ) -> Result<(CallKey, T), ApiError> {
     match (key, query) {
         (Ok(key), Ok(query)) => Ok((key, query)),
-        (Err(ApiError::Invalid(problems)), Err(more)) => {
-            let first = problems.iter().map(|problem| problem.text());
-            Err(ApiError::Unprocessable(first.chain(more).collect()))
+        (Err(ApiError::Invalid(mut problems)), Err(problem)) => {
+            problems.push(problem);
+            Err(ApiError::Invalid(problems))
         }
         (Err(failure), Ok(_)) => Err(failure),
-        (_, Err(problems)) => Err(ApiError::Unprocessable(problems)),
+        (_, Err(problem)) => Err(ApiError::Invalid(vec![problem])),
     }
 }
 

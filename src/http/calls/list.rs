@@ -148,7 +148,7 @@ pub fn is_understood(query: &str) -> bool {
     filter.call_sid.is_none() && filter.assistant_name.is_none()
 }
 
-/// 0 counts as none, as with the upstream.
+/// 0 counts as none.
 pub fn assistant(query: &mut Query<'_>) -> Option<i64> {
     query.integer("assistant_id").filter(|id| *id != 0)
 }

@@ -18,7 +18,6 @@ use crate::http::calls::metadata_body;
 use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::params::call_key;
-use crate::http::params::validation_error::Invalid;
 use crate::http::passed_answer::Answer;
 use crate::http::proxy;
 use crate::http::reading::worker::Worker;
@@ -70,12 +69,11 @@ pub async fn patch(
 /// A parameter of the path and the body may both be invalid.
 fn refusal(failure: ApiError, body: &[u8]) -> ApiError {
     match (failure, metadata_body::metadata(body)) {
-        (ApiError::Invalid(problems), Err(entry)) => {
-            let entries = problems.iter().map(Invalid::text);
-            ApiError::Unprocessable(entries.chain([entry]).collect())
+        (ApiError::Invalid(mut problems), Err(problem)) => {
+            problems.push(problem);
+            ApiError::Invalid(problems)
         }
-        (ApiError::Invalid(problems), Ok(_)) => ApiError::Invalid(problems),
-        (_, Err(entry)) => ApiError::Unprocessable(vec![entry]),
+        (_, Err(problem)) => ApiError::Invalid(vec![problem]),
         (failure, Ok(_)) => failure,
     }
 }
@@ -105,7 +103,7 @@ impl Change {
         let metadata = metadata_body::metadata(&self.body);
         let new = NewWrite {
             call_id: self.call_id,
-            metadata: metadata.map_err(|entry| ApiError::Unprocessable(vec![entry]))?,
+            metadata: metadata.map_err(|problem| ApiError::Invalid(vec![problem]))?,
             accepted_at: worker.now(),
             may_have_arrived,
             limit,

@@ -2,52 +2,37 @@
 
 use serde_json::Value;
 
-use crate::http::respond::json;
+use crate::http::params::validation_error::{Invalid, Problem, Step};
 use crate::model::metadata_merge;
 
-/// The compact object under `metadata`. The error is an entry of the upstream's 422, as the hosted
-/// version writes it (without `url`).
-pub fn metadata(body: &[u8]) -> Result<String, String> {
+/// The compact object under `metadata`.
+pub fn metadata(body: &[u8]) -> Result<String, Invalid> {
     if body.is_empty() {
-        return Err(missing(&["body"], "null"));
+        return Err(Invalid::body(None, Problem::Missing, "null"));
     }
+    let not_json = |position| {
+        let place = Some(Step::Position(position));
+        Invalid::body(place, Problem::NotJson, "{}")
+    };
     let text = std::str::from_utf8(body).map_err(|error| not_json(error.valid_up_to()))?;
     let parsed = serde_json::from_str::<Value>(text);
     parsed.map_err(|error| not_json(error.column().saturating_sub(1)))?;
     let text = metadata_merge::compact(text);
     if !text.starts_with('{') {
-        let message = "Input should be a valid dictionary or object to extract fields from";
-        return Err(entry("model_attributes_type", &["body"], message, &text));
+        return Err(Invalid::body(None, Problem::NoFields, &text));
     }
+    let place = Some(Step::Name("metadata"));
     match metadata_merge::member(&text, "metadata") {
-        None => Err(missing(&["body", "metadata"], &text)),
+        None => Err(Invalid::body(place, Problem::Missing, &text)),
         Some(object) if object.starts_with('{') => Ok(object.to_owned()),
-        Some(other) => {
-            let message = "Input should be a valid dictionary";
-            Err(entry("dict_type", &["body", "metadata"], message, other))
-        }
+        Some(other) => Err(Invalid::body(place, Problem::NoObject, other)),
     }
-}
-
-fn missing(place: &[&str], input: &str) -> String {
-    entry("missing", place, "Field required", input)
-}
-
-/// `input` is JSON.
-fn entry(kind: &str, place: &[&str], message: &str, input: &str) -> String {
-    let place = json(&place);
-    format!(r#"{{"type":"{kind}","loc":{place},"msg":"{message}","input":{input}}}"#)
-}
-
-fn not_json(column: usize) -> String {
-    format!(
-        r#"{{"type":"json_invalid","loc":["body",{column}],"msg":"JSON decode error","input":{{}},"ctx":{{"error":"Expecting value"}}}}"#
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::respond::json;
 
     #[test]
     fn a_change_is_taken_compact_and_in_its_own_order() {
@@ -79,7 +64,8 @@ mod tests {
                 r#"{"type":"dict_type","loc":["body","metadata"],"msg":"Input should be a valid dictionary","input":[1.0]}"#,
             ),
         ] {
-            assert_eq!(metadata(body).unwrap_err(), expected);
+            let invalid = metadata(body).unwrap_err();
+            assert_eq!(json(&invalid.entry()), expected);
         }
     }
 }

@@ -5,10 +5,10 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use crate::http::calls::detail_filter::{Item, refusal, text};
+use crate::http::calls::detail_filter::{Item, text};
 use crate::http::params::python_format::push_ascii;
+use crate::http::params::validation_error::{Invalid, Problem};
 
-/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Text,
@@ -17,20 +17,14 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format; plain text by default. The errors are entries of a 422.
-    pub fn of(name: Option<Cow<'_, str>>) -> Result<Format, Vec<String>> {
+    /// The format; plain text by default.
+    pub fn of(name: Option<Cow<'_, str>>) -> Result<Format, Invalid> {
         const PATTERN: &str = "^(txt|json|csv)$";
         match name.as_deref() {
             None | Some("txt") => Ok(Format::Text),
             Some("json") => Ok(Format::Json),
             Some("csv") => Ok(Format::Csv),
-            Some(other) => Err(vec![refusal(
-                "string_pattern_mismatch",
-                "format",
-                &format!("String should match pattern '{PATTERN}'"),
-                other,
-                Some(PATTERN),
-            )]),
+            Some(other) => Err(Invalid::query("format", Problem::Pattern(PATTERN), other)),
         }
     }
 

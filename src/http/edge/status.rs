@@ -195,7 +195,6 @@ fn obeyed(code: StatusCode, status: &'static str) -> HttpResponse {
     respond::own_response(code, &Obeyed { status })
 }
 
-/// The path of a file's write-ahead log.
 fn log_of(path: &Path) -> std::path::PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");

@@ -45,7 +45,6 @@ pub struct Guarded<S> {
     cors: RefCell<Option<Built<S>>>,
 }
 
-/// The middleware of a service for these origins.
 struct Built<S> {
     origins: Arc<Vec<String>>,
     cors: Rc<CorsMiddleware<Rc<S>>>,

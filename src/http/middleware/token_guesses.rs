@@ -29,7 +29,7 @@ const HELD_BACK: u32 = 8;
 /// The most addresses that are remembered.
 const ADDRESSES: NonZero<usize> = NonZero::new(4096).expect("a number");
 
-/// The most lines a minute in the log, whoever sends what.
+/// The most lines a minute in the log, whatever is sent.
 const LINES: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -55,7 +55,6 @@ pub enum Verdict<'a> {
     TooMany,
 }
 
-/// A delayed answer.
 pub struct HeldBack<'a> {
     guesses: &'a Guesses,
     network: IpAddr,

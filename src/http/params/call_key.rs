@@ -22,11 +22,9 @@ pub fn id_key(text: &str) -> Result<CallKey, ApiError> {
             name: format!("ID {id}"),
             freshness: None,
         }),
-        Err(problem) => Err(ApiError::Invalid(vec![Invalid {
-            place: ["path", "call_id"],
-            problem: problem.into(),
-            input: text.to_owned(),
-        }])),
+        Err(problem) => Err(ApiError::Invalid(vec![Invalid::path(
+            "call_id", problem, text,
+        )])),
     }
 }
 

@@ -57,11 +57,7 @@ impl<'q> Query<'q> {
         match read(&input) {
             Ok(value) => Some(value),
             Err(problem) => {
-                self.problems.push(Invalid {
-                    place: ["query", name],
-                    problem,
-                    input,
-                });
+                self.problems.push(Invalid::query(name, problem, &input));
                 None
             }
         }
@@ -126,6 +122,15 @@ impl<'q> Query<'q> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::params::validation_error::{Input, Step};
+
+    /// The name of the parameter, and its text.
+    fn of_query(invalid: &Invalid) -> (&'static str, &str) {
+        match (&invalid.place[..], &invalid.input) {
+            ([Step::Name("query"), Step::Name(name)], Input::Text(text)) => (name, text),
+            other => panic!("{other:?}"),
+        }
+    }
 
     const COLOUR: Choice<u8> = Choice {
         name: "colour",
@@ -152,7 +157,7 @@ mod tests {
         let Err(ApiError::Invalid(problems)) = query.finish() else {
             panic!("there are problems")
         };
-        let told: Vec<_> = problems.iter().map(|p| (p.place[1], &*p.input)).collect();
+        let told: Vec<_> = problems.iter().map(of_query).collect();
         assert_eq!(told, [("c", ""), ("d", "")]);
     }
 
@@ -178,7 +183,7 @@ mod tests {
         let Err(ApiError::Invalid(problems)) = query.finish() else {
             panic!("there are problems")
         };
-        let told: Vec<_> = problems.iter().map(|p| (p.place[1], &*p.input)).collect();
+        let told: Vec<_> = problems.iter().map(of_query).collect();
         assert_eq!(
             told,
             [

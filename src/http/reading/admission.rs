@@ -1,5 +1,4 @@
-//! Admission: only so much work of a kind runs at once, and a bounded number of requests wait for
-//! it.
+//! Admission: bounds how much work of a kind runs at once, and how many requests wait for it.
 //!
 //! First come, first served. Work is not begun for a request that gives up waiting, so under
 //! overload none is wasted, and the throughput stays at what the machine can do.

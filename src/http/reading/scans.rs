@@ -44,7 +44,7 @@ impl Default for Bounds {
             // A page takes a few milliseconds, so the last in the queue waits about a fifth of a
             // second. A longer queue would delay every answer and serve no more of them.
             line: 64,
-            // An export takes seconds, so more than these would wait in vain.
+            // An export takes seconds: more than these would only wait to be refused.
             export_line: 8,
             patience: Duration::from_secs(1),
             // Far more than a scan by an index takes.
@@ -91,7 +91,6 @@ impl Scans {
         Scans::within(readers, bounds)
     }
 
-    /// The same, with other bounds.
     pub fn within(readers: &Readers, bounds: Bounds) -> Scans {
         let Bounds {
             at_once, patience, ..

@@ -111,15 +111,10 @@ mod tests {
                 seq,
             };
             let learned = Observation {
-                request,
                 oldest_in_flight: seq,
                 newest_seq: seq,
                 calls: vec![Call::from_json(body).unwrap()],
-                singly: false,
-                absent: None,
-                denied: Vec::new(),
-                complete: None,
-                windows: None,
+                ..Observation::of(request)
             };
             self.writer.merge(learned).unwrap();
         }

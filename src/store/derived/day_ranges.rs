@@ -6,20 +6,20 @@ use rusqlite::Connection;
 use crate::model::Timestamp;
 use crate::store::derived::rollups::DAY;
 
-/// A part of a range. Its bounds are inclusive.
+/// A part of a range, with inclusive bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayRange {
     /// Whole days since 1970-01-01.
     Days(i64, i64),
-    /// Microseconds of the range beside its whole days, to be added.
+    /// Microseconds to add to the whole days.
     More(i64, i64),
-    /// Microseconds of its whole days outside the range, to be subtracted.
+    /// Microseconds to subtract from the whole days.
     Less(i64, i64),
 }
 
 /// The parts whose sum is the range between the inclusive bounds.
 pub fn pieces(from: Timestamp, to: Timestamp) -> Vec<DayRange> {
-    // No call starts outside these, and within them the arithmetic on days can't overflow.
+    // No call starts outside these, and within them no arithmetic on days overflows.
     let from = from.max(Timestamp::MIN).as_micros();
     let to = to.min(Timestamp::MAX).as_micros();
     if from > to {
@@ -71,7 +71,7 @@ pub fn count(connection: &Connection, from: Timestamp, to: Timestamp) -> rusqlit
     })
 }
 
-/// Adds up what `count` returns for the parts; those of [`DayRange::Less`] are subtracted.
+/// The sum of what `count` returns for the parts, those of [`DayRange::Less`] subtracted.
 pub fn sum(
     from: Timestamp,
     to: Timestamp,

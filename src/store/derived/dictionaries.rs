@@ -33,7 +33,7 @@ impl Deltas {
     pub fn subtract(&mut self, call: &Facts<'_>) {
         self.count(call, -1);
         let sid = self.sids.entry(call.id).or_default();
-        // A SID that was added in this transaction is not the one before it.
+        // Not the SID that this transaction added before.
         if sid.after.take().is_none() {
             sid.before = Some(call.sid.to_owned());
         }
@@ -102,7 +102,7 @@ fn write_phones(
         .into_iter()
         .filter(|(_, delta)| *delta != 0)
         .collect();
-    // In the order of the index, which is the fastest to write.
+    // In the order of the index.
     phones.sort_unstable();
     let (mut new, mut gone) = (Vec::new(), Vec::new());
     for (phone, delta) in phones {
@@ -111,12 +111,12 @@ fn write_phones(
         if calls == 0 {
             gone.push((id, phone));
         } else if calls == delta {
-            // The number is new: any that was there has at least one call.
+            // New, because any number that was there has a call.
             new.push((id, phone));
         }
     }
     // By ascending rowid: a smaller one makes FTS5 flush what it has gathered. A new number can't
-    // have the id of a deleted one, whose row stays in the table until here.
+    // have the id of a deleted one, whose row is in the table until here.
     gone.sort_unstable();
     let some_went = !gone.is_empty();
     for (id, phone) in gone {

@@ -21,24 +21,24 @@ pub struct DueDetails {
     pub started_at: Option<Timestamp>,
     /// True if an earlier round fetched all of its details.
     pub again: bool,
-    /// The kinds that were answered in this round.
+    /// Kinds that were answered in this round.
     pub answered: BTreeSet<Detail>,
-    /// The number of failures in a row.
+    /// Failures in a row.
     pub failures: u32,
 }
 
 /// The sizes of the queue and of the stored details, as of the last commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DetailsBooks {
-    /// Ended calls whose first round is not over.
+    /// Ended calls in their first round.
     pub due: u64,
     /// Stored texts.
     pub kept: u64,
-    /// True if any kind is configured, so that calls that end become due.
+    /// True if any kind is configured: calls that end become due.
     pub wanted: bool,
 }
 
-/// Maps a call's start to the time of its next round; `None` if there is none.
+/// The time of the next round of a call with this start; `None` if there is none.
 pub type Again = Box<dyn Fn(Option<Timestamp>) -> Option<Timestamp> + Send>;
 
 const fn bit(kind: Detail) -> i64 {

@@ -13,8 +13,7 @@ pub struct StoredDetail {
     pub body_hash: i64,
     /// When this was known to be the upstream's text.
     pub seen_at: Timestamp,
-    /// True if the call had ended before the request, and still has: the text is not expected to
-    /// change.
+    /// True if the call had ended before the request, and still has: no change is expected.
     pub ended: bool,
 }
 
@@ -30,8 +29,8 @@ pub struct DetailObservation {
     pub body: Option<Box<str>>,
 }
 
-/// Stores the text and returns the number of texts added. A text of a call that is not stored is
-/// left out: it would outlive the call.
+/// Stores the text and returns the number of texts added. That of a call that is not stored is left
+/// out: it would outlive the call.
 pub fn write(
     transaction: &Transaction<'_>,
     learned: &DetailObservation,

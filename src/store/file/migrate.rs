@@ -54,9 +54,8 @@ fn names(transaction: &Transaction<'_>, kind: &str) -> rusqlite::Result<Vec<Stri
     select.query_map([kind], |row| row.get(0))?.collect()
 }
 
-/// Numbers the changes by request, then id: version 1 had no numbers of its own. CROSS JOIN keeps
-/// the order of ids, in which a B-tree is filled fastest; only the numbers are sorted, not the
-/// texts.
+/// Numbers the changes by request, then id, because version 1 has no numbers. CROSS JOIN keeps the
+/// order of ids, in which a B-tree is filled fastest; only the numbers are sorted, not the texts.
 const FROM_1: &str = "
     INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
     SELECT one, base_url, organization_id, request_seq, lower(hex(randomblob(8)))

@@ -10,9 +10,9 @@ use crate::store::lists::sql::Reach;
 /// Fewer calls are skipped one by one.
 const WORTH_IT: u64 = 500;
 
-/// The reach of a list after its first `skip` matches, and how many of them are still to be skipped
-/// in it: fewer than one day has. The filter must be [`by_day`](super::known_counts::by_day) and
-/// have more than `skip` matches.
+/// The reach of a list after its first `skip` matches, and how many of them, fewer than a day's,
+/// are still to be skipped in it. The filter must be [`by_day`](super::known_counts::by_day) and
+/// have more matches.
 pub fn skip_days(
     connection: &Connection,
     filter: &CallFilter,

@@ -1,11 +1,11 @@
 //! Lists of calls, and their totals.
 //!
-//! A list is exact whatever it is filtered by, and seldom read as a whole. [`text_match`] finds in
-//! the dictionaries which texts have a part; [`planner`] takes the total from the rollups where
-//! they have it, and the page from the index that costs the least, in one of two ways: it walks an
-//! index in the list's order and stops at the page's end, or gathers the few matches and sorts
-//! them. [`day_skip`] skips whole days; [`sql`] writes the statements. A page and its total are of
-//! one state of the file.
+//! A list is exact whatever it is filtered by, and seldom read as a whole. [`text_match`] finds the
+//! texts with a part in the dictionaries; [`planner`] takes the total from the rollups where they
+//! have it, and the page from the index that costs the least, in one of two ways: it walks an index
+//! in the list's order and stops at the page's end, or gathers the few matches and sorts them.
+//! [`day_skip`] skips whole days; [`sql`] writes the statements. A page and its total are of one
+//! state of the file.
 
 mod day_skip;
 mod known_counts;

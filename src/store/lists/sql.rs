@@ -142,8 +142,8 @@ impl Reach {
         self.from.is_none_or(|from| from <= start) && self.to.is_none_or(|to| start <= to)
     }
 
-    /// The ranges of an index that make up the reach, in the list's order. An index read backwards
-    /// has its NULLs last; a list has them first.
+    /// The ranges of an index that make up the reach, in the list's order: an index read backwards
+    /// has its NULLs last, a list has them first.
     fn parts(&self) -> Vec<(Conditions, &'static str)> {
         let mut parts = Vec::new();
         let start = self.after.and_then(|place| place.started_at);

@@ -13,7 +13,7 @@ use crate::store::lists::place::Place;
 /// walk.
 const FEW_TEXTS: usize = 4096;
 
-/// The most candidates. More are in too many texts anyway, and take long to look up one by one.
+/// More candidates are in too many texts anyway, and take long to look up one by one.
 const MOST_PHONES: usize = FEW_TEXTS;
 
 /// The most SIDs that are compared and returned, with their places.

@@ -184,8 +184,8 @@ impl Sums {
         Ok(())
     }
 
-    /// Replaces the sum of assistant 0. The rollups count calls without an assistant there, but an
-    /// upstream could also have an assistant 0; its few calls are counted by their index.
+    /// Replaces the sum of assistant 0, which also counts calls without an assistant. An upstream
+    /// could have an assistant 0; its few calls are counted by their index.
     fn tell_zero_from_none(
         &mut self,
         connection: &Connection,

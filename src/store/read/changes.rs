@@ -32,8 +32,7 @@ pub struct Change {
 /// When a change was last known to be true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// When the text, or the deletion, was confirmed; a window that covers the call may have been
-    /// verified later.
+    /// When the text, or the deletion, was confirmed; its window may have been verified later.
     pub at: Timestamp,
     pub started_at: Option<Timestamp>,
     /// True if no window verifies it, because the call is a suspect or deleted.
@@ -95,8 +94,8 @@ impl Reader {
         })
     }
 
-    /// The start of each suspect, and when it was last seen. Of several with one start, the one
-    /// seen longest ago.
+    /// The start of each suspect, and when it was last seen; the earliest of several with one
+    /// start.
     pub fn unverified(&self) -> Result<Vec<(Option<Timestamp>, Timestamp)>, StoreError> {
         let mut select = self.connection.prepare_cached(
             "SELECT started_at, min(seen_at) FROM calls INDEXED BY suspects

@@ -22,7 +22,6 @@ pub struct Readers {
     pool: Pool<SqliteConnectionManager>,
 }
 
-/// The numbers of a pool's connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolState {
     pub open: u32,

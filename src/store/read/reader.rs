@@ -26,8 +26,7 @@ pub struct StoredCall {
     /// First 64 bits of the body's SHA-256.
     pub body_hash: i64,
     pub started_at: Option<Timestamp>,
-    /// When the text itself was last confirmed; a window that covers the call may have been
-    /// verified later.
+    /// When the text itself was last confirmed; its window may have been verified later.
     pub seen_at: Timestamp,
     /// True if the upstream said that it has no such call. No window verifies it any more.
     pub suspect: bool,

@@ -6,8 +6,8 @@ use crate::model::Timestamp;
 use crate::store::error::StoreError;
 use crate::store::read::reader::Reader;
 
-/// The rows that a statement reads. Between two statements no read transaction is open, so that a
-/// long scan does not hold up checkpoints.
+/// The rows that a statement reads. No read transaction is open between two, so that a long scan
+/// does not hold up checkpoints.
 const PAGE: usize = 256;
 
 /// The text of one call.

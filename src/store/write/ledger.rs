@@ -26,8 +26,7 @@ pub struct Suspicion {
     pub told_by: u64,
 }
 
-/// What one transaction changes beside its rows. It applies once the transaction is committed;
-/// until then the writer's own values do.
+/// What one transaction changes beside its rows. It applies once the transaction is committed.
 pub struct Ledger {
     pub census: Census,
     pub change_seq: u64,
@@ -113,8 +112,7 @@ pub fn last_change(connection: &Connection) -> rusqlite::Result<u64> {
 
 /// The finest unit of any call's start.
 pub fn finest_start(connection: &Connection) -> rusqlite::Result<Unit> {
-    // The narrowest index that has the starts; it is read to its end unless a start has the finest
-    // unit.
+    // The narrowest index with the starts; all of it is read unless a start has the finest unit.
     let mut select = connection.prepare(
         "SELECT started_at FROM calls INDEXED BY calls_by_duration WHERE started_at IS NOT NULL",
     )?;

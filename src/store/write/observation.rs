@@ -28,6 +28,23 @@ pub struct Observation {
     pub windows: Option<Vec<Window>>,
 }
 
+impl Observation {
+    /// An empty observation by a request beside which no other is in flight.
+    pub fn of(request: Verified) -> Observation {
+        Observation {
+            request,
+            oldest_in_flight: request.seq,
+            newest_seq: request.seq,
+            calls: Vec::new(),
+            singly: false,
+            absent: None,
+            denied: Vec::new(),
+            complete: None,
+            windows: None,
+        }
+    }
+}
+
 /// A list of all calls within bounds. A stored call that it leaves out becomes a suspect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {

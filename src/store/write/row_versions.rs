@@ -44,7 +44,7 @@ impl Revisions {
         (count & 1 == 0).then_some(Revision(count))
     }
 
-    /// A number that changes with every commit; `None` during one.
+    /// Changes with every commit; `None` during one.
     pub fn commits(&self) -> Option<u64> {
         let count = self.commits.load(Ordering::SeqCst);
         (count & 1 == 0).then_some(count)
@@ -107,7 +107,7 @@ impl<'c> Writing<'c> {
     ) -> rusqlite::Result<Writing<'c>> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         touched.with(|writes| {
-            // Left from a transaction that ended without a commit.
+            // Left by a transaction that ended without a commit.
             writes.calls.clear();
             writes.is_open = true;
         });

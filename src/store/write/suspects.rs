@@ -13,7 +13,7 @@ use crate::store::write::observation::{Complete, Observation, Trust};
 /// Fewer calls than this may all be missing at once without a second look.
 const A_FEW: usize = 3;
 
-/// The calls that a complete list leaves out, that are no suspects yet, and that were last reported
+/// The calls that a complete list leaves out, that are no suspects yet and were last reported
 /// before the request.
 pub fn missing(
     transaction: &Transaction<'_>,

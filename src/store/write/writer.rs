@@ -63,7 +63,7 @@ pub struct Writer {
     /// The last committed number in the order of changes.
     pub(in crate::store) change_seq: u64,
     /// Calls that a request confirmed without a write while an older one was in flight, whose
-    /// answer must not overwrite them. Requests die with the process, so this map may too.
+    /// answer must not overwrite them. Requests die with the process, so this may too.
     pub(in crate::store) confirmed: HashMap<i64, u64>,
     /// Calls that a request did not find while an older one was in flight, whose answer may still
     /// list them.

@@ -87,15 +87,9 @@ impl<S: CallSource> Engine<S> {
     /// An observation of `request` that contains nothing yet.
     pub(in crate::sync) fn learned(&self, request: Verified) -> Observation {
         Observation {
-            request,
             oldest_in_flight: self.in_flight.oldest_seq(request),
             newest_seq: self.in_flight.newest_seq(),
-            calls: Vec::new(),
-            singly: false,
-            absent: None,
-            denied: Vec::new(),
-            complete: None,
-            windows: None,
+            ..Observation::of(request)
         }
     }
 }

@@ -165,7 +165,7 @@ impl<S: CallSource> Engine<S> {
             at: now.wall,
             seq: self.in_flight.newest_seq(),
         };
-        // Only suspects that two complete readings left out, of which the second started later.
+        // Only suspects that one complete reading left out, and then another that started later.
         let before = match self.plan.deletion_guard.is_released() {
             true => request.seq + 1,
             false => self.coverage.oldest_seq().unwrap_or(0),

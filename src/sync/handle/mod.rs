@@ -68,8 +68,8 @@ impl Handle {
         answer.await.unwrap_or(unavailable)
     }
 
-    /// Reads the head now, regardless of schedule and backoff, but not of a pause that was asked
-    /// for.
+    /// Reads the head now, whatever schedule and backoffs say. A pause the upstream asked for
+    /// stays.
     pub fn sync_now(&self) {
         // If the queue is full or closed, the engine is busy syncing, or ending.
         let _ = self.commands.try_send(Command::SyncNow);

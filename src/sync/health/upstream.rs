@@ -157,7 +157,7 @@ impl Health {
         if is_head {
             report_recovery(&mut self.head, "the newest calls can be followed again");
         }
-        // A failed read of history is retried within the longest pause, if there is still one to
+        // A failed read of history is retried within the longest pause, unless nothing is left to
         // read.
         let idle = is_head
             && (self.scans_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);

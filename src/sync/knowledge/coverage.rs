@@ -144,7 +144,7 @@ impl Coverage {
         }
     }
 
-    /// Adds a window. Where windows overlap, the later request holds.
+    /// Adds a window. Where windows overlap, that of the later request counts.
     pub fn insert(&mut self, window: Window) {
         let mut pieces = vec![window];
         let mut kept = Vec::with_capacity(self.windows.len() + 2);
@@ -224,7 +224,8 @@ impl Coverage {
         Window::of(&self.windows, instant).copied()
     }
 
-    /// The oldest verification of calls that started since `since` or never, which holds for all.
+    /// The oldest verification of a call since `since` or without a start: all are known as of
+    /// then.
     pub fn oldest(&self, since: Timestamp) -> Option<Verified> {
         self.windows
             .iter()
@@ -233,7 +234,7 @@ impl Coverage {
             .min_by_key(|verified| verified.at)
     }
 
-    /// The lowest request number of a window: everything was verified no earlier.
+    /// The lowest request number of a window: each was verified by that request or a later one.
     pub fn oldest_seq(&self) -> Option<u64> {
         let seqs = self.windows.iter().map(|window| window.verified.seq);
         seqs.min()

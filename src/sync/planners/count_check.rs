@@ -115,7 +115,7 @@ impl CountCheck {
         }
     }
 
-    /// Notes that the counts agree. After enough of that every difference is news again.
+    /// Notes that the counts agree. After enough of these in a row every difference is news again.
     fn agreed(&mut self) {
         self.agreeing += 1;
         if self.agreeing >= AGREEING_IN_A_ROW {
@@ -131,8 +131,7 @@ impl CountCheck {
         self.whole_due = None;
     }
 
-    /// Whether all of history is to be counted. `has_totals`: heads report the total, a reason to
-    /// count.
+    /// Whether all of history is to be counted. `has_totals`: heads show whether there is a reason.
     pub fn is_due(&mut self, has_totals: bool, now: Instant) -> bool {
         if !self.may_count(now) {
             return false;
@@ -293,7 +292,7 @@ impl CountCheck {
     }
 }
 
-/// Six polls, but a minute at most, and where the polls alone take more than half of the budget.
+/// Six polls, at most a minute; a minute where the polls alone take more than half of the budget.
 fn interval(poll_interval: Duration, per_minute: u32) -> Duration {
     let polls = poll_interval * INTERVAL_IN_POLLS;
     let polls_per_minute = 60.0 / poll_interval.as_secs_f64().max(0.001);

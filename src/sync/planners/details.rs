@@ -232,7 +232,7 @@ impl Details {
         instant: Instant,
         now: Timestamp,
     ) {
-        /// Before this many denials of a kind in a row, they count as the single call's.
+        /// Fewer denials of a kind in a row than this count as their calls' own.
         const BEFORE_REST: u32 = 3;
         let (denials, _) = self.denied.get(&kind).copied().unwrap_or((0, now));
         let denials = denials + 1;

@@ -181,7 +181,7 @@ impl OutboxReplay {
         self.exhausted.take()
     }
 
-    /// Ends every rest.
+    /// Ends every rest, since a sync was requested.
     pub fn hurry(&mut self, now: Instant) {
         for rest in self.resting.values_mut() {
             rest.until = now;

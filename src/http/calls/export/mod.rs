@@ -1,4 +1,4 @@
-//! Exports: all calls that match, as a file that is read in batches and sent meanwhile.
+//! Exports: all calls that match, as a file that is sent while it is read in batches.
 //!
 //! Only a few batches are in memory, however many there are and however slow the client is. An
 //! export that can't be completed breaks off its connection, so that no client takes the part for
@@ -219,6 +219,7 @@ mod tests {
     use actix_web::body::to_bytes;
 
     use super::*;
+    use crate::http::params::validation_error::Step;
 
     #[tokio::test]
     async fn a_stream_whose_reader_gave_up_ends_with_an_error() {
@@ -251,8 +252,11 @@ mod tests {
         let Err(ApiError::Invalid(problems)) = Asked::of("date_from=x&format=xml") else {
             panic!("there are problems")
         };
-        let places: Vec<_> = problems.iter().map(|problem| problem.place[1]).collect();
-        assert_eq!(places, ["format", "date_from"]);
+        let places: Vec<_> = problems
+            .iter()
+            .map(|problem| problem.place[1].clone())
+            .collect();
+        assert_eq!(places, [Step::Name("format"), Step::Name("date_from")]);
         assert_eq!(
             Asked::of("format=json").map(|asked| asked.format).ok(),
             Some(Format::Json)

@@ -26,7 +26,7 @@ use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::params;
 use crate::http::params::CallId;
-use crate::http::params::validation_error::{Invalid, Problem};
+use crate::http::params::validation_error::Invalid;
 use crate::http::passed_answer;
 use crate::http::proxy;
 use crate::http::reading::worker::Worker;
@@ -85,11 +85,7 @@ pub async fn get(
 /// Both ids, or the problems of either.
 fn ids(call: &str, recording: &str) -> Result<(CallId, CallId), ApiError> {
     let read = |name, text: &str| {
-        params::call_id(text).map_err(|problem| Invalid {
-            place: ["path", name],
-            problem: Problem::Integer(problem),
-            input: text.to_owned(),
-        })
+        params::call_id(text).map_err(|problem| Invalid::path(name, problem, text))
     };
     match (read("call_id", call), read("recording_id", recording)) {
         (Ok(call), Ok(recording)) => Ok((call, recording)),

@@ -44,7 +44,6 @@ struct Shared {
     addresses: Mutex<HashMap<IpAddr, VecDeque<Arc<Stranger>>>>,
 }
 
-/// The place of an open connection.
 pub struct Place {
     shared: Arc<Shared>,
     held: Held,
@@ -56,7 +55,6 @@ enum Held {
     Known,
 }
 
-/// A stranger of an address.
 #[derive(Default)]
 struct Stranger {
     /// True while its request is being answered: it waits for the edge.

@@ -41,7 +41,7 @@ impl<S: CallSource> Engine<S> {
         }
         self.follow_feed(&feed, after);
         let Some(edge) = self.plan.feed.edge().filter(|edge| edge.place == after) else {
-            // The feed is of another file, and is read from there on.
+            // The answer is of another file than the request: that file's feed is read next.
             self.plan.head.read_at = None;
             return Ok(());
         };

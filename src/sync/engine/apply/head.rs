@@ -110,12 +110,14 @@ impl<S: CallSource> Engine<S> {
             let missing = format!("{} that are held", merged.unbelieved);
             return Err(ApplyError::Upstream(error.caused_by(missing)));
         }
-        // The deletions of what the list leaves out may be held, which its release covers too.
+        // Judged before the release ends with the list: it covers the deletions of what the list
+        // leaves out.
         self.judge();
         self.plan.deletion_guard.list_believed();
         self.plan.unreadable.head_read(from);
         if !ranged && until.is_none() {
-            // The page has the calls without a start too, so they are no group that will be read.
+            // The head lists calls without a start too, and no reading of their own will end their
+            // hole.
             self.plan.unreadable.answered(&(NEVER..=NEVER));
         }
         if let Some(until) = until {

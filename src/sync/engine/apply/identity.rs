@@ -93,8 +93,8 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    /// Stores that the key is the file's organization's, and lets it read. Returns whether that is
-    /// stored.
+    /// Stores that the key is the file's organization's, and admits its clients. Returns whether it
+    /// is stored.
     async fn know_key(&mut self) -> bool {
         if !self.plan.identity.key_is_known {
             let key = self.plan.identity.key_hash;

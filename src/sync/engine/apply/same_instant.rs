@@ -93,7 +93,7 @@ impl<S: CallSource> Engine<S> {
                     started: (instant != NEVER).then_some(instant..=instant),
                     without_start: instant == NEVER,
                     listed: crowd.into_seen(),
-                    // Passes before and after it agree with the count.
+                    // Sightings before and after the count agree with it.
                     belief: Trust::Whole,
                 };
                 let learned = Observation {

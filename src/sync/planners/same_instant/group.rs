@@ -41,7 +41,7 @@ pub struct SameInstantGroup {
     limit: usize,
     /// True if a page failed for one of its rows.
     has_failed: bool,
-    /// The row that a page failed for is above this one.
+    /// A row before this offset made a page fail.
     fails_until: usize,
     /// Rows that were skipped since the last that was read.
     trailing: usize,
@@ -226,8 +226,8 @@ impl SameInstantGroup {
     }
 
     /// Whether a cached answer, less than a second old, to a request that started at `begun` may be
-    /// older than the answer before it. If so, their order is unknown, and the group rests until it
-    /// would be known. Some intermediaries answer everything this way.
+    /// older than the answer before it. If so, their order is unknown, and the group rests until a
+    /// new answer has to be newer. Some intermediaries answer everything this way.
     pub fn is_too_soon(&mut self, begun: Instant) -> bool {
         let apart = self.answered.map(|answered| answered + AGE_UNIT);
         let until = apart.filter(|apart| begun < *apart);
@@ -235,8 +235,9 @@ impl SameInstantGroup {
         until.is_some()
     }
 
-    /// Takes in a cached answer that is of no moment that can be compared. A page of another length
-    /// is another cache entry. Where those are used up, or the answer was a count, the group rests.
+    /// Takes in a cached answer, whose moment can't be compared with others. A page of another
+    /// length is another cache entry. Where those are used up, or the answer was a count, the group
+    /// rests.
     pub fn kept_answer(&mut self, now: Instant) {
         let shorter = self.limit - (self.limit / 8).max(1);
         let counted = matches!(self.request(), Request::Count { .. });

@@ -22,8 +22,8 @@ pub struct SameInstant {
 }
 
 impl SameInstant {
-    /// Continues the group with the most requests, so that one that is read over and over can't
-    /// stop it.
+    /// Continues the group with the most answers: one that keeps starting over can't delay the
+    /// others.
     pub fn next(&self, context: &Context<'_>) -> Step {
         let now = context.now.instant;
         let mut groups: Vec<_> = self.groups.iter().collect();
