@@ -34,7 +34,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// An edge that is ready to run: its file is open and locked, its sockets are bound.
 pub struct App {
     engine: Engine<HttpSource>,
-    plant: EngineFactory,
+    factory: EngineFactory,
     handle: Handle,
     audio: Audio,
     server: Server,
@@ -52,10 +52,10 @@ pub fn engine_at(
     config: &Config,
     path: &Path,
 ) -> anyhow::Result<(Engine<HttpSource>, Handle, Clock)> {
-    let (post, handle) = EngineChannels::new();
+    let (channels, handle) = EngineChannels::new();
     let keys = Keys::new(config.api_key()?.clone(), handle.clone());
-    let plant = EngineFactory::new(config, path, keys, post);
-    Ok((plant.engine()?, handle, plant.clock))
+    let factory = EngineFactory::new(config, path, keys, channels);
+    Ok((factory.engine()?, handle, factory.clock))
 }
 
 /// Everything that an engine is made of. One engine after another may be needed.
@@ -64,19 +64,19 @@ struct EngineFactory {
     path: PathBuf,
     keys: Keys,
     clock: Clock,
-    post: EngineChannels,
+    channels: EngineChannels,
     /// The file of the first engine. No other file may be opened in its place.
     file: OnceLock<OpenedFile>,
 }
 
 impl EngineFactory {
-    fn new(config: &Config, path: &Path, keys: Keys, post: EngineChannels) -> EngineFactory {
+    fn new(config: &Config, path: &Path, keys: Keys, channels: EngineChannels) -> EngineFactory {
         EngineFactory {
             config: config.clone(),
             path: path.to_owned(),
             keys,
             clock: Arc::new(Timestamp::now),
-            post,
+            channels,
             file: OnceLock::new(),
         }
     }
@@ -104,13 +104,24 @@ impl EngineFactory {
         }
         let writer = Writer::open(&self.path, upstream.base())?;
         self.file.get_or_init(|| writer.file().clone());
-        let (clock, post) = (Arc::clone(&self.clock), self.post.clone());
-        Ok(Engine::resume(source, writer, self.settings(), clock, post))
+        let (clock, channels) = (Arc::clone(&self.clock), self.channels.clone());
+        Ok(Engine::resume(
+            source,
+            writer,
+            self.settings(),
+            clock,
+            channels,
+        ))
     }
 
     fn watchdog(&self) -> Supervisor {
-        let (clock, post) = (Arc::clone(&self.clock), self.post.clone());
-        Supervisor::new(post, clock, &self.settings(), self.config.upstream.timeout)
+        let (clock, channels) = (Arc::clone(&self.clock), self.channels.clone());
+        Supervisor::new(
+            channels,
+            clock,
+            &self.settings(),
+            self.config.upstream.timeout,
+        )
     }
 }
 
@@ -139,13 +150,13 @@ impl App {
                 upstream.base()
             );
         }
-        let (post, handle) = EngineChannels::new();
+        let (channels, handle) = EngineChannels::new();
         let line = HttpLine::new(&upstream.base_url, key.expose(), upstream.timeout)?;
         let line = Arc::new(line);
         let handle = handle.with_line(Arc::clone(&line) as _);
         let keys = Keys::new(key.clone(), handle.clone());
-        let plant = EngineFactory::new(config, &config.store.path, keys.clone(), post);
-        let engine = plant.engine()?;
+        let factory = EngineFactory::new(config, &config.store.path, keys.clone(), channels);
+        let engine = factory.engine()?;
         let audio = Audio::open(&config.store.path, config.store.audio_cache)
             .context("store.audio_cache: the folder of kept recordings can't be used; mend it, or set \"0\" to keep none")?;
         let workers = NonZero::new(config.server.workers);
@@ -155,7 +166,7 @@ impl App {
             damage: Default::default(),
             store_path: config.store.path.clone(),
             handle: handle.clone(),
-            clock: Arc::clone(&plant.clock),
+            clock: Arc::clone(&factory.clock),
             gate: Gate::new(
                 access::auth(config, key),
                 config.server.cors_origins.clone(),
@@ -180,7 +191,7 @@ impl App {
         let server = http::start(shared, workers, certificate, listeners)?;
         Ok(App {
             engine,
-            plant,
+            factory,
             handle,
             audio,
             server,
@@ -211,7 +222,7 @@ impl App {
     pub async fn run_until_stopped(self, stop: CancellationToken) -> anyhow::Result<()> {
         let App {
             engine,
-            plant,
+            factory,
             audio,
             server,
             addresses,
@@ -220,9 +231,9 @@ impl App {
         } = self;
         let serving = server.handle();
         let cancel = CancellationToken::new();
-        let mut sync = tokio::spawn(plant.watchdog().watch(
+        let mut sync = tokio::spawn(factory.watchdog().watch(
             engine,
-            move || plant.engine(),
+            move || factory.engine(),
             cancel.clone(),
         ));
         let file = access.shared.store_path.clone();

@@ -134,19 +134,19 @@ impl Supervisor {
         let make = Arc::new(make);
         let mut work = first;
         loop {
-            match self.mind(work, &cancel).await {
+            match self.run_one(work, &cancel).await {
                 End::Own(result) => return result,
                 End::Restart(cause) => self.tell(cause),
             }
             tokio::select! {
-                made = self.another(&make) => work = made,
+                made = self.next_engine(&make) => work = made,
                 () = cancel.cancelled() => return Ok(()),
             }
             self.restarts += 1;
         }
     }
 
-    async fn mind<W: Supervised>(&mut self, work: W, cancel: &CancellationToken) -> End {
+    async fn run_one<W: Supervised>(&mut self, work: W, cancel: &CancellationToken) -> End {
         let stop = cancel.child_token();
         let begun = Instant::now();
         let mut stalls = self.post.stalls.subscribe();
@@ -271,7 +271,7 @@ impl Supervisor {
     }
 
     /// The next engine, after a backoff; starting one is retried until it succeeds.
-    async fn another<W, M, E>(&mut self, make: &Arc<M>) -> W
+    async fn next_engine<W, M, E>(&mut self, make: &Arc<M>) -> W
     where
         W: Supervised,
         M: Fn() -> Result<W, E> + Send + Sync + 'static,

@@ -1,7 +1,7 @@
 //! Deletion by proof, and calls that come back.
 
 use burki_edge::model::CallKey;
-use burki_edge::store::{Census, Merged, Observation, Reader, Writer};
+use burki_edge::store::{Merged, Observation, Reader, RowCounts, Writer};
 use tempfile::TempDir;
 
 use super::support::*;
@@ -29,7 +29,7 @@ fn a_suspect_whose_deletion_is_proven_is_a_tombstone_and_no_row() {
         assert_eq!(gone, request(4).at, "the denial's time, not the proof's");
     }
     assert_eq!(reader.tombstone(&CallKey::Id(2)).unwrap(), None);
-    let census = Census {
+    let census = RowCounts {
         calls: 2,
         suspects: 0,
         tombstones: 1,

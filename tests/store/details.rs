@@ -69,14 +69,14 @@ fn a_call_is_due_once_it_has_ended_and_the_newest_first() {
     ];
     writer.merge(answer(1, calls)).unwrap();
     assert_eq!(due_ids(&writer), [2, 1, 4]);
-    assert_eq!(writer.details_books().due, 3);
+    assert_eq!(writer.details_counts().due, 3);
     let ended = record(3, "completed", Some(20), None, "");
     writer.merge(answer(2, vec![ended])).unwrap();
     assert_eq!(due_ids(&writer), [2, 3, 1, 4]);
     drop(writer);
     let writer = Writer::open(&path, URL).unwrap();
-    assert_eq!(writer.details_books().due, 4);
-    assert!(writer.details_books().wanted);
+    assert_eq!(writer.details_counts().due, 4);
+    assert!(writer.details_counts().wanted);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn nothing_is_due_where_nothing_is_kept_until_something_is() {
     writer.keep_kinds(&set(&[Transcripts])).unwrap();
     assert_eq!(due_ids(&writer), [1]);
     writer.keep_kinds(&set(&[])).unwrap();
-    assert_eq!((due_ids(&writer), writer.details_books().due), (vec![], 0));
+    assert_eq!((due_ids(&writer), writer.details_counts().due), (vec![], 0));
 }
 
 #[test]
@@ -102,13 +102,13 @@ fn a_round_ends_with_the_last_kind_and_a_new_kind_begins_another() {
     assert_eq!(due(&writer)[0].answered, set(&[Transcripts]));
     assert!(keep(&mut writer, 1, Recordings, 3, "[2]"));
     assert!(due_ids(&writer).is_empty());
-    let books = writer.details_books();
+    let books = writer.details_counts();
     assert_eq!((books.due, books.kept), (0, 2));
     let kinds = set(&[Transcripts, Recordings, Detail::Metrics]);
     writer.keep_kinds(&kinds).unwrap();
     let again = due(&writer);
     assert_eq!(again[0].answered, set(&[Transcripts, Recordings]));
-    assert_eq!(writer.details_books().due, 1);
+    assert_eq!(writer.details_counts().due, 1);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn an_older_answer_never_replaces_a_newer_one() {
     assert_eq!(body(&path, 1, Transcripts).as_deref(), Some("[5]"));
     keep(&mut writer, 1, Transcripts, 6, "[6]");
     assert_eq!(body(&path, 1, Transcripts).as_deref(), Some("[6]"));
-    assert_eq!(writer.details_books().kept, 1);
+    assert_eq!(writer.details_counts().kept, 1);
     drop(writer);
     assert_eq!(Writer::open(&path, URL).unwrap().request_seq(), 6);
 }
@@ -148,7 +148,7 @@ fn an_answer_from_before_a_change_does_not_count_for_the_round_after_it() {
     writer.merge(answer(6, vec![changed])).unwrap();
     let again = due(&writer);
     assert!(again[0].again && again[0].answered.is_empty());
-    assert_eq!(writer.details_books().due, 0);
+    assert_eq!(writer.details_counts().due, 0);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn what_is_put_off_is_due_later_and_lets_the_others_pass() {
     let (calls, next) = writer.due_details(later, MOST).unwrap();
     let failed = calls.iter().find(|due| due.call_id == 3).unwrap();
     assert_eq!((failed.failures, next), (1, None));
-    assert_eq!(writer.details_books().due, 3);
+    assert_eq!(writer.details_counts().due, 3);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_deleted_call_leaves_no_details_and_takes_none() {
     writer.merge(denial(4, &[(1, 4)])).unwrap();
     keep(&mut writer, 1, Transcripts, 5, "[late]");
     assert_eq!(due_ids(&writer), [2]);
-    let books = writer.details_books();
+    let books = writer.details_counts();
     assert_eq!((books.due, books.kept), (1, 1));
     let connection = rusqlite::Connection::open(&path).unwrap();
     let ids = connection.query_row("SELECT group_concat(call_id) FROM details", [], |row| {
@@ -201,6 +201,6 @@ fn an_open_call_is_due_once_it_has_been_open_for_a_day() {
         let mut learned = answer(1, vec![open]);
         learned.request.at = Timestamp::from_micros((START + age) * 1_000_000);
         writer.merge(learned).unwrap();
-        assert_eq!(writer.details_books().due, u64::from(due), "{age} s");
+        assert_eq!(writer.details_counts().due, u64::from(due), "{age} s");
     }
 }

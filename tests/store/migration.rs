@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burki_edge::model::{CallFilter, CallKey, Part};
-use burki_edge::store::{Census, Changed, Reader, StoreError, Writer};
+use burki_edge::store::{Changed, Reader, RowCounts, StoreError, Writer};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use super::support::*;
 struct Old {
     version: i64,
     file: &'static str,
-    census: Census,
+    census: RowCounts,
     request_seq: u64,
     windows: usize,
     /// The last place in its order of changes; version 1 has none, and gives each call its own.
@@ -26,7 +26,7 @@ struct Old {
 const SCHEMA_3: Old = Old {
     version: 3,
     file: "",
-    census: Census {
+    census: RowCounts {
         calls: 22,
         suspects: 2,
         tombstones: 1,
@@ -40,7 +40,7 @@ const OLD: [Old; 6] = [
     Old {
         version: 1,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema1.db"),
-        census: Census {
+        census: RowCounts {
             calls: 20,
             suspects: 3,
             tombstones: 0,
@@ -52,7 +52,7 @@ const OLD: [Old; 6] = [
     Old {
         version: 2,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema2.db"),
-        census: Census {
+        census: RowCounts {
             calls: 22,
             suspects: 2,
             tombstones: 1,

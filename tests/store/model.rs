@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burki_edge::model::{Call, CallKey, Timestamp};
 use burki_edge::store::{
-    Census, Change, Changed, Complete, Merged, Observation, Reader, Trust, Writer,
+    Change, Changed, Complete, Merged, Observation, Reader, RowCounts, Trust, Writer,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -71,7 +71,7 @@ impl Model {
         }
     }
 
-    fn bury(&mut self, id: i64, seq: u64) {
+    fn add_tombstone(&mut self, id: i64, seq: u64) {
         self.rows.remove(&id);
         self.tombstones.insert(id, seq);
         self.moved.push(id);
@@ -138,7 +138,7 @@ impl Model {
             let suspect = |row: &Row| row.suspect && row.seq <= denial.seq;
             // What this very answer confirms is no suspect any more.
             if self.rows.get(id).is_some_and(suspect) && !before.confirmed_after(*id, denial.seq) {
-                self.bury(*id, denial.seq);
+                self.add_tombstone(*id, denial.seq);
                 merged.removed += 1;
             }
         }
@@ -173,8 +173,8 @@ impl Model {
         merged
     }
 
-    fn census(&self) -> Census {
-        Census {
+    fn census(&self) -> RowCounts {
+        RowCounts {
             calls: self.rows.len() as u64,
             suspects: self.rows.values().filter(|row| row.suspect).count() as u64,
             tombstones: self.tombstones.len() as u64,
@@ -341,7 +341,7 @@ fn check(path: &Path, writer: &Writer, model: &Model, before: &BTreeMap<i64, u64
     }
     assert_eq!(writer.census(), model.census());
     let totals = reader.totals().expect("totals");
-    let counted = Census {
+    let counted = RowCounts {
         calls: totals.calls,
         suspects: totals.suspects,
         tombstones: totals.tombstones,
@@ -404,7 +404,7 @@ proptest! {
                     prop_assert_eq!(removed, due.len().min(at_most));
                     for id in due {
                         if reader.tombstone(&CallKey::Id(id)).unwrap().is_some() {
-                            model.bury(id, seq);
+                            model.add_tombstone(id, seq);
                         }
                     }
                     prop_assert_eq!(model.moved.len(), removed);

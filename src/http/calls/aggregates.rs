@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::CachedResponse;
 use crate::http::calls::list;
-use crate::http::calls::question::Question;
+use crate::http::calls::question::CollectionQuery;
 use crate::http::error::ApiError;
 use crate::http::params::python_format::float;
 use crate::http::params::{Choice, Query};
@@ -34,7 +34,7 @@ const NAMELESS: &str = "Unknown";
 const TOP: usize = 10;
 
 /// Reads the parameters of `/count`.
-pub fn count(query: &str) -> Result<Question, ApiError> {
+pub fn count(query: &str) -> Result<CollectionQuery, ApiError> {
     let mut query = Query::of(query);
     let filter = CallFilter {
         status: query.text("status"),
@@ -51,13 +51,13 @@ pub fn count(query: &str) -> Result<Question, ApiError> {
 }
 
 /// `/stats` has no parameters.
-pub fn stats() -> Question {
+pub fn stats() -> CollectionQuery {
     let reach = Reach::of(&CallFilter::default());
     question(reach, |reader| Ok(stats_text(&reader.durations()?)))
 }
 
 /// Reads the parameters of `/analytics`.
-pub fn analytics(query: &str, now: Timestamp) -> Result<Question, ApiError> {
+pub fn analytics(query: &str, now: Timestamp) -> Result<CollectionQuery, ApiError> {
     let mut query = Query::of(query);
     let days = query.choice(&PERIOD);
     query.finish()?;
@@ -82,7 +82,7 @@ pub fn analytics(query: &str, now: Timestamp) -> Result<Question, ApiError> {
 fn question(
     reach: Reach,
     read: impl FnOnce(&Reader) -> Result<String, StoreError> + Send + 'static,
-) -> Question {
+) -> CollectionQuery {
     Box::new(move |reader| {
         let mut extent = AnswerScope::whole(reach);
         // Read before the figures: the calls that no window verifies.

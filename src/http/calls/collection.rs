@@ -17,7 +17,7 @@ use crate::http::caching::freshness::{EntityTag, Freshness};
 use crate::http::caching::response_cache::CachedResponse;
 use crate::http::calls::aggregates;
 use crate::http::calls::list;
-use crate::http::calls::question::{Question, Resource, Shortfall};
+use crate::http::calls::question::{CollectionQuery, Resource, Shortfall};
 use crate::http::calls::refetch;
 use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
@@ -39,7 +39,7 @@ pub struct CollectionRequest<'r> {
 }
 
 impl Resource {
-    fn understand(self, worker: &Worker, query: &str) -> Result<Question, ApiError> {
+    fn understand(self, worker: &Worker, query: &str) -> Result<CollectionQuery, ApiError> {
         match self {
             Resource::List => {
                 let pending = Arc::clone(&worker.shared().handle.pending());

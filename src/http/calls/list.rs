@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::http::caching::response_cache::CachedResponse;
-use crate::http::calls::question::Question;
+use crate::http::calls::question::CollectionQuery;
 use crate::http::error::ApiError;
 use crate::http::params::Query;
 use crate::http::reading::completeness::{AnswerScope, Reach};
@@ -34,7 +34,7 @@ pub struct Page {
 /// Reads the parameters of a list.
 ///
 /// `pending` must have been loaded before the file is read, so that no waiting change is missed.
-pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<Question, ApiError> {
+pub fn understand(query: &str, pending: Arc<PendingWrites>) -> Result<CollectionQuery, ApiError> {
     let asked = Asked::of(query)?;
     Ok(Box::new(move |reader| {
         // Read before the rows: the calls that no window verifies.

@@ -13,7 +13,7 @@ pub enum Resource {
 }
 
 /// A validated request, which reads its answer.
-pub type Question = Box<dyn FnOnce(&Reader) -> Result<CachedResponse, StoreError> + Send>;
+pub type CollectionQuery = Box<dyn FnOnce(&Reader) -> Result<CachedResponse, StoreError> + Send>;
 
 /// Why the upstream's answer would be better than the replica's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::http::params::Query;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::model::{CoverageRange, Timestamp, UNKNOWN_AGE, age, whole_seconds};
-use crate::store::{Change, Changed, Changes, Heard, StoreError};
+use crate::store::{Change, Changed, Changes, Confirmation, StoreError};
 use crate::sync::Coverage;
 
 const USUAL_LIMIT: i64 = 100;
@@ -34,7 +34,7 @@ struct Known {
 }
 
 /// Whole seconds since a change was known to be true, rounded up.
-fn age_of(heard: &Heard, coverage: &Coverage, now: Timestamp) -> u64 {
+fn age_of(heard: &Confirmation, coverage: &Coverage, now: Timestamp) -> u64 {
     let window = match heard.unverified {
         true => None,
         false => coverage.known(heard.started_at),
@@ -76,7 +76,7 @@ pub async fn get(worker: &Worker, query: &str) -> Result<HttpResponse, ApiError>
                 coverage: coverage.told(&unverified, now),
                 bound,
             };
-            let age_of = |heard: &Heard| age_of(heard, &coverage, now);
+            let age_of = |heard: &Confirmation| age_of(heard, &coverage, now);
             page(&asked, &known, age_of, |after, limit| {
                 reader.changes(after, limit)
             })
@@ -104,7 +104,7 @@ impl Asked {
 fn page(
     asked: &Asked,
     known: &Known,
-    age_of: impl Fn(&Heard) -> u64,
+    age_of: impl Fn(&Confirmation) -> u64,
     read: impl Fn(u64, usize) -> Result<Changes, StoreError>,
 ) -> Result<String, StoreError> {
     let mut text = String::from(r#"{"items":["#);
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::model::{Verified, Window};
 
-    const HEARD: Heard = Heard {
+    const HEARD: Confirmation = Confirmation {
         at: Timestamp::MIN,
         started_at: None,
         unverified: false,
@@ -258,7 +258,7 @@ mod tests {
             open_ended: false,
         };
         let coverage = Coverage::from_windows(vec![window], at(100));
-        let heard = |started: i64, unverified| Heard {
+        let heard = |started: i64, unverified| Confirmation {
             at: at(60),
             started_at: Some(at(started)),
             unverified,

@@ -92,7 +92,7 @@ async fn answer(
     };
     let is_strangers = target.is_public() && !matches!(target, Endpoint::Webhook(_));
     if let Some(connection) = connection.filter(|_| !is_strangers) {
-        if !connection.known() && !target.tells_how_the_edge_is() {
+        if !connection.known() && !target.reports_state() {
             return Err(ApiError::Full {
                 retry_after: RETRY_FULL_AFTER,
             });
@@ -106,7 +106,7 @@ async fn answer(
     }
     // The operator must see the edge's state even if the key is a wrong one.
     let strange = caller == Caller::Upstream && !worker.shared().handle.lets_key_in();
-    if strange && !target.tells_how_the_edge_is() {
+    if strange && !target.reports_state() {
         return Err(ApiError::StrangeKey {
             retry_after: RETRY_SOON,
         });

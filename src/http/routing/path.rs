@@ -218,14 +218,14 @@ impl<'p> Endpoint<'p> {
         match self {
             Endpoint::Sync | Endpoint::ReleaseHolds => Some(Scope::Operate),
             Endpoint::Metadata(_) | Endpoint::Write(_) => Some(Scope::Write),
-            _ if self.tells_how_the_edge_is() || self.is_public() => None,
+            _ if self.reports_state() || self.is_public() => None,
             _ => Some(Scope::Read),
         }
     }
 
     /// True if it reports the edge's state. Such an endpoint is always answered, because operators
     /// need it when the edge is overloaded.
-    pub fn tells_how_the_edge_is(self) -> bool {
+    pub fn reports_state(self) -> bool {
         matches!(
             self,
             Endpoint::Health | Endpoint::Readiness | Endpoint::Status

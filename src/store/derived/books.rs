@@ -8,12 +8,12 @@ use crate::store::derived::{dictionaries, rollups};
 
 /// The changes of one transaction, summed up before they are written.
 #[derive(Default)]
-pub struct Books {
+pub struct DerivedTables {
     rollups: rollups::Deltas,
     words: dictionaries::Deltas,
 }
 
-impl Books {
+impl DerivedTables {
     /// Counts a call that is about to become a row.
     pub fn add(&mut self, call: &Call) {
         let facts = Facts::from(call);

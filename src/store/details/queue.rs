@@ -29,7 +29,7 @@ pub struct DueDetails {
 
 /// The sizes of the queue and of the stored details, as of the last commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DetailsBooks {
+pub struct DetailsCounts {
     /// Ended calls in their first round.
     pub due: u64,
     /// Stored texts.
@@ -68,14 +68,14 @@ pub fn recorded(connection: &Connection) -> rusqlite::Result<BTreeSet<Detail>> {
 }
 
 /// Counts rows, so only for the opening of the file.
-pub fn books(connection: &Connection) -> rusqlite::Result<DetailsBooks> {
+pub fn books(connection: &Connection) -> rusqlite::Result<DetailsCounts> {
     let wanted = !recorded(connection)?.is_empty();
     connection.query_row(
         "SELECT (SELECT count(*) FROM details_due WHERE again = 0),
              (SELECT count(*) FROM details)",
         [],
         |row| {
-            Ok(DetailsBooks {
+            Ok(DetailsCounts {
                 due: row.get(0)?,
                 kept: row.get(1)?,
                 wanted,
@@ -90,7 +90,7 @@ pub fn call_written(
     call: &Call,
     was_open: Option<bool>,
     request: Verified,
-    books: &mut DetailsBooks,
+    books: &mut DetailsCounts,
 ) -> rusqlite::Result<()> {
     let started_at = call.started_at.map(Timestamp::as_micros);
     // A call that has been open for longer may have a final status that is unknown here.
@@ -137,7 +137,7 @@ pub fn call_written(
 pub fn forget(
     transaction: &Transaction<'_>,
     id: i64,
-    books: &mut DetailsBooks,
+    books: &mut DetailsCounts,
 ) -> rusqlite::Result<()> {
     let kept = transaction
         .prepare_cached("DELETE FROM details WHERE call_id = ?1")?
@@ -158,7 +158,7 @@ pub fn answer(
     learned: &DetailObservation,
     kinds: &BTreeSet<Detail>,
     again: &Again,
-    books: &mut DetailsBooks,
+    books: &mut DetailsCounts,
 ) -> rusqlite::Result<bool> {
     let id = learned.call_id;
     transaction
@@ -176,7 +176,7 @@ pub fn end_round(
     id: i64,
     kinds: &BTreeSet<Detail>,
     again: &Again,
-    books: &mut DetailsBooks,
+    books: &mut DetailsCounts,
 ) -> rusqlite::Result<bool> {
     let ended = transaction
         .prepare_cached(

@@ -37,7 +37,7 @@ pub fn write(
     body: &str,
 ) -> rusqlite::Result<u64> {
     let (id, kind, request) = (learned.call_id, learned.kind.as_str(), learned.request);
-    let held = transaction
+    let stored_call = transaction
         .prepare_cached("SELECT 1 FROM details WHERE call_id = ?1 AND kind = ?2")?
         .exists((id, kind))?;
     let written = transaction
@@ -57,5 +57,5 @@ pub fn write(
             text_hash(body),
             body,
         ))?;
-    Ok(u64::from(written > 0 && !held))
+    Ok(u64::from(written > 0 && !stored_call))
 }

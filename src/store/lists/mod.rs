@@ -20,7 +20,7 @@ use crate::model::CallFilter;
 use crate::store::error::StoreError;
 use crate::store::lists::place::Place;
 use crate::store::lists::planner::Query;
-use crate::store::read::reader::held;
+use crate::store::read::reader::stored_call;
 use crate::store::read::reader::{Reader, StoredCall};
 
 /// One page of a list.
@@ -69,6 +69,6 @@ fn rows(connection: &Connection, places: &[Place]) -> rusqlite::Result<Vec<Store
     )?;
     places
         .iter()
-        .map(|place| select.query_row([place.id], held))
+        .map(|place| select.query_row([place.id], stored_call))
         .collect()
 }

@@ -13,7 +13,7 @@ use crate::store::lists::place::Place;
 use crate::store::lists::sql::{Conditions, Field, Reach, Source, durations};
 use crate::store::lists::text_match::{self, Found};
 use crate::store::read::reader::StoredCall;
-use crate::store::read::reader::held;
+use crate::store::read::reader::stored_call;
 
 /// One step in an index, with its conditions.
 const STEP: f64 = 200.0;
@@ -197,7 +197,7 @@ impl<'a> Query<'a> {
             after,
             ..Reach::of(self.filter)
         };
-        self.source(way, 0).rows(reach, limit, held)
+        self.source(way, 0).rows(reach, limit, stored_call)
     }
 
     /// The total, if the derived tables have it.

@@ -26,12 +26,12 @@ pub struct Changes {
 pub struct Change {
     pub seq: u64,
     pub what: Changed,
-    pub heard: Heard,
+    pub heard: Confirmation,
 }
 
 /// When a change was last known to be true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct Confirmation {
     /// When the text, or the deletion, was confirmed; its window may have been verified later.
     pub at: Timestamp,
     pub started_at: Option<Timestamp>,
@@ -110,8 +110,8 @@ impl Reader {
     }
 }
 
-fn heard(row: &Row<'_>) -> rusqlite::Result<Heard> {
-    Ok(Heard {
+fn heard(row: &Row<'_>) -> rusqlite::Result<Confirmation> {
+    Ok(Confirmation {
         at: Timestamp::from_micros(row.get(3)?),
         started_at: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
         unverified: row.get::<_, Option<i64>>(5)?.is_some(),

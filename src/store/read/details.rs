@@ -10,7 +10,7 @@ use crate::store::read::reader::Reader;
 impl Reader {
     /// The stored detail of a call; `None` if there is none.
     pub fn detail(&self, call_id: i64, kind: Detail) -> Result<Option<StoredDetail>, StoreError> {
-        let held = self
+        let stored_call = self
             .connection
             .prepare_cached(
                 "SELECT details.body, details.body_hash, details.seen_at, ended AND NOT open
@@ -24,6 +24,6 @@ impl Reader {
                     ended: row.get(3)?,
                 })
             });
-        Ok(held.optional()?)
+        Ok(stored_call.optional()?)
     }
 }

@@ -139,9 +139,9 @@ mod tests {
     fn what_a_panic_left_open_is_ended() {
         let (_folder, path) = file();
         let readers = Readers::of(&path, 1);
-        let held = readers.clone();
+        let stored_call = readers.clone();
         let panicked = std::thread::spawn(move || {
-            let reader = held.get().unwrap();
+            let reader = stored_call.get().unwrap();
             reader.hold().unwrap();
             panic!("of the test's making");
         });

@@ -78,23 +78,23 @@ impl Reader {
     /// The stored call, if there is one. Of two calls with one SID, which the upstream forbids but
     /// could send, the one reported last.
     pub fn call(&self, key: &CallKey) -> Result<Option<StoredCall>, StoreError> {
-        let held = match key {
+        let stored_call = match key {
             CallKey::Id(id) => self
                 .connection
                 .prepare_cached(
                     "SELECT id, body, body_hash, started_at, seen_at, suspect_at FROM calls
                      WHERE id = ?1",
                 )?
-                .query_row([id], held),
+                .query_row([id], stored_call),
             CallKey::Sid(sid) => self
                 .connection
                 .prepare_cached(
                     "SELECT id, body, body_hash, started_at, seen_at, suspect_at FROM calls
                      WHERE call_sid = ?1 ORDER BY request_seq DESC, id DESC LIMIT 1",
                 )?
-                .query_row([sid], held),
+                .query_row([sid], stored_call),
         };
-        Ok(held.optional()?)
+        Ok(stored_call.optional()?)
     }
 
     /// When the call was proven to be deleted; `None` if it was not, or if it exists again.
@@ -165,7 +165,7 @@ impl Reader {
     }
 }
 
-pub fn held(row: &Row<'_>) -> rusqlite::Result<StoredCall> {
+pub fn stored_call(row: &Row<'_>) -> rusqlite::Result<StoredCall> {
     Ok(StoredCall {
         id: row.get(0)?,
         body: row.get(1)?,

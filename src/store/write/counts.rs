@@ -3,7 +3,7 @@
 use crate::model::{Timestamp, Unit};
 use crate::store::derived::day_ranges;
 use crate::store::error::StoreError;
-use crate::store::write::ledger::Census;
+use crate::store::write::ledger::RowCounts;
 use crate::store::write::page_extent;
 use crate::store::write::writer::Writer;
 
@@ -14,7 +14,7 @@ impl Writer {
     }
 
     /// The numbers of calls, suspects and tombstones as of the last commit.
-    pub fn census(&self) -> Census {
+    pub fn census(&self) -> RowCounts {
         self.census
     }
 

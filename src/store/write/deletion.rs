@@ -7,7 +7,7 @@ use rusqlite::OptionalExtension;
 use crate::model::Verified;
 use crate::store::error::StoreError;
 use crate::store::write::ledger::raise_request_seq;
-use crate::store::write::tombstones::bury;
+use crate::store::write::tombstones::add_tombstone;
 use crate::store::write::writer::Writer;
 
 impl Writer {
@@ -101,7 +101,7 @@ impl Writer {
             return Ok(0);
         }
         for key in suspects {
-            bury(&transaction, key, request, &mut ledger)?;
+            add_tombstone(&transaction, key, request, &mut ledger)?;
         }
         ledger.write(&transaction)?;
         raise_request_seq(&transaction, request.seq)?;

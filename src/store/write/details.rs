@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::{Detail, Timestamp};
 use crate::store::details::queue::{
-    Again, DetailsBooks, DueDetails, answer, books, due, end_round, names, recorded,
+    Again, DetailsCounts, DueDetails, answer, books, due, end_round, names, recorded,
 };
 use crate::store::details::text::{DetailObservation, write};
 use crate::store::error::StoreError;
@@ -33,7 +33,7 @@ impl Writer {
         Ok(ended)
     }
 
-    pub fn details_books(&self) -> DetailsBooks {
+    pub fn details_counts(&self) -> DetailsCounts {
         self.details
     }
 

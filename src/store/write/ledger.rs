@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, Transaction};
 
 use crate::model::{NEVER, Timestamp, Unit, Window};
-use crate::store::derived::books::Books;
-use crate::store::details::queue::DetailsBooks;
+use crate::store::derived::books::DerivedTables;
+use crate::store::details::queue::DetailsCounts;
 
 /// The numbers of rows in the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct RowCounts {
     /// Rows of `calls`, suspects included.
     pub calls: u64,
     pub suspects: u64,
@@ -23,15 +23,15 @@ pub struct Suspicion {
     /// The request that did not find the call.
     pub by: u64,
     /// The request that brought the stored text.
-    pub told_by: u64,
+    pub text_seq: u64,
 }
 
 /// What one transaction changes beside its rows. It applies once the transaction is committed.
 pub struct Ledger {
-    pub census: Census,
+    pub census: RowCounts,
     pub change_seq: u64,
-    pub details: DetailsBooks,
-    pub books: Books,
+    pub details: DetailsCounts,
+    pub books: DerivedTables,
     /// The windows before the transaction. The age of a new suspect comes from them.
     pub verified: Arc<Vec<Window>>,
     /// Calls that became suspects.
@@ -42,8 +42,8 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(
-        census: Census,
-        details: DetailsBooks,
+        census: RowCounts,
+        details: DetailsCounts,
         change_seq: u64,
         verified: Arc<Vec<Window>>,
     ) -> Ledger {
@@ -51,7 +51,7 @@ impl Ledger {
             census,
             details,
             change_seq,
-            books: Books::default(),
+            books: DerivedTables::default(),
             verified,
             suspicions: Vec::new(),
             left_traces: false,
@@ -72,7 +72,7 @@ impl Ledger {
     }
 
     /// Counts a call that was seen again, which ends a suspicion.
-    pub fn acquit(&mut self, was_suspect: bool) {
+    pub fn end_suspicion(&mut self, was_suspect: bool) {
         self.census.suspects -= u64::from(was_suspect);
     }
 
@@ -82,7 +82,7 @@ impl Ledger {
     }
 }
 
-pub fn read(connection: &Connection) -> rusqlite::Result<Census> {
+pub fn read(connection: &Connection) -> rusqlite::Result<RowCounts> {
     // The totals are exactly the number of rows; counting the rows takes a scan.
     connection
         .prepare_cached(
@@ -91,7 +91,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Census> {
                 (SELECT count(*) FROM tombstones)",
         )?
         .query_row([], |row| {
-            Ok(Census {
+            Ok(RowCounts {
                 calls: row.get(0)?,
                 suspects: row.get(1)?,
                 tombstones: row.get(2)?,

@@ -33,7 +33,7 @@ impl Merged {
     }
 }
 
-pub struct Fate {
+pub struct MergeOutcome {
     pub outcome: Outcome,
     pub wrote: bool,
 }
@@ -48,7 +48,7 @@ pub fn merge_call(
     confirmed_by: u64,
     suspicion: Option<&Suspicion>,
     ledger: &mut Ledger,
-) -> Result<Fate, StoreError> {
+) -> Result<MergeOutcome, StoreError> {
     struct Before {
         same_text: bool,
         /// The stored text, if it differs.
@@ -92,7 +92,7 @@ pub fn merge_call(
         .optional()?;
     let Some(before) = before else {
         if !revive(transaction, call.id, learned.request, ledger)? {
-            return Ok(Fate {
+            return Ok(MergeOutcome {
                 outcome: Outcome::Stale,
                 wrote: false,
             });
@@ -107,7 +107,7 @@ pub fn merge_call(
         )?;
         ledger.census.calls += 1;
         ledger.books.add(call);
-        return Ok(Fate {
+        return Ok(MergeOutcome {
             outcome: Outcome::New,
             wrote: true,
         });
@@ -116,11 +116,11 @@ pub fn merge_call(
         at,
         seq: before.request_seq,
     });
-    let told_by = suspicion
+    let text_seq = suspicion
         .filter(|suspicion| suspect_since.is_some_and(|since| since.seq == suspicion.by))
-        .map_or(before.request_seq, |suspicion| suspicion.told_by);
-    if learned.request.seq < told_by.max(confirmed_by) {
-        return Ok(Fate {
+        .map_or(before.request_seq, |suspicion| suspicion.text_seq);
+    if learned.request.seq < text_seq.max(confirmed_by) {
+        return Ok(MergeOutcome {
             outcome: Outcome::Stale,
             wrote: false,
         });
@@ -136,9 +136,9 @@ pub fn merge_call(
                      WHERE id = ?1",
                 )?
                 .execute((call.id, learned.request.at.as_micros(), learned.request.seq))?;
-            ledger.acquit(was_suspect);
+            ledger.end_suspicion(was_suspect);
         }
-        return Ok(Fate {
+        return Ok(MergeOutcome {
             outcome: Outcome::Unchanged,
             wrote,
         });
@@ -156,7 +156,7 @@ pub fn merge_call(
         ledger.books.add(call);
         write_call(transaction, learned.request, call, change_seq)?;
     }
-    ledger.acquit(was_suspect);
+    ledger.end_suspicion(was_suspect);
     if let Some(request) = missed_since {
         suspect(transaction, call.id, request, ledger)?;
     }
@@ -170,7 +170,7 @@ pub fn merge_call(
             &mut ledger.details,
         )?;
     }
-    Ok(Fate {
+    Ok(MergeOutcome {
         outcome,
         wrote: true,
     })

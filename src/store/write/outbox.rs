@@ -24,11 +24,11 @@ impl Writer {
         // If the file was replaced, the change would be acknowledged and lost.
         self.file.check()?;
         let transaction = self.begin()?;
-        let held = transaction
+        let stored_call = transaction
             .prepare_cached("SELECT body, call_sid FROM calls WHERE id = ?1")?
             .query_row([new.call_id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let Some((body, call_sid)): Option<(String, String)> = held else {
+        let Some((body, call_sid)): Option<(String, String)> = stored_call else {
             return Ok(Queued::NotHeld);
         };
         if !self.outbox.has_room_for(&new) {

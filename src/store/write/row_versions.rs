@@ -67,12 +67,12 @@ struct Writes {
 
 /// The [`Writes`] of a connection, shared with its update hook.
 #[derive(Clone, Default)]
-pub struct Touched(Arc<Mutex<Writes>>);
+pub struct WriteLog(Arc<Mutex<Writes>>);
 
-impl Touched {
+impl WriteLog {
     /// Records every call that `connection` writes.
-    pub fn by(connection: &Connection) -> rusqlite::Result<Touched> {
-        let touched = Touched::default();
+    pub fn by(connection: &Connection) -> rusqlite::Result<WriteLog> {
+        let touched = WriteLog::default();
         let heard = touched.clone();
         connection.update_hook(Some(move |_: Action, _: &str, table: &str, id: i64| {
             if table == "calls" {
@@ -96,14 +96,14 @@ impl Touched {
 pub struct Writing<'c> {
     transaction: Transaction<'c>,
     revisions: &'c Revisions,
-    touched: &'c Touched,
+    touched: &'c WriteLog,
 }
 
 impl<'c> Writing<'c> {
     pub fn begin(
         connection: &'c Connection,
         revisions: &'c Revisions,
-        touched: &'c Touched,
+        touched: &'c WriteLog,
     ) -> rusqlite::Result<Writing<'c>> {
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         touched.with(|writes| {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     /// A table of calls, its revisions, and the recorder of its writes.
-    fn file() -> (Connection, Revisions, Touched) {
+    fn file() -> (Connection, Revisions, WriteLog) {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch(
@@ -175,7 +175,7 @@ mod tests {
                  INSERT INTO calls VALUES (1, 'a'), (2, 'b'), (3, 'c');",
             )
             .unwrap();
-        let touched = Touched::by(&connection).unwrap();
+        let touched = WriteLog::by(&connection).unwrap();
         (connection, Revisions::default(), touched)
     }
 

@@ -66,25 +66,25 @@ fn visit_held(
     mut visit: impl FnMut(i64) -> bool,
 ) -> Result<(), StoreError> {
     if let Some(started) = &complete.started {
-        let mut held = transaction.prepare_cached(
+        let mut stored_call = transaction.prepare_cached(
             "SELECT id FROM calls
              WHERE started_at BETWEEN ?1 AND ?2 AND suspect_at IS NULL AND request_seq < ?3",
         )?;
         let (from, to) = (started.start().as_micros(), started.end().as_micros());
-        let mut held = held.query((from, to, request.seq))?;
-        while let Some(row) = held.next()? {
+        let mut stored_call = stored_call.query((from, to, request.seq))?;
+        while let Some(row) = stored_call.next()? {
             if !visit(row.get(0)?) {
                 return Ok(());
             }
         }
     }
     if complete.without_start {
-        let mut held = transaction.prepare_cached(
+        let mut stored_call = transaction.prepare_cached(
             "SELECT id FROM calls
              WHERE started_at IS NULL AND suspect_at IS NULL AND request_seq < ?1",
         )?;
-        let mut held = held.query([request.seq])?;
-        while let Some(row) = held.next()? {
+        let mut stored_call = stored_call.query([request.seq])?;
+        while let Some(row) = stored_call.next()? {
             if !visit(row.get(0)?) {
                 return Ok(());
             }
@@ -93,12 +93,12 @@ fn visit_held(
     Ok(())
 }
 
-/// True if a list may leave out `missing` of all `held` calls.
-pub fn is_believed(belief: Trust, missing: usize, held: u64, keeps_none: bool) -> bool {
+/// True if a list may leave out `missing` of all `stored_call` calls.
+pub fn is_believed(belief: Trust, missing: usize, stored_call: u64, keeps_none: bool) -> bool {
     match belief {
         Trust::Whole => true,
         Trust::UnlessMany => {
-            let many = missing > 50 && missing as u64 > held / 20;
+            let many = missing > 50 && missing as u64 > stored_call / 20;
             let all = keeps_none && missing >= A_FEW;
             !many && !all
         }
@@ -127,14 +127,14 @@ pub fn suspect(
     request: Verified,
     ledger: &mut Ledger,
 ) -> Result<bool, StoreError> {
-    let held = transaction
+    let stored_call = transaction
         .prepare_cached(
             "SELECT request_seq, started_at FROM calls
              WHERE id = ?1 AND request_seq <= ?2 AND suspect_at IS NULL",
         )?
         .query_row((id, request.seq), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((told_by, start)) = held else {
+    let Some((text_seq, start)) = stored_call else {
         return Ok(false);
     };
     // The verification of its window applied to the call until now, and no longer does.
@@ -147,7 +147,7 @@ pub fn suspect(
         .execute((id, request.at.as_micros(), request.seq, verified_at))?;
     ledger.census.suspects += 1;
     let by = request.seq;
-    ledger.suspicions.push((id, Suspicion { by, told_by }));
+    ledger.suspicions.push((id, Suspicion { by, text_seq }));
     Ok(true)
 }
 

@@ -25,11 +25,11 @@ pub fn remove(
     let Some(sid) = suspect else {
         return Ok(false);
     };
-    bury(transaction, (id, sid), denial, ledger)?;
+    add_tombstone(transaction, (id, sid), denial, ledger)?;
     Ok(true)
 }
 
-pub fn bury(
+pub fn add_tombstone(
     transaction: &Transaction<'_>,
     (id, sid): (i64, String),
     proof: Verified,

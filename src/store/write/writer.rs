@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction};
 use crate::model::{Timestamp, Unit, Window};
 use crate::store::assistants::{self, Names};
 use crate::store::coverage;
-use crate::store::details::queue::{self, DetailsBooks};
+use crate::store::details::queue::{self, DetailsCounts};
 use crate::store::error::StoreError;
 use crate::store::file::connection;
 use crate::store::file::lock::{FileLock, open_private};
@@ -19,10 +19,10 @@ use crate::store::identity;
 use crate::store::identity::Identity;
 use crate::store::outbox::{self, Outbox};
 use crate::store::write::feed_position::FeedPosition;
-use crate::store::write::ledger::{self, Census, Ledger, Suspicion, raise_request_seq};
+use crate::store::write::ledger::{self, Ledger, RowCounts, Suspicion, raise_request_seq};
 use crate::store::write::merge::merge_call;
 use crate::store::write::observation::{Merged, Observation};
-use crate::store::write::row_versions::{Revisions, Touched, Writing};
+use crate::store::write::row_versions::{Revisions, WriteLog, Writing};
 use crate::store::write::suspects::{self, is_confirmed, suspect};
 use crate::store::write::tombstones::remove;
 use crate::store::write::traces::Traces;
@@ -58,8 +58,8 @@ pub struct Writer {
     /// The content of the limits table.
     pub(in crate::store) page_rows: Option<usize>,
     /// The numbers of rows in the file, as of the last commit.
-    pub(in crate::store) census: Census,
-    pub(in crate::store) details: DetailsBooks,
+    pub(in crate::store) census: RowCounts,
+    pub(in crate::store) details: DetailsCounts,
     /// The last committed number in the order of changes.
     pub(in crate::store) change_seq: u64,
     /// Calls that a request confirmed without a write while an older one was in flight, whose
@@ -70,7 +70,7 @@ pub struct Writer {
     pub(in crate::store) suspicions: HashMap<i64, Suspicion>,
     pub(in crate::store) traces: Traces,
     revisions: Arc<Revisions>,
-    touched: Touched,
+    touched: WriteLog,
     _lock: FileLock,
 }
 
@@ -81,7 +81,7 @@ impl Writer {
         let lock = FileLock::acquire(path)?;
         drop(open_private(path)?);
         let connection = connection::open_writer(path)?;
-        let touched = Touched::by(&connection)?;
+        let touched = WriteLog::by(&connection)?;
         connection.execute(
             "INSERT INTO replica (one, base_url, organization_id, request_seq, feed_id)
              VALUES (1, ?1, NULL, 0, lower(hex(randomblob(8)))) ON CONFLICT DO NOTHING",
@@ -216,8 +216,8 @@ impl Writer {
         if let Some(complete) = &learned.complete {
             let missing =
                 suspects::missing(&transaction, learned.request, complete, &self.confirmed)?;
-            let held = self.census.calls;
-            if !suspects::is_believed(complete.belief, missing.len(), held, keeps_none) {
+            let stored_call = self.census.calls;
+            if !suspects::is_believed(complete.belief, missing.len(), stored_call, keeps_none) {
                 drop(transaction);
                 return Ok(Merged {
                     unbelieved: missing.len(),
@@ -247,7 +247,7 @@ impl Writer {
             // Otherwise another file could be opened, or a new one created.
             self.file.check()?;
             let connection = connection::open_writer(&self.path)?;
-            self.touched = Touched::by(&connection)?;
+            self.touched = WriteLog::by(&connection)?;
             self.connection = connection;
         }
         Ok(())

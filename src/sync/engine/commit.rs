@@ -23,8 +23,8 @@ impl<S: CallSource> Engine<S> {
             .map(|coverage| coverage.windows().to_vec());
         let mut learned = Observation { windows, ..learned };
         let starts = learned.calls.iter().filter_map(|call| call.started_at);
-        let refuted = self.plan.date_format.heed(starts);
-        if self.answer.is_kept {
+        let refuted = self.plan.date_format.observe(starts);
+        if self.answer.is_cached {
             // A cached answer says nothing of calls that were verified after it was true, and
             // without those calls it is no complete list.
             let (request, told) = (learned.request, learned.calls.len());
@@ -43,7 +43,7 @@ impl<S: CallSource> Engine<S> {
             kept.forget_below_head();
             learned.windows = Some(kept.windows().to_vec());
             coverage = Some(kept);
-            self.know(self.forget_history());
+            self.publish_coverage(self.forget_history());
         }
         self.plan.assistants.calls_read(&learned.calls);
         if self.health.store_rests(Instant::now()) {
@@ -52,7 +52,7 @@ impl<S: CallSource> Engine<S> {
         let written = self.writer.run(|writer| {
             writer
                 .merge(learned)
-                .map(|merged| (merged, writer.census(), writer.details_books()))
+                .map(|merged| (merged, writer.census(), writer.details_counts()))
         });
         match written.await {
             Ok((merged, census, books)) => {
@@ -60,7 +60,7 @@ impl<S: CallSource> Engine<S> {
                 self.census = census;
                 self.plan.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage.filter(|_| merged.unbelieved == 0) {
-                    self.know(coverage);
+                    self.publish_coverage(coverage);
                 }
                 Some(merged)
             }
@@ -79,7 +79,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Replaces the coverage, and publishes it to readers.
-    pub(in crate::sync) fn know(&mut self, coverage: Coverage) {
+    pub(in crate::sync) fn publish_coverage(&mut self, coverage: Coverage) {
         self.coverage = Arc::new(coverage);
         self.channels.published.store(Arc::clone(&self.coverage));
     }

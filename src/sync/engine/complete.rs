@@ -22,7 +22,7 @@ use crate::upstream::{
 };
 
 /// The time and number of an answer that was cached before this process sent its first request.
-const NOBODY_KNOWS: Verified = Verified {
+const BEFORE_PROCESS: Verified = Verified {
     at: Timestamp::MIN,
     seq: 0,
 };
@@ -50,11 +50,11 @@ impl<S: CallSource> Engine<S> {
             // requests. An edge's answers have an order of their own.
             self.answer.age = reply.age.unwrap_or_default();
             request.at = request.at - self.answer.age;
-            self.answer.is_kept = reply.age.is_some() && !self.plan.feed.is_edge();
-            if self.answer.is_kept {
+            self.answer.is_cached = reply.age.is_some() && !self.plan.feed.is_edge();
+            if self.answer.is_cached {
                 let true_at = start.now.checked_sub(self.answer.age + AGE_UNIT);
                 let place = true_at.and_then(|at| self.in_flight.place_as_of(at));
-                request = place.map_or(NOBODY_KNOWS, |(at, seq)| Verified {
+                request = place.map_or(BEFORE_PROCESS, |(at, seq)| Verified {
                     at: start.wall
                         - (self.clock.put_back() - start.put_back)
                         - start.now.duration_since(at),
@@ -312,9 +312,9 @@ impl<S: CallSource> Engine<S> {
                 }
             }
             Job::SameInstant(instant) => {
-                let crowd = self.plan.same_instant.groups.get_mut(instant)?;
-                crowd.failed(now);
-                let rests = crowd.rests(now);
+                let group = self.plan.same_instant.groups.get_mut(instant)?;
+                group.failed(now);
+                let rests = group.rests(now);
                 rests.then_some(Scope::One)
             }
             Job::OpenCalls(group) => {
@@ -369,7 +369,7 @@ impl<S: CallSource> Engine<S> {
             // Ranges that were read in the former form may have left calls out.
             Probed::Changed => {
                 let coverage = self.forget_history();
-                self.know(coverage);
+                self.publish_coverage(coverage);
             }
             Probed::Nothing => {
                 self.note_failure(

@@ -26,7 +26,7 @@ pub struct Completed {
 pub struct AnswerAge {
     pub age: Duration,
     /// True if it came from an intermediary's cache, and not from an edge.
-    pub is_kept: bool,
+    pub is_cached: bool,
     /// The age of the latest page of the list.
     pub list_age: Duration,
 }

@@ -37,13 +37,13 @@ impl<S: CallSource> Engine<S> {
         }
     }
 
-    pub(in crate::sync) fn pass_the_brake(&mut self) {
-        if !self.plan.deletion_guard.is_braked() || !self.has_read_all() {
+    pub(in crate::sync) fn advance_hold(&mut self) {
+        if !self.plan.deletion_guard.holds_deletions() || !self.has_read_all() {
             return;
         }
         let now = self.now();
         if let Some(edge) = self.plan.feed.edge() {
-            if edge.pass_the_brake(&mut self.plan.deletion_guard, self.census.suspects, now) {
+            if edge.advance_hold(&mut self.plan.deletion_guard, self.census.suspects, now) {
                 self.plan.head.read_at = None;
             }
             self.judge();
@@ -70,12 +70,12 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn carry_on_proof(&mut self) -> Result<bool, StoreError> {
         let now = self.now();
         self.forget_unasked();
-        let is_braked = self.plan.deletion_guard.is_braked();
+        let holds_deletions = self.plan.deletion_guard.holds_deletions();
         if self.plan.deletion_proof.is_idle(now.instant)
             && self.census.suspects > 0
-            && (!is_braked || self.plan.deletion_guard.may_be_proven())
+            && (!holds_deletions || self.plan.deletion_guard.may_be_proven())
         {
-            let sample = is_braked && self.census.suspects > deletion_proof::EACH;
+            let sample = holds_deletions && self.census.suspects > deletion_proof::EACH;
             let draw = self.random.random();
             let chosen = self
                 .writer

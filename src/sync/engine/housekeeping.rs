@@ -22,13 +22,13 @@ impl<S: CallSource> Engine<S> {
         info!(seconds = back.as_secs(), "the system's clock was put back");
         let mut coverage = (*self.coverage).clone();
         coverage.put_back(back);
-        self.know(coverage);
+        self.publish_coverage(coverage);
         self.plan.deletion_guard.put_back(back);
         self.plan.same_instant.put_back(back);
     }
 
     /// Does what is due between requests. Returns whether there is more to do at once.
-    pub(in crate::sync) async fn keep_house(&mut self) -> bool {
+    pub(in crate::sync) async fn housekeep(&mut self) -> bool {
         let now = self.now();
         if let Err(error) = self.keep_file().await {
             self.store_failed(&error);
@@ -48,7 +48,7 @@ impl<S: CallSource> Engine<S> {
         self.plan
             .identity
             .confirm_after(proof.into_iter().chain(denied));
-        self.pass_the_brake();
+        self.advance_hold();
         self.begin_count();
         let kept = [
             self.keep_page_rows().await,
@@ -82,7 +82,7 @@ impl<S: CallSource> Engine<S> {
         let holes = holes.cloned().collect();
         let mut coverage = (*self.coverage).clone();
         coverage.set_holes(holes);
-        self.know(coverage);
+        self.publish_coverage(coverage);
     }
 
     fn begin_count(&mut self) {

@@ -32,7 +32,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::Timestamp;
-use crate::store::{Census, SharedWriter, Writer};
+use crate::store::{RowCounts, SharedWriter, Writer};
 use crate::sync::clock::{Clock, Now, WatchedClock};
 use crate::sync::engine::completed::{AnswerAge, Completed};
 use crate::sync::handle::Handle;
@@ -72,7 +72,7 @@ pub struct Engine<S> {
     // Knowledge.
     writer: SharedWriter,
     coverage: Arc<Coverage>,
-    census: Census,
+    census: RowCounts,
     file: ReplicaFile,
 
     // Requests.
@@ -152,7 +152,7 @@ impl<S: CallSource> Engine<S> {
             self.channels.beat.send_replace(Instant::now());
             self.check_clock();
             self.note_holes();
-            let busy = self.keep_house().await;
+            let busy = self.housekeep().await;
             let mut sleep_until = self.send_what_is_due();
             if busy {
                 sleep_until = Instant::now();
@@ -239,7 +239,7 @@ fn planners<S: CallSource>(
     plan.details = Details::new(
         settings.details.clone(),
         settings.seed,
-        writer.details_books(),
+        writer.details_counts(),
     );
     plan.outbox = OutboxReplay::of(writer.outbox());
     plan

@@ -86,7 +86,7 @@ impl<S: CallSource> Engine<S> {
             self.writer
                 .run(move |writer| writer.write_windows(windows))
                 .await?;
-            self.know(coverage);
+            self.publish_coverage(coverage);
         }
         let unheard_since = now - DAY;
         let dropped = self

@@ -230,7 +230,7 @@ mod tests {
 
     use super::*;
     use crate::model::{CallKey, Detail, KeyHash, Timestamp, Verified, Window};
-    use crate::store::{Census, DueDetails, OpenCalls};
+    use crate::store::{DueDetails, OpenCalls, RowCounts};
     use crate::sync::clock::Now;
     use crate::sync::handle::messages::{FetchOutcome, Miss};
     use crate::sync::in_flight::{InFlight, StartTime};
@@ -362,7 +362,7 @@ mod tests {
 
         /// Has everything read again that was verified before then.
         fn reread_before(&mut self, micros: i64) {
-            let census = Census {
+            let census = RowCounts {
                 calls: 1000,
                 suspects: 900,
                 tombstones: 0,
@@ -566,10 +566,10 @@ mod tests {
     fn a_window_that_is_busy_does_not_keep_the_others_from_their_turn() {
         let mut state = state(&[window(0, 99), window(100, 100), window(101, 999)]);
         state.reread_before(1);
-        let mut crowd = SameInstantGroup::new(at(100), PAGE_LIMIT);
+        let mut group = SameInstantGroup::new(at(100), PAGE_LIMIT);
         let counted = Verified { at: at(1), seq: 2 };
-        crowd.absorb(counted, &crate::upstream::Answer::Count(2000), state.now);
-        state.plan.same_instant.groups.insert(at(100), crowd);
+        group.absorb(counted, &crate::upstream::Answer::Count(2000), state.now);
+        state.plan.same_instant.groups.insert(at(100), group);
         state.begin(&Job::SameInstant(at(100)));
         let expected = [Job::Range(at(0)..=at(99)), Job::Range(at(101)..=at(999))];
         assert_eq!(order(state), expected);

@@ -132,7 +132,7 @@ impl DateFormat {
     }
 
     /// Takes in starts of any calls that were read. Returns whether they refute the known form.
-    pub fn heed(&mut self, starts: impl Iterator<Item = Timestamp> + Clone) -> bool {
+    pub fn observe(&mut self, starts: impl Iterator<Item = Timestamp> + Clone) -> bool {
         let refuted = self.is_refuted_by(starts.clone());
         if refuted {
             self.known = None;
@@ -244,8 +244,8 @@ mod tests {
         dates.head_read(&[at(5_000_000)]);
         assert_eq!(settle(&mut dates, to_the_millisecond), (1, Probed::Known));
         assert_eq!(dates.form().unwrap().unit, Unit::SECOND);
-        assert!(!dates.heed([at(4_000_000)].into_iter()));
-        assert!(dates.heed([at(4_000_000), at(3_000_000 + MILLI)].into_iter()));
+        assert!(!dates.observe([at(4_000_000)].into_iter()));
+        assert!(dates.observe([at(4_000_000), at(3_000_000 + MILLI)].into_iter()));
         assert!(!dates.is_known());
         // The newest page still has whole seconds alone.
         dates.head_read(&[at(5_000_000)]);
@@ -275,7 +275,7 @@ mod tests {
         let reads = |start, form| start == at(MILLI) || to_the_millisecond(start, form);
         assert_eq!(settle(&mut dates, reads).1, Probed::Changed);
         assert_eq!(dates.form().unwrap().unit, at(MILLI).unit());
-        assert!(!dates.heed([at(5 * MILLI)].into_iter()));
+        assert!(!dates.observe([at(5 * MILLI)].into_iter()));
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
         let (_, probed) = settle(&mut dates, |_, form| form.unit == Unit::SECOND);
         assert_eq!(probed, Probed::Known);
         assert_eq!(dates.form().unwrap().unit, Unit::SECOND);
-        assert!(!dates.heed(page.into_iter()));
+        assert!(!dates.observe(page.into_iter()));
     }
 
     /// A coarser unit that was proven is the first guess where the next proof broke off.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::Timestamp;
-use crate::store::Census;
+use crate::store::RowCounts;
 use crate::sync::clock::Now;
 
 /// A list that leaves out many calls is believed if it still does after this long.
@@ -35,7 +35,7 @@ struct ListDoubt {
 
 /// A hold on deletions, until everything was read twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Brake {
+struct DeletionHold {
     began: Timestamp,
     /// Every window has to be verified since then, for the current pass to end.
     pass_from: Timestamp,
@@ -46,7 +46,7 @@ struct Brake {
 #[derive(Debug, Default)]
 pub struct DeletionGuard {
     doubt: Option<ListDoubt>,
-    brake: Option<Brake>,
+    hold: Option<DeletionHold>,
     /// True if no other stored call could vouch for a deletion.
     alone: bool,
     /// How many of the stored calls the upstream's count lacks.
@@ -75,7 +75,7 @@ fn is_many(missing: u64, calls: u64) -> bool {
 
 impl DeletionGuard {
     pub fn is_held(&self) -> bool {
-        self.doubt.is_some() || self.brake.is_some() || self.alone
+        self.doubt.is_some() || self.hold.is_some() || self.alone
     }
 
     /// Notes that every stored call is a suspect. Returns whether that is news.
@@ -83,8 +83,8 @@ impl DeletionGuard {
         !std::mem::replace(&mut self.alone, true)
     }
 
-    pub fn is_braked(&self) -> bool {
-        self.brake.is_some()
+    pub fn holds_deletions(&self) -> bool {
+        self.hold.is_some()
     }
 
     /// Releases what is held, as the operator vouches for it. Returns whether anything was held.
@@ -177,7 +177,7 @@ impl DeletionGuard {
     pub fn removed(&mut self, calls: u64, now: Timestamp) {
         self.lost = self.lost.saturating_sub(calls);
         // What passed a hold does not count towards the next one.
-        if self.brake.is_none() && !self.released {
+        if self.hold.is_none() && !self.released {
             self.lately.push_back((now, calls));
         }
     }
@@ -190,7 +190,7 @@ impl DeletionGuard {
     }
 
     /// Places or lifts the hold on deletions, by what is known now.
-    pub fn judge(&mut self, census: Census, now: Timestamp) -> Option<Change> {
+    pub fn judge(&mut self, census: RowCounts, now: Timestamp) -> Option<Change> {
         self.alone &= census.suspects > 0;
         let lost = self.lost.saturating_sub(self.explained);
         let missing = census.suspects.max(lost);
@@ -200,9 +200,9 @@ impl DeletionGuard {
             _ => self.removed_lately(now),
         };
         let many = is_many(missing + lately, census.calls + lately);
-        let change = match (&self.brake, many) {
+        let change = match (&self.hold, many) {
             (None, true) => {
-                self.brake = Some(Brake {
+                self.hold = Some(DeletionHold {
                     began: now,
                     pass_from: now,
                     second: false,
@@ -210,11 +210,11 @@ impl DeletionGuard {
                 });
                 Some(Change::Held(missing))
             }
-            (Some(brake), false) => {
-                if brake.passed {
+            (Some(hold), false) => {
+                if hold.passed {
                     self.lately.clear();
                 }
-                self.brake = None;
+                self.hold = None;
                 Some(Change::Lifted)
             }
             _ => None,
@@ -226,52 +226,52 @@ impl DeletionGuard {
 
     /// Windows that were verified before this are to be read again.
     pub fn reread_before(&self) -> Option<Timestamp> {
-        let brake = self.brake.filter(|brake| !brake.passed);
-        brake.map(|brake| brake.pass_from)
+        let hold = self.hold.filter(|hold| !hold.passed);
+        hold.map(|hold| hold.pass_from)
     }
 
     /// Notes that everything was verified since `oldest`, which starts the second pass or ends it.
     pub fn verified_since(&mut self, oldest: Timestamp, suspects: u64, now: Now) {
-        let Some(brake) = &mut self.brake else {
+        let Some(hold) = &mut self.hold else {
             return;
         };
-        if brake.passed && suspects == 0 {
+        if hold.passed && suspects == 0 {
             // What passed is removed, and the count still lacks as many.
-            (brake.passed, brake.second) = (false, false);
-            brake.pass_from = now.wall;
+            (hold.passed, hold.second) = (false, false);
+            hold.pass_from = now.wall;
         }
-        if brake.passed || oldest < brake.pass_from {
+        if hold.passed || oldest < hold.pass_from {
             return;
         }
         if suspects == 0 {
             // Every call was seen, so the count is wrong. If it lacks more later, that takes
             // another pass.
             self.explained = self.lost;
-            brake.second = false;
-            brake.pass_from = now.wall + LONG_ENOUGH;
-        } else if brake.second {
-            brake.passed = true;
+            hold.second = false;
+            hold.pass_from = now.wall + LONG_ENOUGH;
+        } else if hold.second {
+            hold.passed = true;
             // All other calls were seen: a count that lacks more is wrong.
             self.explained = self.lost.saturating_sub(suspects);
         } else {
-            brake.second = true;
-            brake.pass_from = now.wall.max(brake.began + LONG_ENOUGH);
+            hold.second = true;
+            hold.pass_from = now.wall.max(hold.began + LONG_ENOUGH);
         }
     }
 
     /// Whether suspects may be proven by a sample.
     pub fn may_be_proven(&self) -> bool {
         // The operator's release stands for the second pass.
-        self.brake
-            .is_some_and(|brake| brake.passed || (brake.second && self.released))
+        self.hold
+            .is_some_and(|hold| hold.passed || (hold.second && self.released))
     }
 
     /// Has everything read twice again, as the sample showed that not all suspects are deleted.
     pub fn disproved(&mut self, now: Timestamp) {
         self.released = false;
         self.vouched_below = None;
-        if let Some(brake) = &mut self.brake {
-            *brake = Brake {
+        if let Some(hold) = &mut self.hold {
+            *hold = DeletionHold {
                 began: now,
                 pass_from: now,
                 second: false,
@@ -282,9 +282,9 @@ impl DeletionGuard {
 
     /// Moves the hold's times back, as the clock here was put back.
     pub fn put_back(&mut self, by: Duration) {
-        if let Some(brake) = &mut self.brake {
-            brake.began = brake.began - by;
-            brake.pass_from = brake.pass_from - by;
+        if let Some(hold) = &mut self.hold {
+            hold.began = hold.began - by;
+            hold.pass_from = hold.pass_from - by;
         }
     }
 }
@@ -293,8 +293,8 @@ impl DeletionGuard {
 mod tests {
     use super::*;
 
-    fn census(calls: u64, suspects: u64) -> Census {
-        Census {
+    fn census(calls: u64, suspects: u64) -> RowCounts {
+        RowCounts {
             calls,
             suspects,
             tombstones: 0,

@@ -55,7 +55,7 @@ pub struct DeletionProof {
     /// The call that is requested as a canary.
     canary: Option<i64>,
     /// The request that found the latest canary.
-    sung: Option<Verified>,
+    canary_found_at: Option<Verified>,
     missing: usize,
     /// No round and no canary starts before this.
     rest_until: Option<Instant>,
@@ -129,7 +129,7 @@ impl DeletionProof {
         self.canary.is_none()
             && self
                 .needs_canary()
-                .is_some_and(|after| !self.has_sung(after))
+                .is_some_and(|after| !self.has_canary(after))
     }
 
     pub fn choose_canary(&mut self, id: i64) {
@@ -145,14 +145,15 @@ impl DeletionProof {
         Step::send(job.and_then(|job| context.idle(job)))
     }
 
-    fn has_sung(&self, after: u64) -> bool {
-        self.sung.is_some_and(|sung| sung.seq > after)
+    fn has_canary(&self, after: u64) -> bool {
+        self.canary_found_at
+            .is_some_and(|canary_found_at| canary_found_at.seq > after)
     }
 
     pub fn canary_found(&mut self, request: Verified) {
         self.canary = None;
         self.missing = 0;
-        self.sung = Some(request);
+        self.canary_found_at = Some(request);
     }
 
     pub fn canary_missing(&mut self, now: Instant) {
@@ -198,7 +199,7 @@ impl DeletionProof {
             return None;
         };
         let identified = identified.is_none_or(|seq| seq > after);
-        if !identified || !(vouched || self.has_sung(after)) {
+        if !identified || !(vouched || self.has_canary(after)) {
             return None;
         }
         let round = self.round.take()?;

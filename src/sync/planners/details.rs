@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::model::{Detail, Timestamp};
-use crate::store::{DetailsBooks, DueDetails, Merged};
+use crate::store::{DetailsCounts, DueDetails, Merged};
 use crate::sync::health::backoff::Backoff;
 use crate::sync::health::status::DetailsStatus;
 use crate::sync::plan::context::Context;
@@ -66,11 +66,11 @@ pub struct Details {
     denied: BTreeMap<Detail, (u32, Timestamp)>,
     /// True if the file has the kinds to store.
     pub recorded: bool,
-    pub books: DetailsBooks,
+    pub books: DetailsCounts,
 }
 
 impl Details {
-    pub fn new(kinds: BTreeSet<Detail>, seed: u64, books: DetailsBooks) -> Details {
+    pub fn new(kinds: BTreeSet<Detail>, seed: u64, books: DetailsCounts) -> Details {
         Details {
             kinds,
             missing: BTreeSet::new(),
@@ -104,7 +104,7 @@ impl Details {
     }
 
     /// Notes that calls were written, which may have ended.
-    pub fn calls_written(&mut self, merged: &Merged, books: DetailsBooks) {
+    pub fn calls_written(&mut self, merged: &Merged, books: DetailsCounts) {
         self.stale |= merged.new + merged.changed > 0;
         self.books = books;
     }
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_denied_on_and_on_is_left_alone_ever_longer() {
-        let books = DetailsBooks {
+        let books = DetailsCounts {
             due: 100,
             kept: 0,
             wanted: true,

@@ -191,7 +191,7 @@ impl FeedCursor {
 
     /// Advances a hold: two full passes, a minute apart, let many deletions through. Returns
     /// whether a pass was started.
-    pub fn pass_the_brake(&mut self, holds: &mut DeletionGuard, suspects: u64, now: Now) -> bool {
+    pub fn advance_hold(&mut self, holds: &mut DeletionGuard, suspects: u64, now: Now) -> bool {
         if let Some(from) = self.swept_from {
             holds.verified_since(from, suspects, now);
         }
@@ -210,7 +210,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::store::Census;
+    use crate::store::RowCounts;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
@@ -267,32 +267,23 @@ mod tests {
             edge.swept_from = edge.sweep.take().map(|sweep| sweep.begun);
         };
         end(&mut edge);
-        let census = Census {
+        let census = RowCounts {
             calls: 1000,
             suspects: 300,
             tombstones: 0,
         };
         holds.judge(census, at(10));
+        assert!(edge.advance_hold(&mut holds, 300, moment(10)), "the first");
         assert!(
-            edge.pass_the_brake(&mut holds, 300, moment(10)),
-            "the first"
-        );
-        assert!(
-            !edge.pass_the_brake(&mut holds, 300, moment(11)),
+            !edge.advance_hold(&mut holds, 300, moment(11)),
             "it is under way"
         );
         end(&mut edge);
-        assert!(
-            !edge.pass_the_brake(&mut holds, 300, moment(20)),
-            "too early"
-        );
+        assert!(!edge.advance_hold(&mut holds, 300, moment(20)), "too early");
         assert!(!holds.may_be_proven());
-        assert!(
-            edge.pass_the_brake(&mut holds, 300, moment(70)),
-            "the second"
-        );
+        assert!(edge.advance_hold(&mut holds, 300, moment(70)), "the second");
         end(&mut edge);
-        assert!(!edge.pass_the_brake(&mut holds, 300, moment(80)));
+        assert!(!edge.advance_hold(&mut holds, 300, moment(80)));
         assert!(holds.may_be_proven());
     }
 

@@ -52,7 +52,7 @@ enum Below {
     /// They would fill the page.
     Many,
     /// One of them may be the row that fails.
-    ListDoubt,
+    Suspected,
     /// One of them failed, or shorter pages had nothing else.
     Failing,
     /// As for [`Below::Failing`], but the page is read from the top for once.
@@ -116,7 +116,7 @@ impl HeadPage {
     }
 
     pub fn is_ranged(&self) -> bool {
-        matches!(self.below, Below::Many | Below::ListDoubt | Below::Failing)
+        matches!(self.below, Below::Many | Below::Suspected | Below::Failing)
     }
 
     /// Reads the page below the calls without a start from now on, since they fill it.
@@ -167,9 +167,9 @@ impl HeadPage {
         } else if self.limit > 1 {
             self.limit = (self.limit / NARROWING).max(1);
         } else if !self.is_ranged() && self.skip == 0 {
-            self.below = Below::ListDoubt;
+            self.below = Below::Suspected;
         } else {
-            if self.below == Below::ListDoubt {
+            if self.below == Below::Suspected {
                 self.below = Below::Nothing;
             }
             self.skip += match self.skip < SINGLE_STEPS {
@@ -204,7 +204,7 @@ impl HeadPage {
     pub fn succeeded(&mut self) -> bool {
         self.failures = 0;
         self.below = match self.below {
-            Below::ListDoubt => Below::Failing,
+            Below::Suspected => Below::Failing,
             Below::Trying => Below::Nothing,
             below => below,
         };

@@ -36,7 +36,7 @@ pub mod unreadable;
 use tokio::time::Instant;
 
 use crate::model::{CallKey, KeyHash, Unit};
-use crate::store::DetailsBooks;
+use crate::store::DetailsCounts;
 use crate::sync::handle::messages::Miss;
 use crate::sync::in_flight::InFlight;
 use crate::sync::knowledge::ranges::Range;
@@ -124,7 +124,7 @@ impl Planners {
             details: Details::new(
                 settings.details.clone(),
                 settings.seed,
-                DetailsBooks::default(),
+                DetailsCounts::default(),
             ),
             shares: Shares::default(),
         }

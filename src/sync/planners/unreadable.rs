@@ -97,8 +97,8 @@ impl Unreadable {
     /// Sets the page length that the upstream serves.
     pub fn set_page_limit(&mut self, page_limit: usize) {
         self.page_limit = page_limit;
-        for trouble in self.ranges.values_mut() {
-            trouble.narrowed.limit = trouble.narrowed.limit.min(page_limit);
+        for failing_range in self.ranges.values_mut() {
+            failing_range.narrowed.limit = failing_range.narrowed.limit.min(page_limit);
         }
     }
 
@@ -108,20 +108,24 @@ impl Unreadable {
                 limit: self.page_limit,
                 skip: 0,
             },
-            |trouble| trouble.narrowed,
+            |failing_range| failing_range.narrowed,
         )
     }
 
     /// Whether the range rests for now.
     pub fn rests(&self, range: &Range, now: Instant) -> bool {
         let waits_for_instant = range.start() < range.end() && self.instants.contains(range.end());
-        let trouble = self.ranges.get(&key(range));
-        waits_for_instant || trouble.is_some_and(|trouble| trouble.rest_until > now)
+        let failing_range = self.ranges.get(&key(range));
+        waits_for_instant
+            || failing_range.is_some_and(|failing_range| failing_range.rest_until > now)
     }
 
     /// When the first range that rests may be read again.
     pub fn rested_at(&self, now: Instant) -> Option<Instant> {
-        let rests = self.ranges.values().map(|trouble| trouble.rest_until);
+        let rests = self
+            .ranges
+            .values()
+            .map(|failing_range| failing_range.rest_until);
         rests.filter(|until| *until > now).min()
     }
 
@@ -171,23 +175,23 @@ impl Unreadable {
         }
         self.in_a_row += 1;
         let too_many = self.in_a_row.saturating_sub(AT_ONCE);
-        let trouble = self.trouble(range, now);
-        trouble.failures += 1;
+        let failing_range = self.failing_range(range, now);
+        failing_range.failures += 1;
         if too_many > 0 {
             let rest = Duration::from_secs(1 << too_many.min(5)).min(LONGEST_REST);
-            trouble.rest_until = now + rest;
+            failing_range.rest_until = now + rest;
         }
-        let alone = is_instant && trouble.failures >= FAILURES_OF_AN_INSTANT;
+        let alone = is_instant && failing_range.failures >= FAILURES_OF_AN_INSTANT;
         if alone && by_length {
             return Outcome::TooLong;
         }
-        if alone || trouble.narrowed.skip >= MOST_SKIPPED {
-            let rows = trouble.narrowed.skip.max(1) as u64;
+        if alone || failing_range.narrowed.skip >= MOST_SKIPPED {
+            let rows = failing_range.narrowed.skip.max(1) as u64;
             self.add_hole(range.clone(), rows, now + tier);
         } else if !is_instant {
-            match &mut trouble.narrowed {
+            match &mut failing_range.narrowed {
                 // One failure may be transient.
-                _ if trouble.failures == 1 => {}
+                _ if failing_range.failures == 1 => {}
                 Narrowed { limit: 1, skip } => *skip += 1,
                 Narrowed { limit, .. } => *limit = (*limit / NARROWING).max(1),
             }
@@ -271,20 +275,20 @@ impl Unreadable {
     /// Notes a page that left out so many stored calls that it is not believed. The range is read
     /// again after a poll, but however rare those are, one bad page does not stop a backfill.
     pub fn doubt(&mut self, range: &Range, poll_interval: Duration, now: Instant) {
-        let trouble = self.trouble(range, now);
-        trouble.doubted = true;
-        trouble.rest_until = now + poll_interval.min(LONGEST_REST);
+        let failing_range = self.failing_range(range, now);
+        failing_range.doubted = true;
+        failing_range.rest_until = now + poll_interval.min(LONGEST_REST);
     }
 
     pub fn is_doubted(&self, range: &Range) -> bool {
         self.ranges
             .get(&key(range))
-            .is_some_and(|trouble| trouble.doubted)
+            .is_some_and(|failing_range| failing_range.doubted)
     }
 
     fn go_on_narrowly(&mut self, range: Range, limit: usize, now: Instant) {
-        let trouble = self.trouble(&range, now);
-        trouble.narrowed.limit = limit;
+        let failing_range = self.failing_range(&range, now);
+        failing_range.narrowed.limit = limit;
     }
 
     /// Adds a hole of this many unreadable rows; all others of the range were read.
@@ -300,7 +304,7 @@ impl Unreadable {
         });
     }
 
-    fn trouble(&mut self, range: &Range, now: Instant) -> &mut FailingRange {
+    fn failing_range(&mut self, range: &Range, now: Instant) -> &mut FailingRange {
         let narrowed = Narrowed {
             limit: self.page_limit,
             skip: 0,

@@ -27,7 +27,7 @@ impl<S: CallSource> Engine<S> {
                 (None, FetchOutcome::NoSuchDetail)
             }
             Answer::NotFound => {
-                self.apply_that_it_is_nobodys(id, kind);
+                self.apply_call_not_found(id, kind);
                 return Ok(());
             }
             _ => return Err(bad_answer("an answer to another question")),
@@ -46,7 +46,7 @@ impl<S: CallSource> Engine<S> {
         let (kinds, again) = (self.plan.details.kinds(), self.again());
         let written = self.writer.run(move |writer| {
             let ended = writer.keep_detail(&learned, &kinds, &again)?;
-            Ok::<_, StoreError>((ended, writer.details_books()))
+            Ok::<_, StoreError>((ended, writer.details_counts()))
         });
         let now = self.now();
         let fetched = match written.await {
@@ -68,7 +68,7 @@ impl<S: CallSource> Engine<S> {
 
     /// Takes in a 404 for the call itself, which is only a hint: the call is requested by id, and
     /// its deletion is proven like any other.
-    fn apply_that_it_is_nobodys(&mut self, id: i64, kind: Detail) {
+    fn apply_call_not_found(&mut self, id: i64, kind: Detail) {
         let now = self.now();
         self.plan.details.failed(id, kind, now.instant, now.wall);
         self.plan.hints.push(CallKey::Id(id));
@@ -87,7 +87,7 @@ impl<S: CallSource> Engine<S> {
             let kinds = self.plan.details.configured().clone();
             let recorded = self.writer.run(move |writer| {
                 writer.keep_kinds(&kinds)?;
-                Ok::<_, StoreError>(writer.details_books())
+                Ok::<_, StoreError>(writer.details_counts())
             });
             self.plan.details.books = recorded.await?;
             self.plan.details.recorded = true;
@@ -115,7 +115,7 @@ impl<S: CallSource> Engine<S> {
             let (kinds, again) = (self.plan.details.kinds(), self.again());
             let ended = self.writer.run(move |writer| {
                 writer.end_rounds(&over, &kinds, &again)?;
-                Ok::<_, StoreError>(writer.details_books())
+                Ok::<_, StoreError>(writer.details_counts())
             });
             self.plan.details.books = ended.await?;
         }

@@ -141,7 +141,7 @@ impl<S: CallSource> Engine<S> {
     async fn commit_news(&mut self, news: FeedPage, coverage: Option<Coverage>) -> Option<Merged> {
         let written = self.writer.run(|writer| {
             let merged = writer.follow(news)?;
-            Ok::<_, StoreError>((merged, writer.census(), writer.details_books()))
+            Ok::<_, StoreError>((merged, writer.census(), writer.details_counts()))
         });
         match written.await {
             Ok((merged, census, books)) => {
@@ -149,7 +149,7 @@ impl<S: CallSource> Engine<S> {
                 self.census = census;
                 self.plan.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage {
-                    self.know(coverage);
+                    self.publish_coverage(coverage);
                 }
                 Some(merged)
             }

@@ -66,7 +66,7 @@ impl<S: CallSource> Engine<S> {
 
     /// Takes in a stored call that was requested by id. A found one shows that the key is the
     /// file's, and the identity can be requested again.
-    pub(in crate::sync) async fn apply_vouched(
+    pub(in crate::sync) async fn apply_key_witness(
         &mut self,
         answer: Answer,
     ) -> Result<(), ApplyError> {

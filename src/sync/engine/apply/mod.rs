@@ -48,7 +48,7 @@ impl<S: CallSource> Engine<S> {
         };
         if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
             let now = Instant::now();
-            self.answer.list_age = match self.answer.is_kept {
+            self.answer.list_age = match self.answer.is_cached {
                 true => self.now().wall.since(request.at),
                 false => self.answer.age,
             };
@@ -82,7 +82,7 @@ impl<S: CallSource> Engine<S> {
             }
             (Job::Feed, answer) => self.apply_feed(asked, request, begun, answer).await,
             (Job::KeyWitness(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.apply_vouched(answer).await
+                self.apply_key_witness(answer).await
             }
             (Job::Head, Answer::Page(page)) => self.apply_head(query, request, begun, page).await,
             (Job::DateFormat(instant, form), Answer::Page(page)) => {

@@ -116,7 +116,7 @@ impl<S: CallSource> Engine<S> {
         if below_a_cut && merged.new > 0 {
             // The page was cut, and so may others have been.
             let coverage = self.forget_history();
-            self.know(coverage);
+            self.publish_coverage(coverage);
         } else if more
             && merged.new == 0
             && below.is_none()

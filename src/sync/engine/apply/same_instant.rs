@@ -24,21 +24,21 @@ impl<S: CallSource> Engine<S> {
         begun: Instant,
         answer: Answer,
     ) -> Result<(), ApplyError> {
-        let Some(mut crowd) = self.plan.same_instant.groups.remove(&instant) else {
+        let Some(mut group) = self.plan.same_instant.groups.remove(&instant) else {
             return Ok(());
         };
         let has_age = !self.answer.age.is_zero();
         if has_age {
-            crowd.kept_answer(Instant::now());
+            group.cached_answer(Instant::now());
         }
-        if has_age || (self.answer.is_kept && crowd.is_too_soon(begun)) {
-            self.plan.same_instant.groups.insert(instant, crowd);
+        if has_age || (self.answer.is_cached && group.is_too_soon(begun)) {
+            self.plan.same_instant.groups.insert(instant, group);
             return match answer {
                 Answer::Page(page) => self.apply_loose(request, page).await,
                 _ => Ok(()),
             };
         }
-        let progress = crowd.absorb(request, &answer, Instant::now());
+        let progress = group.absorb(request, &answer, Instant::now());
         let calls = match answer {
             Answer::Page(page) => page.calls,
             _ => Vec::new(),
@@ -54,14 +54,14 @@ impl<S: CallSource> Engine<S> {
         self.plan.note_explained(&(instant..=instant), merged.new);
         match progress {
             Progress::More => {
-                self.plan.same_instant.groups.insert(instant, crowd);
+                self.plan.same_instant.groups.insert(instant, group);
             }
             // Some rows could not be read, so no call of the instant becomes a suspect.
-            Progress::Read(_) if !crowd.is_whole() => {
+            Progress::Read(_) if !group.is_whole() => {
                 let now = Instant::now();
                 let tier = self.hole_rest(instant);
                 let range = instant..=instant;
-                let rows = crowd.unreadable(self.plan.unreadable.unreadable_above_head());
+                let rows = group.unreadable(self.plan.unreadable.unreadable_above_head());
                 self.plan
                     .unreadable
                     .add_hole(range.clone(), rows, now + tier);
@@ -76,7 +76,7 @@ impl<S: CallSource> Engine<S> {
                 if instant == NEVER {
                     // With this rest they cost one request per poll. But no window waits longer
                     // than it may, and a reading that got false answers took hundreds of requests.
-                    let rest = self.settings.poll_interval * crowd.requests();
+                    let rest = self.settings.poll_interval * group.requests();
                     let rest = rest.min(self.settings.reconcile_interval);
                     // What was read before the operator's release is read again at once.
                     let again = self
@@ -92,7 +92,7 @@ impl<S: CallSource> Engine<S> {
                 let complete = Complete {
                     started: (instant != NEVER).then_some(instant..=instant),
                     without_start: instant == NEVER,
-                    listed: crowd.into_seen(),
+                    listed: group.into_seen(),
                     // Sightings before and after the count agree with it.
                     belief: Trust::Whole,
                 };

@@ -238,7 +238,7 @@ impl SameInstantGroup {
     /// Takes in a cached answer, whose moment can't be compared with others. A page of another
     /// length is another cache entry. Where those are used up, or the answer was a count, the group
     /// rests.
-    pub fn kept_answer(&mut self, now: Instant) {
+    pub fn cached_answer(&mut self, now: Instant) {
         let shorter = self.limit - (self.limit / 8).max(1);
         let counted = matches!(self.request(), Request::Count { .. });
         if counted || 2 * shorter < self.page_limit {
@@ -394,10 +394,10 @@ mod tests {
 
     const START: &str = "2026-10-13T06:00:00";
 
-    /// An upstream with `crowd` at one instant (or without a start), and `others` before it.
-    fn ask(request: &Request, crowd: &mut [Call], others: &[Call], rng: &mut StdRng) -> Answer {
-        crowd.shuffle(rng);
-        let all = crowd.iter().chain(others);
+    /// An upstream with `group` at one instant (or without a start), and `others` before it.
+    fn ask(request: &Request, group: &mut [Call], others: &[Call], rng: &mut StdRng) -> Answer {
+        group.shuffle(rng);
+        let all = group.iter().chain(others);
         match request {
             Request::List(query) => {
                 let matching =
@@ -415,23 +415,23 @@ mod tests {
                 })
             }
             Request::Count { from: None, .. } => Answer::Count(all.count() as u64),
-            Request::Count { .. } => Answer::Count(crowd.len() as u64),
+            Request::Count { .. } => Answer::Count(group.len() as u64),
             other => panic!("{other:?}"),
         }
     }
 
     fn read(instant: Timestamp, mut calls: Vec<Call>, others: &[Call], seed: u64) -> (Window, u64) {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut crowd = SameInstantGroup::new(instant, PAGE_LIMIT);
+        let mut group = SameInstantGroup::new(instant, PAGE_LIMIT);
         for seq in 1..300 {
-            let answer = ask(&crowd.request(), &mut calls, others, &mut rng);
+            let answer = ask(&group.request(), &mut calls, others, &mut rng);
             let request = Verified {
                 at: Timestamp::from_micros(0),
                 seq,
             };
-            if let Progress::Read(window) = crowd.absorb(request, &answer, Instant::now()) {
+            if let Progress::Read(window) = group.absorb(request, &answer, Instant::now()) {
                 assert!(window.verified.seq <= seq);
-                assert_eq!(crowd.into_seen().len(), calls.len());
+                assert_eq!(group.into_seen().len(), calls.len());
                 return (window, seq);
             }
         }
@@ -466,7 +466,7 @@ mod tests {
         let mut calls: Vec<_> = (0..60).map(|id| call(id, start)).collect();
         let mut there: Vec<HashSet<i64>> = Vec::new();
         let instant = start.map_or(NEVER, |start| Timestamp::parse(start).unwrap());
-        let mut crowd = SameInstantGroup::new(instant, 25);
+        let mut group = SameInstantGroup::new(instant, 25);
         let moves = rng.random_range(1..6);
         let mut moments: Vec<u64> = (0..moves).map(|_| rng.random_range(2..25)).collect();
         for seq in 1.. {
@@ -481,13 +481,13 @@ mod tests {
                 }
             }
             there.push(calls.iter().map(|call| call.id).collect());
-            let answer = ask(&crowd.request(), &mut calls, others, &mut rng);
+            let answer = ask(&group.request(), &mut calls, others, &mut rng);
             let at = Timestamp::from_micros(0);
             if let Progress::Read(window) =
-                crowd.absorb(Verified { at, seq }, &answer, Instant::now())
+                group.absorb(Verified { at, seq }, &answer, Instant::now())
             {
                 let then = &there[window.verified.seq as usize - 1];
-                let seen = crowd.into_seen();
+                let seen = group.into_seen();
                 assert_eq!(window.rows, then.len(), "seed {seed}");
                 assert!(seen.is_superset(then), "seed {seed}");
                 return;
@@ -507,13 +507,13 @@ mod tests {
 
     #[test]
     fn a_count_that_never_agrees_is_given_up() {
-        let mut crowd = SameInstantGroup::new(Timestamp::parse(START).unwrap(), PAGE_LIMIT);
+        let mut group = SameInstantGroup::new(Timestamp::parse(START).unwrap(), PAGE_LIMIT);
         let request = Verified {
             at: Timestamp::from_micros(0),
             seq: 1,
         };
         for _ in 0..200 {
-            let answer = match crowd.request() {
+            let answer = match group.request() {
                 Request::Count { .. } => Answer::Count(3),
                 _ => Answer::Page(Page {
                     calls: vec![call(1, Some(START))],
@@ -522,15 +522,15 @@ mod tests {
                     total: None,
                 }),
             };
-            if crowd.absorb(request, &answer, Instant::now()) == Progress::GivenUp {
+            if group.absorb(request, &answer, Instant::now()) == Progress::GivenUp {
                 return;
             }
         }
         panic!("still trying");
     }
 
-    fn limit(crowd: &SameInstantGroup) -> usize {
-        match crowd.request() {
+    fn limit(group: &SameInstantGroup) -> usize {
+        match group.request() {
             Request::List(query) => query.limit,
             other => panic!("{other:?}"),
         }
@@ -538,13 +538,13 @@ mod tests {
 
     /// A group that was counted, and reads pages of this many rows.
     fn counted(page_limit: usize) -> (SameInstantGroup, Verified) {
-        let mut crowd = SameInstantGroup::new(Timestamp::parse(START).unwrap(), page_limit);
+        let mut group = SameInstantGroup::new(Timestamp::parse(START).unwrap(), page_limit);
         let request = Verified {
             at: Timestamp::from_micros(0),
             seq: 1,
         };
-        crowd.absorb(request, &Answer::Count(5000), Instant::now());
-        (crowd, request)
+        group.absorb(request, &Answer::Count(5000), Instant::now());
+        (group, request)
     }
 
     fn page(ids: std::ops::Range<i64>) -> Answer {
@@ -560,12 +560,12 @@ mod tests {
     #[test]
     fn a_page_that_fails_again_is_a_quarter_as_long_until_what_failed_is_behind() {
         let now = Instant::now();
-        let (mut crowd, request) = counted(100);
-        crowd.absorb(request, &page(0..100), Instant::now());
-        crowd.failed(now);
-        assert_eq!(limit(&crowd), 100, "it may have been the moment");
-        crowd.failed(now);
-        assert_eq!(limit(&crowd), 25);
+        let (mut group, request) = counted(100);
+        group.absorb(request, &page(0..100), Instant::now());
+        group.failed(now);
+        assert_eq!(limit(&group), 100, "it may have been the moment");
+        group.failed(now);
+        assert_eq!(limit(&group), 25);
         for (ids, next) in [
             (100..125, 25),
             (125..150, 25),
@@ -574,69 +574,69 @@ mod tests {
             (200..250, 100),
             (250..350, 100),
         ] {
-            crowd.absorb(request, &page(ids.clone()), Instant::now());
-            assert_eq!(limit(&crowd), next, "after {ids:?}");
+            group.absorb(request, &page(ids.clone()), Instant::now());
+            assert_eq!(limit(&group), next, "after {ids:?}");
         }
-        crowd.set_page_limit(60);
-        assert_eq!(limit(&crowd), 60);
-        crowd.absorb(request, &page(350..410), Instant::now());
-        assert_eq!(limit(&crowd), 60);
+        group.set_page_limit(60);
+        assert_eq!(limit(&group), 60);
+        group.absorb(request, &page(350..410), Instant::now());
+        assert_eq!(limit(&group), 60);
     }
 
     #[test]
     fn what_fails_on_and_on_rests_and_a_count_does_at_once() {
         let now = Instant::now();
-        let (mut crowd, request) = counted(4);
+        let (mut group, request) = counted(4);
         for _ in 0..FAILURES_AT_ONCE {
-            crowd.failed(now);
-            assert!(!crowd.rests(now));
+            group.failed(now);
+            assert!(!group.rests(now));
         }
-        crowd.failed(now);
-        assert!(crowd.rests(now));
-        crowd.failed(now);
-        assert!(crowd.rests(now + REST - Duration::from_millis(1)));
-        assert!(!crowd.rests(now + REST));
-        crowd.absorb(request, &page(0..1), Instant::now());
-        assert!(!crowd.rests(now), "it was answered");
+        group.failed(now);
+        assert!(group.rests(now));
+        group.failed(now);
+        assert!(group.rests(now + REST - Duration::from_millis(1)));
+        assert!(!group.rests(now + REST));
+        group.absorb(request, &page(0..1), Instant::now());
+        assert!(!group.rests(now), "it was answered");
 
-        let mut crowd = SameInstantGroup::new(NEVER, 4);
-        crowd.failed(now);
-        assert!(crowd.rests(now) && !crowd.rests(now + REST));
+        let mut group = SameInstantGroup::new(NEVER, 4);
+        group.failed(now);
+        assert!(group.rests(now) && !group.rests(now + REST));
     }
 
     #[test]
     fn an_answer_that_may_be_of_before_the_last_one_is_asked_for_a_second_after_it() {
         let now = Instant::now();
-        let mut crowd = SameInstantGroup::new(NEVER, 100);
-        assert!(!crowd.is_too_soon(now), "it is the first");
+        let mut group = SameInstantGroup::new(NEVER, 100);
+        assert!(!group.is_too_soon(now), "it is the first");
         let request = Verified {
             at: Timestamp::from_micros(0),
             seq: 1,
         };
-        crowd.absorb(request, &Answer::Count(7), now);
-        assert!(!crowd.rests(now), "its order is known");
-        assert!(crowd.is_too_soon(now + AGE_UNIT / 2));
-        assert_eq!(crowd.rested_at(now), Some(now + AGE_UNIT));
-        assert!(!crowd.is_too_soon(now + AGE_UNIT) && !crowd.rests(now + AGE_UNIT));
+        group.absorb(request, &Answer::Count(7), now);
+        assert!(!group.rests(now), "its order is known");
+        assert!(group.is_too_soon(now + AGE_UNIT / 2));
+        assert_eq!(group.rested_at(now), Some(now + AGE_UNIT));
+        assert!(!group.is_too_soon(now + AGE_UNIT) && !group.rests(now + AGE_UNIT));
     }
 
     #[test]
     fn a_kept_answer_is_asked_for_by_other_lengths_down_to_half_and_then_rests() {
         let now = Instant::now();
         for (page_limit, lengths) in [(100, [88, 77, 68, 60, 53].as_slice()), (4, &[3, 2])] {
-            let (mut crowd, _) = counted(page_limit);
+            let (mut group, _) = counted(page_limit);
             for length in lengths {
-                crowd.kept_answer(now);
-                assert_eq!(limit(&crowd), *length);
-                assert!(!crowd.rests(now));
+                group.cached_answer(now);
+                assert_eq!(limit(&group), *length);
+                assert!(!group.rests(now));
             }
-            crowd.kept_answer(now);
-            assert_eq!(limit(&crowd), page_limit);
-            assert!(crowd.rests(now) && !crowd.rests(now + REST));
+            group.cached_answer(now);
+            assert_eq!(limit(&group), page_limit);
+            assert!(group.rests(now) && !group.rests(now + REST));
         }
-        let mut crowd = SameInstantGroup::new(NEVER, 100);
-        crowd.kept_answer(now);
-        assert!(crowd.rests(now), "a count has no other length");
+        let mut group = SameInstantGroup::new(NEVER, 100);
+        group.cached_answer(now);
+        assert!(group.rests(now), "a count has no other length");
     }
 
     #[test]
@@ -650,23 +650,23 @@ mod tests {
             };
             let (bad, now) = (13, Instant::now());
             let mut ids: Vec<i64> = (0..50).collect();
-            let mut crowd = SameInstantGroup::new(instant, 20);
+            let mut group = SameInstantGroup::new(instant, 20);
             let mut seq = 0;
             let window = loop {
                 seq += 1;
-                assert!(seq < 1000, "it goes on for ever: {crowd:?}");
+                assert!(seq < 1000, "it goes on for ever: {group:?}");
                 let request = Verified {
                     at: Timestamp::from_micros(seq as i64),
                     seq,
                 };
-                let answer = match crowd.request() {
+                let answer = match group.request() {
                     Request::List(query) => {
                         ids.shuffle(&mut rng);
                         let dated = (100..200).filter(|_| without_start);
                         let rows = ids.iter().copied().chain(dated);
                         let page: Vec<i64> = rows.skip(query.skip).take(query.limit).collect();
                         if page.contains(&bad) {
-                            crowd.failed(now);
+                            group.failed(now);
                             continue;
                         }
                         let start = |id: i64| {
@@ -687,33 +687,33 @@ mod tests {
                     }
                     _ => Answer::Count(if without_start { 150 } else { 50 }),
                 };
-                match crowd.absorb(request, &answer, Instant::now()) {
+                match group.absorb(request, &answer, Instant::now()) {
                     Progress::More => {}
                     Progress::Read(window) => break window,
-                    Progress::GivenUp => panic!("given up: {crowd:?}"),
+                    Progress::GivenUp => panic!("given up: {group:?}"),
                 }
             };
             assert_eq!(
-                (window.rows, crowd.unreadable(u64::MAX)),
+                (window.rows, group.unreadable(u64::MAX)),
                 (50, 1),
                 "{without_start}"
             );
-            assert_eq!(crowd.seen.len(), 49, "{without_start}");
+            assert_eq!(group.seen.len(), 49, "{without_start}");
         }
     }
 
     /// Skipped rows just before those with a start may have none: nothing shows that none exist.
     #[test]
     fn rows_that_can_not_be_told_from_the_others_leave_it_open_whether_they_are_all() {
-        let (mut crowd, now) = (SameInstantGroup::new(NEVER, 4), Instant::now());
+        let (mut group, now) = (SameInstantGroup::new(NEVER, 4), Instant::now());
         let absorbed = (1..1000).find_map(|seq| {
             let request = Verified {
                 at: Timestamp::from_micros(seq),
                 seq: seq as u64,
             };
-            let answer = match crowd.request() {
+            let answer = match group.request() {
                 Request::List(query) if query.skip < 3 => {
-                    crowd.failed(now);
+                    group.failed(now);
                     return None;
                 }
                 Request::List(_) => Answer::Page(Page {
@@ -724,14 +724,14 @@ mod tests {
                 }),
                 _ => Answer::Count(20),
             };
-            match crowd.absorb(request, &answer, Instant::now()) {
+            match group.absorb(request, &answer, Instant::now()) {
                 Progress::Read(_) => Some(()),
                 _ => None,
             }
         });
         assert!(absorbed.is_some(), "it ends");
-        assert!(!crowd.is_whole());
-        assert_eq!(crowd.unreadable(u64::MAX), 0, "they are told elsewhere");
-        assert!(crowd.unreadable(0) > 0, "they are not");
+        assert!(!group.is_whole());
+        assert_eq!(group.unreadable(u64::MAX), 0, "they are told elsewhere");
+        assert!(group.unreadable(0) > 0, "they are not");
     }
 }
