@@ -14,7 +14,7 @@ use super::captured::{
     Capture, CapturedRequest, DRAWN, Identity, KEY, added_up, calls, captured, captured_world,
     captures, left_out,
 };
-use super::site::{Answer, Site};
+use super::edge_and_upstream::{Answer, Site};
 
 /// How the edge's answer comes of the captured one where it is not the same.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use url::form_urlencoded::byte_serialize;
 
-use super::site::{Answer, Site};
+use super::edge_and_upstream::{Answer, Site};
 
 /// Requests a world.
 const REQUESTS: usize = 400;

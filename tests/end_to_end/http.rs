@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use burki_edge::simulator::WorldConfig;
 
-use super::site::Site;
+use super::edge_and_upstream::Site;
 
 fn small() -> WorldConfig {
     WorldConfig {

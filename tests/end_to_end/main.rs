@@ -7,15 +7,16 @@
     reason = "a test may fail where it stands"
 )]
 
-mod audio;
-#[path = "../simulator/captured.rs"]
+mod proxy;
+mod recordings;
+#[path = "../support/captured.rs"]
 mod captured;
+#[path = "../support/edge_and_upstream.rs"]
+mod edge_and_upstream;
 mod captures;
 mod differential;
-mod forward;
 mod http;
 mod metadata;
 mod partial;
-mod site;
 mod studio;
 mod writes;

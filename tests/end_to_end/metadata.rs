@@ -3,7 +3,7 @@
 use burki_edge::simulator::WorldConfig;
 use serde_json::json;
 
-use super::site::Site;
+use super::edge_and_upstream::Site;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_writes_reads_what_was_written_also_when_the_line_breaks_right_after() {

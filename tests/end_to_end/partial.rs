@@ -4,7 +4,7 @@ use burki_edge::model::Timestamp;
 use burki_edge::simulator::{Fault, Faults, Flavour, Rates, World, WorldConfig};
 use burki_edge::sync::Phase;
 
-use super::site::{Answer, Site, TOKEN};
+use super::edge_and_upstream::{Answer, Site, TOKEN};
 
 /// An edge that reads no more than the newest page, for history is never answered.
 async fn begun(flavour: Flavour) -> Site {

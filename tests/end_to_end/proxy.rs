@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burki_edge::simulator::WorldConfig;
 
-use super::site::{Site, TOKEN};
+use super::edge_and_upstream::{Site, TOKEN};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_edge_does_not_know_is_the_upstreams_to_answer() {

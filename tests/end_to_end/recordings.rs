@@ -3,7 +3,7 @@
 use burki_edge::model::Timestamp;
 use futures_util::future::join_all;
 
-use super::site::{Answer, TOKEN};
+use super::edge_and_upstream::{Answer, TOKEN};
 use super::studio::{Play, Stage};
 
 /// Larger than what is read or written at once.

@@ -14,7 +14,7 @@ use burki_edge::sync::{Phase, UpstreamState};
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::site::Site;
+use super::edge_and_upstream::Site;
 
 /// How a recording is answered.
 #[derive(Clone)]

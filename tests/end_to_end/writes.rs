@@ -6,7 +6,7 @@ use std::time::Duration;
 use burki_edge::simulator::{Fault, WorldConfig};
 use serde_json::{Value, json};
 
-use super::site::{Answer, Site, TOKEN};
+use super::edge_and_upstream::{Answer, Site, TOKEN};
 
 const QUEUE: (&str, &str) = ("BURKI_EDGE_WRITES__QUEUE", "true");
 

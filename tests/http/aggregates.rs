@@ -1,6 +1,6 @@
 //! Counts, statistics and analytics.
 
-use super::edge::{Edge, Upstream};
+use super::edge_server::{Edge, Upstream};
 
 const BODIES: [&str; 6] = [
     r#"{"id":1,"call_sid":"CA1","status":"completed","assistant_id":1,"assistant_name":"Sales","duration":61,"started_at":"2026-11-20T09:00:00"}"#,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::edge::{Edge, Received, Upstream};
+use super::edge_server::{Edge, Received, Upstream};
 
 const BODIES: [&str; 3] = [
     r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":"2026-08-15T07:16:08","call_meta":{"n":1.10}}"#,

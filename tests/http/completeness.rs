@@ -5,7 +5,7 @@ use std::time::Duration;
 use burki_edge::sync::Phase;
 use burki_edge::upstream::ErrorKind;
 
-use super::edge::{Beginning, Edge, Upstream};
+use super::edge_server::{Beginning, Edge, Upstream};
 
 const NEW: &str =
     r#"{"id":2,"call_sid":"CA2","status":"completed","started_at":"2026-11-21T09:00:00"}"#;

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::edge::{Edge, Received, Upstream};
+use super::edge_server::{Edge, Received, Upstream};
 
 const LIST: &str = "/api/v1/calls?limit=50";
 

@@ -7,7 +7,7 @@ use burki_edge::sync::Phase;
 use burki_edge::upstream::ErrorKind;
 use serde_json::Value;
 
-use super::edge::{Beginning, Edge, Received, Upstream};
+use super::edge_server::{Beginning, Edge, Received, Upstream};
 
 /// Gone since an hour before the edges here start. The number is what is kept of the SID CA9.
 const GONE: Beginning = Beginning {

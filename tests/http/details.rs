@@ -8,7 +8,7 @@ use burki_edge::upstream::ErrorKind;
 use rstest::rstest;
 use serde::Deserialize;
 
-use super::edge::{Beginning, Edge, Received, Upstream};
+use super::edge_server::{Beginning, Edge, Received, Upstream};
 
 use Detail::{Messages, Metrics, Recordings, Transcripts, WebhookLogs};
 

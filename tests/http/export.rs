@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use burki_edge::upstream::ErrorKind;
 use serde_json::Value;
 
-use super::edge::{Beginning, Edge, KEY, Received, Upstream};
+use super::edge_server::{Beginning, Edge, KEY, Received, Upstream};
 use super::surface::all_captures;
 
 const EXPORT: &str = "/api/v1/calls/export";

@@ -27,7 +27,7 @@ use actix_web::web::Bytes;
 use burki_edge::sync::{Incoming, Outgoing, Phase};
 use burki_edge::upstream::{Line, Passing};
 
-use super::edge::{Edge, KEY, Upstream};
+use super::edge_server::{Edge, KEY, Upstream};
 
 const CALL: &str = r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":null}"#;
 

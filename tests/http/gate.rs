@@ -6,7 +6,7 @@ use burki_edge::http::{Auth, Gate, Grant, Proxies};
 use burki_edge::model::Scope;
 use burki_edge::sync::Phase;
 
-use super::edge::{Edge, KEY, Upstream, gate, grant};
+use super::edge_server::{Edge, KEY, Upstream, gate, grant};
 
 const CALL: &str = r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":null}"#;
 

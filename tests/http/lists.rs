@@ -6,7 +6,7 @@ use burki_edge::http::Scans;
 use burki_edge::upstream::ErrorKind;
 use serde_json::Value;
 
-use super::edge::{Edge, Received, Upstream};
+use super::edge_server::{Edge, Received, Upstream};
 use super::export::MANY;
 use super::surface::all_captures;
 

@@ -7,13 +7,14 @@
     reason = "a test may fail where it stands"
 )]
 
+mod content_coding;
+mod change_feed;
+mod completeness;
+#[path = "../support/edge_server.rs"]
+mod edge_server;
 mod aggregates;
-mod changes;
-mod coverage;
 mod deleted;
 mod details;
-mod edge;
-mod encoding;
 
 mod export;
 mod framing;

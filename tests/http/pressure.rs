@@ -8,7 +8,7 @@ use std::time::Duration;
 use burki_edge::http::{Bounds, Places, Scans};
 use burki_edge::sync::Phase;
 
-use super::edge::{Edge, KEY, Received, Upstream};
+use super::edge_server::{Edge, KEY, Received, Upstream};
 
 const EXPORT: &str = "/api/v1/calls/export";
 const LIST: &str = "/api/v1/calls?limit=50";

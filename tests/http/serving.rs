@@ -9,7 +9,7 @@ use burki_edge::store::Readers;
 use burki_edge::upstream::ErrorKind;
 use rusqlite::Connection;
 
-use super::edge::{Edge, Received, Upstream, gate};
+use super::edge_server::{Edge, Received, Upstream, gate};
 
 const FIRST: &str =
     r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":"2026-08-15T07:16:08"}"#;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use burki_edge::sync::Phase;
 
-use super::edge::{Edge, KEY, Received, Upstream};
+use super::edge_server::{Edge, KEY, Received, Upstream};
 
 const CALL: &str = r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":null}"#;
 const HEALTH: &str = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";

@@ -10,7 +10,7 @@ use burki_edge::upstream::ErrorKind;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::edge::{Beginning, Edge, KEY, TOKEN, Upstream, gate};
+use super::edge_server::{Beginning, Edge, KEY, TOKEN, Upstream, gate};
 
 const CAPTURES: &str = include_str!("../fixtures/captures.jsonl");
 

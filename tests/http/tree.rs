@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::edge::{Edge, KEY, Upstream};
+use super::edge_server::{Edge, KEY, Upstream};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 

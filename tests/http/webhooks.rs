@@ -7,7 +7,7 @@ use burki_edge::http::Webhooks;
 use burki_edge::model::CallKey;
 use serde_json::Value;
 
-use super::edge::{Edge, KEY, Received, SECRET, Upstream};
+use super::edge_server::{Edge, KEY, Received, SECRET, Upstream};
 
 const CALL: &str =
     r#"{"id":5,"call_sid":"CA5","status":"completed","started_at":"2026-08-15T07:16:08"}"#;

@@ -2,7 +2,7 @@
 
 use burki_edge::simulator::Flavour;
 
-use super::site::{Edge, KEY, Site, calls, serve, until, world};
+use super::edge_process::{Edge, KEY, Site, calls, serve, until, world};
 
 const NOT_LET_IN: &str =
     r#"{"detail":"Authentication required. Provide a valid API key or login session."}"#;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use burki_edge::config::token_digest;
 use burki_edge::simulator::{Fault, Flavour};
 
-use super::site::{Edge, KEY, Site, answer, client, serve, until, world};
+use super::edge_process::{Edge, KEY, Site, answer, client, serve, until, world};
 
 /// Whatever clients do, it has ended by then.
 const STOPS: Duration = Duration::from_secs(8);

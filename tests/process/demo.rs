@@ -7,7 +7,7 @@ use burki_edge::store::Reader;
 use serde_json::Value;
 
 use super::child::Running;
-use super::site::{Answer, Site, answer, client, serve, world};
+use super::edge_process::{Answer, Site, answer, client, serve, world};
 
 /// A demo on a free port, with its temporary files in a folder of the test's.
 fn start(more: &[&str]) -> (Site, PathBuf, Running) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use burki_edge::simulator::{Fault, Flavour};
 
-use super::site::{KEY, Site, serve, until, world};
+use super::edge_process::{KEY, Site, serve, until, world};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn told_to_end_it_finishes_what_it_was_asked_and_closes_the_file() {
@@ -24,8 +24,8 @@ async fn told_to_end_it_finishes_what_it_was_asked_and_closes_the_file() {
     let sent = edge.status().await["sync"]["requests_last_hour"].as_u64();
     let reading = {
         let url = format!("{}/api/v1/calls/{id}", edge.url);
-        let request = super::site::client(reqwest::Client::builder()).get(url);
-        tokio::spawn(super::site::answer(request.bearer_auth(KEY)))
+        let request = super::edge_process::client(reqwest::Client::builder()).get(url);
+        tokio::spawn(super::edge_process::answer(request.bearer_auth(KEY)))
     };
     // It has passed the question on.
     until(async || edge.status().await["sync"]["requests_last_hour"].as_u64() > sent).await;

@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::child::Ended;
-use super::site::{Edge, Site, serve, until, world};
+use super::edge_process::{Edge, Site, serve, until, world};
 
 const KILLS: usize = 3;
 

@@ -2,7 +2,7 @@
 
 use burki_edge::simulator::{Flavour, Simulator};
 
-use super::site::{KEY, Known, Site, calls, serve, world};
+use super::edge_process::{KEY, Known, Site, calls, serve, world};
 
 const STRANGER: &str = "burki_a_token_that_opens_nothing";
 const UNKNOWN_SID: &str = "CA0000000000000000000000000000dead";

@@ -8,6 +8,8 @@
 )]
 #![expect(clippy::print_stdout, reason = "a seed is shown with its test")]
 
+#[path = "../support/edge_process.rs"]
+mod edge_process;
 mod auth;
 mod child;
 mod daemon;
@@ -19,7 +21,6 @@ mod mangled;
 mod refusals;
 mod release;
 mod replica;
-mod site;
 mod status;
 mod sync;
 mod tls;

@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::site::{KEY, Site, serve, world};
+use super::edge_process::{KEY, Site, serve, world};
 
 /// Sent at once.
 const CLIENTS: u64 = 16;

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use burki_edge::simulator::{Flavour, Simulator};
 use rstest::rstest;
 
-use super::site::{KEY, Site, serve, world};
+use super::edge_process::{KEY, Site, serve, world};
 
 fn upstream() -> Simulator {
     serve(world(Flavour::Hosted, 10))

@@ -3,7 +3,7 @@
 
 use burki_edge::simulator::Flavour;
 
-use super::site::{Site, serve, world};
+use super::edge_process::{Site, serve, world};
 
 #[test]
 fn it_tells_what_the_edge_said_and_needs_one_that_lets_it_in() {

@@ -10,7 +10,7 @@ use burki_edge::store::Reader;
 use futures_util::{StreamExt, stream};
 use rstest::rstest;
 
-use super::site::{Answer, Edge, Known, Site, calls, serve, until, world};
+use super::edge_process::{Answer, Edge, Known, Site, calls, serve, until, world};
 
 /// Connections a client keeps open side by side.
 const CONNECTIONS: usize = 8;

@@ -6,7 +6,7 @@ use burki_edge::simulator::Flavour;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use super::site::{KEY, Site, answer, client, serve, until, world};
+use super::edge_process::{KEY, Site, answer, client, serve, until, world};
 
 /// Every key, dotted, that a client of the status may rely on.
 const KEYS: [&str; 45] = [

@@ -8,7 +8,7 @@ use reqwest::Certificate;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::site::{Edge, KEY, Site, answer, calls, client, serve, until, world};
+use super::edge_process::{Edge, KEY, Site, answer, calls, client, serve, until, world};
 
 #[tokio::test]
 async fn a_client_that_trusts_the_certificate_reads_a_call() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::child::Ended;
 use super::replica::{answer_only, pages};
-use super::site::{Site, calls, serve, until, world};
+use super::edge_process::{Site, calls, serve, until, world};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -10,9 +10,9 @@
     reason = "a test may fail where it stands"
 )]
 
-#[path = "../sync/folder.rs"]
+mod scenario;
+#[path = "../support/folder.rs"]
 mod folder;
-mod life;
 mod oracle;
 mod promises;
 mod upstream;

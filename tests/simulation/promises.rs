@@ -11,7 +11,7 @@ use burki_edge::sync::{Hint, Phase, UpstreamState};
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use super::life::Life;
+use super::scenario::Life;
 
 /// What the answers themselves take, and how closely is looked.
 const SLACK: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use burki_edge::model::{Call, CallFilter, Part, Timestamp};
 use burki_edge::store::{Reader, Writer};
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 fn call(id: i64, assistant: i64, more: &str) -> Call {
     Call::from_json(&format!(

@@ -3,7 +3,7 @@
 use burki_edge::store::{Changed, Changes, Reader, Writer};
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 fn upsert(seq: u64, body: &str) -> (u64, Changed) {
     (seq, Changed::Upsert(body.to_owned()))

@@ -7,7 +7,7 @@ use burki_edge::store::Writer;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 const DAY: i64 = 86_400_000_000;
 

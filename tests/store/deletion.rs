@@ -4,7 +4,7 @@ use burki_edge::model::CallKey;
 use burki_edge::store::{Merged, Observation, Reader, RowCounts, Writer};
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 fn removed(removed: usize) -> Merged {
     Merged {

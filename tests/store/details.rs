@@ -7,7 +7,7 @@ use burki_edge::model::{Detail, Timestamp};
 use burki_edge::store::{DetailObservation, DueDetails, Reader, Writer};
 use tempfile::TempDir;
 
-use super::support::{URL, absence, answer, denial, record, request};
+use super::store_file::{URL, absence, answer, denial, record, request};
 
 use Detail::{Recordings, Transcripts};
 

@@ -8,7 +8,7 @@ use burki_edge::store::{Again, DetailObservation, Reader, Writer};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 const NUMBER: &str = "+4930901820777";
 const SID: &str = "CAerasederasederased";

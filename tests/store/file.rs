@@ -7,7 +7,7 @@ use burki_edge::model::{Call, Unit};
 use burki_edge::store::{Reader, StoreError, Writer};
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 #[test]
 fn the_file_and_its_companions_are_the_owners_alone() {

@@ -6,17 +6,18 @@
     reason = "a test may fail where it stands"
 )]
 
+mod outbox;
+mod suspects;
+#[path = "../support/store_file.rs"]
+mod store_file;
 mod assistants;
 mod changes;
 mod counts;
 mod deletion;
 mod details;
-mod doubt;
 mod erasure;
 mod file;
 mod lists;
 mod merging;
 mod migration;
 mod model;
-mod support;
-mod writes;

@@ -4,7 +4,7 @@ use burki_edge::model::{Call, Timestamp};
 use burki_edge::store::{Merged, Observation, Reader, StoreError, Writer};
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 #[test]
 fn a_text_is_kept_byte_for_byte_and_counted_by_what_it_says() {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 /// A file that an older version wrote, and what it holds.
 struct Old {

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 const DAY: i64 = 86_400;
 

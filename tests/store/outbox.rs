@@ -6,7 +6,7 @@ use burki_edge::store::{NewWrite, Queued, Reader, Writer};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 fn change(call_id: i64, metadata: &str) -> NewWrite {
     NewWrite {

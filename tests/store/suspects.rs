@@ -4,7 +4,7 @@ use burki_edge::model::CallKey;
 use burki_edge::store::{Merged, Observation, Reader, Trust, Writer};
 use tempfile::TempDir;
 
-use super::support::*;
+use super::store_file::*;
 
 #[test]
 fn a_call_the_upstream_denies_is_a_suspect_and_served_until_it_is_seen_again() {

@@ -10,7 +10,7 @@ use burki_edge::upstream::{
     CallSource, DateForm, ErrorKind, Reply, Request, Spelling, UpstreamError, wire,
 };
 
-use super::stage::{Running, Source, Stage};
+use super::engine_harness::{Running, Source, Stage};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
 const SECOND: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use burki_edge::simulator::{Flavour, Rates, WorldConfig};
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 
 const DAY: u64 = 86_400;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use burki_edge::simulator::{Flavour, WorldConfig};
 use burki_edge::sync::{Phase, UpstreamState};
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
 const SECOND: Duration = Duration::from_secs(1);

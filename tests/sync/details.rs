@@ -8,7 +8,7 @@ use burki_edge::simulator::{Fault, WorldConfig};
 use burki_edge::sync::FetchOutcome;
 use tokio::time::Instant;
 
-use super::stage::{Running, Stage, Told};
+use super::engine_harness::{Running, Stage, Told};
 
 use Detail::{Messages, Recordings, Transcripts};
 

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
-use super::stage::Stage;
+use super::engine_harness::Stage;
 
 fn crowded(flavour: Flavour) -> WorldConfig {
     WorldConfig {

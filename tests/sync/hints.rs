@@ -6,7 +6,7 @@ use burki_edge::model::CallKey;
 use burki_edge::simulator::{Fault, Flavour, WorldConfig};
 use burki_edge::sync::{Hint, UpstreamState};
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
 const DAY: Duration = Duration::from_secs(86_400);

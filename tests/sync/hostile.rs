@@ -8,7 +8,7 @@ use burki_edge::simulator::{Fault, Flavour, WorldConfig};
 use burki_edge::store::Reader;
 use burki_edge::sync::{Phase, UpstreamState};
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 
 const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
 const SECOND: Duration = Duration::from_secs(1);

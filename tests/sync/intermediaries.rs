@@ -8,7 +8,7 @@ use burki_edge::simulator::{Flavour, WorldConfig};
 use burki_edge::sync::{FetchOutcome, Phase};
 use burki_edge::upstream::{CallSource, DateForm, Reply, Request, UpstreamError};
 
-use super::stage::{Source, Stage};
+use super::engine_harness::{Source, Stage};
 
 const SECOND: Duration = Duration::from_secs(1);
 const KEPT: Duration = Duration::from_secs(300);

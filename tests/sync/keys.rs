@@ -6,7 +6,7 @@ use burki_edge::simulator::{Fault, Flavour, World, WorldConfig};
 use burki_edge::sync::{Phase, UpstreamState};
 use rusqlite::Connection;
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

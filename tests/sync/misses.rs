@@ -7,7 +7,7 @@ use burki_edge::simulator::{Fault, WorldConfig};
 use burki_edge::sync::{FetchOutcome, Phase, UpstreamState};
 use tokio::time::{Instant, timeout};
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 
 /// A live edge that will not poll again by itself.
 async fn quiet() -> (Stage, Running) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use burki_edge::simulator::{Flavour, Rates, WorldConfig};
 
-use super::stage::Stage;
+use super::engine_harness::Stage;
 
 #[tokio::test(start_paused = true)]
 async fn a_living_upstream_is_followed() {

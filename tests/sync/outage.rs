@@ -10,7 +10,7 @@ use burki_edge::sync::{Phase, UpstreamState};
 use burki_edge::upstream::{CallSource, DateForm, ErrorKind, Reply, Request, UpstreamError, wire};
 use tokio::time::Instant;
 
-use super::stage::{Source, Stage};
+use super::engine_harness::{Source, Stage};
 
 #[tokio::test(start_paused = true)]
 async fn the_status_says_what_is_wrong_and_when_it_was_last_right() {

@@ -7,7 +7,7 @@ use burki_edge::simulator::{Fault, WorldConfig};
 use burki_edge::store::{NewWrite, Reader, Write};
 use burki_edge::sync::{Dropped, NotQueued, UpstreamState};
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 
 const STEP: Duration = Duration::from_millis(5);
 

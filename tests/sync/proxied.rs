@@ -10,7 +10,7 @@ use burki_edge::sync::{Chunks, Incoming, Key, Outgoing};
 use burki_edge::upstream::{Line, Passing};
 use tokio::sync::Notify;
 
-use super::stage::Stage;
+use super::engine_harness::Stage;
 
 /// Takes a request, and answers when it is told to.
 struct Slow(Arc<Notify>);

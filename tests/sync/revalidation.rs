@@ -5,7 +5,7 @@ use std::time::Duration;
 use burki_edge::simulator::{Flavour, WorldConfig};
 use tokio::time::Instant;
 
-use super::stage::Stage;
+use super::engine_harness::Stage;
 
 const FLAVOURS: [Flavour; 2] = [Flavour::Hosted, Flavour::SelfHosted];
 const MINUTE: Duration = Duration::from_secs(60);
@@ -91,7 +91,7 @@ async fn windows_are_split_when_they_outgrow_a_page_and_joined_when_they_shrink(
         stage.settings.poll_interval = MINUTE;
         let running = stage.start();
         running.until_live().await;
-        let count = |running: &super::stage::Running| {
+        let count = |running: &super::engine_harness::Running| {
             let coverage = running.handle.coverage();
             let rows = |window: &&burki_edge::model::Window| window.rows <= 50;
             assert!(coverage.windows().iter().all(|window| rows(&window)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use burki_edge::model::Timestamp;
 use burki_edge::simulator::{Flavour, WorldConfig};
 
-use super::stage::Stage;
+use super::engine_harness::Stage;
 
 /// The ids of a stage's calls that started at an instant, or never.
 fn crowd(stage: &Stage, start: Option<Timestamp>) -> Vec<i64> {

@@ -6,7 +6,7 @@ use burki_edge::model::{CallKey, Detail};
 use burki_edge::simulator::{Fault, Flavour, WorldConfig};
 use burki_edge::sync::{FetchOutcome, Hint, UpstreamState};
 
-use super::stage::Stage;
+use super::engine_harness::Stage;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);

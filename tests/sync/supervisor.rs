@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::stage::{Source, Stage};
+use super::engine_harness::{Source, Stage};
 
 /// Panics at some requests, counted over all engines.
 struct Panicking {
