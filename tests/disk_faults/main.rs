@@ -7,15 +7,15 @@
     reason = "how much was tried is shown with a test"
 )]
 
-#[path = "../sync/folder.rs"]
-mod folder;
-mod scene;
-#[path = "../sync/stage.rs"]
+#[path = "../support/engine_harness.rs"]
 #[expect(
     dead_code,
     reason = "the stage of the engine's tests, of which not all is needed"
 )]
-mod stage;
+mod engine_harness;
+#[path = "../support/folder.rs"]
+mod folder;
+mod scene;
 mod vfs;
 
 use scene::{Course, Scene};

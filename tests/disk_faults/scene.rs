@@ -8,7 +8,7 @@ use burki_edge::simulator::WorldConfig;
 use burki_edge::store::{Changed, Reader};
 use rusqlite::Connection;
 
-use super::stage::{Running, Stage};
+use super::engine_harness::{Running, Stage};
 use super::vfs::{Disk, Failure};
 
 #[derive(Clone, Copy, Debug)]

@@ -7,16 +7,18 @@
     reason = "a test may fail where it stands"
 )]
 
-mod proxy;
-mod recordings;
 #[path = "../support/captured.rs"]
 mod captured;
-#[path = "../support/edge_and_upstream.rs"]
-mod edge_and_upstream;
 mod captures;
 mod differential;
+#[path = "../support/edge_and_upstream.rs"]
+mod edge_and_upstream;
 mod http;
+#[path = "../support/key.rs"]
+mod key;
 mod metadata;
 mod partial;
+mod proxy;
+mod recordings;
 mod studio;
 mod writes;

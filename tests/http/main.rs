@@ -7,14 +7,16 @@
     reason = "a test may fail where it stands"
 )]
 
-mod content_coding;
+mod aggregates;
 mod change_feed;
 mod completeness;
-#[path = "../support/edge_server.rs"]
-mod edge_server;
-mod aggregates;
+mod content_coding;
 mod deleted;
 mod details;
+#[path = "../support/edge_server.rs"]
+mod edge_server;
+#[path = "../support/key.rs"]
+mod key;
 
 mod export;
 mod framing;

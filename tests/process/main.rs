@@ -8,14 +8,16 @@
 )]
 #![expect(clippy::print_stdout, reason = "a seed is shown with its test")]
 
-#[path = "../support/edge_process.rs"]
-mod edge_process;
 mod auth;
 mod child;
 mod daemon;
 mod demo;
+#[path = "../support/edge_process.rs"]
+mod edge_process;
 mod end;
 mod endurance;
+#[path = "../support/key.rs"]
+mod key;
 mod log;
 mod mangled;
 mod refusals;

@@ -3,8 +3,8 @@
 use burki_edge::simulator::Flavour;
 use burki_edge::store::Reader;
 
-use super::replica::{answer_only, pages};
 use super::edge_process::{KEY, Site, serve, until, world};
+use super::replica::{answer_only, pages};
 
 #[test]
 fn it_mirrors_all_and_says_so_in_one_line_and_the_next_run_costs_little() {

@@ -10,8 +10,8 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::child::Ended;
-use super::replica::{answer_only, pages};
 use super::edge_process::{Site, calls, serve, until, world};
+use super::replica::{answer_only, pages};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

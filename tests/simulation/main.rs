@@ -10,11 +10,11 @@
     reason = "a test may fail where it stands"
 )]
 
-mod scenario;
 #[path = "../support/folder.rs"]
 mod folder;
 mod oracle;
 mod promises;
+mod scenario;
 mod upstream;
 
 /// Seeds of a plain `cargo test`.
@@ -40,7 +40,7 @@ fn whatever_happens_the_replica_becomes_equal_and_is_never_wrong() {
                     let Some(seed) = seeds.lock().unwrap().next() else {
                         return;
                     };
-                    if std::panic::catch_unwind(|| life::run(seed)).is_err() {
+                    if std::panic::catch_unwind(|| scenario::run(seed)).is_err() {
                         println!("SEED={seed} fails");
                         failed.lock().unwrap().push(seed);
                     }

@@ -6,10 +6,6 @@
     reason = "a test may fail where it stands"
 )]
 
-mod outbox;
-mod suspects;
-#[path = "../support/store_file.rs"]
-mod store_file;
 mod assistants;
 mod changes;
 mod counts;
@@ -21,3 +17,7 @@ mod lists;
 mod merging;
 mod migration;
 mod model;
+mod outbox;
+#[path = "../support/store_file.rs"]
+mod store_file;
+mod suspects;

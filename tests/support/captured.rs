@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 const CAPTURES: &str = include_str!("../fixtures/captures.jsonl");
-pub const KEY: &str = "burki_0123456789abcdefghijklmnopqrstuv";
+pub use super::key::KEY;
 
 /// Captures whose answers depend on records that were not captured. By target, with the reason.
 pub const LEFT_OUT: [(&str, &str); 6] = [

@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-pub const KEY: &str = "burki_0123456789abcdefghijklmnopqrstuv";
+pub use super::key::KEY;
 pub const TOKEN: &str = "a named token";
 pub const SECRET: &str = "0123456789abcdef~hook";
 pub const BASE_URL: &str = "https://upstream.test";

@@ -71,16 +71,32 @@ impl CachedResponse {
 pub struct ResponseCache {
     /// The file's version as the worker's own reader sees it.
     version: i64,
-    answers: Cache<String, Rc<CachedResponse>, Weight>,
+    answers: Cache<String, Weighed, Weight>,
 }
 
-/// An entry's size in bytes.
+/// An answer and its size in bytes when it was cached: a coding that is added later makes it larger,
+/// and the cache must not notice before it is told.
+#[derive(Clone)]
+struct Weighed {
+    answer: Rc<CachedResponse>,
+    bytes: u64,
+}
+
+impl Weighed {
+    fn of(asked: &str, answer: &Rc<CachedResponse>) -> Weighed {
+        Weighed {
+            answer: Rc::clone(answer),
+            bytes: (asked.len() + answer.size() + OVERHEAD) as u64,
+        }
+    }
+}
+
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<String, Rc<CachedResponse>> for Weight {
-    fn weight(&self, asked: &String, answer: &Rc<CachedResponse>) -> u64 {
-        (asked.len() + answer.size() + OVERHEAD) as u64
+impl Weighter<String, Weighed> for Weight {
+    fn weight(&self, _: &String, weighed: &Weighed) -> u64 {
+        weighed.bytes
     }
 }
 
@@ -101,14 +117,16 @@ impl ResponseCache {
             self.version = version;
             self.answers.clear();
         }
-        self.answers.get(asked).cloned()
+        let weighed = self.answers.get(asked)?;
+        Some(Rc::clone(&weighed.answer))
     }
 
     /// Caches an answer that was read after the file was seen in this version.
     pub fn keep(&mut self, version: i64, asked: String, answer: &Rc<CachedResponse>) {
         // Other requests went on meanwhile, and may have seen a newer version.
         if version == self.version && answer.size() <= LARGEST {
-            self.answers.insert(asked, Rc::clone(answer));
+            let weighed = Weighed::of(&asked, answer);
+            self.answers.insert(asked, weighed);
         }
     }
 
@@ -116,9 +134,9 @@ impl ResponseCache {
     pub fn add(&mut self, asked: &str, answer: &Rc<CachedResponse>, coding: Coding, body: Bytes) {
         answer.add(coding, body);
         let cached = self.answers.peek(asked);
-        if cached.is_some_and(|cached| Rc::ptr_eq(cached, answer)) {
-            // It weighs more now.
-            self.answers.insert(asked.to_owned(), Rc::clone(answer));
+        if cached.is_some_and(|cached| Rc::ptr_eq(&cached.answer, answer)) {
+            self.answers
+                .insert(asked.to_owned(), Weighed::of(asked, answer));
         }
     }
 }

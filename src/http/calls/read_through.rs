@@ -101,6 +101,24 @@ pub async fn resolve(
     }
 }
 
+/// Whether there is such a call, of whatever age its text is. A new one may be on its way.
+pub async fn exists(
+    worker: &Worker,
+    directives: Directives,
+    key: &CallKey,
+) -> Result<(), ApiError> {
+    match resolve(worker, directives.of_any_age(), key).await {
+        Ok(_) => Ok(()),
+        Err(ApiError::NoSuchCall {
+            freshness: Some(freshness),
+            ..
+        }) if directives.only_if_cached && !directives.accept(freshness.age) => {
+            Err(ApiError::OnlyIfCached)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 /// The outcome, if it comes while the client waits.
 pub async fn in_time(answer: impl Future<Output = FetchOutcome>) -> FetchOutcome {
     match tokio::time::timeout(FETCH_DEADLINE, answer).await {

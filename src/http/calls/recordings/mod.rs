@@ -57,9 +57,7 @@ pub async fn get(
         }
     };
     let directives = Directives::of(request.headers());
-    if let Err(failure) =
-        read_through::resolve(worker, directives.of_any_age(), &CallKey::Id(call)).await
-    {
+    if let Err(failure) = read_through::exists(worker, directives, &CallKey::Id(call)).await {
         if let (ApiError::NoSuchCall { .. }, Some(cache)) = (&failure, &worker.shared().audio.cache)
         {
             let cache = Arc::clone(cache);
