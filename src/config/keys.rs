@@ -3,7 +3,7 @@
 
 use figment::value::Value;
 
-/// What a key's value is written as. The typed reading, with its range, is in `rules`.
+/// What a key's value is written as. The typed reading, with its range, is in `validation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,

@@ -2,19 +2,19 @@
 //! typed values that can't be wrong.
 //!
 //! ```text
-//!  keys (the table) ──► layers (default < file < environment) ──► reader ──► rules ──► Config
+//!  keys (the table) ──► sources (default < file < environment) ──► reader ──► validation ──► Config
 //!                              unknown keys refused               bad values refused
 //! ```
 //! Nothing here reads the process's environment by itself: the caller hands it in.
 
 mod error;
 mod keys;
-mod layers;
 mod reader;
-mod rules;
 mod secret;
 mod sections;
+mod sources;
 mod tokens;
+mod validation;
 mod warnings;
 
 #[cfg(test)]
@@ -26,13 +26,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use error::{ConfigError, MissingApiKey, Problem};
-pub use rules::read_key_file;
 pub use secret::Secret;
 pub use sections::{Auth, History, Log, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
 pub use tokens::{InvalidTokenName, Token, check_token_name, parse_expires, token_digest};
+pub use validation::read_key_file;
 
-use layers::File;
 use reader::Reader;
+use sources::File;
 
 /// Read from the working directory where no other file is named.
 pub const USUAL_FILE: &str = "config.toml";
@@ -164,7 +164,7 @@ fn load<N: Into<OsString>, V: Into<OsString>>(
     let environment = environment
         .into_iter()
         .map(|(name, value)| (name.into(), value.into()));
-    let figment = layers::gather(file, environment, &mut problems);
+    let figment = sources::gather(file, environment, &mut problems);
     let mut reader = Reader::new(figment, problems);
     let config = Config::read(&mut reader);
     let (settings, problems) = reader.finish();

@@ -14,7 +14,7 @@ use humantime::{format_duration, parse_duration};
 
 use super::error::Problem;
 use super::keys::{self, KEYS, Kind};
-use super::{Origin, Setting, layers};
+use super::{Origin, Setting, sources};
 
 /// Longer values are cut in a message.
 const SHOWN_CHARACTERS: usize = 80;
@@ -49,7 +49,7 @@ impl Reader {
     }
 
     pub(super) fn origin(&self, key: &str) -> Origin {
-        layers::origin(&self.figment, key)
+        sources::origin(&self.figment, key)
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Value> {
