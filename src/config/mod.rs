@@ -1,20 +1,23 @@
 //! The settings of an edge: read from defaults, file and environment, checked once, then plain
-//! typed values that can't be wrong.
+//! typed values. Only `app` and `cli` know this folder; of the crate, it knows only `model`.
 //!
 //! ```text
-//!  keys (the table) ──► layers (default < file < environment) ──► reader ──► rules ──► Config
-//!                              unknown keys refused               bad values refused
+//!  sources: defaults < file < environment ──► Settings ──► validation, tokens ──► Config
+//!             unknown keys are refused           bad values are refused
 //! ```
+//! In reading order: `sections` has every key, what it may hold and the types that others read;
+//! `sources` lays one source over another and remembers where each value was set; `validation`
+//! checks the values, and `tokens` those of `auth.tokens`; `error` is what is refused, `warnings`
+//! what is allowed and may be a mistake; `secret` is a text that is never printed.
+//!
 //! Nothing here reads the process's environment by itself: the caller hands it in.
 
 mod error;
-mod keys;
-mod layers;
-mod reader;
-mod rules;
 mod secret;
 mod sections;
+mod sources;
 mod tokens;
+mod validation;
 mod warnings;
 
 #[cfg(test)]
@@ -23,28 +26,21 @@ mod tests;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+
+use serde::Deserialize;
 
 pub use error::{ConfigError, MissingApiKey, Problem};
-pub use rules::read_key_file;
-pub use secret::Secret;
+pub use secret::{Secret, read_key_file};
 pub use sections::{Auth, History, Log, Server, Store, Sync, Tls, Upstream, Webhooks, Writes};
 pub use tokens::{InvalidTokenName, Token, check_token_name, parse_expires, token_digest};
 
-use layers::File;
-use reader::Reader;
+use sources::Settings;
 
 /// Read from the working directory where no other file is named.
 pub const USUAL_FILE: &str = "config.toml";
 
-/// `BURKI_EDGE_SYNC__POLL_INTERVAL` sets `sync.poll_interval`.
-const ENVIRONMENT_PREFIX: &str = "BURKI_EDGE_";
-
-/// The variable Burki's own clients read; goes before every other source of `upstream.api_key`.
-const API_KEY_VARIABLE: &str = "BURKI_API_KEY";
-
 /// The whole configuration, every value checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Config {
     pub server: Server,
     pub upstream: Upstream,
@@ -77,8 +73,9 @@ pub struct Setting {
 }
 
 /// Where a value came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
+    #[default]
     Default,
     File(PathBuf),
     /// The variable's name.
@@ -101,17 +98,14 @@ impl Config {
     /// `std::env::vars_os()`; a test hands in a table.
     ///
     /// # Errors
-    /// Everything wrong that can be told at once: a file that can't be read, unknown keys, values
+    /// Everything wrong that can be found at once: a file that can't be read, unknown keys, values
     /// out of range, settings that contradict each other. A missing API key is none of them.
     pub fn load<N: Into<OsString>, V: Into<OsString>>(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Loaded, ConfigError> {
-        let file = match file {
-            Some(path) => File::Given(path),
-            None => File::Usual(Path::new(USUAL_FILE)),
-        };
-        load(file, environment)
+        let usual = Path::new(USUAL_FILE);
+        load(Some(file.unwrap_or(usual)), file.is_some(), environment)
     }
 
     /// The defaults and `environment` alone, wherever the process runs: for the demo and tests.
@@ -121,7 +115,7 @@ impl Config {
     pub fn from_environment<N: Into<OsString>, V: Into<OsString>>(
         environment: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Config, ConfigError> {
-        Ok(load(File::None, environment)?.config)
+        Ok(load(None, false, environment)?.config)
     }
 
     /// The upstream's key, for those who can't work without it.
@@ -131,49 +125,28 @@ impl Config {
     pub fn api_key(&self) -> Result<&Secret, MissingApiKey> {
         self.upstream.api_key.as_ref().ok_or(MissingApiKey)
     }
-
-    /// Two settings that are right by themselves and can't keep together what they promise: the
-    /// polls alone take over half of the request budget. In words, with the remedy.
-    pub fn crowded_budget(&self) -> Option<String> {
-        let budget = u128::from(self.upstream.max_requests_per_minute.get());
-        let poll = self.sync.poll_interval.max(Duration::from_millis(1));
-        let polls = Duration::from_secs(60)
-            .as_millis()
-            .div_ceil(poll.as_millis());
-        (2 * polls > budget).then(|| {
-            format!(
-                "upstream.max_requests_per_minute = {budget}: sync.poll_interval = {} alone takes \
-                 {polls} requests a minute, so the newest is polled more rarely, and history is \
-                 read slowly; allow {} requests a minute, or poll every {}",
-                humantime::format_duration(poll),
-                2 * polls,
-                humantime::format_duration(Duration::from_secs(
-                    u64::try_from(120_u128.div_ceil(budget)).unwrap_or(120)
-                )),
-            )
-        })
-    }
 }
 
 fn load<N: Into<OsString>, V: Into<OsString>>(
-    file: File<'_>,
+    file: Option<&Path>,
+    must_exist: bool,
     environment: impl IntoIterator<Item = (N, V)>,
 ) -> Result<Loaded, ConfigError> {
-    let mut problems = Vec::new();
-    let is_named = matches!(file, File::Given(_));
-    let environment = environment
-        .into_iter()
-        .map(|(name, value)| (name.into(), value.into()));
-    let figment = layers::gather(file, environment, &mut problems);
-    let mut reader = Reader::new(figment, problems);
-    let config = Config::read(&mut reader);
-    let (settings, problems) = reader.finish();
-    match config {
-        Some(config) if problems.is_empty() => Ok(Loaded {
-            config,
-            settings,
-            is_named,
-        }),
-        _ => Err(ConfigError::new(problems)),
+    let environment = environment.into_iter();
+    let mut settings = Settings::new();
+    if let Some(path) = file {
+        settings.add_file(path, must_exist);
     }
+    settings.add_environment(environment.map(|(name, value)| (name.into(), value.into())));
+    let config = Config::read(&mut settings);
+    if !settings.problems.is_empty() {
+        return Err(ConfigError {
+            problems: settings.problems,
+        });
+    }
+    Ok(Loaded {
+        config,
+        settings: settings.shown(),
+        is_named: must_exist,
+    })
 }

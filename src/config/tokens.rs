@@ -1,18 +1,21 @@
-//! Named access tokens: what the configuration keeps of them is the SHA-256, never the token.
+//! Named access tokens, of which the configuration keeps the SHA-256 and never the token.
 
 use std::fmt;
 
-use figment::value::{Dict, Value};
+use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::reader::Reader;
+use super::sources::Settings;
 use crate::model::{Scope, Scopes, Timestamp};
 
 const KEY: &str = "auth.tokens";
+const FIELDS: [&str; 4] = ["name", "sha256", "scopes", "expires"];
 const NAME_CHARACTERS: usize = 64;
+const HIDDEN: &str = "(not shown)";
 const HINT: &str = "`burki-edge token NAME` makes one";
 
-/// Who may come in, by name.
+/// One access token, known by its name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     /// Unique; fit for logs.
@@ -20,7 +23,7 @@ pub struct Token {
     /// [`token_digest`] of the token.
     pub sha256: [u8; 32],
     pub scopes: Scopes,
-    /// It opens nothing from then on.
+    /// The instant from which it opens nothing.
     pub expires: Option<Timestamp>,
 }
 
@@ -62,160 +65,118 @@ pub fn check_token_name(name: &str) -> Result<(), InvalidTokenName> {
     }
 }
 
-/// Reads `auth.tokens`.
-pub(super) fn read(reader: &mut Reader) -> Vec<Token> {
-    let Some(Value::Array(_, items)) = reader.get(KEY) else {
-        reader.refuse(
-            KEY,
-            format_args!("expected a list of tables with name and sha256; {HINT}"),
-        );
-        return Vec::new();
-    };
-    let mut tokens: Vec<Token> = Vec::with_capacity(items.len());
-    for (at, item) in items.into_iter().enumerate() {
-        let at = format!("{KEY}[{at}]");
-        let Some(token) = read_one(reader, &at, item) else {
-            continue;
+impl Settings {
+    /// Reads `auth.tokens`.
+    pub(super) fn tokens(&mut self) -> Vec<Token> {
+        let mut tokens: Vec<Token> = Vec::new();
+        let Some((Value::Array(items), _)) = self.values.get(KEY).cloned() else {
+            let expected = format!("expected a list of tables with name and sha256; {HINT}");
+            self.refuse_part(KEY, HIDDEN, expected);
+            return tokens;
         };
-        if tokens.iter().any(|other| other.name == token.name) {
-            reader.refuse_as(
-                &format!("{at}.name"),
-                format!("{:?}", token.name),
-                "another token has this name; give each its own",
-            );
-        } else if let Some(other) = tokens.iter().find(|other| other.sha256 == token.sha256) {
-            let expected = format!(
-                "the same token as {:?}; remove one of them, or make another: {HINT}",
-                other.name
-            );
-            reader.refuse_as(&format!("{at}.sha256"), "(not shown)".to_owned(), expected);
-        } else {
-            tokens.push(token);
+        for (at, item) in items.iter().enumerate() {
+            let at = format!("{KEY}[{at}]");
+            let Some(token) = self.token(&at, item) else {
+                continue;
+            };
+            if tokens.iter().any(|other| other.name == token.name) {
+                let expected = "another token has this name; give each its own";
+                self.refuse_part(&format!("{at}.name"), format!("{:?}", token.name), expected);
+            } else if let Some(other) = tokens.iter().find(|other| other.sha256 == token.sha256) {
+                let expected = format!(
+                    "the same token as {:?}; remove one of them, or make another: {HINT}",
+                    other.name
+                );
+                self.refuse_part(&format!("{at}.sha256"), HIDDEN, expected);
+            } else {
+                tokens.push(token);
+            }
         }
+        tokens
     }
-    tokens
-}
 
-fn read_one(reader: &mut Reader, at: &str, item: Value) -> Option<Token> {
-    let hidden = || "(not shown)".to_owned();
-    let Value::Dict(_, mut fields) = item else {
-        reader.refuse_as(
-            at,
-            hidden(),
-            format_args!("expected a table with name and sha256; {HINT}"),
-        );
-        return None;
-    };
-    let name = take_text(&mut fields, "name");
-    let sha256 = take_text(&mut fields, "sha256");
-    let scopes = read_scopes(reader, at, fields.remove("scopes"));
-    let expires = read_expires(reader, at, fields.remove("expires"));
-    for field in fields.keys() {
-        reader.refuse_as(
-            &format!("{at}.{field}"),
-            hidden(),
-            "unknown field; a token has name and sha256, and may have scopes and expires",
-        );
-    }
-    let name = match name {
-        Some(name) if check_token_name(&name).is_ok() => Some(name),
-        other => {
-            let shown = other.map_or("(not set)".to_owned(), |name| format!("{name:?}"));
-            reader.refuse_as(&format!("{at}.name"), shown, InvalidTokenName);
-            None
+    fn token(&mut self, at: &str, item: &Value) -> Option<Token> {
+        let mut refuse = |field: &str, shown: &str, expected: &str| {
+            self.refuse_part(&format!("{at}{field}"), shown, expected.to_owned());
+        };
+        let Some(fields) = item.as_object() else {
+            let expected = format!("expected a table with name and sha256; {HINT}");
+            refuse("", HIDDEN, &expected);
+            return None;
+        };
+        let is_unknown = |field: &&String| !FIELDS.contains(&field.as_str());
+        for field in fields.keys().filter(is_unknown) {
+            let expected =
+                "unknown field; a token has name and sha256, and may have scopes and expires";
+            refuse(&format!(".{field}"), HIDDEN, expected);
         }
-    };
-    // A value that is no digest may be the token itself: only its length is told.
-    let sha256 = match sha256.as_deref().map(parse_digest) {
-        Some(Some(digest)) if digest == token_digest("") => {
-            reader.refuse_as(
-                &format!("{at}.sha256"),
-                hidden(),
-                format_args!("the SHA-256 of nothing at all; hash the token: {HINT}"),
-            );
-            None
+        let text = |field| fields.get(field).and_then(Value::as_str);
+        let shown = |field| match (text(field), fields.get(field)) {
+            (Some(text), _) => format!("{text:?}"),
+            (None, Some(_)) => "(not a text)".to_owned(),
+            (None, None) => "(not set)".to_owned(),
+        };
+        let name = text("name").filter(|name| check_token_name(name).is_ok());
+        if name.is_none() {
+            refuse(".name", &shown("name"), &InvalidTokenName.to_string());
         }
-        Some(Some(digest)) => Some(digest),
-        _ => {
-            let shown = sha256.map_or("(not set)".to_owned(), |text| {
+        let sha256 = text("sha256").and_then(parse_digest);
+        if sha256.is_none() {
+            // It may be the token itself, so only its length is shown.
+            let shown = text("sha256").map_or(shown("sha256"), |text| {
                 format!("(not shown, {} characters)", text.chars().count())
             });
-            reader.refuse_as(
-                &format!("{at}.sha256"),
-                shown,
-                format_args!(
-                    "expected 64 hexadecimal digits: store the token's SHA-256, not the token; \
-                     {HINT}"
-                ),
+            let expected = format!(
+                "expected 64 hexadecimal digits: store the token's SHA-256, not the token; {HINT}"
             );
-            None
+            refuse(".sha256", &shown, &expected);
         }
-    };
-    Some(Token {
-        name: name?,
-        sha256: sha256?,
-        scopes: scopes?,
-        expires: expires?,
-    })
-}
-
-fn read_scopes(reader: &mut Reader, at: &str, value: Option<Value>) -> Option<Scopes> {
-    let known = Scope::ALL.map(Scope::as_str).join(", ");
-    let shown = match value {
-        None => return Some(Scopes::USUAL),
-        Some(Value::Array(_, items)) => {
-            let names: Vec<_> = items.into_iter().map(Value::into_string).collect();
-            let scope = |name: &Option<String>| Scope::named(name.as_deref()?);
-            let scopes: Option<Scopes> = names.iter().map(scope).collect();
-            if let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) {
-                return Some(scopes);
-            }
-            let names = names.into_iter().map(|name| match name {
-                Some(name) => format!("{name:?}"),
-                None => "(not a text)".to_owned(),
-            });
-            format!("[{}]", names.collect::<Vec<_>>().join(", "))
+        let of_nothing = sha256 == Some(token_digest(""));
+        if of_nothing {
+            let expected = format!("the SHA-256 of nothing at all; hash the token: {HINT}");
+            refuse(".sha256", HIDDEN, &expected);
         }
-        Some(_) => "(not a list)".to_owned(),
-    };
-    let expected = format_args!("expected a list of some of {known}; without one it may only read")
-        .to_string();
-    reader.refuse_as(&format!("{at}.scopes"), shown, expected);
-    None
-}
-
-fn read_expires(reader: &mut Reader, at: &str, value: Option<Value>) -> Option<Option<Timestamp>> {
-    let shown = match value {
-        None => return Some(None),
-        Some(Value::String(_, text)) => {
-            if let Some(instant) = parse_expires(&text) {
-                return Some(Some(instant));
-            }
-            format!("{text:?}")
+        let names = fields.get("scopes").map(Vec::<&str>::deserialize);
+        let scopes = match &names {
+            None => Some(Scopes::USUAL),
+            Some(Ok(names)) => names.iter().map(|name| Scope::named(name)).collect(),
+            Some(Err(_)) => None,
+        };
+        let scopes = scopes.filter(|scopes| !scopes.is_empty());
+        if scopes.is_none() {
+            let shown = match names {
+                Some(Ok(names)) => format!("{names:?}"),
+                _ => "(not a list of texts)".to_owned(),
+            };
+            let known = Scope::ALL.map(Scope::as_str).join(", ");
+            let expected =
+                format!("expected a list of some of {known}; without one it may only read");
+            refuse(".scopes", &shown, &expected);
         }
-        Some(_) => "(not a text)".to_owned(),
-    };
-    reader.refuse_as(
-        &format!("{at}.expires"),
-        shown,
-        "expected a date, or an instant in UTC, in double quotes, such as \"2027-01-31\" (valid \
-         until that day begins) or \"2027-01-31T18:00:00Z\"",
-    );
-    None
-}
-
-/// When a token ends: a day, as its first instant, or an instant.
-pub fn parse_expires(text: &str) -> Option<Timestamp> {
-    let whole_day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
-    Timestamp::parse(text).or_else(|_| whole_day()).ok()
-}
-
-fn take_text(fields: &mut Dict, field: &str) -> Option<String> {
-    fields.remove(field).and_then(Value::into_string)
+        let instant = text("expires").and_then(parse_expires);
+        let endless = !fields.contains_key("expires");
+        if instant.is_none() && !endless {
+            let expected = "expected a date, or an instant in UTC, in double quotes, such as \
+                 \"2027-01-31\" (valid until that day begins) or \"2027-01-31T18:00:00Z\"";
+            refuse(".expires", &shown("expires"), expected);
+        }
+        Some(Token {
+            name: name?.to_owned(),
+            sha256: sha256.filter(|_| !of_nothing)?,
+            scopes: scopes?,
+            expires: instant,
+        })
+    }
 }
 
 fn parse_digest(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).ok()?;
     Some(digest)
+}
+
+/// When a token ends: a day, as its first instant, or an instant.
+pub fn parse_expires(text: &str) -> Option<Timestamp> {
+    let whole_day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
+    Timestamp::parse(text).or_else(|_| whole_day()).ok()
 }

@@ -1,41 +1,41 @@
-//! What is allowed and may be a mistake: told at each start, with the remedy.
+//! What is allowed and may be a mistake: logged at each start, with the remedy.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use super::{Config, Loaded, Origin, Setting};
+use humantime::format_duration;
+
+use super::{Config, Loaded, Origin, sources};
 use crate::model::{Timestamp, is_this_machine};
 
 impl Loaded {
-    /// In words. Files are looked at; `now` tells which tokens have expired.
+    /// What may be a mistake, in words. Looks at files; `now` decides which tokens have expired.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         let mut warnings = self.config.warnings(now);
         warnings.extend(self.key_goes_elsewhere());
         warnings
     }
 
-    /// A key of the environment goes where a file says that nobody named, `./config.toml`: to whom
-    /// it is sent is told, unless it is who it is sent to without that file.
+    /// A key of the environment is sent where a file says that was found, not named, and that is
+    /// not where it is sent without that file.
     fn key_goes_elsewhere(&self) -> Option<String> {
         let setting = |key| self.settings.iter().find(|setting| setting.key == key);
-        let of_environment = |setting: &&Setting| matches!(setting.origin, Origin::Environment(_));
-        let keys = ["upstream.api_key", "upstream.api_key_file"];
-        let key = keys.into_iter().filter_map(setting).find(of_environment)?;
+        let keys = ["upstream.api_key", "upstream.api_key_file"].into_iter();
+        let variable = keys.filter_map(setting).find_map(|key| match &key.origin {
+            Origin::Environment(variable) => Some(variable),
+            _ => None,
+        })?;
         let base_url = setting("upstream.base_url")?;
-        let default = super::keys::find("upstream.base_url")?.default.value()?;
-        let is_usual = |setting: &Setting| setting.value.as_str() == default.as_str();
-        match (&key.origin, &base_url.origin) {
-            (Origin::Environment(variable), Origin::File(file))
-                if !self.is_named && !is_usual(base_url) =>
-            {
-                let to = self.config.upstream.base();
-                Some(format!(
-                    "the key of {variable} is sent to {to}, which {} names; `--config {0}` says \
-                     that you mean it",
-                    file.display()
-                ))
-            }
+        let is_usual = sources::default(base_url.key) == Some(&base_url.value);
+        match &base_url.origin {
+            Origin::File(file) if !self.is_named && !is_usual => Some(format!(
+                "the key of {variable} is sent to {}, which {1} names; `--config {1}` says that \
+                 you mean it",
+                self.config.upstream.base(),
+                file.display()
+            )),
             _ => None,
         }
     }
@@ -43,23 +43,16 @@ impl Loaded {
 
 impl Config {
     fn warnings(&self, now: Timestamp) -> Vec<String> {
-        let mut warnings: Vec<String> = self.crowded_budget().into_iter().collect();
-        let files = [
-            (
-                "upstream.api_key_file",
-                self.upstream.api_key_file.as_deref(),
-            ),
-            (
-                "server.tls_key",
-                self.server.tls.as_ref().map(|tls| &*tls.key),
-            ),
-        ];
-        for (key, file) in files {
+        let mut warnings = Vec::from_iter(self.crowded_budget());
+        let tls_key = self.server.tls.as_ref().map(|tls| &tls.key);
+        for (key, file) in [
+            ("upstream.api_key_file", self.upstream.api_key_file.as_ref()),
+            ("server.tls_key", tls_key),
+        ] {
             if let Some(file) = file.filter(|file| is_open(file)) {
                 warnings.push(format!(
-                    "{key} = {:?}: other users of this machine can read it; `chmod 600` makes it \
-                     its owner's alone",
-                    file.display()
+                    "{key} = {file:?}: other users of this machine can read it; `chmod 600` makes \
+                     it its owner's alone"
                 ));
             }
         }
@@ -71,41 +64,57 @@ impl Config {
                 self.upstream.base()
             ));
         }
-        let is_wide = |address: &&std::net::SocketAddr| !address.ip().to_canonical().is_loopback();
         if self.server.tls.is_none()
-            && let Some(address) = self.server.listen.iter().find(is_wide)
+            && let Some(address) = self.server.beyond_this_machine()
         {
             warnings.push(format!(
                 "server.listen = {address} without server.tls_cert and server.tls_key: tokens and \
                  calls cross the network in clear, unless a proxy before the edge encrypts"
             ));
         }
-        for token in &self.auth.tokens {
-            if token.expires.is_some_and(|expires| expires <= now) {
-                warnings.push(format!(
-                    "auth.tokens: {:?} has expired and opens nothing; remove it, or make another \
-                     by `burki-edge token NAME`",
-                    token.name
-                ));
-            }
+        let expired = |expires: Timestamp| expires <= now;
+        for token in self
+            .auth
+            .tokens
+            .iter()
+            .filter(|token| token.expires.is_some_and(expired))
+        {
+            warnings.push(format!(
+                "auth.tokens: {:?} has expired and opens nothing; remove it, or make another by \
+                 `burki-edge token NAME`",
+                token.name
+            ));
         }
         warnings
     }
 
-    /// The sections in which `now` has what a running edge does not take over: everything but who
+    /// The polls alone take over half of the request budget.
+    fn crowded_budget(&self) -> Option<String> {
+        let budget = u64::from(self.upstream.max_requests_per_minute.get());
+        let poll = self.sync.poll_interval;
+        let polls = 60_000_u128.div_ceil(poll.as_millis().max(1));
+        (2 * polls > budget.into()).then(|| {
+            format!(
+                "upstream.max_requests_per_minute = {budget}: sync.poll_interval = {} alone takes \
+                 {polls} requests a minute, so the newest is polled more rarely, and history is \
+                 read slowly; allow {} requests a minute, or poll every {}",
+                format_duration(poll),
+                2 * polls,
+                format_duration(Duration::from_secs(120_u64.div_ceil(budget))),
+            )
+        })
+    }
+
+    /// The sections in which `now` differs and a running edge does not follow: everything but who
     /// may come in, the certificate, the upstream's key and what is logged.
     pub fn differs_beyond_access(&self, now: &Config) -> Vec<&'static str> {
-        let mut same = now.clone();
-        same.server
-            .cors_origins
-            .clone_from(&self.server.cors_origins);
+        let (mut same, before) = (now.clone(), self.clone());
+        same.server.cors_origins = before.server.cors_origins;
         if self.server.tls.is_some() && same.server.tls.is_some() {
-            same.server.tls.clone_from(&self.server.tls);
+            same.server.tls = before.server.tls;
         }
-        same.upstream.api_key.clone_from(&self.upstream.api_key);
-        same.upstream
-            .api_key_file
-            .clone_from(&self.upstream.api_key_file);
+        same.upstream.api_key = before.upstream.api_key;
+        same.upstream.api_key_file = before.upstream.api_key_file;
         let differs = [
             ("server", same.server != self.server),
             ("upstream", same.upstream != self.upstream),
@@ -123,7 +132,7 @@ impl Config {
     }
 }
 
-/// Whether others than its owner may read or write it. One that is not there is told elsewhere.
+/// Whether others than its owner may read or write a file; false where there is none.
 fn is_open(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|about| about.permissions().mode() & 0o077 != 0)
 }
@@ -159,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_crosses_the_network_in_clear_is_told() {
+    fn what_crosses_the_network_in_clear_is_warned_of() {
         let wide = warnings("[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:2\"]");
         assert!(
             wide[0].starts_with("server.listen = 0.0.0.0:2 without"),
@@ -174,20 +183,20 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_told() {
+    fn a_key_that_others_can_read_is_warned_of() {
         let key = tempfile::NamedTempFile::new().unwrap();
         fs::write(key.path(), "burki_key").unwrap();
         let toml = format!("[upstream]\napi_key_file = {:?}", key.path());
-        for (mode, told) in [(0o600, 0), (0o640, 1), (0o604, 1)] {
+        for (mode, count) in [(0o600, 0), (0o640, 1), (0o604, 1)] {
             fs::set_permissions(key.path(), Permissions::from_mode(mode)).unwrap();
             let warnings = warnings(&toml);
-            assert_eq!(warnings.len(), told, "{mode:o}: {warnings:?}");
+            assert_eq!(warnings.len(), count, "{mode:o}: {warnings:?}");
             assert!(warnings.iter().all(|warning| warning.contains("chmod 600")));
         }
     }
 
     #[test]
-    fn a_token_that_has_expired_is_told() {
+    fn an_expired_token_is_warned_of() {
         let digest = "ab".repeat(32);
         let expired = |expires| {
             let token = format!("name = \"ci\"\nsha256 = \"{digest}\"\nexpires = \"{expires}\"");
@@ -197,19 +206,19 @@ mod tests {
     }
 
     #[test]
-    fn where_a_key_of_the_environment_goes_is_told_unless_it_was_named() {
+    fn a_key_sent_where_an_unnamed_file_says_is_warned_of() {
         let key = [("BURKI_API_KEY", "burki_key")];
         let other = "[upstream]\nbase_url = \"https://elsewhere.example\"";
-        let told = loaded(other, &key, false).warnings(NOW);
+        let warned = loaded(other, &key, false).warnings(NOW);
         assert!(
-            told[0].starts_with("the key of BURKI_API_KEY is sent to https://elsewhere.example")
+            warned[0].starts_with("the key of BURKI_API_KEY is sent to https://elsewhere.example")
         );
         let holds_key = tempfile::NamedTempFile::new().unwrap();
         fs::write(&holds_key, "burki_key").unwrap();
         let path = holds_key.path().to_str().unwrap();
         let file = [("BURKI_EDGE_UPSTREAM__API_KEY_FILE", path)];
-        let told = loaded(other, &file, false).warnings(NOW);
-        assert!(told[0].starts_with("the key of BURKI_EDGE_UPSTREAM__API_KEY_FILE is sent"));
+        let warned = loaded(other, &file, false).warnings(NOW);
+        assert!(warned[0].starts_with("the key of BURKI_EDGE_UPSTREAM__API_KEY_FILE is sent"));
         assert_eq!(loaded(other, &key, true).warnings(NOW), [""; 0]);
         let in_file = format!("{other}\napi_key = \"burki_key\"");
         assert_eq!(loaded(&in_file, &[], false).warnings(NOW), [""; 0]);

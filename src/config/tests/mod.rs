@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::keys::KEYS;
+use super::sections::KEYS;
 use super::*;
 use crate::model::Detail;
 
@@ -84,10 +84,9 @@ fn the_shipped_file_holds_exactly_the_defaults() {
     let shipped = load_with(SHIPPED, &[]).unwrap();
     assert_eq!(shipped.config, defaults());
     for setting in shipped.settings {
-        let key = keys::find(setting.key).unwrap();
         let in_file = matches!(setting.origin, Origin::File(_));
         // Lines of `[[auth.tokens]]` can't follow a `tokens = []`, so that default is left out.
-        let written = key.default.value().is_some() && setting.key != "auth.tokens";
+        let written = sources::default(setting.key).is_some() && setting.key != "auth.tokens";
         assert_eq!(in_file, written, "{}", setting.key);
     }
 }
@@ -109,7 +108,7 @@ fn the_shipped_file_names_every_key_once_and_no_other() {
             named.push(format!("{section}.{name}"));
         }
     }
-    let mut known: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    let mut known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
     named.sort();
     known.sort();
     assert_eq!(named, known);
@@ -236,10 +235,10 @@ fn the_usual_file_may_be_missing_and_a_named_one_may_not() {
     let nowhere = PathBuf::from("no/such/config.toml");
     let none = [("", ""); 0];
     assert_eq!(
-        load(File::Usual(&nowhere), none).unwrap().config,
+        load(Some(&nowhere), false, none).unwrap().config,
         defaults()
     );
-    let message = load(File::Given(&nowhere), none).unwrap_err().to_string();
+    let message = load(Some(&nowhere), true, none).unwrap_err().to_string();
     assert!(message.starts_with("no/such/config.toml: can't be read"));
     assert!(message.contains("--config"));
 }

@@ -274,6 +274,55 @@ fn a_bad_token_is_refused_unseen(#[case] tokens: &str, #[case] expected: &str) {
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
+#[rstest]
+#[case::scopes_of_another_name(
+    "scopes = [\"read\", \"fly\"]",
+    "scopes = [\"read\", \"fly\"]: expected a list of some of read, write, operate;"
+)]
+#[case::no_scopes("scopes = []", "scopes = []: expected a list of some of")]
+#[case::scopes_that_are_no_texts(
+    "scopes = [{ token = \"bk_live_not_for_your_eyes\" }]",
+    "scopes = (not a list of texts): expected a list of some of"
+)]
+#[case::an_end_in_words("expires = \"soon\"", "expires = \"soon\": expected a date")]
+#[case::an_end_without_quotes("expires = 2027-01-31", "expires = (not a text): expected a date")]
+fn what_a_token_may_have_is_checked(#[case] field: &str, #[case] expected: &str) {
+    let token = format!("[[auth.tokens]]\nname = \"ci\"\nsha256 = \"{DIGEST}\"\n{field}");
+    let start = format!("config.toml: auth.tokens[0].{expected}");
+    let message = refusal(&token, &[]);
+    assert!(message.starts_with(&start), "{message}");
+}
+
+#[test]
+fn every_problem_of_a_token_is_reported_at_once() {
+    let tokens = "name = \" \"\nsha256 = \"short\"\nscopes = 1\nexpires = 1\nother = 1";
+    let message = refusal(&format!("[[auth.tokens]]\n{tokens}"), &[]);
+    assert!(message.starts_with("5 problems"), "{message}");
+}
+
+#[test]
+fn every_item_of_a_list_is_reported_by_itself() {
+    let message = refusal("[sync]\ndetails = [\"a\", \"messages\", \"b\"]", &[]);
+    assert!(message.starts_with("2 problems"), "{message}");
+    assert!(message.contains("sync.details = \"a\": expected some of"));
+    assert!(message.contains("sync.details = \"b\": expected some of"));
+}
+
+/// A refused value gives way to a default that the key allows.
+#[test]
+fn every_key_can_be_refused_without_ending_the_reading() {
+    for (key, _) in KEYS {
+        let (section, name) = key.split_once('.').unwrap();
+        for value in ["[[1]]", "{ a = 1 }", "nan", "-1", "2027-01-31"] {
+            let toml = format!("x = 1\n[{section}]\n{name} = {value}");
+            let message = refusal(&toml, &[("BURKI_EDGE_X", "1")]);
+            for part in ["unknown key \"x\"", "unknown variable", key] {
+                assert!(message.contains(part), "{part} is not in {message}");
+            }
+        }
+    }
+}
+
 #[test]
 fn two_keys_are_refused_with_where_each_is_from() {
     let message = refusal(
@@ -303,17 +352,14 @@ fn a_bad_variable_is_named() {
 fn a_variable_that_is_not_utf8_is_refused_unseen() {
     use std::os::unix::ffi::OsStringExt;
     let value = OsString::from_vec(b"key-\xff".to_vec());
-    let message = load(
-        File::Usual(Path::new("no/such/config.toml")),
-        [(OsString::from("BURKI_API_KEY"), value)],
-    )
-    .unwrap_err()
-    .to_string();
+    let message = load(None, false, [(OsString::from("BURKI_API_KEY"), value)])
+        .unwrap_err()
+        .to_string();
     assert!(message.starts_with("BURKI_API_KEY: upstream.api_key = (not shown): not UTF-8"));
 }
 
 #[test]
-fn several_problems_are_told_at_once() {
+fn several_problems_are_reported_at_once() {
     let message = refusal(
         "listen = 1\n[server]\nworkers = 9999\n[sync]\nhistory = \"1h\"",
         &[("BURKI_EDGE_COLOURS", "1")],
