@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-use super::Origin;
+use crate::config::origin::Origin;
 
 /// Everything wrong that could be found in one go: one problem on one line, several as a list.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
-use super::validation::{Checked, allow};
+use crate::config::values::{Checked, allow};
 
 const KEY_FORM: &str = "the key alone, without \"Bearer\", quotes or spaces, in visible ASCII";
 const WEBHOOK_SECRET_CHARACTERS: usize = 16;

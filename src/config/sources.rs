@@ -14,9 +14,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use toml::de::ValueDeserializer;
 
-use super::error::Problem;
-use super::sections::{Form, KEYS};
-use super::{Origin, Setting};
+use crate::config::error::Problem;
+use crate::config::keys::{Form, KEYS};
+use crate::config::origin::{Origin, Setting};
 
 /// `BURKI_EDGE_SYNC__POLL_INTERVAL` sets `sync.poll_interval`.
 const PREFIX: &str = "BURKI_EDGE_";

@@ -1,72 +1,21 @@
-//! Named access tokens, of which the configuration keeps the SHA-256 and never the token.
-
-use std::fmt;
+//! Reads `auth.tokens`.
 
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::sources::Settings;
-use crate::model::{Scope, Scopes, Timestamp};
+use crate::config::sources::Settings;
+use crate::config::token::{
+    InvalidTokenName, Token, check_token_name, parse_expires, token_digest,
+};
+use crate::model::{Scope, Scopes};
 
 const KEY: &str = "auth.tokens";
 const FIELDS: [&str; 4] = ["name", "sha256", "scopes", "expires"];
-const NAME_CHARACTERS: usize = 64;
 const HIDDEN: &str = "(not shown)";
 const HINT: &str = "`burki-edge token NAME` makes one";
 
-/// One access token, known by its name.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token {
-    /// Unique; fit for logs.
-    pub name: String,
-    /// [`token_digest`] of the token.
-    pub sha256: [u8; 32],
-    pub scopes: Scopes,
-    /// The instant from which it opens nothing.
-    pub expires: Option<Timestamp>,
-}
-
-/// Without the digest, which a guess could be tried against.
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("name", &self.name)
-            .field("scopes", &self.scopes)
-            .field("expires", &self.expires)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The SHA-256 of a token's text as it stands in the `Authorization` header.
-pub fn token_digest(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
-}
-
-/// Why a text can't name a token.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "expected a name of 1 to {NAME_CHARACTERS} printable characters that neither begins nor ends \
-     with a space"
-)]
-pub struct InvalidTokenName;
-
-/// Names go into logs and tables, so they are short and printable.
-///
-/// # Errors
-/// [`InvalidTokenName`], which says what is allowed.
-pub fn check_token_name(name: &str) -> Result<(), InvalidTokenName> {
-    let printable = !name.chars().any(char::is_control);
-    let length = name.chars().count();
-    if printable && name.trim() == name && (1..=NAME_CHARACTERS).contains(&length) {
-        Ok(())
-    } else {
-        Err(InvalidTokenName)
-    }
-}
-
 impl Settings {
-    /// Reads `auth.tokens`.
+    /// The tokens; what is wrong with any of them is noted.
     pub(super) fn tokens(&mut self) -> Vec<Token> {
         let mut tokens: Vec<Token> = Vec::new();
         let Some((Value::Array(items), _)) = self.values.get(KEY).cloned() else {
@@ -173,10 +122,4 @@ fn parse_digest(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).ok()?;
     Some(digest)
-}
-
-/// When a token ends: a day, as its first instant, or an instant.
-pub fn parse_expires(text: &str) -> Option<Timestamp> {
-    let whole_day = || Timestamp::parse(&format!("{text}T00:00:00Z"));
-    Timestamp::parse(text).or_else(|_| whole_day()).ok()
 }

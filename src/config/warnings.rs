@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use humantime::format_duration;
 
-use super::{Config, Loaded, Origin, sources};
+use crate::config::loaded::Loaded;
+use crate::config::origin::Origin;
+use crate::config::sections::Config;
+use crate::config::sources;
 use crate::model::{Timestamp, is_this_machine};
 
 impl Loaded {

@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::sections::KEYS;
+use super::keys::KEYS;
+use super::loaded::load;
 use super::*;
 use crate::model::Detail;
 

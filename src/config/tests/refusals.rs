@@ -350,6 +350,7 @@ fn a_bad_variable_is_named() {
 #[cfg(unix)]
 #[test]
 fn a_variable_that_is_not_utf8_is_refused_unseen() {
+    use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
     let value = OsString::from_vec(b"key-\xff".to_vec());
     let message = load(None, false, [(OsString::from("BURKI_API_KEY"), value)])

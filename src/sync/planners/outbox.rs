@@ -229,8 +229,10 @@ mod tests {
     }
 
     fn replay() -> OutboxReplay {
-        let mut outbox = Outbox::default();
-        outbox.writes = vec![write(1, 10), write(2, 10), write(3, 20)];
+        let outbox = Outbox {
+            writes: vec![write(1, 10), write(2, 10), write(3, 20)],
+            ..Outbox::default()
+        };
         OutboxReplay::of(&outbox)
     }
 
