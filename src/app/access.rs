@@ -14,7 +14,7 @@ use crate::app::tls::server_tls;
 use crate::config::{self, Config, Secret};
 use crate::http::{Auth, Certificate, Grant, Shared};
 use crate::sync::{Handle, UpstreamState};
-use crate::upstream::HttpLine;
+use crate::upstream::HttpProxy;
 
 /// Minimum time between two reads of the file that holds the key.
 const LOOK: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(5);
 pub struct Access {
     pub(super) shared: Arc<Shared>,
     pub(super) certificate: Option<Certificate>,
-    pub(super) line: Arc<HttpLine>,
+    pub(super) line: Arc<HttpProxy>,
     pub(super) keys: Keys,
     /// The configuration in effect.
     pub(super) config: Arc<Mutex<Config>>,

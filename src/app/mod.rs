@@ -26,7 +26,7 @@ use crate::http::{self, Audio, Certificate, Gate, Places, Proxies, Scans, Shared
 use crate::model::{Timestamp, known_addresses};
 use crate::store::{OpenedFile, TempReplica, Writer};
 use crate::sync::{Clock, Engine, EngineChannels, Handle, Settings, Supervisor};
-use crate::upstream::{HttpLine, HttpSource, PAGE_LIMIT};
+use crate::upstream::{HttpProxy, HttpSource, PAGE_LIMIT};
 
 /// Interval between two sweeps for leftover files beside the database.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -151,9 +151,9 @@ impl App {
             );
         }
         let (channels, handle) = EngineChannels::new();
-        let line = HttpLine::new(&upstream.base_url, key.expose(), upstream.timeout)?;
+        let line = HttpProxy::new(&upstream.base_url, key.expose(), upstream.timeout)?;
         let line = Arc::new(line);
-        let handle = handle.with_line(Arc::clone(&line) as _);
+        let handle = handle.with_proxy(Arc::clone(&line) as _);
         let keys = Keys::new(key.clone(), handle.clone());
         let factory = EngineFactory::new(config, &config.store.path, keys.clone(), channels);
         let engine = factory.engine()?;

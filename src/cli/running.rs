@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::sync::{Handle, Phase, SyncError, SyncStatus, UpstreamState};
 
 /// The number of failures in a row after which a command stops waiting: about two minutes.
-pub const FAILURES: u32 = 8;
+pub const MAX_FAILURES: u32 = 8;
 
 /// An engine in the background. End it with [`Running::end`], which awaits its last write.
 pub struct Running {
@@ -83,7 +83,7 @@ pub async fn filled(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Result<
             if let Some(error) = &status.last_error {
                 bar.set_message(error.message.clone());
             }
-            worth_waiting(&status).inspect_err(|_| bar.finish_and_clear())?;
+            fail_if_hopeless(&status).inspect_err(|_| bar.finish_and_clear())?;
             // While deletions are held, everything was read as well.
             if matches!(status.phase, Phase::Live | Phase::Held) {
                 bar.finish_and_clear();
@@ -106,7 +106,7 @@ pub async fn detailed(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Resul
             let most = bar.length().unwrap_or(0).max(status.details.due);
             bar.set_length(most);
             bar.set_position(most - status.details.due);
-            worth_waiting(&status).inspect_err(|_| bar.finish_and_clear())?;
+            fail_if_hopeless(&status).inspect_err(|_| bar.finish_and_clear())?;
             if status.details.due == 0 {
                 bar.finish_and_clear();
                 return Ok(());
@@ -120,10 +120,10 @@ pub async fn detailed(status: &mut watch::Receiver<SyncStatus>) -> anyhow::Resul
 }
 
 /// Fails, with a hint, once it is pointless to wait for the upstream.
-pub fn worth_waiting(status: &SyncStatus) -> anyhow::Result<()> {
+pub fn fail_if_hopeless(status: &SyncStatus) -> anyhow::Result<()> {
     if let Some(error) = &status.last_error {
         let hopeless = status.state == UpstreamState::Unauthorized;
-        if hopeless || status.consecutive_errors >= FAILURES {
+        if hopeless || status.consecutive_errors >= MAX_FAILURES {
             bail!("{}; {}", error.message, error.hint);
         }
     }

@@ -87,7 +87,7 @@ impl Settings {
         }
         let names = fields.get("scopes").map(Vec::<&str>::deserialize);
         let scopes = match &names {
-            None => Some(Scopes::USUAL),
+            None => Some(Scopes::DEFAULT),
             Some(Ok(names)) => names.iter().map(|name| Scope::named(name)).collect(),
             Some(Err(_)) => None,
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::http::error::ApiError;
-use crate::sync::Incoming;
+use crate::sync::ProxyResponse;
 
 /// The largest answer that is read whole: a full page of records of 64 KiB each.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -28,7 +28,7 @@ impl Answer {
     }
 }
 
-pub async fn read(incoming: Incoming) -> Result<Answer, ApiError> {
+pub async fn read(incoming: ProxyResponse) -> Result<Answer, ApiError> {
     let mut answer = Answer {
         status: status(&incoming),
         headers: headers(&incoming),
@@ -43,12 +43,12 @@ pub async fn read(incoming: Incoming) -> Result<Answer, ApiError> {
     Ok(answer)
 }
 
-pub fn status(incoming: &Incoming) -> StatusCode {
+pub fn status(incoming: &ProxyResponse) -> StatusCode {
     StatusCode::from_u16(incoming.status).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 /// The upstream's headers, without those that the edge's server writes itself.
-pub fn headers(incoming: &Incoming) -> Vec<(HeaderName, HeaderValue)> {
+pub fn headers(incoming: &ProxyResponse) -> Vec<(HeaderName, HeaderValue)> {
     let pairs = incoming.headers.iter().filter(|(name, _)| name != "date");
     let read = |(name, value): &(String, Vec<u8>)| {
         let name = HeaderName::try_from(name.as_str()).ok()?;

@@ -27,7 +27,7 @@ use crate::http::middleware::auth::Caller;
 use crate::http::passed_answer::{Answer, headers, read, status};
 use crate::http::reading::worker::Worker;
 use crate::http::routing::path;
-use crate::sync::{Chunks, Incoming, Key, NotPassed, Outgoing, Permit};
+use crate::sync::{Chunks, Key, NotPassed, Permit, ProxyRequest, ProxyResponse};
 
 /// The methods that are forwarded, beside extensions of the upstream's own.
 const PASSED_ON: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -145,9 +145,9 @@ async fn ask(
 }
 
 /// The request as the client sent it.
-fn outgoing(request: &HttpRequest, key: Key, body: Chunks) -> Outgoing {
+fn outgoing(request: &HttpRequest, key: Key, body: Chunks) -> ProxyRequest {
     let headers = request.headers().iter();
-    Outgoing {
+    ProxyRequest {
         method: request.method().as_str().to_owned(),
         path_and_query: path_and_query(request.uri()),
         headers: headers
@@ -158,7 +158,10 @@ fn outgoing(request: &HttpRequest, key: Key, body: Chunks) -> Outgoing {
     }
 }
 
-async fn pass(worker: &Worker, outgoing: Outgoing) -> Result<(Permit, Incoming), ApiError> {
+async fn pass(
+    worker: &Worker,
+    outgoing: ProxyRequest,
+) -> Result<(Permit, ProxyResponse), ApiError> {
     // A gateway forwards neither (RFC 9110, sections 9.3.6 and 9.3.8).
     if matches!(outgoing.method.as_str(), "CONNECT" | "TRACE") {
         return Err(ApiError::MethodNotAllowed { allow: PASSED_ON });

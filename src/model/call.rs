@@ -28,7 +28,7 @@ pub struct Call {
     pub assistant_id: Option<i64>,
     pub assistant_name: Option<String>,
     /// True if the text has `assistant_name`, even as `null`; a self-hosted server omits it.
-    pub tells_name: bool,
+    pub has_name_field: bool,
     pub customer_phone_number: Option<String>,
     /// An open-ended set; `completed` and `failed` are the documented final values.
     pub status: String,
@@ -106,7 +106,7 @@ impl Call {
             id: wire.id,
             call_sid: wire.call_sid.into_owned(),
             assistant_id: lenient(wire.assistant_id),
-            tells_name: wire.assistant_name.is_some(),
+            has_name_field: wire.assistant_name.is_some(),
             assistant_name: lenient(wire.assistant_name),
             customer_phone_number: lenient(wire.customer_phone_number),
             status: wire.status.into_owned(),

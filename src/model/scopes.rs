@@ -33,7 +33,7 @@ impl Scope {
 
 impl Scopes {
     /// The scopes of a token that names none.
-    pub const USUAL: Scopes = Scopes(1 << Scope::Read as u8);
+    pub const DEFAULT: Scopes = Scopes(1 << Scope::Read as u8);
 
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8) != 0
@@ -68,7 +68,7 @@ mod tests {
             assert_eq!(Scope::named(scope.as_str()), Some(scope));
         }
         assert!(Scopes::default().is_empty());
-        assert_eq!(Scopes::USUAL, Scopes::from_iter([Scope::Read]));
+        assert_eq!(Scopes::DEFAULT, Scopes::from_iter([Scope::Read]));
         assert_eq!(Scope::named("Read"), None);
     }
 }

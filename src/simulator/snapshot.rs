@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::details::given::Given;
+use super::details::given::StoredDetails;
 use super::order::Order;
 use super::record::Record;
 use super::world::World;
@@ -17,7 +17,7 @@ pub struct Snapshot {
     all: Order,
     by_status: BTreeMap<Arc<str>, Order>,
     assistants: BTreeSet<i64>,
-    given: BTreeMap<i64, Given>,
+    given: BTreeMap<i64, StoredDetails>,
     last_id: i64,
 }
 

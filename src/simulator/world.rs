@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::config::WorldConfig;
-use super::details::given::Given;
+use super::details::given::StoredDetails;
 use super::invent::Inventor;
 use super::life::Life;
 use super::order::Order;
@@ -34,7 +34,7 @@ pub struct World {
     pub(super) by_status: BTreeMap<Arc<str>, Order>,
     pub(super) assistants: BTreeSet<i64>,
     /// Details that are not invented, by their call.
-    pub(super) given: BTreeMap<i64, Given>,
+    pub(super) given: BTreeMap<i64, StoredDetails>,
     pub(super) last_id: i64,
 }
 

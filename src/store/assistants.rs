@@ -18,7 +18,7 @@ pub fn read(connection: &Connection) -> rusqlite::Result<Names> {
 
 /// Sets the assistant's name of a call whose text lacks it.
 pub fn name(names: &Names, call: &mut Call) {
-    if !call.tells_name
+    if !call.has_name_field
         && let Some(id) = call.assistant_id
     {
         call.assistant_name = names.get(&id).cloned();

@@ -40,4 +40,4 @@ pub use proxy_permits::Permit;
 pub use settings::{Settings, SyncError};
 pub use supervisor::{Supervised, Supervisor};
 
-pub use crate::upstream::{Chunks, Incoming, Key, Outgoing};
+pub use crate::upstream::{Chunks, Key, ProxyRequest, ProxyResponse};

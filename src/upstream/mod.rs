@@ -11,9 +11,9 @@ pub mod wire;
 
 pub use client::{HttpSource, SetUpError};
 pub use error::{ErrorKind, Retry, UpstreamError};
-pub use proxy::{Chunks, HttpLine, Incoming, Key, Line, Outgoing, Passing};
+pub use proxy::{Chunks, HttpProxy, Key, Passing, Proxy, ProxyRequest, ProxyResponse};
 pub use request::{
-    AGE_UNIT, ASSISTANTS_LIMIT, Answer, CallSource, DateForm, ListQuery, PAGE_LIMIT, Page, Reply,
-    Request, Spelling, Teller,
+    AGE_UNIT, ASSISTANTS_LIMIT, Answer, CallSource, DateForm, IdentityEndpoint, ListQuery,
+    PAGE_LIMIT, Page, Reply, Request, Spelling,
 };
 pub use wire::feed::{Feed, FeedItem, Told};

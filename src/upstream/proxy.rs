@@ -26,7 +26,7 @@ use crate::upstream::error::{ErrorKind, UpstreamError};
 pub type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 /// A client's request to be forwarded.
-pub struct Outgoing {
+pub struct ProxyRequest {
     pub method: String,
     /// As the client wrote it, with a leading slash.
     pub path_and_query: String,
@@ -46,7 +46,7 @@ pub enum Key {
 }
 
 /// The upstream's answer, whatever its status.
-pub struct Incoming {
+pub struct ProxyResponse {
     pub status: u16,
     /// Without the headers that concern the connection to the upstream.
     pub headers: Vec<(String, Vec<u8>)>,
@@ -58,17 +58,18 @@ pub struct Incoming {
 }
 
 /// A server to which clients' requests are forwarded.
-pub trait Line: Send + Sync + 'static {
+pub trait Proxy: Send + Sync + 'static {
     /// Forwards a request. [`ErrorKind::Unreachable`] and [`ErrorKind::Tls`] mean that nothing
     /// arrived; after any other error it may have.
-    fn pass(&self, outgoing: Outgoing) -> Passing<'_>;
+    fn pass(&self, outgoing: ProxyRequest) -> Passing<'_>;
 }
 
 /// A forwarded request in progress.
-pub type Passing<'a> = Pin<Box<dyn Future<Output = Result<Incoming, UpstreamError>> + Send + 'a>>;
+pub type Passing<'a> =
+    Pin<Box<dyn Future<Output = Result<ProxyResponse, UpstreamError>> + Send + 'a>>;
 
 /// A Burki server over HTTP.
-pub struct HttpLine {
+pub struct HttpProxy {
     client: Client,
     /// `Authorization` with the edge's own key, replaced when the key changes.
     own_key: ArcSwap<HeaderValue>,
@@ -120,10 +121,10 @@ fn passed(headers: &HeaderMap) -> HeaderMap {
     passed
 }
 
-impl HttpLine {
+impl HttpProxy {
     /// `own_key` is the edge's. `timeout` bounds the wait for the answer's head after the request's
     /// last byte, and for each chunk of its body.
-    pub fn new(base: &Url, own_key: &str, timeout: Duration) -> Result<HttpLine, SetUpError> {
+    pub fn new(base: &Url, own_key: &str, timeout: Duration) -> Result<HttpProxy, SetUpError> {
         // An error means that the process has a provider already, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = client(base)
@@ -134,7 +135,7 @@ impl HttpLine {
             .no_gzip()
             .redirect(redirect::Policy::none())
             .build()?;
-        Ok(HttpLine {
+        Ok(HttpProxy {
             client,
             own_key: ArcSwap::from_pointee(bearer(own_key)?),
             base: base.as_str().trim_end_matches('/').to_owned(),
@@ -148,7 +149,7 @@ impl HttpLine {
         Ok(())
     }
 
-    async fn send(&self, outgoing: Outgoing) -> Result<Incoming, UpstreamError> {
+    async fn send(&self, outgoing: ProxyRequest) -> Result<ProxyResponse, UpstreamError> {
         let refused = |_| UpstreamError::new(ErrorKind::Refused);
         let method = Method::from_bytes(outgoing.method.as_bytes()).map_err(refused)?;
         let mut headers = HeaderMap::new();
@@ -191,7 +192,7 @@ impl HttpLine {
         // The library counts the bytes that came, which for HEAD is not the body's length.
         let length = told.or_else(|| response.content_length().filter(|_| !is_head));
         let chunked = response.headers().contains_key(TRANSFER_ENCODING);
-        Ok(Incoming {
+        Ok(ProxyResponse {
             length,
             delimited: length.is_some() || chunked || response.version() >= Version::HTTP_2,
             status: response.status().as_u16(),
@@ -219,8 +220,8 @@ fn in_time(
     pieces.boxed()
 }
 
-impl Line for HttpLine {
-    fn pass(&self, outgoing: Outgoing) -> Passing<'_> {
+impl Proxy for HttpProxy {
+    fn pass(&self, outgoing: ProxyRequest) -> Passing<'_> {
         Box::pin(self.send(outgoing))
     }
 }
@@ -270,7 +271,7 @@ mod tests {
             .map(|field| field.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()))
             .collect();
-        let line = HttpLine::new(&url.parse().unwrap(), "burki_k", TIMEOUT).unwrap();
+        let line = HttpProxy::new(&url.parse().unwrap(), "burki_k", TIMEOUT).unwrap();
         let incoming = line.pass(outgoing).await.unwrap();
         let request = serving.join().unwrap();
         let (_, sent) = request.split_once("\r\n").unwrap();
@@ -323,7 +324,7 @@ mod tests {
                 (sent < 4).then(|| (Ok(Bytes::from_static(b"x")), sent + 1))
             });
             outgoing.body = pieces.boxed();
-            let line = HttpLine::new(&url.parse().unwrap(), "burki_k", limit).unwrap();
+            let line = HttpProxy::new(&url.parse().unwrap(), "burki_k", limit).unwrap();
             match line.pass(outgoing).await {
                 Ok(incoming) => assert!(answers && incoming.status == 204),
                 Err(error) => assert!(!answers && error.kind == ErrorKind::Timeout),
@@ -333,8 +334,8 @@ mod tests {
         }
     }
 
-    fn get(path_and_query: &str) -> Outgoing {
-        Outgoing {
+    fn get(path_and_query: &str) -> ProxyRequest {
+        ProxyRequest {
             method: "GET".to_owned(),
             path_and_query: path_and_query.to_owned(),
             headers: Vec::new(),
@@ -360,7 +361,7 @@ mod tests {
                 stream.write_all(answer.as_bytes()).unwrap();
             });
             let url = url.parse().unwrap();
-            let line = HttpLine::new(&url, "burki_k", TIMEOUT).unwrap();
+            let line = HttpProxy::new(&url, "burki_k", TIMEOUT).unwrap();
             let mut outgoing = get("/");
             outgoing.method = "HEAD".to_owned();
             let incoming = line.pass(outgoing).await.unwrap();

@@ -17,7 +17,7 @@ pub const ASSISTANTS_LIMIT: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Asks to which organization the key belongs.
-    Identity(Teller),
+    Identity(IdentityEndpoint),
     /// A page of the list of assistants.
     Assistants {
         skip: usize,
@@ -109,7 +109,7 @@ impl Default for DateForm {
 
 /// The endpoint that reports to which organization a key belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Teller {
+pub enum IdentityEndpoint {
     /// `/api/v1/users/me`, which hosted servers have.
     #[default]
     User,

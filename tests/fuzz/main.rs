@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use burki_edge::config::Config;
 use burki_edge::model::{CallKey, Detail, Timestamp};
-use burki_edge::upstream::{Answer, DateForm, ListQuery, Request, Teller, wire};
+use burki_edge::upstream::{Answer, DateForm, IdentityEndpoint, ListQuery, Request, wire};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config as Cases, RngAlgorithm, TestCaseError, TestRng, TestRunner};
@@ -143,8 +143,8 @@ fn bodies() -> Vec<String> {
 fn requests() -> Vec<Request> {
     let instant = Timestamp::parse("2026-11-01T12:00:00").ok();
     vec![
-        Request::Identity(Teller::User),
-        Request::Identity(Teller::Assistants),
+        Request::Identity(IdentityEndpoint::User),
+        Request::Identity(IdentityEndpoint::Assistants),
         Request::List(ListQuery::default()),
         Request::Count {
             from: instant,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
-use burki_edge::sync::{Incoming, Outgoing, Phase};
+use burki_edge::sync::{Phase, ProxyRequest, ProxyResponse};
 use burki_edge::upstream::{Line, Passing};
 
 use super::edge_server::{Edge, KEY, Upstream};
@@ -154,9 +154,9 @@ struct Canned {
 }
 
 impl Line for Canned {
-    fn pass(&self, _: Outgoing) -> Passing<'_> {
+    fn pass(&self, _: ProxyRequest) -> Passing<'_> {
         let body = Ok(Bytes::from_static(self.body.as_bytes()));
-        let incoming = Incoming {
+        let incoming = ProxyResponse {
             status: self.status,
             headers: Vec::new(),
             length: self.length,
@@ -191,7 +191,7 @@ async fn what_is_passed_on_and_has_no_body_ends_with_its_head() {
                     body,
                     length,
                 };
-                shared.handle = shared.handle.clone().with_line(Arc::new(canned));
+                shared.handle = shared.handle.clone().with_proxy(Arc::new(canned));
             });
             edge.until(|status| status.phase == Phase::Live).await;
             let passed = format!("{method} /api/v1/elsewhere HTTP/1.1\r\nHost: x\r\nAUTH\r\n\r\n");
@@ -259,7 +259,7 @@ async fn an_upstream_that_switches_protocols_has_not_answered() {
             body: "",
             length: None,
         };
-        shared.handle = shared.handle.clone().with_line(Arc::new(canned));
+        shared.handle = shared.handle.clone().with_proxy(Arc::new(canned));
     });
     edge.until(|status| status.phase == Phase::Live).await;
     let request = "GET /api/v1/elsewhere HTTP/1.1\r\nHost: x\r\nAUTH\r\nConnection: close\r\n\r\n";

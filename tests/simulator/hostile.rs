@@ -2,7 +2,9 @@
 
 use burki_edge::model::{CallKey, Timestamp};
 use burki_edge::simulator::{ApiRequest, ApiResponse, Fault, Faults, Flavour, World, WorldConfig};
-use burki_edge::upstream::{Answer, DateForm, ErrorKind, ListQuery, Reply, Request, Teller, wire};
+use burki_edge::upstream::{
+    Answer, DateForm, ErrorKind, IdentityEndpoint, ListQuery, Reply, Request, wire,
+};
 use burki_edge::upstream::{Page, UpstreamError};
 use rstest::rstest;
 
@@ -115,7 +117,7 @@ fn what_holds_no_record_is_not_spoiled() {
                 from: None,
                 to: None,
             },
-            Request::Identity(Teller::User),
+            Request::Identity(IdentityEndpoint::User),
         ] {
             let right = served(&mut world, &Fault::Reset, &request);
             for fault in [

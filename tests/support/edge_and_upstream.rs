@@ -134,7 +134,7 @@ impl Site {
         config.auth.tokens.push(burki_edge::config::Token {
             name: "test".to_owned(),
             sha256: burki_edge::config::token_digest(TOKEN),
-            scopes: burki_edge::model::Scopes::USUAL,
+            scopes: burki_edge::model::Scopes::DEFAULT,
             expires: None,
         });
         let app = App::build(&config).unwrap();

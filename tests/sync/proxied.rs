@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use burki_edge::model::Call;
 use burki_edge::simulator::WorldConfig;
-use burki_edge::sync::{Chunks, Incoming, Key, Outgoing};
-use burki_edge::upstream::{Line, Passing};
+use burki_edge::sync::{Chunks, Key, ProxyRequest, ProxyResponse};
+use burki_edge::upstream::{Passing, Proxy};
 use tokio::sync::Notify;
 
 use super::engine_harness::Stage;
@@ -19,11 +19,11 @@ fn nothing() -> Chunks {
     Box::pin(futures_util::stream::empty())
 }
 
-impl Line for Slow {
-    fn pass(&self, _outgoing: Outgoing) -> Passing<'_> {
+impl Proxy for Slow {
+    fn pass(&self, _outgoing: ProxyRequest) -> Passing<'_> {
         Box::pin(async {
             self.0.notified().await;
-            Ok(Incoming {
+            Ok(ProxyResponse {
                 status: 200,
                 headers: Vec::new(),
                 body: nothing(),
@@ -34,8 +34,8 @@ impl Line for Slow {
     }
 }
 
-fn patch(id: i64) -> Outgoing {
-    Outgoing {
+fn patch(id: i64) -> ProxyRequest {
+    ProxyRequest {
         method: "PATCH".to_owned(),
         path_and_query: format!("/api/v1/calls/{id}/metadata"),
         headers: Vec::new(),
@@ -56,7 +56,7 @@ async fn however_much_clients_pass_on_the_head_is_read_and_history_goes_on() {
     running.pass(20).await;
     let answer = Arc::new(Notify::new());
     let handle = running.handle.clone();
-    let handle = handle.with_line(Arc::new(Slow(Arc::clone(&answer))));
+    let handle = handle.with_proxy(Arc::new(Slow(Arc::clone(&answer))));
     let granted = Arc::new(AtomicUsize::new(0));
     stage.forget_asked();
     for _ in 0..120 {
@@ -97,7 +97,7 @@ async fn a_list_that_was_read_before_the_change_and_comes_after_it_does_not_undo
     let id = stage.call_of_age(Duration::from_secs(20 * 86_400));
     let answer = Arc::new(Notify::new());
     let handle = running.handle.clone();
-    let handle = handle.with_line(Arc::new(Slow(Arc::clone(&answer))));
+    let handle = handle.with_proxy(Arc::new(Slow(Arc::clone(&answer))));
     let passing = {
         let handle = handle.clone();
         tokio::spawn(async move { handle.pass(patch(id)).await })

@@ -5,7 +5,7 @@
 //! checked again before it is reported.
 
 mod compare;
-mod look;
+mod recheck;
 mod report;
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::compare::{Compared, Difference, Kind, compare};
-use self::look::{Asking, unmended};
+use self::recheck::{CallFetcher, unrepaired};
 use self::report::Report;
 use crate::cli::config_file::ConfigFile;
 use crate::cli::running::{Running, bar, filled};
@@ -137,7 +137,7 @@ async fn verify(
     let running = Running::start(|cancel| engine.run(cancel), handle);
     let handle = running.handle.clone();
     let (mut status, told) = (handle.status(), handle.status());
-    let asking = Asking {
+    let asking = CallFetcher {
         handle,
         concurrency: config.upstream.max_concurrency,
     };
@@ -150,7 +150,7 @@ async fn verify(
         let here = Reader::open(&config.store.path)?;
         let there = Reader::open(scratch.path())?;
         let found = compared.differences;
-        let (found, failing) = look::again(found, &here, &there, &asking, followed).await?;
+        let (found, failing) = recheck::again(found, &here, &there, &asking, followed).await?;
         let coverage = asking.handle.coverage();
         let (mut differences, mut unreadable) = (Vec::new(), Vec::new());
         let mut unread = coverage.holes().to_vec();
@@ -186,7 +186,7 @@ async fn repair(
     running: Running,
     stop: &CancellationToken,
 ) -> anyhow::Result<Vec<Difference>> {
-    let asking = Asking {
+    let asking = CallFetcher {
         handle: running.handle.clone(),
         concurrency: config.upstream.max_concurrency,
     };
@@ -207,10 +207,10 @@ async fn repair(
         }
         has.extend(asking.each(&ask).await?);
         let overdue = Instant::now() + PROOF;
-        let mut left = unmended(found, &here, &has)?;
+        let mut left = unrepaired(found, &here, &has)?;
         while !left.is_empty() && Instant::now() < overdue {
             tokio::time::sleep(LOOK).await;
-            left = unmended(&left, &here, &has)?;
+            left = unrepaired(&left, &here, &has)?;
         }
         Ok(left)
     };

@@ -86,7 +86,9 @@ impl Auth {
         let named = named.filter(holds).map(|grant| Caller::Edge(grant.scopes));
         match self.anonymous {
             _ if upstream => Some(Caller::Upstream),
-            true if named.is_none() && names_loopback(headers) => Some(Caller::Edge(Scopes::USUAL)),
+            true if named.is_none() && names_loopback(headers) => {
+                Some(Caller::Edge(Scopes::DEFAULT))
+            }
             _ => named,
         }
     }
@@ -181,7 +183,7 @@ mod tests {
         assert_ne!(second, Caller::Upstream);
         let open = Auth::new(Some("burki_key"), [grant("w", &[Scope::Write], None)], true);
         assert_eq!(caller(&open, "Bearer burki_key"), Some(Caller::Upstream));
-        let anybody = Some(Caller::Edge(Scopes::USUAL));
+        let anybody = Some(Caller::Edge(Scopes::DEFAULT));
         assert_eq!(caller(&open, "Bearer other"), anybody);
         assert!(caller(&open, "Bearer w").unwrap().may(Scope::Write));
     }
@@ -221,6 +223,6 @@ mod tests {
     fn a_request_without_the_header_opens_only_the_anonymous_mode() {
         assert_eq!(auth().caller(&HeaderMap::new(), || NOW), None);
         let caller = Auth::new(None, [], true).caller(&HeaderMap::new(), || NOW);
-        assert_eq!(caller, Some(Caller::Edge(Scopes::USUAL)));
+        assert_eq!(caller, Some(Caller::Edge(Scopes::DEFAULT)));
     }
 }

@@ -5,7 +5,7 @@ use super::transcript::Transcript;
 
 /// The stored part of a call's details, which is not invented.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct StoredDetails {
     pub transcripts: Option<Vec<Transcript>>,
     pub recordings: Option<Vec<Recording>>,
     /// How often the metrics were recalculated.

@@ -18,7 +18,8 @@ use crate::sync::planners::head_page::Again;
 use crate::sync::planners::unreadable::Outcome;
 use crate::sync::settings::{ApplyError, SyncError};
 use crate::upstream::{
-    AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, Reply, Request, Teller, UpstreamError, wire,
+    AGE_UNIT, Answer, CallSource, DateForm, ErrorKind, IdentityEndpoint, Reply, Request,
+    UpstreamError, wire,
 };
 
 /// The time and number of an answer that was cached before this process sent its first request.
@@ -115,7 +116,7 @@ impl<S: CallSource> Engine<S> {
     /// does: its other endpoints may well answer.
     fn does_not_tell(&self, asked: &Request, error: &UpstreamError) -> bool {
         const TRIES: u32 = 3;
-        *asked == Request::Identity(Teller::Assistants)
+        *asked == Request::Identity(IdentityEndpoint::Assistants)
             && self.plan.identity.organization_id.is_none()
             && error.status.is_some()
             && failure_scope::may_not_be_known(error.kind)

@@ -22,7 +22,7 @@ use crate::sync::health::status::SyncStatus;
 use crate::sync::knowledge::coverage::Coverage;
 use crate::sync::knowledge::pending_writes::PendingWrites;
 use crate::sync::proxy_permits::Permit;
-use crate::upstream::{Incoming, Line, Outgoing};
+use crate::upstream::{Proxy, ProxyRequest, ProxyResponse};
 
 /// The engine, seen from outside. Cheap to clone.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub struct Handle {
     pub(in crate::sync) revisions: Arc<Revisions>,
     pub(in crate::sync) lets_key_in: Arc<AtomicBool>,
     pub(in crate::sync) renewed: Arc<Notify>,
-    pub(in crate::sync) line: Option<Arc<dyn Line>>,
+    pub(in crate::sync) line: Option<Arc<dyn Proxy>>,
 }
 
 /// How long a proxied request waits for its permit.
@@ -93,7 +93,7 @@ impl Handle {
     }
 
     /// A handle that passes clients' requests on by this line; without one, it passes none on.
-    pub fn with_line(self, line: Arc<dyn Line>) -> Handle {
+    pub fn with_proxy(self, line: Arc<dyn Proxy>) -> Handle {
         Handle {
             line: Some(line),
             ..self
@@ -102,7 +102,7 @@ impl Handle {
 
     /// Passes a client's request on, within the budget. The caller keeps the permit until the
     /// answer is read, or gives it to [`Handle::learn`].
-    pub async fn pass(&self, outgoing: Outgoing) -> Result<(Permit, Incoming), NotPassed> {
+    pub async fn pass(&self, outgoing: ProxyRequest) -> Result<(Permit, ProxyResponse), NotPassed> {
         let refused = |retry_after, sent| NotPassed { retry_after, sent };
         let line = self.line.as_ref().ok_or(refused(RETRY_SOON, false))?;
         let (reply, answer) = oneshot::channel();

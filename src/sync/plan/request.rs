@@ -22,7 +22,7 @@ pub fn request(planners: &Planners, job: &Job) -> Option<Request> {
         })
     };
     Some(match job {
-        Job::Identify => Request::Identity(planners.identity.teller),
+        Job::Identify => Request::Identity(planners.identity.identity_endpoint),
         Job::Head => Request::List(planners.head.page.query()),
         Job::DateFormat(instant, _) => {
             let limit = planners.head.page.limit();

@@ -49,7 +49,7 @@ impl Assistants {
 
     /// Takes in calls that were read: an unknown assistant brings the next listing forward.
     pub fn calls_read(&mut self, calls: &[Call]) {
-        for call in calls.iter().filter(|call| !call.tells_name) {
+        for call in calls.iter().filter(|call| !call.has_name_field) {
             let Some(id) = call.assistant_id else {
                 continue;
             };

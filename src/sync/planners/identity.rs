@@ -9,7 +9,7 @@ use crate::sync::plan::context::Context;
 use crate::sync::plan::job::Job;
 use crate::sync::plan::step::Step;
 use crate::sync::planners::key_witness::KeyWitness;
-use crate::upstream::Teller;
+use crate::upstream::IdentityEndpoint;
 
 /// The organization is confirmed at least this often, where the upstream names it.
 const CONFIRMED_FOR: Duration = Duration::from_secs(3600);
@@ -26,7 +26,7 @@ pub struct Identity {
     pub key_is_known: bool,
     pub witness: KeyWitness,
     /// The endpoint that names the organization.
-    pub teller: Teller,
+    pub identity_endpoint: IdentityEndpoint,
     /// The latest request that confirmed the organization, and when.
     pub confirmed: Option<(u64, Instant)>,
     /// True if it is to be confirmed that the organization is still the same.
@@ -41,7 +41,7 @@ impl Identity {
             key_hash,
             key_is_known: false,
             witness: KeyWitness::default(),
-            teller: Teller::default(),
+            identity_endpoint: IdentityEndpoint::default(),
             confirmed: None,
             is_due: false,
         }

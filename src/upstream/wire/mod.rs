@@ -21,7 +21,7 @@ use url::form_urlencoded;
 use crate::model::{Call, CallKey, Timestamp};
 use crate::upstream::error::{ErrorKind, UpstreamError};
 use crate::upstream::request::{
-    Answer, DateForm, ListQuery, Page, Reply, Request, Spelling, Teller,
+    Answer, DateForm, IdentityEndpoint, ListQuery, Page, Reply, Request, Spelling,
 };
 use crate::upstream::wire::json::{bad_answer, is_object, parse, parse_object, read_call};
 
@@ -32,8 +32,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// redirect.
 pub fn path_and_query(request: &Request, dates: DateForm) -> String {
     match request {
-        Request::Identity(Teller::User) => "/api/v1/users/me".to_owned(),
-        Request::Identity(Teller::Assistants) => "/api/v1/assistants/me/organization".to_owned(),
+        Request::Identity(IdentityEndpoint::User) => "/api/v1/users/me".to_owned(),
+        Request::Identity(IdentityEndpoint::Assistants) => {
+            "/api/v1/assistants/me/organization".to_owned()
+        }
         Request::Assistants { skip } => assistants::path_and_query(*skip),
         Request::List(query) => format!("/api/v1/calls/?{}", list_parameters(query, dates)),
         Request::Count { from, to } => {
@@ -634,7 +636,7 @@ mod tests {
             (list(2), hosted),
             (Request::Call(CallKey::Id(2)), a.clone()),
             (
-                Request::Identity(Teller::User),
+                Request::Identity(IdentityEndpoint::User),
                 r#"{"organization_id":42}"#.into(),
             ),
             (
@@ -673,7 +675,7 @@ mod tests {
                 ],
             ),
             (
-                &Request::Identity(Teller::User),
+                &Request::Identity(IdentityEndpoint::User),
                 [
                     r#"{"organization_id":"7"}"#,
                     r#"{"organization_id":null}"#,
@@ -710,7 +712,7 @@ mod tests {
         let open = "[".repeat(1 << 20);
         let members = "{\"items\":".repeat(1 << 18);
         for body in [&deep, &open, &members] {
-            for request in [&list(9), &by_id, &Request::Identity(Teller::User)] {
+            for request in [&list(9), &by_id, &Request::Identity(IdentityEndpoint::User)] {
                 for status in [200, 404] {
                     let answer = read(request, status, body.as_bytes());
                     assert_eq!(kind(answer), ErrorKind::BadAnswer);
@@ -779,7 +781,7 @@ mod tests {
 
     #[test]
     fn a_self_hosted_server_tells_the_organization_with_its_assistants() {
-        let request = Request::Identity(Teller::Assistants);
+        let request = Request::Identity(IdentityEndpoint::Assistants);
         let path = path_and_query(&request, DateForm::NAIVE);
         assert_eq!(path, "/api/v1/assistants/me/organization");
         let told = br#"{"organization_id":42,"organization_name":"x","user_id":1}"#;
@@ -818,31 +820,39 @@ mod tests {
     fn identity_is_the_organization_or_a_server_without_the_endpoint() {
         let me = br#"{"id":1,"organization_id":42,"email":"x"}"#;
         assert!(matches!(
-            read(&Request::Identity(Teller::User), 200, me),
+            read(&Request::Identity(IdentityEndpoint::User), 200, me),
             Ok(Answer::Identity(Some(42)))
         ));
         let none = br#"{"detail":"Not Found"}"#;
         let not_an_id = br#"{"detail":[{"type":"int_parsing","loc":["path","user_id"]}]}"#;
         for (status, body) in [(404, &none[..]), (405, none), (422, not_an_id)] {
             assert!(matches!(
-                read(&Request::Identity(Teller::User), status, body),
+                read(&Request::Identity(IdentityEndpoint::User), status, body),
                 Ok(Answer::Identity(None))
             ));
         }
         assert!(matches!(
-            read(&Request::Identity(Teller::User), 404, none),
+            read(&Request::Identity(IdentityEndpoint::User), 404, none),
             Ok(Answer::Identity(None))
         ));
         assert_eq!(
-            kind(read(&Request::Identity(Teller::User), 404, b"<html>")),
+            kind(read(
+                &Request::Identity(IdentityEndpoint::User),
+                404,
+                b"<html>"
+            )),
             ErrorKind::BadAnswer
         );
         assert_eq!(
-            kind(read(&Request::Identity(Teller::User), 404, b"[1]")),
+            kind(read(
+                &Request::Identity(IdentityEndpoint::User),
+                404,
+                b"[1]"
+            )),
             ErrorKind::BadAnswer
         );
         assert_eq!(
-            kind(read(&Request::Identity(Teller::User), 200, b"{}")),
+            kind(read(&Request::Identity(IdentityEndpoint::User), 200, b"{}")),
             ErrorKind::BadAnswer
         );
     }

@@ -16,7 +16,7 @@ use crate::http::calls::recordings::cache::{Cache, Draft};
 use crate::http::calls::recordings::file_name;
 use crate::http::calls::recordings::file_name::Key;
 use crate::http::passed_answer::{self, Answer};
-use crate::sync::{Clock, Handle, Incoming, NotPassed, Outgoing};
+use crate::sync::{Clock, Handle, NotPassed, ProxyRequest, ProxyResponse};
 
 /// The longest time that a download may take.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -57,7 +57,7 @@ pub struct Fetch {
 impl Downloads {
     /// Joins the download in flight, or begins one. It goes on when its clients are gone: a player
     /// often drops its first request, and asks again for a range.
-    pub async fn fetch(self: &Arc<Downloads>, fetch: Fetch, outgoing: Outgoing) -> Outcome {
+    pub async fn fetch(self: &Arc<Downloads>, fetch: Fetch, outgoing: ProxyRequest) -> Outcome {
         let mut landing = self.join(fetch, outgoing);
         let landed = landing.wait_for(Option::is_some).await;
         let outcome = landed.ok().and_then(|outcome| outcome.clone());
@@ -66,7 +66,7 @@ impl Downloads {
         })
     }
 
-    fn join(self: &Arc<Downloads>, fetch: Fetch, outgoing: Outgoing) -> Landing {
+    fn join(self: &Arc<Downloads>, fetch: Fetch, outgoing: ProxyRequest) -> Landing {
         let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(landing) = under_way.get(&fetch.key) {
             return landing.clone();
@@ -98,7 +98,7 @@ impl Drop for Ends {
 }
 
 impl Fetch {
-    async fn run(self, outgoing: Outgoing) -> Outcome {
+    async fn run(self, outgoing: ProxyRequest) -> Outcome {
         // The permit lasts until the answer was read.
         let (_permit, incoming) = match self.handle.pass(outgoing).await {
             Ok(passed) => passed,
@@ -115,7 +115,7 @@ impl Fetch {
         }
     }
 
-    async fn keep(self, content_type: String, incoming: Incoming) -> Outcome {
+    async fn keep(self, content_type: String, incoming: ProxyResponse) -> Outcome {
         let (cache, length) = (Arc::clone(&self.cache), incoming.length);
         let kept = match blocking(move || cache.draft(length)).await {
             Ok(Some(draft)) => self.receive(draft, content_type, incoming).await,
@@ -134,7 +134,7 @@ impl Fetch {
         self,
         mut draft: Draft,
         content_type: String,
-        incoming: Incoming,
+        incoming: ProxyResponse,
     ) -> io::Result<Outcome> {
         let (mut body, mut buffer) = (incoming.body, BytesMut::new());
         let mut ended = false;
@@ -181,7 +181,7 @@ pub async fn blocking<T: Send + 'static>(
 
 /// The content type of an answer that is a recording without a content coding, and whose end is
 /// known.
-fn content_type(incoming: &Incoming) -> Option<String> {
+fn content_type(incoming: &ProxyResponse) -> Option<String> {
     let header = |name: &str| {
         let found = incoming.headers.iter().find(|(other, _)| other == name);
         found.and_then(|(_, value)| std::str::from_utf8(value).ok())

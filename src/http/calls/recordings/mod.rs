@@ -31,7 +31,7 @@ use crate::http::passed_answer;
 use crate::http::proxy;
 use crate::http::reading::worker::Worker;
 use crate::model::{CallKey, age};
-use crate::sync::{self, Outgoing, UpstreamState};
+use crate::sync::{self, ProxyRequest, UpstreamState};
 
 use cache::Cache;
 use download::{Fetch, Outcome, blocking};
@@ -190,14 +190,14 @@ impl Play<'_> {
 
     /// Requests the whole recording, with numbers in the path. The client's other headers concern
     /// only the edge.
-    fn outgoing(&self) -> Outgoing {
+    fn outgoing(&self) -> ProxyRequest {
         let Key { call, recording } = self.key;
         let headers = self.request.headers();
         let passed = [AUTHORIZATION, USER_AGENT].into_iter().filter_map(|name| {
             let value = headers.get(&name)?;
             Some((name.as_str().to_owned(), value.as_bytes().to_vec()))
         });
-        Outgoing {
+        ProxyRequest {
             method: "GET".to_owned(),
             path_and_query: format!("/api/v1/calls/{call}/recording/{recording}/play"),
             headers: passed.collect(),

@@ -22,7 +22,9 @@ use crate::store::StoreError;
 use crate::sync::engine::Engine;
 use crate::sync::plan::job::Job;
 use crate::sync::settings::ApplyError;
-use crate::upstream::{Answer, CallSource, ErrorKind, ListQuery, Request, Teller, UpstreamError};
+use crate::upstream::{
+    Answer, CallSource, ErrorKind, IdentityEndpoint, ListQuery, Request, UpstreamError,
+};
 
 const INSTANT: Duration = Duration::from_micros(1);
 
@@ -66,15 +68,15 @@ impl<S: CallSource> Engine<S> {
                 self.apply_loose(request, page).await
             }
             (Job::Identify, Answer::Identity(None))
-                if *asked == Request::Identity(Teller::User) =>
+                if *asked == Request::Identity(IdentityEndpoint::User) =>
             {
                 // A self-hosted server has no users. Another endpoint names the organization.
-                self.plan.identity.teller = Teller::Assistants;
+                self.plan.identity.identity_endpoint = IdentityEndpoint::Assistants;
                 Ok(())
             }
             (Job::Identify, Answer::Identity(organization)) => {
                 if organization.is_none() {
-                    self.plan.identity.teller = Teller::User;
+                    self.plan.identity.identity_endpoint = IdentityEndpoint::User;
                 }
                 self.apply_identity(request, organization).await?;
                 self.plan.identity.is_known &= self.plan.feed.answered(organization);

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tracing::warn;
 
 use super::compare::{Difference, Kind, difference};
-use crate::cli::running::{FAILURES, bar, worth_waiting};
+use crate::cli::running::{MAX_FAILURES, bar, fail_if_hopeless};
 use crate::model::CallKey;
 use crate::store::{Reader, StoreError};
 use crate::sync::{FetchOutcome, Handle, UpstreamState};
@@ -27,13 +27,13 @@ const POLLS: usize = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 /// Requests calls one by one.
-pub struct Asking {
+pub struct CallFetcher {
     pub handle: Handle,
     /// The maximum of requests in flight.
     pub concurrency: usize,
 }
 
-impl Asking {
+impl CallFetcher {
     /// Reports whether the upstream has each of these calls, and stores what it sent in the
     /// engine's file. Calls at which the upstream fails, though it answers everything else, are
     /// left out.
@@ -58,7 +58,7 @@ impl Asking {
 
     async fn one(&self, id: i64) -> anyhow::Result<Option<bool>> {
         let mut alone = 0;
-        for _ in 0..FAILURES {
+        for _ in 0..MAX_FAILURES {
             match self.handle.fetch(CallKey::Id(id)).await {
                 FetchOutcome::Found | FetchOutcome::Unstored { .. } => return Ok(Some(true)),
                 FetchOutcome::NotFound | FetchOutcome::NotFoundThen { .. } => {
@@ -68,7 +68,7 @@ impl Asking {
                 FetchOutcome::NoSuchDetail => {}
                 FetchOutcome::Unavailable { retry_after } => {
                     let status = self.handle.status().borrow().clone();
-                    worth_waiting(&status)?;
+                    fail_if_hopeless(&status)?;
                     alone += u32::from(status.state == UpstreamState::Online);
                     if alone >= ALONE {
                         return Ok(None);
@@ -93,7 +93,7 @@ pub async fn again(
     found: Vec<Difference>,
     here: &Reader,
     there: &Reader,
-    asking: &Asking,
+    asking: &CallFetcher,
     followed: Option<Duration>,
 ) -> anyhow::Result<(Vec<Difference>, HashSet<i64>)> {
     let (mut left, mut failing) = (found, HashSet::new());
@@ -157,7 +157,7 @@ fn body(reader: &Reader, id: i64) -> Result<Option<String>, StoreError> {
 }
 
 /// Those of `found` that are not repaired, now that the upstream has said whether it has them.
-pub fn unmended(
+pub fn unrepaired(
     found: &[Difference],
     here: &Reader,
     has: &HashMap<i64, bool>,
