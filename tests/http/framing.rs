@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use burki_edge::sync::{Phase, ProxyRequest, ProxyResponse};
-use burki_edge::upstream::{Line, Passing};
+use burki_edge::upstream::{Passing, Proxy};
 
 use super::edge_server::{Edge, KEY, Upstream};
 
@@ -153,7 +153,7 @@ struct Canned {
     length: Option<u64>,
 }
 
-impl Line for Canned {
+impl Proxy for Canned {
     fn pass(&self, _: ProxyRequest) -> Passing<'_> {
         let body = Ok(Bytes::from_static(self.body.as_bytes()));
         let incoming = ProxyResponse {
