@@ -12,7 +12,8 @@
 //!          ◄── calls API, /edge/* ◄───────────────────────────────────────────────┘
 //! ```
 //!
-//! The floors, from the ground up; each knows those below it and no other:
+//! The floors, from the ground up. A module may know some of those below it and none above;
+//! `tests/architecture` has the table:
 //!
 //! ```text
 //!  cli          subcommands, demo, verify
@@ -26,9 +27,10 @@
 //!
 //! - [`http`] reads through the store's reader and asks the sync's handle; it never names the
 //!   upstream's client or the writer.
-//! - [`sync`] reads and writes through the store alone, and asks the upstream through one trait.
+//! - [`sync`] reads and writes through the store alone, and asks the upstream through two traits: what
+//!   the plan sends, and what is passed on for clients.
 //! - [`store`] names neither `sync` nor `http`.
-//! - [`simulator`] is used by `cli` and the tests alone.
+//! - [`simulator`] is used by `cli`, the tests and the benches alone.
 //!
 //! `tests/architecture` holds the code to this, to the floors within `http`, `store` and `sync`, and to
 //! having no circle of imports.

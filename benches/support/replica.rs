@@ -78,7 +78,7 @@ impl Replica {
             ),
             base_url: UPSTREAM.to_owned(),
             history: None,
-            queue: None,
+            most_waiting_writes: None,
             budget_per_minute: 120,
         })
     }

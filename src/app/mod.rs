@@ -178,7 +178,7 @@ impl App {
             places: Places::of_process(),
             base_url: config.upstream.base().to_owned(),
             history: history(config),
-            queue: config.writes.queue.then_some(config.writes.queue_limit),
+            most_waiting_writes: config.writes.queue.then_some(config.writes.queue_limit),
             budget_per_minute: config.upstream.max_requests_per_minute.get(),
         });
         let access = Access {

@@ -118,7 +118,7 @@ pub enum ApiError {
         "This edge does not hold the {what} of this call, and the upstream can't be asked for them \
          now; try again"
     )]
-    NotHeld {
+    NotStored {
         /// `transcripts`
         what: &'static str,
         /// In seconds.
@@ -222,7 +222,7 @@ impl ApiError {
             ApiError::Unavailable { .. }
             | ApiError::StrangeKey { .. }
             | ApiError::NothingRead { .. }
-            | ApiError::NotHeld { .. }
+            | ApiError::NotStored { .. }
             | ApiError::RecordingUnavailable { .. }
             | ApiError::Busy { .. }
             | ApiError::Full { .. }
@@ -253,7 +253,7 @@ impl ApiError {
             ApiError::Unavailable { retry_after }
             | ApiError::StrangeKey { retry_after }
             | ApiError::NothingRead { retry_after }
-            | ApiError::NotHeld { retry_after, .. }
+            | ApiError::NotStored { retry_after, .. }
             | ApiError::RecordingUnavailable { retry_after }
             | ApiError::Busy { retry_after }
             | ApiError::Full { retry_after }

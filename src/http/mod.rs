@@ -3,7 +3,7 @@
 //! ```text
 //!  request ─► middleware ─► routing ─► calls/* ─► reading: worker, shared transaction ─► caching
 //!                              │         ├─ miss, no-cache ─► sync::Handle
-//!                              │         └─ lists, aggregates, exports ─► reading: admission,scans
+//!                              │         └─ lists, aggregates, exports ─► reading: admission, scans
 //!                              ├─► edge/*: status, health, change feed, outbox, webhooks, openapi
 //!                              └─► proxy: everything else                  any failure ─► error
 //! ```

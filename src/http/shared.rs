@@ -34,5 +34,5 @@ pub struct Shared {
     /// The limit of requests to the upstream, for the status.
     pub budget_per_minute: u32,
     /// The most changes of metadata that may wait for the upstream; `None` accepts none.
-    pub queue: Option<usize>,
+    pub most_waiting_writes: Option<usize>,
 }

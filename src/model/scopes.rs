@@ -32,6 +32,9 @@ impl Scope {
 }
 
 impl Scopes {
+    /// Lets its holder do nothing.
+    pub const NONE: Scopes = Scopes(0);
+
     /// The scopes of a token that names none.
     pub const DEFAULT: Scopes = Scopes(1 << Scope::Read as u8);
 

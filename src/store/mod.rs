@@ -1,8 +1,8 @@
-//! The replica's file. All SQL of the serving side is below this module.
+//! The replica's file. All SQL is below this module.
 //!
 //! A file has one [`Writer`], guarded by a lock file beside it, and any number of [`Reader`]s, each
 //! with its own read-only connection. One answer of the upstream is one transaction, so the file on
-//! disk is always a state that the replica was in.
+//! disk is always as of one whole answer.
 //!
 //! From the ground up: `file`, `derived`, `details`, `write`, `read`, and `lists`, which plans how
 //! a list is read. Beside them: the `coverage`, the `identity` of the file, the names of

@@ -52,7 +52,7 @@ pub enum Queued {
     /// The outbox has reached its limit.
     Full,
     /// The call is not stored.
-    NotHeld,
+    NotStored,
 }
 
 /// A change of the same keys by somebody else, without the values.

@@ -8,7 +8,7 @@
 //!                                   └────► upstream::CallSource
 //! ```
 //!
-//! Knows `model`, `store` and `upstream`. In reading order, from the ground up: `settings`,
+//! Knows `model`, `store` and `upstream`. In reading order: `settings`,
 //! `clock`, `knowledge` (what was read, and when), `health` (what fails, and how long it is
 //! paused), `in_flight` and `proxy_permits` (the order of requests, and the budget), `plan` (the
 //! ladder: the whole order of urgency on one screen), `planners` (one file per concern), `engine`

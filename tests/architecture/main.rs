@@ -46,7 +46,7 @@ const MAY_KNOW: [(&str, &[&str]); 12] = [
 
 /// Where a name may stand: paths below `src/` begin so. A folder ends in a slash.
 const CONFINED: [(&str, &[&str]); 13] = [
-    ("rusqlite", &["store/", "analysis/"]),
+    ("rusqlite", &["store/"]),
     ("r2d2", &["store/"]),
     ("r2d2_sqlite", &["store/"]),
     ("reqwest", &["upstream/"]),
@@ -138,8 +138,10 @@ const FLOORS: [(&str, &[&[&str]]); 3] = [
 const CIRCLES: [(&[&str], &str); 0] = [];
 
 /// The classes of `upstream::ErrorKind`.
-const ERROR_CLASSES: [&str; 12] = [
+const ERROR_CLASSES: [&str; 14] = [
     "Unreachable",
+    "Tls",
+    "ShortList",
     "Reset",
     "Timeout",
     "BrokenOff",

@@ -281,7 +281,7 @@ async fn a_server_without_its_file_does_not_start() {
         gate: gate(Auth::new(None, [], false)),
         base_url: String::new(),
         history: None,
-        queue: None,
+        most_waiting_writes: None,
         budget_per_minute: 1,
     });
     let server = HttpServer::new(move || App::new().configure(routes(Arc::clone(&shared))))

@@ -83,11 +83,14 @@ fn the_order_goes_on_after_a_restart_and_another_file_has_another() {
     writer.merge(absence(2, 2)).unwrap();
     // The highest number is now a tombstone's.
     writer.merge(denial(3, &[(2, 3)])).unwrap();
-    let (feed, census) = (writer.feed_id().to_owned(), writer.census());
+    let (feed, row_counts) = (writer.feed_id().to_owned(), writer.row_counts());
     assert!(feed.len() == 16 && feed.bytes().all(|digit| digit.is_ascii_hexdigit()));
     drop(writer);
     let mut writer = Writer::open(&path, URL).unwrap();
-    assert_eq!((writer.feed_id(), writer.census()), (&*feed, census));
+    assert_eq!(
+        (writer.feed_id(), writer.row_counts()),
+        (&*feed, row_counts)
+    );
     writer.merge(answer(4, vec![call(3)])).unwrap();
     let changes = Reader::open(&path).unwrap().changes(1, 9).unwrap();
     assert_eq!(told(&changes), [delete(3, 2), upsert(4, &call(3).body)]);

@@ -29,12 +29,12 @@ fn a_suspect_whose_deletion_is_proven_is_a_tombstone_and_no_row() {
         assert_eq!(gone, request(4).at, "the denial's time, not the proof's");
     }
     assert_eq!(reader.tombstone(&CallKey::Id(2)).unwrap(), None);
-    let census = RowCounts {
+    let row_counts = RowCounts {
         calls: 2,
         suspects: 0,
         tombstones: 1,
     };
-    assert_eq!(writer.census(), census);
+    assert_eq!(writer.row_counts(), row_counts);
     assert_eq!(writer.merge(denial(10, &[(1, 5)])).unwrap(), removed(0));
 }
 
@@ -62,7 +62,10 @@ fn a_denial_removes_nobody_who_is_no_suspect_or_was_heard_of_since() {
         ..Merged::default()
     };
     assert_eq!(writer.merge(proof).unwrap(), unchanged);
-    assert_eq!((writer.census().calls, writer.census().tombstones), (4, 0));
+    assert_eq!(
+        (writer.row_counts().calls, writer.row_counts().tombstones),
+        (4, 0)
+    );
     assert_eq!(writer.suspects(9).unwrap(), [2]);
 }
 
@@ -101,7 +104,7 @@ fn an_older_answer_never_revives_a_tombstone_and_a_later_one_does() {
     assert_eq!(body(&path, 1).as_deref(), Some(&*call.body));
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.tombstone(&CallKey::Id(1)).unwrap(), None);
-    assert_eq!(writer.census().tombstones, 0);
+    assert_eq!(writer.row_counts().tombstones, 0);
 }
 
 #[test]
@@ -120,7 +123,7 @@ fn a_mass_deletion_is_carried_out_in_pieces_and_spares_who_was_heard_of_since() 
     assert_eq!(writer.remove_suspects(request(8), 7, 100).unwrap(), 0);
     assert_eq!(writer.suspects(100).unwrap(), [15]);
     assert_eq!(
-        (writer.census().calls, writer.census().tombstones),
+        (writer.row_counts().calls, writer.row_counts().tombstones),
         (10, 10)
     );
     assert_eq!(

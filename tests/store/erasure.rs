@@ -143,9 +143,9 @@ fn calls_from_before_the_history_are_dropped_in_pieces_without_a_word() {
     assert_eq!(writer.drop_before(before, heard(9), 15).unwrap(), 15);
     assert_eq!(writer.drop_before(before, heard(9), 15).unwrap(), 5);
     assert_eq!(writer.drop_before(before, heard(9), 15).unwrap(), 0);
-    let census = writer.census();
+    let row_counts = writer.row_counts();
     assert_eq!(
-        (census.calls, census.suspects, census.tombstones),
+        (row_counts.calls, row_counts.suspects, row_counts.tombstones),
         (30, 0, 0)
     );
     assert!(changes(last).items.is_empty(), "nothing was deleted");
@@ -153,7 +153,7 @@ fn calls_from_before_the_history_are_dropped_in_pieces_without_a_word() {
     assert_eq!(wrong_rollups(&connection), 0);
     assert_eq!(wrong_books(&connection), 0);
     drop(writer);
-    assert_eq!(Writer::open(&path, URL).unwrap().census(), census);
+    assert_eq!(Writer::open(&path, URL).unwrap().row_counts(), row_counts);
 }
 
 /// As DuckDB, sqlite-utils and Datasette do it.

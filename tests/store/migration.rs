@@ -15,7 +15,7 @@ use super::store_file::*;
 struct Old {
     version: i64,
     file: &'static str,
-    census: RowCounts,
+    row_counts: RowCounts,
     request_seq: u64,
     windows: usize,
     /// The last place in its order of changes; version 1 has none, and gives each call its own.
@@ -26,7 +26,7 @@ struct Old {
 const SCHEMA_3: Old = Old {
     version: 3,
     file: "",
-    census: RowCounts {
+    row_counts: RowCounts {
         calls: 22,
         suspects: 2,
         tombstones: 1,
@@ -40,7 +40,7 @@ const OLD: [Old; 6] = [
     Old {
         version: 1,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema1.db"),
-        census: RowCounts {
+        row_counts: RowCounts {
             calls: 20,
             suspects: 3,
             tombstones: 0,
@@ -52,7 +52,7 @@ const OLD: [Old; 6] = [
     Old {
         version: 2,
         file: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/schema2.db"),
-        census: RowCounts {
+        row_counts: RowCounts {
             calls: 22,
             suspects: 2,
             tombstones: 1,
@@ -160,7 +160,7 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
         }
         let look = || -> Vec<_> { kept.iter().map(|select| rows(&path, select)).collect() };
         let before = look();
-        assert_eq!(before[0].len() as u64, old.census.calls);
+        assert_eq!(before[0].len() as u64, old.row_counts.calls);
         let buried = match old.version {
             1 => Vec::new(),
             _ => rows(&path, "SELECT call_sid FROM tombstones"),
@@ -171,10 +171,10 @@ fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_
         assert_eq!(writer.request_seq(), old.request_seq);
         assert_eq!(writer.windows().len(), old.windows);
         assert_eq!(writer.feed_id().len(), 16);
-        assert_eq!(writer.census(), old.census);
+        assert_eq!(writer.row_counts(), old.row_counts);
         assert_eq!(look(), before);
         let reader = Reader::open(&path).unwrap();
-        assert_eq!(buried.len() as u64, old.census.tombstones);
+        assert_eq!(buried.len() as u64, old.row_counts.tombstones);
         for sid in buried {
             let [Value::Text(sid)] = &*sid else {
                 panic!("a SID");
@@ -229,7 +229,7 @@ fn calls_of_an_older_version_are_listed_and_found() {
         drop(Writer::open(&path, URL).unwrap());
         let reader = Reader::open(&path).unwrap();
         let all = reader.list(&CallFilter::default(), 0, 1000).unwrap();
-        assert_eq!(all.total, old.census.calls);
+        assert_eq!(all.total, old.row_counts.calls);
         assert_eq!(all.rows.len() as u64, all.total);
         for (id, sid) in rows(&path, "SELECT id, call_sid FROM calls")
             .into_iter()
@@ -308,7 +308,7 @@ fn a_migration_that_breaks_off_leaves_version_1() {
         .unwrap()
         .execute_batch("DROP VIEW tombstones")
         .unwrap();
-    assert_eq!(Writer::open(&path, URL).unwrap().census().calls, 20);
+    assert_eq!(Writer::open(&path, URL).unwrap().row_counts().calls, 20);
 }
 
 #[test]

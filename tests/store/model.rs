@@ -173,7 +173,7 @@ impl Model {
         merged
     }
 
-    fn census(&self) -> RowCounts {
+    fn row_counts(&self) -> RowCounts {
         RowCounts {
             calls: self.rows.len() as u64,
             suspects: self.rows.values().filter(|row| row.suspect).count() as u64,
@@ -339,14 +339,14 @@ fn check(path: &Path, writer: &Writer, model: &Model, before: &BTreeMap<i64, u64
             assert_eq!(reader.tombstone(&key).expect("a read"), expected, "{key:?}");
         }
     }
-    assert_eq!(writer.census(), model.census());
+    assert_eq!(writer.row_counts(), model.row_counts());
     let totals = reader.totals().expect("totals");
     let counted = RowCounts {
         calls: totals.calls,
         suspects: totals.suspects,
         tombstones: totals.tombstones,
     };
-    assert_eq!(counted, model.census());
+    assert_eq!(counted, model.row_counts());
     assert_eq!(
         wrong_rollups(&rusqlite::Connection::open(path).expect("the file")),
         0

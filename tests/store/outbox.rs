@@ -38,7 +38,7 @@ fn a_change_is_in_the_file_when_it_is_accepted_and_the_call_is_untouched() {
     let path = folder.path().join("edge.db");
     let mut writer = writer(&folder);
     let before = body(&path, 1).unwrap();
-    let changes = writer.census();
+    let changes = writer.row_counts();
     let (first, laid) = accepted(writer.queue_write(change(1, r#"{"note":1}"#)).unwrap());
     assert_eq!(laid, before.replace(r#""note":"old""#, r#""note":1"#));
     let (second, laid) = accepted(writer.queue_write(change(1, r#"{"b":2}"#)).unwrap());
@@ -56,7 +56,7 @@ fn a_change_is_in_the_file_when_it_is_accepted_and_the_call_is_untouched() {
     );
     assert_eq!(writes[1].before.as_deref(), Some(r#"{"note":"old"}"#));
     assert_eq!(
-        (body(&path, 1).unwrap(), writer.census()),
+        (body(&path, 1).unwrap(), writer.row_counts()),
         (before, changes)
     );
     drop(writer);
@@ -81,7 +81,7 @@ fn there_may_be_so_many_and_only_of_calls_that_are_held() {
     let mut writer = writer(&folder);
     assert_eq!(
         writer.queue_write(change(99, "{}")).unwrap(),
-        Queued::NotHeld
+        Queued::NotStored
     );
     for id in 1..4 {
         accepted(writer.queue_write(change(id, "{}")).unwrap());

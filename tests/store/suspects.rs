@@ -109,7 +109,7 @@ fn of_an_answer_that_is_not_believed_nothing_is_written() {
         })
         .unwrap();
     writer.merge(absence(2, 9)).unwrap();
-    let census = writer.census();
+    let row_counts = writer.row_counts();
     let doubted = Observation {
         // Call 0 changed, 20 is new, 9 is proven gone, 1 to 8 are left out.
         calls: vec![
@@ -127,7 +127,10 @@ fn of_an_answer_that_is_not_believed_nothing_is_written() {
         ..Merged::default()
     };
     assert_eq!(writer.merge(doubted).unwrap(), unbelieved);
-    assert_eq!((writer.census(), writer.windows()), (census, &*before));
+    assert_eq!(
+        (writer.row_counts(), writer.windows()),
+        (row_counts, &*before)
+    );
     let reader = Reader::open(&path).unwrap();
     assert_eq!(reader.windows().unwrap(), before);
     assert_eq!(reader.totals().unwrap().suspects, 1);

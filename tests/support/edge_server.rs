@@ -299,7 +299,7 @@ impl Edge {
             gate: gate(Auth::new(Some(KEY), [grant(TOKEN, &[Scope::Read])], false)),
             base_url: BASE_URL.to_owned(),
             history: None,
-            queue: None,
+            most_waiting_writes: None,
             budget_per_minute: 120,
         };
         adjust(&mut shared);

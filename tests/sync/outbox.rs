@@ -377,7 +377,7 @@ async fn a_change_is_dropped_unless_it_is_on_its_way() {
         .handle
         .queue_write(stage.change(9_999_999, "{}"))
         .await;
-    assert_eq!(unknown, Err(NotQueued::NotHeld));
+    assert_eq!(unknown, Err(NotQueued::NotStored));
     running.stop().await.expect("a good end");
     stage.assert_equal();
 }

@@ -61,7 +61,7 @@ impl CallFetcher {
         for _ in 0..MAX_FAILURES {
             match self.handle.fetch(CallKey::Id(id)).await {
                 FetchOutcome::Found | FetchOutcome::Unstored { .. } => return Ok(Some(true)),
-                FetchOutcome::NotFound | FetchOutcome::NotFoundThen { .. } => {
+                FetchOutcome::NotFound | FetchOutcome::NotFoundAsOf { .. } => {
                     return Ok(Some(false));
                 }
                 // Only a request for details has this outcome.

@@ -149,7 +149,7 @@ async fn find(
         }
         FetchOutcome::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
         FetchOutcome::NotFound => return Err(ApiError::absent(key, 0, asked)),
-        FetchOutcome::NotFoundThen { age } => return Err(ApiError::absent(key, age, asked)),
+        FetchOutcome::NotFoundAsOf { age } => return Err(ApiError::absent(key, age, asked)),
         FetchOutcome::NoSuchDetail => return Err(ApiError::UnknownPath),
     };
     match held()? {
@@ -157,7 +157,7 @@ async fn find(
             let freshness = told(&detail, origin);
             Ok((call, detail, freshness))
         }
-        None => Err(ApiError::NotHeld {
+        None => Err(ApiError::NotStored {
             what: what(kind),
             retry_after,
         }),

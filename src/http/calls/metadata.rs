@@ -54,7 +54,7 @@ pub async fn patch(
     };
     // Changes of the call that wait already come first.
     let waits = worker.shared().handle.pending().write_ids(call_id).next();
-    if waits.is_some() || (worker.shared().queue.is_some() && is_offline(worker)) {
+    if waits.is_some() || (worker.shared().most_waiting_writes.is_some() && is_offline(worker)) {
         let no_line = ApiError::NotPassed { retry_after: 5 };
         return change.keep(worker, false, no_line).await;
     }
@@ -99,7 +99,7 @@ impl Change {
         may_have_arrived: bool,
         failure: ApiError,
     ) -> Result<HttpResponse, ApiError> {
-        let limit = worker.shared().queue.ok_or(failure)?;
+        let limit = worker.shared().most_waiting_writes.ok_or(failure)?;
         let metadata = metadata_body::metadata(&self.body);
         let new = NewWrite {
             call_id: self.call_id,
@@ -121,7 +121,7 @@ impl Change {
             // It may have arrived, and that is what the client has to know.
             Err(_) if may_have_arrived => Err(ApiError::Unanswered),
             Err(NotQueued::Full) => Err(ApiError::QueueFull { retry_after: 60 }),
-            Err(NotQueued::NotHeld) => Err(ApiError::Unavailable { retry_after }),
+            Err(NotQueued::NotStored) => Err(ApiError::Unavailable { retry_after }),
             Err(NotQueued::Unavailable) => Err(ApiError::NotKept { retry_after }),
         }
     }

@@ -60,7 +60,7 @@ pub async fn resolve(
         known @ Lookup::Call { age, .. } if directives.accept(age) => {
             return Resolved::held(known, worker.origin(), UNAVAILABLE);
         }
-        // While the upstream can be asked, its answer is better: the call may be new.
+        // Without `only-if-cached` the upstream is asked: the call may be new.
         Lookup::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
             return Err(ApiError::absent(key, age, worker.origin()));
         }
@@ -85,7 +85,7 @@ pub async fn resolve(
             })
         }
         FetchOutcome::NotFound => Err(ApiError::absent(key, 0, asked)),
-        FetchOutcome::NotFoundThen { age } => Err(ApiError::absent(key, age, asked)),
+        FetchOutcome::NotFoundAsOf { age } => Err(ApiError::absent(key, age, asked)),
         FetchOutcome::Unavailable { retry_after } => match worker.look_up(key)? {
             Lookup::Absent {
                 age,

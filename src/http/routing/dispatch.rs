@@ -1,4 +1,4 @@
-//! Dispatch: what is checked of every request, and the table from endpoint to handler.
+//! Calls the checks of every request in their order, and then the endpoint's handler.
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -81,7 +81,7 @@ async fn answer(
         return Err(ApiError::UnknownPath);
     }
     let caller = match target.is_public() {
-        true => Caller::Edge(Scopes::default()),
+        true => Caller::Edge(Scopes::NONE),
         false => {
             let gate = &worker.shared().gate;
             match gate.caller(request, || worker.now()) {
@@ -97,7 +97,7 @@ async fn answer(
                 retry_after: RETRY_FULL_AFTER,
             });
         }
-        connection.names_itself(names_connection);
+        connection.set_names_itself(names_connection);
         if !matches!(payload, Payload::None)
             && let Some(body) = framing::body(headers)
         {
@@ -165,7 +165,7 @@ async fn answer(
     }
 }
 
-/// Boxed for the same reason.
+/// Boxed, so that what it needs while it waits is no part of every other request.
 async fn many(
     worker: &Worker,
     caller: Caller,

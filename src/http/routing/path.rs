@@ -33,7 +33,7 @@ pub enum Endpoint<'p> {
     Export,
     /// `/api/v1/calls/{call_id}`, `/api/v1/calls/sid/{call_sid}`
     Call(Name<'p>),
-    /// Below one of these; by SID the upstream has only transcripts and recordings.
+    /// A detail, below either path of a call; by SID the upstream has only transcripts and recordings.
     Details(Name<'p>, Detail),
     /// `/api/v1/calls/{call_id}/transcripts/export`
     TranscriptsExport(&'p str),

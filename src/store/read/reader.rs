@@ -152,14 +152,14 @@ impl Reader {
     /// Counts for the status. They come from the rollups, not from the rows.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
-        let census = ledger::read(&snapshot)?;
+        let row_counts = ledger::read(&snapshot)?;
         let newest: Option<i64> = snapshot
             .prepare_cached("SELECT max(started_at) FROM calls")?
             .query_row([], |row| row.get(0))?;
         Ok(Totals {
-            calls: census.calls,
-            suspects: census.suspects,
-            tombstones: census.tombstones,
+            calls: row_counts.calls,
+            suspects: row_counts.suspects,
+            tombstones: row_counts.tombstones,
             newest_call_at: newest.map(Timestamp::from_micros),
         })
     }

@@ -39,7 +39,7 @@ impl Writer {
         }
         ledger.write(&transaction)?;
         transaction.commit()?;
-        self.keep(ledger);
+        self.apply_ledger(ledger);
         self.assistants.extend(told);
         Ok(())
     }

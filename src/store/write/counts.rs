@@ -14,8 +14,8 @@ impl Writer {
     }
 
     /// The numbers of calls, suspects and tombstones as of the last commit.
-    pub fn census(&self) -> RowCounts {
-        self.census
+    pub fn row_counts(&self) -> RowCounts {
+        self.row_counts
     }
 
     /// Ids of the newest stored calls that started within the inclusive bounds, at most `most`.

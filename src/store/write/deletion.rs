@@ -24,7 +24,7 @@ impl Writer {
 
     /// Up to `count` different suspects, each as likely as any other; the same for the same `draw`.
     pub fn sample_suspects(&self, count: usize, draw: u64) -> Result<Vec<i64>, StoreError> {
-        let all = usize::try_from(self.census.suspects).unwrap_or(usize::MAX);
+        let all = usize::try_from(self.row_counts.suspects).unwrap_or(usize::MAX);
         let mut rng = StdRng::seed_from_u64(draw);
         let mut places = rand::seq::index::sample(&mut rng, all, count.min(all)).into_vec();
         places.sort_unstable();
@@ -51,7 +51,7 @@ impl Writer {
 
     /// The id of a stored call that is no suspect, another one for another `draw`.
     pub fn canary(&self, draw: u64) -> Result<Option<i64>, StoreError> {
-        if self.census.calls == self.census.suspects {
+        if self.row_counts.calls == self.row_counts.suspects {
             return Ok(None);
         }
         let ends = self
@@ -106,7 +106,7 @@ impl Writer {
         ledger.write(&transaction)?;
         raise_request_seq(&transaction, request.seq)?;
         transaction.commit()?;
-        self.keep(ledger);
+        self.apply_ledger(ledger);
         Ok(removed)
     }
 }

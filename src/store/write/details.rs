@@ -29,7 +29,7 @@ impl Writer {
         let ended = answer(&transaction, learned, kinds, again, &mut ledger.details)?;
         raise_request_seq(&transaction, learned.newest_seq)?;
         transaction.commit()?;
-        self.keep(ledger);
+        self.apply_ledger(ledger);
         Ok(ended)
     }
 
@@ -82,7 +82,7 @@ impl Writer {
             end_round(&transaction, *id, kinds, again, &mut ledger.details)?;
         }
         transaction.commit()?;
-        self.keep(ledger);
+        self.apply_ledger(ledger);
         Ok(())
     }
 

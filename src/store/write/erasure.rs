@@ -80,7 +80,7 @@ impl Writer {
         }
         ledger.write(&transaction)?;
         transaction.commit()?;
-        self.keep(ledger);
+        self.apply_ledger(ledger);
         Ok(old.len())
     }
 }

@@ -98,9 +98,9 @@ impl Writer {
         }
         let windows = (&**self.windows, news.windows.as_deref());
         let written = seal(transaction, &mut ledger, windows, news.newest_seq, wrote)?;
-        self.keep(ledger);
+        self.apply_ledger(ledger);
         self.followed = Some(news.followed);
-        self.verify(news.windows, written);
+        self.record_windows(news.windows, written);
         self.forget_before(news.oldest_in_flight);
         if news.request.seq > news.oldest_in_flight {
             let seq = news.request.seq;

@@ -28,7 +28,7 @@ pub struct Suspicion {
 
 /// What one transaction changes beside its rows. It applies once the transaction is committed.
 pub struct Ledger {
-    pub census: RowCounts,
+    pub row_counts: RowCounts,
     pub change_seq: u64,
     pub details: DetailsCounts,
     pub books: DerivedTables,
@@ -42,13 +42,13 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(
-        census: RowCounts,
+        row_counts: RowCounts,
         details: DetailsCounts,
         change_seq: u64,
         verified: Arc<Vec<Window>>,
     ) -> Ledger {
         Ledger {
-            census,
+            row_counts,
             details,
             change_seq,
             books: DerivedTables::default(),
@@ -73,7 +73,7 @@ impl Ledger {
 
     /// Counts a call that was seen again, which ends a suspicion.
     pub fn end_suspicion(&mut self, was_suspect: bool) {
-        self.census.suspects -= u64::from(was_suspect);
+        self.row_counts.suspects -= u64::from(was_suspect);
     }
 
     pub fn write(&mut self, transaction: &Transaction<'_>) -> rusqlite::Result<()> {

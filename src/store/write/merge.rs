@@ -39,8 +39,8 @@ pub struct MergeOutcome {
 }
 
 /// Writes a call that has a new text, unless a request that started later has brought one. If a
-/// later request only missed the call, which may have moved between the ranges that the two read,
-/// its text is stored, and it stays a suspect.
+/// later request did not find the call, which may have moved between the ranges that the two read,
+/// the older text is stored, and the call stays a suspect.
 pub fn merge_call(
     transaction: &Transaction<'_>,
     learned: &Observation,
@@ -105,7 +105,7 @@ pub fn merge_call(
             learned.request,
             &mut ledger.details,
         )?;
-        ledger.census.calls += 1;
+        ledger.row_counts.calls += 1;
         ledger.books.add(call);
         return Ok(MergeOutcome {
             outcome: Outcome::New,

@@ -29,7 +29,7 @@ impl Writer {
             .query_row([new.call_id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let Some((body, call_sid)): Option<(String, String)> = stored_call else {
-            return Ok(Queued::NotHeld);
+            return Ok(Queued::NotStored);
         };
         if !self.outbox.has_room_for(&new) {
             return Ok(Queued::Full);

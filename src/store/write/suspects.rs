@@ -94,11 +94,11 @@ fn visit_held(
 }
 
 /// True if a list may leave out `missing` of all `stored_call` calls.
-pub fn is_believed(belief: Trust, missing: usize, stored_call: u64, keeps_none: bool) -> bool {
+pub fn is_believed(belief: Trust, missing: usize, stored_calls: u64, keeps_none: bool) -> bool {
     match belief {
         Trust::Whole => true,
         Trust::UnlessMany => {
-            let many = missing > 50 && missing as u64 > stored_call / 20;
+            let many = missing > 50 && missing as u64 > stored_calls / 20;
             let all = keeps_none && missing >= A_FEW;
             !many && !all
         }
@@ -145,7 +145,7 @@ pub fn suspect(
                  seen_at = max(seen_at, coalesce(?4, seen_at)) WHERE id = ?1",
         )?
         .execute((id, request.at.as_micros(), request.seq, verified_at))?;
-    ledger.census.suspects += 1;
+    ledger.row_counts.suspects += 1;
     let by = request.seq;
     ledger.suspicions.push((id, Suspicion { by, text_seq }));
     Ok(true)

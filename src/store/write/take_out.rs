@@ -18,7 +18,7 @@ pub fn take_out(
         .prepare_cached("DELETE FROM calls WHERE id = ?1")?
         .execute([id])?;
     queue::forget(transaction, id, &mut ledger.details)?;
-    ledger.census.calls -= 1;
-    ledger.census.suspects -= u64::from(is_suspect);
+    ledger.row_counts.calls -= 1;
+    ledger.row_counts.suspects -= u64::from(is_suspect);
     Ok(())
 }

@@ -48,7 +48,7 @@ pub fn add_tombstone(
             proof.seq,
             ledger.next_change(),
         ))?;
-    ledger.census.tombstones += 1;
+    ledger.row_counts.tombstones += 1;
     Ok(())
 }
 
@@ -60,7 +60,7 @@ pub fn revive(
     request: Verified,
     ledger: &mut Ledger,
 ) -> Result<bool, StoreError> {
-    if ledger.census.tombstones == 0 {
+    if ledger.row_counts.tombstones == 0 {
         return Ok(true);
     }
     let proven_by = transaction
@@ -76,6 +76,6 @@ pub fn revive(
     transaction
         .prepare_cached("DELETE FROM tombstones WHERE id = ?1")?
         .execute([id])?;
-    ledger.census.tombstones -= 1;
+    ledger.row_counts.tombstones -= 1;
     Ok(true)
 }

@@ -53,12 +53,12 @@ pub struct Writer {
     request_seq: u64,
     /// The content of the assistants table.
     pub(in crate::store) assistants: Names,
-    /// Of the calls that were stored when the file was opened.
+    /// The finest unit of any start that was stored when the file was opened.
     pub(in crate::store) finest_start: Unit,
     /// The content of the limits table.
     pub(in crate::store) page_rows: Option<usize>,
     /// The numbers of rows in the file, as of the last commit.
-    pub(in crate::store) census: RowCounts,
+    pub(in crate::store) row_counts: RowCounts,
     pub(in crate::store) details: DetailsCounts,
     /// The last committed number in the order of changes.
     pub(in crate::store) change_seq: u64,
@@ -107,7 +107,7 @@ impl Writer {
         let outbox = outbox::read(&connection)?;
         let page_rows = page_extent::page_rows(&connection)?;
         let assistants = assistants::read(&connection)?;
-        let census = ledger::read(&connection)?;
+        let row_counts = ledger::read(&connection)?;
         let finest_start = ledger::finest_start(&connection)?;
         let details = queue::books(&connection)?;
         let change_seq = ledger::last_change(&connection)?;
@@ -125,7 +125,7 @@ impl Writer {
             finest_start,
             assistants,
             page_rows,
-            census,
+            row_counts,
             details,
             change_seq,
             confirmed: HashMap::new(),
@@ -216,8 +216,8 @@ impl Writer {
         if let Some(complete) = &learned.complete {
             let missing =
                 suspects::missing(&transaction, learned.request, complete, &self.confirmed)?;
-            let stored_call = self.census.calls;
-            if !suspects::is_believed(complete.belief, missing.len(), stored_call, keeps_none) {
+            let stored_calls = self.row_counts.calls;
+            if !suspects::is_believed(complete.belief, missing.len(), stored_calls, keeps_none) {
                 drop(transaction);
                 return Ok(Merged {
                     unbelieved: missing.len(),
@@ -231,8 +231,8 @@ impl Writer {
         wrote |= also(&transaction, &merged)?;
         let windows = (&**self.windows, learned.windows.as_deref());
         let written = seal(transaction, &mut ledger, windows, learned.newest_seq, wrote)?;
-        self.keep(ledger);
-        self.verify(learned.windows, written);
+        self.apply_ledger(ledger);
+        self.record_windows(learned.windows, written);
         if learned.request.seq > learned.oldest_in_flight {
             self.confirmed
                 .extend(confirmed.into_iter().map(|id| (id, learned.request.seq)));
@@ -260,11 +260,11 @@ impl Writer {
     /// A ledger for one transaction, which [`Writer::keep`] applies once it is committed.
     pub(in crate::store) fn ledger(&self) -> Ledger {
         let verified = Arc::clone(&self.verified);
-        Ledger::new(self.census, self.details, self.change_seq, verified)
+        Ledger::new(self.row_counts, self.details, self.change_seq, verified)
     }
 
-    pub(in crate::store) fn keep(&mut self, ledger: Ledger) {
-        self.census = ledger.census;
+    pub(in crate::store) fn apply_ledger(&mut self, ledger: Ledger) {
+        self.row_counts = ledger.row_counts;
         self.details = ledger.details;
         self.change_seq = ledger.change_seq;
         self.traces.exist |= ledger.left_traces;
@@ -273,7 +273,7 @@ impl Writer {
     }
 
     /// Records the windows of the answer that was just committed; `written` if the file has them.
-    pub(in crate::store) fn verify(&mut self, windows: Option<Vec<Window>>, written: bool) {
+    pub(in crate::store) fn record_windows(&mut self, windows: Option<Vec<Window>>, written: bool) {
         let Some(windows) = windows else {
             return;
         };
@@ -306,7 +306,7 @@ impl Writer {
         // The next run's requests must have higher numbers than these.
         raise_request_seq(&transaction, newest.unwrap_or(0))?;
         transaction.commit()?;
-        self.verify(Some(after), true);
+        self.record_windows(Some(after), true);
         Ok(())
     }
 

@@ -14,37 +14,37 @@ impl<S: CallSource> Engine<S> {
         match command {
             Command::SyncNow => {
                 self.health.hurry();
-                self.plan.outbox.hurry(Instant::now());
-                self.plan.head.read_at = None;
+                self.planners.outbox.hurry(Instant::now());
+                self.planners.head.read_at = None;
             }
             Command::ReleaseHolds => {
-                if self.plan.deletion_guard.release() {
+                if self.planners.deletion_guard.release() {
                     warn!("the operator lets the held deletions through");
-                    if self.plan.head.page.is_ranged() {
-                        self.plan
+                    if self.planners.head.page.is_ranged() {
+                        self.planners
                             .deletion_guard
                             .vouch_below_list(self.in_flight.newest_seq());
-                        self.plan.same_instant.without_start_due = None;
+                        self.planners.same_instant.without_start_due = None;
                     }
                     let now = self.now();
-                    self.plan.deletion_proof.give_up(now.instant);
-                    self.plan.deletion_proof.end_rest();
+                    self.planners.deletion_proof.give_up(now.instant);
+                    self.planners.deletion_proof.end_rest();
                     self.health.hurry();
-                    self.plan.head.read_at = None;
+                    self.planners.head.read_at = None;
                 }
             }
-            Command::Hint(Hint::Call(key)) => self.plan.hints.push(key),
-            Command::Hint(Hint::Some) => self.plan.head.is_hinted = true,
+            Command::Hint(Hint::Call(key)) => self.planners.hints.push(key),
+            Command::Hint(Hint::Some) => self.planners.head.is_hinted = true,
             Command::Fetch(key, reply) => {
                 if let Some(until) = self.rests(&key) {
                     let wait = until.duration_since(Instant::now()).as_secs() + 1;
                     let _ = reply.send(FetchOutcome::Unavailable { retry_after: wait });
                     return;
                 }
-                self.plan.misses.wait(key, reply, self.unavailable());
+                self.planners.misses.wait(key, reply, self.unavailable());
                 if self.is_paused() {
                     let unavailable = self.unavailable();
-                    self.plan.misses.dismiss(&unavailable);
+                    self.planners.misses.dismiss(&unavailable);
                 }
             }
             Command::Permit(reply) => self.ask_leave(reply),

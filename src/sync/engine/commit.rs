@@ -23,7 +23,7 @@ impl<S: CallSource> Engine<S> {
             .map(|coverage| coverage.windows().to_vec());
         let mut learned = Observation { windows, ..learned };
         let starts = learned.calls.iter().filter_map(|call| call.started_at);
-        let refuted = self.plan.date_format.observe(starts);
+        let refuted = self.planners.date_format.observe(starts);
         if self.answer.is_cached {
             // A cached answer says nothing of calls that were verified after it was true, and
             // without those calls it is no complete list.
@@ -45,20 +45,20 @@ impl<S: CallSource> Engine<S> {
             coverage = Some(kept);
             self.publish_coverage(self.forget_history());
         }
-        self.plan.assistants.calls_read(&learned.calls);
+        self.planners.assistants.calls_read(&learned.calls);
         if self.health.store_rests(Instant::now()) {
             return None;
         }
         let written = self.writer.run(|writer| {
             writer
                 .merge(learned)
-                .map(|merged| (merged, writer.census(), writer.details_counts()))
+                .map(|merged| (merged, writer.row_counts(), writer.details_counts()))
         });
         match written.await {
-            Ok((merged, census, books)) => {
+            Ok((merged, row_counts, books)) => {
                 self.stored();
-                self.census = census;
-                self.plan.details.calls_written(&merged, books);
+                self.row_counts = row_counts;
+                self.planners.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage.filter(|_| merged.unbelieved == 0) {
                     self.publish_coverage(coverage);
                 }

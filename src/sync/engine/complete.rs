@@ -51,7 +51,7 @@ impl<S: CallSource> Engine<S> {
             // requests. An edge's answers have an order of their own.
             self.answer.age = reply.age.unwrap_or_default();
             request.at = request.at - self.answer.age;
-            self.answer.is_cached = reply.age.is_some() && !self.plan.feed.is_edge();
+            self.answer.is_cached = reply.age.is_some() && !self.planners.feed.is_edge();
             if self.answer.is_cached {
                 let true_at = start.now.checked_sub(self.answer.age + AGE_UNIT);
                 let place = true_at.and_then(|at| self.in_flight.place_as_of(at));
@@ -73,7 +73,7 @@ impl<S: CallSource> Engine<S> {
         };
         let error = match result {
             // The dates in the request were in a form that is no longer known to be read correctly.
-            Ok(_) if job.depends_on_dates() && self.plan.date_format.form() != Some(dates) => {
+            Ok(_) if job.depends_on_dates() && self.planners.date_format.form() != Some(dates) => {
                 return Ok(());
             }
             Ok(reply) if self.health.store_rests(Instant::now()) && job.is_read() => {
@@ -93,7 +93,7 @@ impl<S: CallSource> Engine<S> {
             },
             Err(error) if matches!(job, Job::Review(_) | Job::Write(_)) => {
                 // The change may have arrived: the call is read before it is sent again.
-                if failure_scope::is_worth_repeating(&error) && self.plan.outbox.broke(&job) {
+                if failure_scope::is_worth_repeating(&error) && self.planners.outbox.broke(&job) {
                     return Ok(());
                 }
                 error
@@ -117,7 +117,7 @@ impl<S: CallSource> Engine<S> {
     fn does_not_tell(&self, asked: &Request, error: &UpstreamError) -> bool {
         const TRIES: u32 = 3;
         *asked == Request::Identity(IdentityEndpoint::Assistants)
-            && self.plan.identity.organization_id.is_none()
+            && self.planners.identity.organization_id.is_none()
             && error.status.is_some()
             && failure_scope::may_not_be_known(error.kind)
             && self.health.consecutive_errors() >= TRIES
@@ -134,7 +134,8 @@ impl<S: CallSource> Engine<S> {
             self.leave_alone(job, wait);
         }
         // A date probe that finds nothing is answered, but is no progress.
-        let goes_on = |task: &Task| *task != Task::DateFormat || self.plan.date_format.is_known();
+        let goes_on =
+            |task: &Task| *task != Task::DateFormat || self.planners.date_format.is_known();
         let task = Task::of(job).filter(goes_on);
         self.stalls.succeeded(task.as_ref());
         self.channels.stalls.send_if_modified(|stall| {
@@ -150,7 +151,7 @@ impl<S: CallSource> Engine<S> {
 
     /// Counts a failure towards a stall. A hold is reported as a hold instead.
     fn note_failure(&mut self, job: &Job, error: ErrorKind) {
-        let task = Task::of(job).filter(|_| !self.plan.deletion_guard.is_held());
+        let task = Task::of(job).filter(|_| !self.planners.deletion_guard.is_held());
         if let Some(stall) = task.and_then(|task| self.stalls.failed(task, error)) {
             let now = self.now();
             self.health.stalled(&stall, now);
@@ -161,7 +162,7 @@ impl<S: CallSource> Engine<S> {
     /// Charges a failure to what it stands for, by the table of [`failure_scope::scope`].
     fn fail(&mut self, job: &Job, asked: &Request, error: &UpstreamError) {
         let answered = error.status.is_some();
-        if self.plan.feed.failed(job, error.kind, answered) {
+        if self.planners.feed.failed(job, error.kind, answered) {
             return;
         }
         let scope = match failure_scope::scope(error.kind, RequestKind::of(job)) {
@@ -177,27 +178,31 @@ impl<S: CallSource> Engine<S> {
                 if scope == Scope::One {
                     self.note_failing_write(*id, error);
                 } else {
-                    self.plan.outbox.interrupted();
+                    self.planners.outbox.interrupted();
                 }
             }
             // The denial may have been of another organization's key.
-            Job::Identify => self.plan.outbox.forget_denial(),
-            Job::Total | Job::Count(_) => self.plan.count_check.give_up(now.instant),
-            Job::Assistants(_) => self.plan.assistants.failed(now.instant),
-            Job::Canary(_) => self.plan.deletion_proof.canary_missing(now.instant),
-            Job::Call(CallKey::Id(id)) => self.plan.deletion_proof.failed(*id),
+            Job::Identify => self.planners.outbox.forget_denial(),
+            Job::Total | Job::Count(_) => self.planners.count_check.give_up(now.instant),
+            Job::Assistants(_) => self.planners.assistants.failed(now.instant),
+            Job::Canary(_) => self.planners.deletion_proof.canary_missing(now.instant),
+            Job::Call(CallKey::Id(id)) => self.planners.deletion_proof.failed(*id),
             Job::Detail(id, kind)
                 if scope != Scope::Upstream && failure_scope::is_denial(error.kind) =>
             {
                 let rest = error.retry_after;
-                self.plan
+                self.planners
                     .details
                     .denied(*id, *kind, rest, now.instant, now.wall);
             }
-            Job::Detail(id, kind) => self.plan.details.failed(*id, *kind, now.instant, now.wall),
+            Job::Detail(id, kind) => {
+                self.planners
+                    .details
+                    .failed(*id, *kind, now.instant, now.wall)
+            }
             Job::DateFormat(start, form) if answered => self.note_probe((*start, *form), false),
             // A broken connection says nothing of how dates are read.
-            Job::DateFormat(..) => self.plan.date_format.put_off(),
+            Job::DateFormat(..) => self.planners.date_format.put_off(),
             _ => {}
         }
         match scope {
@@ -211,7 +216,7 @@ impl<S: CallSource> Engine<S> {
         self.note_failure(job, error.kind);
         if let Some(wanted) = job.miss() {
             let unavailable = self.unavailable();
-            self.plan.misses.tell(&wanted, &unavailable);
+            self.planners.misses.tell(&wanted, &unavailable);
         }
         if self.is_paused() {
             self.dismiss_clients();
@@ -222,7 +227,7 @@ impl<S: CallSource> Engine<S> {
     fn fail_apart(&mut self, job: &Job, error: &UpstreamError) {
         let now = self.now();
         // An edge says when it may have that one detail, not when it can be sent another request.
-        let is_edge = self.plan.feed.is_edge();
+        let is_edge = self.planners.feed.is_edge();
         if is_edge && matches!(job, Job::Detail(..)) {
             return;
         }
@@ -242,7 +247,7 @@ impl<S: CallSource> Engine<S> {
             );
         }
         // If it is the whole upstream after all, the head shows it.
-        self.plan.head.is_hinted |= self.is_doubtful(job, error);
+        self.planners.head.is_hinted |= self.is_doubtful(job, error);
     }
 
     /// Whether a request's failure may be the whole upstream's, which is not known yet.
@@ -266,25 +271,25 @@ impl<S: CallSource> Engine<S> {
         };
         if let Some(rows) = rows.filter(|_| scope == Scope::Length) {
             match failure_scope::says_how_many(error.kind) {
-                true => self.plan.page_size.refused(rows, error.most_rows, now),
-                false => self.plan.page_size.strained(rows),
+                true => self.planners.page_size.refused(rows, error.most_rows, now),
+                false => self.planners.page_size.strained(rows),
             }
-            self.ask_for_shorter_pages();
+            self.apply_page_limit();
         }
         match job {
             Job::Head => {
                 // An upstream that asks for a pause is not asked again at once.
                 let may_narrow = error.retry_after.is_none();
-                let is_as_asked = rows == Some(self.plan.head.page.limit());
+                let is_as_asked = rows == Some(self.planners.head.page.limit());
                 let again = match scope {
                     _ if !may_narrow => Again::Later,
                     _ if !is_as_asked => Again::AtOnce,
-                    Scope::Length => self.plan.head.page.failed_by_length(),
-                    _ => self.plan.head.page.failed_by_rows(),
+                    Scope::Length => self.planners.head.page.failed_by_length(),
+                    _ => self.planners.head.page.failed_by_rows(),
                 };
                 match (again, scope) {
                     (Again::AtOnce, _) => {
-                        self.plan.head.read_at = None;
+                        self.planners.head.read_at = None;
                         None
                     }
                     (Again::Later, Scope::Length) => Some(Scope::Upstream),
@@ -295,7 +300,7 @@ impl<S: CallSource> Engine<S> {
             Job::Feed => Some(Scope::Head),
             Job::Range(range) => {
                 // The failure says nothing of a page that is by now requested in another way.
-                let narrowed = self.plan.unreadable.narrowed(range);
+                let narrowed = self.planners.unreadable.narrowed(range);
                 let is_as_asked = matches!(asked, Request::List(query)
                     if (query.limit, query.skip) == (narrowed.limit, narrowed.skip));
                 if !is_as_asked {
@@ -303,7 +308,7 @@ impl<S: CallSource> Engine<S> {
                 }
                 let tier = self.hole_rest(*range.end());
                 let by_length = scope == Scope::Length;
-                match self.plan.unreadable.failed(range, by_length, tier, now) {
+                match self.planners.unreadable.failed(range, by_length, tier, now) {
                     Outcome::Failing => Some(Scope::History),
                     Outcome::Narrowed | Outcome::StillAHole => None,
                     Outcome::TooLong => {
@@ -313,13 +318,13 @@ impl<S: CallSource> Engine<S> {
                 }
             }
             Job::SameInstant(instant) => {
-                let group = self.plan.same_instant.groups.get_mut(instant)?;
+                let group = self.planners.same_instant.groups.get_mut(instant)?;
                 group.failed(now);
                 let rests = group.rests(now);
                 rests.then_some(Scope::One)
             }
             Job::OpenCalls(group) => {
-                self.plan.open_calls.unlisted.push(group.clone());
+                self.planners.open_calls.unlisted.push(group.clone());
                 Some(Scope::One)
             }
             _ => Some(Scope::One),
@@ -327,8 +332,8 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Applies the page length that the server serves, which may have changed.
-    pub(in crate::sync) fn ask_for_shorter_pages(&mut self) {
-        self.plan.set_page_limit();
+    pub(in crate::sync) fn apply_page_limit(&mut self) {
+        self.planners.set_page_limit();
     }
 
     /// Pauses the kind of request whose answer asked for a pause.
@@ -337,7 +342,7 @@ impl<S: CallSource> Engine<S> {
         match RequestKind::of(job) {
             RequestKind::Identity | RequestKind::Head => self.health.leave_alone(wait, now),
             RequestKind::Range => self.health.leave_history_alone(wait, now),
-            RequestKind::Count => self.plan.count_check.leave_alone(wait, now.instant),
+            RequestKind::Count => self.planners.count_check.leave_alone(wait, now.instant),
             RequestKind::Call | RequestKind::Detail | RequestKind::Write => {}
         }
     }
@@ -345,7 +350,7 @@ impl<S: CallSource> Engine<S> {
     /// Whether this is background work: a detail that no client waits for.
     fn is_spare(&self, job: &Job) -> bool {
         match (job, job.miss()) {
-            (Job::Detail(..), Some(wanted)) => !self.plan.misses.wait_for(&wanted),
+            (Job::Detail(..), Some(wanted)) => !self.planners.misses.wait_for(&wanted),
             _ => false,
         }
     }
@@ -365,7 +370,7 @@ impl<S: CallSource> Engine<S> {
 
     /// Takes in whether a call was found by its known start, requested in this form.
     pub(in crate::sync) fn note_probe(&mut self, asked: (Timestamp, DateForm), found: bool) {
-        match self.plan.date_format.probed(asked, found) {
+        match self.planners.date_format.probed(asked, found) {
             Probed::GoesOn | Probed::Known => {}
             // Ranges that were read in the former form may have left calls out.
             Probed::Changed => {

@@ -18,12 +18,16 @@ impl<S: CallSource> Engine<S> {
     /// Places or lifts the hold on deletions, by what the last answer changed.
     pub(in crate::sync) fn judge(&mut self) {
         let now = self.now();
-        match self.plan.deletion_guard.judge(self.census, now.wall) {
+        match self
+            .planners
+            .deletion_guard
+            .judge(self.row_counts, now.wall)
+        {
             Some(Change::Held(calls)) => {
-                self.plan.deletion_proof.give_up(now.instant);
-                if self.plan.deletion_guard.is_released() {
+                self.planners.deletion_proof.give_up(now.instant);
+                if self.planners.deletion_guard.is_released() {
                     // The operator released these before their number was known.
-                    self.plan.deletion_proof.end_rest();
+                    self.planners.deletion_proof.end_rest();
                     return;
                 }
                 error!(
@@ -38,13 +42,17 @@ impl<S: CallSource> Engine<S> {
     }
 
     pub(in crate::sync) fn advance_hold(&mut self) {
-        if !self.plan.deletion_guard.holds_deletions() || !self.has_read_all() {
+        if !self.planners.deletion_guard.holds_deletions() || !self.has_read_all() {
             return;
         }
         let now = self.now();
-        if let Some(edge) = self.plan.feed.edge() {
-            if edge.advance_hold(&mut self.plan.deletion_guard, self.census.suspects, now) {
-                self.plan.head.read_at = None;
+        if let Some(edge) = self.planners.feed.edge() {
+            if edge.advance_hold(
+                &mut self.planners.deletion_guard,
+                self.row_counts.suspects,
+                now,
+            ) {
+                self.planners.head.read_at = None;
             }
             self.judge();
             return;
@@ -59,9 +67,9 @@ impl<S: CallSource> Engine<S> {
             .map(|window| window.verified.at)
             .min();
         if let Some(oldest) = oldest {
-            self.plan
+            self.planners
                 .deletion_guard
-                .verified_since(oldest, self.census.suspects, now);
+                .verified_since(oldest, self.row_counts.suspects, now);
             self.judge();
         }
     }
@@ -70,46 +78,46 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn carry_on_proof(&mut self) -> Result<bool, StoreError> {
         let now = self.now();
         self.forget_unasked();
-        let holds_deletions = self.plan.deletion_guard.holds_deletions();
-        if self.plan.deletion_proof.is_idle(now.instant)
-            && self.census.suspects > 0
-            && (!holds_deletions || self.plan.deletion_guard.may_be_proven())
+        let holds_deletions = self.planners.deletion_guard.holds_deletions();
+        if self.planners.deletion_proof.is_idle(now.instant)
+            && self.row_counts.suspects > 0
+            && (!holds_deletions || self.planners.deletion_guard.may_be_proven())
         {
-            let sample = holds_deletions && self.census.suspects > deletion_proof::EACH;
+            let sample = holds_deletions && self.row_counts.suspects > deletion_proof::EACH;
             let draw = self.random.random();
             let chosen = self
                 .writer
                 .run(move |writer| writer.sample_suspects(deletion_proof::AT_ONCE, draw))
                 .await?;
-            self.plan.vanished.push_ids(chosen.iter().copied());
-            self.plan.deletion_proof.begin(chosen, sample);
+            self.planners.vanished.push_ids(chosen.iter().copied());
+            self.planners.deletion_proof.begin(chosen, sample);
         }
-        let witness = self.plan.deletion_guard.lacks_witness()
-            && self.plan.deletion_proof.is_rested(now.instant);
-        if self.plan.deletion_proof.lacks_canary()
-            || (witness && self.plan.deletion_proof.canary().is_none())
+        let witness = self.planners.deletion_guard.lacks_witness()
+            && self.planners.deletion_proof.is_rested(now.instant);
+        if self.planners.deletion_proof.lacks_canary()
+            || (witness && self.planners.deletion_proof.canary().is_none())
         {
             let draw = self.random.random();
             match self.writer.run(move |writer| writer.canary(draw)).await? {
-                Some(id) => self.plan.deletion_proof.choose_canary(id),
-                None if self.plan.deletion_guard.is_released() => {}
+                Some(id) => self.planners.deletion_proof.choose_canary(id),
+                None if self.planners.deletion_guard.is_released() => {}
                 None => {
-                    if self.plan.deletion_guard.is_alone() {
+                    if self.planners.deletion_guard.is_alone() {
                         error!(
                             "every call that is held seems to be gone, so that none can vouch for \
                              it; `burki-edge release` lets the deletion through"
                         );
                     }
-                    self.plan.deletion_proof.give_up(now.instant);
+                    self.planners.deletion_proof.give_up(now.instant);
                 }
             }
         }
-        if self.plan.deletion_proof.is_disproved() {
-            self.plan.deletion_guard.disproved(now.wall);
+        if self.planners.deletion_proof.is_disproved() {
+            self.planners.deletion_guard.disproved(now.wall);
         }
-        match self.plan.deletion_proof.conclude(
-            self.plan.identity.confirmed_by(),
-            self.plan.deletion_guard.is_released(),
+        match self.planners.deletion_proof.conclude(
+            self.planners.identity.confirmed_by(),
+            self.planners.deletion_guard.is_released(),
             now.instant,
         ) {
             Some(Proven::Gone(ids)) => self.remove(ids).await,
@@ -122,19 +130,19 @@ impl<S: CallSource> Engine<S> {
     /// Gives up suspects that are neither in flight nor queued, which would keep the round open.
     fn forget_unasked(&mut self) {
         let lost: Vec<i64> = self
-            .plan
+            .planners
             .deletion_proof
             .unanswered()
             .filter(|id| {
                 let key = CallKey::Id(*id);
                 let job = Job::Call(key.clone());
-                !self.plan.vanished.contains(&key)
+                !self.planners.vanished.contains(&key)
                     && !self.in_flight.again().contains(&job)
                     && !self.in_flight.is_under_way(&job)
             })
             .collect();
         for id in lost {
-            self.plan.deletion_proof.failed(id);
+            self.planners.deletion_proof.failed(id);
         }
     }
 
@@ -153,8 +161,8 @@ impl<S: CallSource> Engine<S> {
         };
         if self.commit(learned, None).await.is_some() {
             info!(calls, "calls were deleted upstream, and are deleted here");
-            self.plan.count_check.explained();
-            self.plan.deletion_guard.removed(calls as u64, now.wall);
+            self.planners.count_check.explained();
+            self.planners.deletion_guard.removed(calls as u64, now.wall);
             self.judge();
         }
     }
@@ -166,7 +174,7 @@ impl<S: CallSource> Engine<S> {
             seq: self.in_flight.newest_seq(),
         };
         // Only suspects that one complete reading left out, and then another that started later.
-        let before = match self.plan.deletion_guard.is_released() {
+        let before = match self.planners.deletion_guard.is_released() {
             true => request.seq + 1,
             false => self.coverage.oldest_seq().unwrap_or(0),
         };
@@ -176,18 +184,18 @@ impl<S: CallSource> Engine<S> {
                 .writer
                 .run(move |writer| {
                     let removed = writer.remove_suspects(request, before, REMOVED_AT_ONCE);
-                    removed.map(|removed| (removed, writer.census()))
+                    removed.map(|removed| (removed, writer.row_counts()))
                 })
                 .await?;
             calls += removed.0;
-            self.census = removed.1;
+            self.row_counts = removed.1;
             if removed.0 < REMOVED_AT_ONCE {
                 break;
             }
         }
         info!(calls, "calls were deleted upstream, and are deleted here");
-        self.plan.deletion_guard.removed(calls as u64, now.wall);
-        self.plan.count_check.explained();
+        self.planners.deletion_guard.removed(calls as u64, now.wall);
+        self.planners.count_check.explained();
         self.judge();
         Ok(())
     }

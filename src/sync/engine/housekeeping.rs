@@ -23,8 +23,8 @@ impl<S: CallSource> Engine<S> {
         let mut coverage = (*self.coverage).clone();
         coverage.put_back(back);
         self.publish_coverage(coverage);
-        self.plan.deletion_guard.put_back(back);
-        self.plan.same_instant.put_back(back);
+        self.planners.deletion_guard.put_back(back);
+        self.planners.same_instant.put_back(back);
     }
 
     /// Does what is due between requests. Returns whether there is more to do at once.
@@ -39,13 +39,13 @@ impl<S: CallSource> Engine<S> {
         if let Err(error) = self.choose_witness().await {
             self.store_failed(&error);
         }
-        if !self.plan.identity.is_known {
+        if !self.planners.identity.is_known {
             return false;
         }
         self.give_up_writes().await;
-        let proof = self.plan.deletion_proof.needs_identity();
-        let denied = self.plan.outbox.denial();
-        self.plan
+        let proof = self.planners.deletion_proof.needs_identity();
+        let denied = self.planners.outbox.denial();
+        self.planners
             .identity
             .confirm_after(proof.into_iter().chain(denied));
         self.advance_hold();
@@ -62,7 +62,7 @@ impl<S: CallSource> Engine<S> {
             Ok(busy) => busy,
             Err(error) => {
                 self.store_failed(&error);
-                self.plan.deletion_proof.give_up(now.instant);
+                self.planners.deletion_proof.give_up(now.instant);
                 false
             }
         }
@@ -75,7 +75,12 @@ impl<S: CallSource> Engine<S> {
 
     /// Publishes the ranges that the upstream can't list: they do not count as gaps.
     pub(in crate::sync) fn note_holes(&mut self) {
-        let holes = self.plan.unreadable.holes().iter().map(|hole| &hole.range);
+        let holes = self
+            .planners
+            .unreadable
+            .holes()
+            .iter()
+            .map(|hole| &hole.range);
         if holes.clone().eq(self.coverage.holes()) {
             return;
         }
@@ -87,26 +92,26 @@ impl<S: CallSource> Engine<S> {
 
     fn begin_count(&mut self) {
         let now = self.now();
-        let has_totals = self.plan.head.has_total
-            && !self.plan.head.page.is_ranged()
+        let has_totals = self.planners.head.has_total
+            && !self.planners.head.page.is_ranged()
             && self.settings.history.is_none();
         // A hole is tried again at its revalidation interval, not sooner.
         let holes: Vec<_> = self
-            .plan
+            .planners
             .unreadable
             .holes()
             .iter()
             .map(|hole| hole.range.clone())
             .collect();
         for hole in holes {
-            self.plan.discrepancies.resolve(&(hole), 0);
+            self.planners.discrepancies.resolve(&(hole), 0);
         }
         // Where no head reports the total, only a count can show that calls under a hold still
         // exist.
-        let counts = !self.plan.deletion_guard.is_held()
-            || (!has_totals && !self.plan.deletion_guard.is_list_doubted());
-        let quiet = self.plan.discrepancies.ranges.is_empty() && counts;
-        if !quiet || !self.plan.date_format.is_known() || !self.has_read_all() {
+        let counts = !self.planners.deletion_guard.is_held()
+            || (!has_totals && !self.planners.deletion_guard.is_list_doubted());
+        let quiet = self.planners.discrepancies.ranges.is_empty() && counts;
+        if !quiet || !self.planners.date_format.is_known() || !self.has_read_all() {
             return;
         }
         let Some(head) = self.coverage.head() else {
@@ -116,28 +121,28 @@ impl<S: CallSource> Engine<S> {
         if root.start() >= root.end() {
             return;
         }
-        if self.plan.count_check.is_due(has_totals, now.instant) {
-            self.plan
+        if self.planners.count_check.is_due(has_totals, now.instant) {
+            self.planners
                 .count_check
-                .begin(root, self.plan.page_size.limit());
-        } else if let Some(part) = self.plan.count_check.cut_due(now.instant) {
+                .begin(root, self.planners.page_size.limit());
+        } else if let Some(part) = self.planners.count_check.cut_due(now.instant) {
             match self.coverage.cut(&root, part) {
                 Some(cut) => {
                     let range = *root.start()..=cut;
-                    self.plan.count_check.begin_cut(
+                    self.planners.count_check.begin_cut(
                         range,
-                        self.plan.page_size.limit(),
+                        self.planners.page_size.limit(),
                         now.instant,
                     );
                 }
-                None => self.plan.count_check.skip_cut(now.instant),
+                None => self.planners.count_check.skip_cut(now.instant),
             }
         }
     }
 
     /// Stores the page length, where a new one was learned.
     async fn keep_page_rows(&mut self) -> Result<(), StoreError> {
-        let Some(rows) = self.plan.page_size.news() else {
+        let Some(rows) = self.planners.page_size.news() else {
             return Ok(());
         };
         info!(rows, "the upstream serves pages of this length");
@@ -149,12 +154,12 @@ impl<S: CallSource> Engine<S> {
 
     /// Queues open calls by id whose list failed.
     async fn follow_singly(&mut self) -> Result<(), StoreError> {
-        for group in std::mem::take(&mut self.plan.open_calls.unlisted) {
+        for group in std::mem::take(&mut self.planners.open_calls.unlisted) {
             let ids = self
                 .writer
                 .run(move |writer| writer.open_call_ids(&group))
                 .await?;
-            self.plan
+            self.planners
                 .vanished
                 .push_ids(ids.into_iter().take(MOST_SINGLY));
         }

@@ -1,8 +1,10 @@
-//! The only part of the sync with I/O: sends what [`plan`] decides, and applies answers one at a
-//! time. One task owns all of its state.
+//! Sends what the plan decides, and applies answers one at a time. One task owns all of its state.
+//! Beside the handle, which passes clients' own requests on, it is the only part of the sync with
+//! I/O.
 //!
 //! In the order of a request's life: `send`, `in_flight` (above this folder), `complete` (an answer
-//! or a failure), `apply` (what an answer means, one transaction each), `commit` and `publish`.
+//! or a failure), `apply` (what an answer means, one transaction each), `commit` (the transaction, and then the
+//! coverage) and `publish` (the status). `completed` is an answer with its age.
 //! Beside them `commands` (of clients and operators), `proxy` (permits for requests that are passed
 //! on), `waiting` (clients that wait for a call), and what is done between requests:
 //! `housekeeping`, `deletion` and `replica_file`.
@@ -72,12 +74,12 @@ pub struct Engine<S> {
     // Knowledge.
     writer: SharedWriter,
     coverage: Arc<Coverage>,
-    census: RowCounts,
+    row_counts: RowCounts,
     file: ReplicaFile,
 
     // Requests.
     source: Arc<S>,
-    plan: Planners,
+    planners: Planners,
     in_flight: InFlight,
     fetches: JoinSet<Completed>,
     /// The age of the answer that is being applied.
@@ -127,10 +129,10 @@ impl<S: CallSource> Engine<S> {
         Engine {
             random: SmallRng::seed_from_u64(settings.seed),
             coverage,
-            census: writer.census(),
+            row_counts: writer.row_counts(),
             file,
             source: Arc::new(source),
-            plan,
+            planners: plan,
             in_flight: InFlight::new(&settings, writer.request_seq()),
             fetches: JoinSet::new(),
             answer: AnswerAge::default(),
@@ -190,15 +192,15 @@ impl<S: CallSource> Engine<S> {
                 upstream: self.health.paused_until(),
                 store: self.health.store_rests_until(),
                 head: self.health.head_paused_until(),
-                history: self.health.scans_paused_until(),
+                history: self.health.history_paused_until(),
                 is_out: self.health.is_out(),
             },
             in_flight: &self.in_flight,
             list_age: self.answer.list_age,
             coverage: &self.coverage,
-            unreadable: &self.plan.unreadable,
-            same_instant: &self.plan.same_instant.groups,
-            date_form: self.plan.date_format.form(),
+            unreadable: &self.planners.unreadable,
+            same_instant: &self.planners.same_instant.groups,
+            date_form: self.planners.date_format.form(),
         }
     }
 

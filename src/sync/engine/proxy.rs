@@ -17,7 +17,7 @@ impl<S: CallSource> Engine<S> {
             (UpstreamState::Throttled, Some(until)) => {
                 (reply, until.duration_since(now).as_secs() + 1)
             }
-            _ => match self.plan.proxied.wait(reply) {
+            _ => match self.planners.proxied.wait(reply) {
                 Ok(()) => return,
                 Err(reply) => (reply, RETRY_SOON),
             },
@@ -28,17 +28,17 @@ impl<S: CallSource> Engine<S> {
 
     /// Permits the client request that has waited longest, or returns when the budget allows it.
     pub(in crate::sync) fn grant(&mut self, now: Instant) -> Result<(), Instant> {
-        let Some(reply) = self.plan.proxied.take() else {
+        let Some(reply) = self.planners.proxied.take() else {
             return Ok(());
         };
         let permit = match self.in_flight.permit(self.start_time(now)) {
             Ok(permit) => {
-                self.plan.shares.client_was_sent();
+                self.planners.shares.client_was_sent();
                 Ok(permit)
             }
             Err(None) => Err(RETRY_SOON),
             Err(Some(until)) => {
-                self.plan.proxied.put_back(reply);
+                self.planners.proxied.put_back(reply);
                 return Err(until);
             }
         };

@@ -12,8 +12,8 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         let complete = self.has_read_all();
         let phase = match (
-            self.plan.head.was_read,
-            self.plan.deletion_guard.is_held(),
+            self.planners.head.was_read,
+            self.planners.deletion_guard.is_held(),
             complete,
         ) {
             (false, false, _) => Phase::Starting,
@@ -21,7 +21,7 @@ impl<S: CallSource> Engine<S> {
             (true, _, true) => Phase::Live,
             (true, _, false) => Phase::Backfilling,
         };
-        let progress = match self.plan.backfill.total {
+        let progress = match self.planners.backfill.total {
             _ if complete => 1.0,
             Some(total) if total > 0 => (self.coverage.rows() as f64 / total as f64).min(0.999),
             _ => 0.0,
@@ -45,10 +45,10 @@ impl<S: CallSource> Engine<S> {
                 now.wall.since(oldest) + self.settings.poll_interval <= bound
             })
             // A hole may report no rows of its own, because they are counted with another hole.
-            && self.plan.unreadable.holes().is_empty()
+            && self.planners.unreadable.holes().is_empty()
             && !self.file.is_moved()
-            && self.census.suspects == 0;
-        let bound = match self.plan.feed.edge() {
+            && self.row_counts.suspects == 0;
+        let bound = match self.planners.feed.edge() {
             // The other edge's bound, and the time until its changes arrive here.
             Some(edge) => edge.bound.map(|bound| bound + self.policy().relay()),
             None => Some(bound),
@@ -63,10 +63,10 @@ impl<S: CallSource> Engine<S> {
             progress,
             requests_last_hour: self.in_flight.spent_last_hour(now.instant),
             freshness_bound: bound.filter(|_| bounded),
-            unreadable: self.plan.unreadable.unreadable(),
-            details: self.plan.details.status(),
-            organization_id: self.plan.identity.organization_id,
-            is_hosted: self.plan.head.has_total,
+            unreadable: self.planners.unreadable.unreadable(),
+            details: self.planners.details.status(),
+            organization_id: self.planners.identity.organization_id,
+            is_hosted: self.planners.head.has_total,
             file_is_moved: self.file.is_moved(),
         });
     }

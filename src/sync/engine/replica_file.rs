@@ -94,7 +94,7 @@ impl<S: CallSource> Engine<S> {
             .run(move |writer| writer.drop_before(before, unheard_since, DROPPED_AT_ONCE))
             .await?;
         if dropped > 0 {
-            self.census = self.writer.run(|writer| writer.census()).await;
+            self.row_counts = self.writer.run(|writer| writer.row_counts()).await;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Sends what the plan decides. Nothing else sends.
+//! Sends what the plan decides.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ impl<S: CallSource> Engine<S> {
     /// Sends what the plan decides now, or returns when to decide again.
     fn send_next(&mut self) -> Result<(), Instant> {
         let now = self.now();
-        self.plan.advance(now.instant, &self.in_flight);
-        match plan::decide(&self.plan, &self.context(now)) {
+        self.planners.advance(now.instant, &self.in_flight);
+        match plan::decide(&self.planners, &self.context(now)) {
             Decision::Send(job, request) => self.send(job, request, now),
             Decision::Permit => self.grant(now.instant),
             Decision::Sleep(until) => Err(until),
@@ -37,25 +37,25 @@ impl<S: CallSource> Engine<S> {
 
     /// Requests what lies below the page that is about to be written, so that both happen at once.
     pub(in crate::sync) fn continue_below(&mut self, range: Range) {
-        self.plan.backfill.continuation = Some(range);
-        if self.plan.misses.is_empty() {
+        self.planners.backfill.continuation = Some(range);
+        if self.planners.misses.is_empty() {
             // If it can't be sent now, it is a gap that backfill finds.
             let _ = self.send_next();
         }
-        self.plan.backfill.continuation = None;
+        self.planners.backfill.continuation = None;
     }
 
     fn send(&mut self, job: Job, request: Request, now: Now) -> Result<(), Instant> {
         let dates = match &job {
             Job::DateFormat(_, form) => *form,
-            _ => self.plan.date_format.form().unwrap_or_default(),
+            _ => self.planners.date_format.form().unwrap_or_default(),
         };
         let start = self.start_time(now.instant);
         let begun = self.in_flight.begin(&job, start).map_err(|until| {
             // An answer wakes the engine before the next poll does.
             until.unwrap_or(now.instant + self.settings.poll_interval)
         })?;
-        self.plan.sent(&job);
+        self.planners.sent(&job);
         let source = Arc::clone(&self.source);
         self.fetches.spawn(async move {
             let result = source.fetch(&request, dates).await;

@@ -13,13 +13,13 @@ impl<S: CallSource> Engine<S> {
     /// Answers clients with what can't be stored, and has the call requested again.
     pub(in crate::sync) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
         if let Job::Canary(_) = job {
-            self.plan.deletion_proof.canary_missing(Instant::now());
+            self.planners.deletion_proof.canary_missing(Instant::now());
         }
         if let Job::Call(key) = job {
             if let CallKey::Id(id) = key {
-                self.plan.deletion_proof.failed(*id);
+                self.planners.deletion_proof.failed(*id);
             }
-            self.plan.hints.push(key.clone());
+            self.planners.hints.push(key.clone());
         }
         let Some(wanted) = job.miss() else {
             return;
@@ -29,7 +29,7 @@ impl<S: CallSource> Engine<S> {
             (Miss::Detail(..), Answer::Detail(body)) => Some(body),
             (Miss::Call(_), Answer::NotFound) => None,
             // A detail's 404 is only a hint about its call.
-            _ => return self.plan.misses.tell(&wanted, &self.unavailable()),
+            _ => return self.planners.misses.tell(&wanted, &self.unavailable()),
         };
         let fetched = match text {
             Some(text) => FetchOutcome::Unstored {
@@ -38,14 +38,14 @@ impl<S: CallSource> Engine<S> {
             },
             None => self.not_found(),
         };
-        self.plan.misses.tell(&wanted, &fetched);
+        self.planners.misses.tell(&wanted, &fetched);
     }
 
     /// The outcome that there is no such call, with its age if a cache said so.
     pub(in crate::sync) fn not_found(&self) -> FetchOutcome {
         match whole_seconds(self.answer.age) {
             0 => FetchOutcome::NotFound,
-            age => FetchOutcome::NotFoundThen { age },
+            age => FetchOutcome::NotFoundAsOf { age },
         }
     }
 
@@ -54,13 +54,13 @@ impl<S: CallSource> Engine<S> {
         let unavailable = self.unavailable();
         for job in self.in_flight.give_up_calls() {
             if let Job::Call(CallKey::Id(id)) = job {
-                self.plan.deletion_proof.failed(id);
+                self.planners.deletion_proof.failed(id);
             }
             if let Some(wanted) = job.miss() {
-                self.plan.misses.tell(&wanted, &unavailable);
+                self.planners.misses.tell(&wanted, &unavailable);
             }
         }
-        self.plan.misses.dismiss(&unavailable);
+        self.planners.misses.dismiss(&unavailable);
     }
 
     pub(in crate::sync) fn unavailable(&self) -> FetchOutcome {

@@ -31,7 +31,7 @@ pub enum FetchOutcome {
     /// The upstream has no such call.
     NotFound,
     /// A cache answers that the upstream had no such call this many seconds ago.
-    NotFoundThen { age: u64 },
+    NotFoundAsOf { age: u64 },
     /// The upstream serves no details of this kind, of any call.
     NoSuchDetail,
     /// The upstream could not be asked. Retrying is worth it after this many seconds.
@@ -59,7 +59,7 @@ pub enum NotQueued {
     /// The outbox is full.
     Full,
     /// The call is not stored, so how it would look is unknown.
-    NotHeld,
+    NotStored,
     /// The file can't be written, or the engine does not run.
     Unavailable,
 }

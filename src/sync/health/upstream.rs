@@ -33,7 +33,7 @@ pub struct Health {
     /// True if the upstream asked for the pause, which is then never cut short.
     asked_for: bool,
     head_paused_until: Option<Instant>,
-    scans_paused_until: Option<Instant>,
+    history_paused_until: Option<Instant>,
     store_rests_until: Option<Instant>,
 }
 
@@ -51,7 +51,7 @@ impl Health {
             paused_until: None,
             asked_for: false,
             head_paused_until: None,
-            scans_paused_until: None,
+            history_paused_until: None,
             store_rests_until: None,
         }
     }
@@ -101,8 +101,8 @@ impl Health {
         self.head_paused_until
     }
 
-    pub fn scans_paused_until(&self) -> Option<Instant> {
-        self.scans_paused_until
+    pub fn history_paused_until(&self) -> Option<Instant> {
+        self.history_paused_until
     }
 
     /// Notes a failure of the upstream, its head or its history.
@@ -111,7 +111,7 @@ impl Health {
         let (backoff, until) = match scope {
             Scope::Upstream => (&mut self.upstream, &mut self.paused_until),
             Scope::Head => (&mut self.head, &mut self.head_paused_until),
-            _ => (&mut self.scans, &mut self.scans_paused_until),
+            _ => (&mut self.scans, &mut self.history_paused_until),
         };
         // Requests that were in flight together fail together, which is one failure.
         if until.is_none_or(|until| until <= now.instant) {
@@ -160,7 +160,7 @@ impl Health {
         // A failed read of history is retried within the longest pause, unless nothing is left to
         // read.
         let idle = is_head
-            && (self.scans_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);
+            && (self.history_paused_until).is_none_or(|until| until + GIVEN_UP <= now.instant);
         if asked == RequestKind::Range || idle {
             report_recovery(&mut self.scans, "history can be read again");
         }
@@ -194,7 +194,7 @@ impl Health {
     /// Ends every pause except one that the upstream asked for.
     pub fn hurry(&mut self) {
         self.head_paused_until = None;
-        self.scans_paused_until = None;
+        self.history_paused_until = None;
         self.store_rests_until = None;
         if !self.asked_for {
             self.paused_until = None;
@@ -211,7 +211,7 @@ impl Health {
 
     /// Pauses reads of history alone, as the upstream asked.
     pub fn leave_history_alone(&mut self, wait: Duration, now: Now) {
-        put_off(&mut self.scans_paused_until, now.instant + wait);
+        put_off(&mut self.history_paused_until, now.instant + wait);
     }
 }
 
@@ -290,7 +290,10 @@ mod tests {
         health.failed_apart(ApiPart::Calls, &error, moment(1, start));
         assert_eq!(health.state(), UpstreamState::Online);
         assert_eq!(health.paused_until(), None);
-        assert_eq!(health.scans_paused_until(), Some(moment(91, start).instant));
+        assert_eq!(
+            health.history_paused_until(),
+            Some(moment(91, start).instant)
+        );
         assert_eq!(health.last_error().unwrap().kind, "throttled");
     }
 
@@ -328,7 +331,7 @@ mod tests {
         );
         assert_eq!(health.state(), UpstreamState::Online);
         assert_eq!(health.paused_until(), None);
-        assert!(health.scans_paused_until().is_some());
+        assert!(health.history_paused_until().is_some());
         health.succeeded(RequestKind::Head, moment(2, start));
         assert_eq!(
             health.consecutive_errors(),

@@ -1,9 +1,11 @@
 //! Decides the next request. Pure: the concerns' state and the current instant in, one decision
 //! out.
 //!
-//! [`BURKI`] and [`EDGE`] are the whole order of urgency, from the top down. The first concern that
+//! [`BURKI`] and [`EDGE`], with the tables that they name, are the whole order of urgency, from the
+//! top down. The first concern that
 //! has a request to send wins, and a stop lets nothing below it be sent; otherwise the engine
-//! sleeps until the earliest instant that any concern named. Nothing else sends.
+//! sleeps until the earliest instant that any concern named. Nothing else is sent, but for what a
+//! client sends through the proxy with a permit.
 
 pub mod context;
 pub mod job;
@@ -56,7 +58,7 @@ const EDGE: &[Rung] = &[
     |p, c| p.details.next(c, p.head.read_at),
 ];
 
-/// What clients wait for.
+/// What clients wait for, and hints, which share their turn.
 const CLIENTS: &[Rung] = &[
     |p, _| p.proxied.next(),
     |p, c| p.outbox.next(c),
@@ -164,7 +166,8 @@ fn head(p: &Planners, c: &Context<'_>) -> Step {
     }
 }
 
-/// One request at a time finds out whether an upstream that was out still is.
+/// One request at a time finds out whether an upstream that was out still is; and of an edge nothing
+/// but the feed is read before its organization is known.
 fn outage(p: &Planners, c: &Context<'_>) -> Step {
     let newest = match p.feed.is_edge() {
         true => Job::Feed,
@@ -362,12 +365,12 @@ mod tests {
 
         /// Has everything read again that was verified before then.
         fn reread_before(&mut self, micros: i64) {
-            let census = RowCounts {
+            let row_counts = RowCounts {
                 calls: 1000,
                 suspects: 900,
                 tombstones: 0,
             };
-            self.plan.deletion_guard.judge(census, at(micros));
+            self.plan.deletion_guard.judge(row_counts, at(micros));
         }
 
         fn has_a_detail_due(&mut self) {

@@ -22,7 +22,8 @@ impl Backfill {
         Step::send(range.map(Job::Range))
     }
 
-    /// `may_count`: the upstream may be asked for a count.
+    /// Instants to be read by themselves, then the newest gap, then the total, which is a count and so
+    /// needs `may_count`.
     pub fn next(&self, context: &Context<'_>, may_count: bool) -> Step {
         let gaps = context.coverage.gaps(context.since);
         let lacks_total = may_count && self.total.is_none() && !gaps.is_empty();

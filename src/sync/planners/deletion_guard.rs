@@ -190,16 +190,16 @@ impl DeletionGuard {
     }
 
     /// Places or lifts the hold on deletions, by what is known now.
-    pub fn judge(&mut self, census: RowCounts, now: Timestamp) -> Option<Change> {
-        self.alone &= census.suspects > 0;
+    pub fn judge(&mut self, row_counts: RowCounts, now: Timestamp) -> Option<Change> {
+        self.alone &= row_counts.suspects > 0;
         let lost = self.lost.saturating_sub(self.explained);
-        let missing = census.suspects.max(lost);
+        let missing = row_counts.suspects.max(lost);
         let lately = match missing {
             // Nothing is missing that could be held.
             0 => 0,
             _ => self.removed_lately(now),
         };
-        let many = is_many(missing + lately, census.calls + lately);
+        let many = is_many(missing + lately, row_counts.calls + lately);
         let change = match (&self.hold, many) {
             (None, true) => {
                 self.hold = Some(DeletionHold {
@@ -220,7 +220,7 @@ impl DeletionGuard {
             _ => None,
         };
         // A release is for a list, and then for what that leaves out.
-        self.released &= self.is_held() || census.suspects > 0 || self.vouched_below.is_some();
+        self.released &= self.is_held() || row_counts.suspects > 0 || self.vouched_below.is_some();
         change
     }
 
@@ -293,7 +293,7 @@ impl DeletionGuard {
 mod tests {
     use super::*;
 
-    fn census(calls: u64, suspects: u64) -> RowCounts {
+    fn row_counts(calls: u64, suspects: u64) -> RowCounts {
         RowCounts {
             calls,
             suspects,
@@ -320,7 +320,7 @@ mod tests {
             (2000, 100, false),
             (2000, 101, true),
         ] {
-            let change = DeletionGuard::default().judge(census(calls, suspects), at(0));
+            let change = DeletionGuard::default().judge(row_counts(calls, suspects), at(0));
             assert_eq!(change.is_some(), held, "{suspects} of {calls}");
         }
     }
@@ -330,8 +330,8 @@ mod tests {
     fn where_nothing_is_missing_nothing_is_held_however_many_were_removed() {
         let mut holds = DeletionGuard::default();
         holds.removed(400, at(0));
-        assert_eq!(holds.judge(census(600, 0), at(1)), None);
-        let change = holds.judge(census(600, 1), at(1));
+        assert_eq!(holds.judge(row_counts(600, 0), at(1)), None);
+        let change = holds.judge(row_counts(600, 1), at(1));
         assert_eq!(change, Some(Change::Held(1)), "what was removed counts");
     }
 
@@ -339,8 +339,12 @@ mod tests {
     fn what_was_removed_lately_counts_among_the_calls_there_were() {
         let mut holds = DeletionGuard::default();
         holds.removed(50, at(0));
-        assert_eq!(holds.judge(census(1150, 10), at(1)), None, "60 of 1,200");
-        assert!(holds.judge(census(1150, 11), at(1)).is_some());
+        assert_eq!(
+            holds.judge(row_counts(1150, 10), at(1)),
+            None,
+            "60 of 1,200"
+        );
+        assert!(holds.judge(row_counts(1150, 11), at(1)).is_some());
     }
 
     #[test]
@@ -348,7 +352,7 @@ mod tests {
         for (seconds, held) in [(599, true), (600, false)] {
             let mut holds = DeletionGuard::default();
             holds.removed(60, at(0));
-            let change = holds.judge(census(900, 1), at(seconds));
+            let change = holds.judge(row_counts(900, 1), at(seconds));
             assert_eq!(change.is_some(), held, "{seconds} s");
         }
     }
@@ -356,10 +360,10 @@ mod tests {
     #[test]
     fn what_a_brake_let_through_is_not_held_against_what_follows() {
         let mut holds = DeletionGuard::default();
-        assert!(holds.judge(census(1000, 100), at(0)).is_some());
+        assert!(holds.judge(row_counts(1000, 100), at(0)).is_some());
         holds.removed(100, at(1));
-        assert_eq!(holds.judge(census(900, 0), at(2)), Some(Change::Lifted));
-        assert_eq!(holds.judge(census(900, 1), at(3)), None);
+        assert_eq!(holds.judge(row_counts(900, 0), at(2)), Some(Change::Lifted));
+        assert_eq!(holds.judge(row_counts(900, 1), at(3)), None);
     }
 
     #[test]
@@ -367,24 +371,36 @@ mod tests {
         let mut holds = DeletionGuard::default();
         holds.lacks(100);
         holds.lacks(60);
-        assert_eq!(holds.judge(census(1000, 0), at(0)), Some(Change::Held(100)));
+        assert_eq!(
+            holds.judge(row_counts(1000, 0), at(0)),
+            Some(Change::Held(100))
+        );
         holds.counted(1000, 1000);
-        assert_eq!(holds.judge(census(1000, 0), at(1)), Some(Change::Lifted));
+        assert_eq!(
+            holds.judge(row_counts(1000, 0), at(1)),
+            Some(Change::Lifted)
+        );
     }
 
     #[test]
     fn what_the_count_lacks_is_held_before_any_call_is_under_suspicion() {
         let mut holds = DeletionGuard::default();
         holds.counted(800, 1000);
-        assert_eq!(holds.judge(census(1000, 0), at(0)), Some(Change::Held(200)));
+        assert_eq!(
+            holds.judge(row_counts(1000, 0), at(0)),
+            Some(Change::Held(200))
+        );
         holds.counted(1000, 1000);
-        assert_eq!(holds.judge(census(1000, 0), at(1)), Some(Change::Lifted));
+        assert_eq!(
+            holds.judge(row_counts(1000, 0), at(1)),
+            Some(Change::Lifted)
+        );
     }
 
     #[test]
     fn two_passes_a_minute_apart_end_it() {
         let mut holds = DeletionGuard::default();
-        holds.judge(census(1000, 300), at(100));
+        holds.judge(row_counts(1000, 300), at(100));
         holds.verified_since(at(99), 300, moment(101));
         assert_eq!(holds.reread_before(), Some(at(100)));
         holds.verified_since(at(100), 300, moment(110));
@@ -395,25 +411,35 @@ mod tests {
         assert!(holds.may_be_proven());
         holds.disproved(at(170));
         assert!(!holds.may_be_proven());
-        assert_eq!(holds.judge(census(1000, 2), at(171)), Some(Change::Lifted));
+        assert_eq!(
+            holds.judge(row_counts(1000, 2), at(171)),
+            Some(Change::Lifted)
+        );
     }
 
     #[test]
     fn a_count_that_a_pass_contradicts_is_not_held_against_it() {
         let mut holds = DeletionGuard::default();
         holds.counted(800, 1000);
-        holds.judge(census(1000, 0), at(0));
+        holds.judge(row_counts(1000, 0), at(0));
         holds.verified_since(at(0), 0, moment(1));
         holds.counted(700, 1000);
-        assert_eq!(holds.judge(census(1000, 0), at(2)), None, "it lacks more");
+        assert_eq!(
+            holds.judge(row_counts(1000, 0), at(2)),
+            None,
+            "it lacks more"
+        );
         assert_eq!(holds.reread_before(), Some(at(61)));
         holds.verified_since(at(61), 0, moment(62));
-        assert_eq!(holds.judge(census(1000, 0), at(62)), Some(Change::Lifted));
+        assert_eq!(
+            holds.judge(row_counts(1000, 0), at(62)),
+            Some(Change::Lifted)
+        );
         holds.counted(700, 1000);
-        assert_eq!(holds.judge(census(1000, 0), at(63)), None);
+        assert_eq!(holds.judge(row_counts(1000, 0), at(63)), None);
         holds.counted(600, 1000);
         assert_eq!(
-            holds.judge(census(1000, 0), at(64)),
+            holds.judge(row_counts(1000, 0), at(64)),
             Some(Change::Held(100))
         );
     }
@@ -423,41 +449,47 @@ mod tests {
     fn a_count_that_stays_wrong_after_the_deletions_takes_one_more_pass() {
         let mut holds = DeletionGuard::default();
         holds.counted(700, 1000);
-        holds.judge(census(1000, 300), at(0));
+        holds.judge(row_counts(1000, 300), at(0));
         holds.verified_since(at(0), 300, moment(1));
         holds.verified_since(at(60), 300, moment(61));
         assert!(holds.may_be_proven());
         holds.removed(300, at(62));
         holds.counted(500, 700);
-        assert_eq!(holds.judge(census(700, 0), at(63)), None);
+        assert_eq!(holds.judge(row_counts(700, 0), at(63)), None);
         holds.verified_since(at(60), 0, moment(64));
         assert_eq!(
-            holds.judge(census(700, 0), at(64)),
+            holds.judge(row_counts(700, 0), at(64)),
             None,
             "nobody looked since"
         );
         holds.verified_since(at(64), 0, moment(70));
-        assert_eq!(holds.judge(census(700, 0), at(70)), Some(Change::Lifted));
+        assert_eq!(
+            holds.judge(row_counts(700, 0), at(70)),
+            Some(Change::Lifted)
+        );
     }
 
     #[test]
     fn a_count_that_is_wrong_does_not_hold_what_was_proven_for_ever() {
         let mut holds = DeletionGuard::default();
         holds.counted(0, 1000);
-        holds.judge(census(1000, 3), at(0));
+        holds.judge(row_counts(1000, 3), at(0));
         holds.verified_since(at(0), 3, moment(1));
         holds.verified_since(at(60), 3, moment(61));
         holds.removed(3, at(62));
-        assert_eq!(holds.judge(census(997, 0), at(62)), Some(Change::Lifted));
+        assert_eq!(
+            holds.judge(row_counts(997, 0), at(62)),
+            Some(Change::Lifted)
+        );
     }
 
     #[test]
     fn calls_that_are_all_there_is_are_held_until_none_is_suspected_or_they_are_released() {
         let mut holds = DeletionGuard::default();
         assert!(holds.is_alone() && !holds.is_alone(), "said once");
-        holds.judge(census(2, 2), at(0));
+        holds.judge(row_counts(2, 2), at(0));
         assert!(holds.is_held() && holds.release());
-        holds.judge(census(0, 0), at(1));
+        holds.judge(row_counts(0, 0), at(1));
         assert!(!holds.is_held() && !holds.is_released());
     }
 
@@ -465,11 +497,11 @@ mod tests {
     fn the_operator_may_release_what_is_held_and_nothing_else() {
         let mut holds = DeletionGuard::default();
         assert!(!holds.release() && !holds.is_released());
-        holds.judge(census(1000, 300), at(0));
+        holds.judge(row_counts(1000, 300), at(0));
         assert!(holds.release() && !holds.may_be_proven());
         holds.verified_since(at(0), 300, moment(1));
         assert!(holds.may_be_proven(), "one pass, and the operator's word");
-        holds.judge(census(700, 0), at(1));
+        holds.judge(row_counts(700, 0), at(1));
         assert!(!holds.is_released(), "it was for those, not for the next");
     }
 
@@ -482,12 +514,12 @@ mod tests {
         assert!(holds.release());
         holds.vouch_below_list(8);
         holds.list_believed();
-        holds.judge(census(8, 0), at(0));
+        holds.judge(row_counts(8, 0), at(0));
         assert!(holds.is_released() && holds.read_below_list(8));
         assert!(!holds.read_below_list(9));
-        holds.judge(census(8, 8), at(1));
+        holds.judge(row_counts(8, 8), at(1));
         assert!(holds.is_released(), "these were read under the word");
-        holds.judge(census(0, 0), at(2));
+        holds.judge(row_counts(0, 0), at(2));
         assert!(!holds.is_released());
     }
 
@@ -513,24 +545,28 @@ mod tests {
         let mut calls = 1000;
         for step in 0..2 {
             let now = at(step);
-            assert_eq!(holds.judge(census(calls, 25), now), None, "{step}");
+            assert_eq!(holds.judge(row_counts(calls, 25), now), None, "{step}");
             holds.removed(25, now);
             calls -= 25;
-            assert_eq!(holds.judge(census(calls, 0), now), None, "nothing to hold");
+            assert_eq!(
+                holds.judge(row_counts(calls, 0), now),
+                None,
+                "nothing to hold"
+            );
         }
-        let held = holds.judge(census(calls, 9), at(4));
+        let held = holds.judge(row_counts(calls, 9), at(4));
         assert_eq!(held, Some(Change::Held(9)));
-        assert_eq!(holds.judge(census(calls, 9), at(5)), None, "it stays");
+        assert_eq!(holds.judge(row_counts(calls, 9), at(5)), None, "it stays");
         // After two passes they are removed, and what went before is forgotten.
         holds.verified_since(at(5), 9, moment(5));
         holds.verified_since(at(70), 9, moment(70));
         assert!(holds.may_be_proven());
         holds.removed(9, at(71));
         assert_eq!(
-            holds.judge(census(calls - 9, 0), at(71)),
+            holds.judge(row_counts(calls - 9, 0), at(71)),
             Some(Change::Lifted)
         );
-        assert_eq!(holds.judge(census(calls - 9, 20), at(72)), None);
+        assert_eq!(holds.judge(row_counts(calls - 9, 20), at(72)), None);
     }
 
     #[test]
@@ -538,7 +574,7 @@ mod tests {
         let mut holds = DeletionGuard::default();
         for hour in 0..48 {
             let now = at(hour * 3600);
-            assert_eq!(holds.judge(census(1000, 20), now), None, "{hour}");
+            assert_eq!(holds.judge(row_counts(1000, 20), now), None, "{hour}");
             holds.removed(20, now);
         }
     }

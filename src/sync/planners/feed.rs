@@ -267,12 +267,12 @@ mod tests {
             edge.swept_from = edge.sweep.take().map(|sweep| sweep.begun);
         };
         end(&mut edge);
-        let census = RowCounts {
+        let row_counts = RowCounts {
             calls: 1000,
             suspects: 300,
             tombstones: 0,
         };
-        holds.judge(census, at(10));
+        holds.judge(row_counts, at(10));
         assert!(edge.advance_hold(&mut holds, 300, moment(10)), "the first");
         assert!(
             !edge.advance_hold(&mut holds, 300, moment(11)),

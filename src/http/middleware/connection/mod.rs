@@ -97,7 +97,7 @@ impl Connection {
     }
 
     /// Records whether the request has a `Connection` header.
-    pub fn names_itself(&self, does: bool) {
+    pub fn set_names_itself(&self, does: bool) {
         self.names_itself.set(does);
     }
 

@@ -25,10 +25,10 @@ impl<S: CallSource> Engine<S> {
         page: Page,
     ) -> Result<(), ApplyError> {
         let listed: HashSet<i64> = page.calls.iter().map(|call| call.id).collect();
-        let read = match self.plan.page_size.reach(query, &page) {
+        let read = match self.planners.page_size.reach(query, &page) {
             Reach::Whole => group.clone(),
             Reach::Above(oldest) if oldest < group.newest => {
-                self.plan.open_calls.groups.push(OpenCalls {
+                self.planners.open_calls.groups.push(OpenCalls {
                     newest: oldest,
                     ..group.clone()
                 });
@@ -52,7 +52,7 @@ impl<S: CallSource> Engine<S> {
         {
             Ok(held) => {
                 let gone = held.into_iter().filter(|id| !listed.contains(id));
-                self.plan.vanished.push_ids(gone);
+                self.planners.vanished.push_ids(gone);
             }
             Err(error) => {
                 self.store_failed(&error);
@@ -68,7 +68,7 @@ impl<S: CallSource> Engine<S> {
         permit: &Permit,
         calls: Vec<Call>,
     ) -> bool {
-        if !self.plan.identity.is_known || !self.in_flight.knows(permit) {
+        if !self.planners.identity.is_known || !self.in_flight.knows(permit) {
             return false;
         }
         let learned = Observation {
@@ -82,7 +82,7 @@ impl<S: CallSource> Engine<S> {
     /// change, so the answer gets a number above theirs. Those that read it after the change do not
     /// count then either, so the call is read once more.
     pub(in crate::sync) async fn apply_changed(&mut self, permit: &Permit, call: Call) -> bool {
-        if !self.plan.identity.is_known || !self.in_flight.knows(permit) {
+        if !self.planners.identity.is_known || !self.in_flight.knows(permit) {
             return false;
         }
         let request = Verified {
@@ -95,7 +95,7 @@ impl<S: CallSource> Engine<S> {
             calls: vec![call],
             ..self.learned(request)
         };
-        self.plan.hints.push(key);
+        self.planners.hints.push(key);
         self.commit(learned, None).await.is_some()
     }
 
@@ -111,7 +111,7 @@ impl<S: CallSource> Engine<S> {
         };
         let (learned, stored, unstored) = match answer {
             Answer::Call(call) => {
-                self.plan.deletion_proof.found(call.id);
+                self.planners.deletion_proof.found(call.id);
                 let text = Arc::from(&*call.body);
                 let learned = Observation {
                     calls: vec![*call],
@@ -126,7 +126,7 @@ impl<S: CallSource> Engine<S> {
             }
             _ => {
                 if let CallKey::Id(id) = key {
-                    self.plan.deletion_proof.denied(*id, request);
+                    self.planners.deletion_proof.denied(*id, request);
                 }
                 let learned = Observation {
                     absent: Some(key.clone()),
@@ -140,7 +140,7 @@ impl<S: CallSource> Engine<S> {
             None => unstored,
         };
         let wanted = Miss::Call(key.clone());
-        self.plan.misses.tell(&wanted, &fetched);
+        self.planners.misses.tell(&wanted, &fetched);
         self.judge();
     }
 
@@ -153,11 +153,14 @@ impl<S: CallSource> Engine<S> {
                     ..self.learned(request)
                 };
                 if self.commit(learned, None).await.is_some() {
-                    self.plan.deletion_proof.canary_found(request);
-                    self.plan.deletion_guard.witness(request.seq);
+                    self.planners.deletion_proof.canary_found(request);
+                    self.planners.deletion_guard.witness(request.seq);
                 }
             }
-            _ => self.plan.deletion_proof.canary_missing(self.now().instant),
+            _ => self
+                .planners
+                .deletion_proof
+                .canary_missing(self.now().instant),
         }
     }
 }

@@ -23,7 +23,7 @@ impl<S: CallSource> Engine<S> {
         let (body, fetched) = match answer {
             Answer::Detail(body) => (Some(body), FetchOutcome::Found),
             Answer::NoSuchDetail => {
-                self.plan.details.is_missing(kind);
+                self.planners.details.is_missing(kind);
                 (None, FetchOutcome::NoSuchDetail)
             }
             Answer::NotFound => {
@@ -43,7 +43,7 @@ impl<S: CallSource> Engine<S> {
             kind,
             body,
         };
-        let (kinds, again) = (self.plan.details.kinds(), self.again());
+        let (kinds, again) = (self.planners.details.kinds(), self.again());
         let written = self.writer.run(move |writer| {
             let ended = writer.keep_detail(&learned, &kinds, &again)?;
             Ok::<_, StoreError>((ended, writer.details_counts()))
@@ -52,17 +52,19 @@ impl<S: CallSource> Engine<S> {
         let fetched = match written.await {
             Ok((ended, books)) => {
                 self.stored();
-                self.plan.details.books = books;
-                self.plan.details.answered(id, kind, ended, now.wall);
+                self.planners.details.books = books;
+                self.planners.details.answered(id, kind, ended, now.wall);
                 fetched
             }
             Err(error) => {
                 self.store_failed(&error);
-                self.plan.details.failed(id, kind, now.instant, now.wall);
+                self.planners
+                    .details
+                    .failed(id, kind, now.instant, now.wall);
                 unstored.unwrap_or(fetched)
             }
         };
-        self.plan.misses.tell(&Miss::Detail(id, kind), &fetched);
+        self.planners.misses.tell(&Miss::Detail(id, kind), &fetched);
         Ok(())
     }
 
@@ -70,10 +72,12 @@ impl<S: CallSource> Engine<S> {
     /// its deletion is proven like any other.
     fn apply_call_not_found(&mut self, id: i64, kind: Detail) {
         let now = self.now();
-        self.plan.details.failed(id, kind, now.instant, now.wall);
-        self.plan.hints.push(CallKey::Id(id));
+        self.planners
+            .details
+            .failed(id, kind, now.instant, now.wall);
+        self.planners.hints.push(CallKey::Id(id));
         let fetched = self.not_found();
-        self.plan.misses.tell(&Miss::Detail(id, kind), &fetched);
+        self.planners.misses.tell(&Miss::Detail(id, kind), &fetched);
     }
 
     fn again(&self) -> Again {
@@ -83,41 +87,44 @@ impl<S: CallSource> Engine<S> {
 
     /// Stores which calls were put off, and reads the next batch from the file when one is due.
     pub(in crate::sync) async fn prepare_details(&mut self) -> Result<(), StoreError> {
-        if !self.plan.details.recorded {
-            let kinds = self.plan.details.configured().clone();
+        if !self.planners.details.recorded {
+            let kinds = self.planners.details.configured().clone();
             let recorded = self.writer.run(move |writer| {
                 writer.keep_kinds(&kinds)?;
                 Ok::<_, StoreError>(writer.details_counts())
             });
-            self.plan.details.books = recorded.await?;
-            self.plan.details.recorded = true;
+            self.planners.details.books = recorded.await?;
+            self.planners.details.recorded = true;
         }
-        let put_off = self.plan.details.to_put_off();
+        let put_off = self.planners.details.to_put_off();
         if !put_off.is_empty() {
             self.writer
                 .run(move |writer| writer.put_off(&put_off))
                 .await?;
-            self.plan.details.were_put_off();
+            self.planners.details.were_put_off();
         }
         let now = self.now();
-        let head_read_at = self.plan.head.read_at;
-        let at = self.plan.details.due_at(&self.context(now), head_read_at);
+        let head_read_at = self.planners.head.read_at;
+        let at = self
+            .planners
+            .details
+            .due_at(&self.context(now), head_read_at);
         let may_send = at.is_some_and(|at| at <= now.instant) && !self.is_paused();
-        if !may_send || self.health.is_out() || !self.plan.details.wants_batch(now.wall) {
+        if !may_send || self.health.is_out() || !self.planners.details.wants_batch(now.wall) {
             return Ok(());
         }
         let due = self
             .writer
             .run(move |writer| writer.due_details(now.wall, BATCH));
         let (calls, next_due) = due.await?;
-        let over = self.plan.details.take_batch(calls, next_due, now.wall);
+        let over = self.planners.details.take_batch(calls, next_due, now.wall);
         if !over.is_empty() {
-            let (kinds, again) = (self.plan.details.kinds(), self.again());
+            let (kinds, again) = (self.planners.details.kinds(), self.again());
             let ended = self.writer.run(move |writer| {
                 writer.end_rounds(&over, &kinds, &again)?;
                 Ok::<_, StoreError>(writer.details_counts())
             });
-            self.plan.details.books = ended.await?;
+            self.planners.details.books = ended.await?;
         }
         Ok(())
     }

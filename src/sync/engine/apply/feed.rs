@@ -29,20 +29,21 @@ impl<S: CallSource> Engine<S> {
             (Answer::Feed(feed), Request::Changes { after, .. }) => (*feed, *after),
             (Answer::NoFeed, _) => {
                 // If it was an edge before, everything is read again, as from a Burki.
-                self.plan.identity.is_known &= matches!(self.plan.feed, UpstreamKind::Burki);
-                self.plan.feed = UpstreamKind::Burki;
+                self.planners.identity.is_known &=
+                    matches!(self.planners.feed, UpstreamKind::Burki);
+                self.planners.feed = UpstreamKind::Burki;
                 return Ok(());
             }
             _ => return Err(bad_answer("an answer to another question")),
         };
         self.apply_identity(request, feed.organization_id).await?;
-        if !self.plan.identity.is_known {
+        if !self.planners.identity.is_known {
             return Ok(());
         }
         self.follow_feed(&feed, after);
-        let Some(edge) = self.plan.feed.edge().filter(|edge| edge.place == after) else {
+        let Some(edge) = self.planners.feed.edge().filter(|edge| edge.place == after) else {
             // The answer is of another file than the request: that file's feed is read next.
-            self.plan.head.read_at = None;
+            self.planners.head.read_at = None;
             return Ok(());
         };
         let (more, ends) = (feed.more, !feed.more && feed.complete);
@@ -53,21 +54,21 @@ impl<S: CallSource> Engine<S> {
         if self.commit_news(news, coverage).await.is_none() {
             return Ok(());
         }
-        if let Some(edge) = self.plan.feed.edge() {
+        if let Some(edge) = self.planners.feed.edge() {
             edge.place = place;
             if ends && let Some(sweep) = edge.sweep.take() {
                 edge.swept_from = Some(sweep.begun);
             }
         }
-        self.plan.head.was_read = true;
-        self.plan.head.read_at = (!more).then_some(begun);
+        self.planners.head.was_read = true;
+        self.planners.head.read_at = (!more).then_some(begun);
         self.judge();
         Ok(())
     }
 
     /// Sets the cursor to this file's feed, where the last process stopped if it read the same one.
     fn follow_feed(&mut self, feed: &Feed, after: u64) {
-        let before = match &mut self.plan.feed {
+        let before = match &mut self.planners.feed {
             UpstreamKind::Edge(edge) if edge.feed_id == feed.feed_id => return,
             UpstreamKind::Unknown { followed, .. } => followed.take(),
             UpstreamKind::Burki | UpstreamKind::Edge(_) => None,
@@ -75,18 +76,22 @@ impl<S: CallSource> Engine<S> {
         let same = before.is_some_and(|followed| followed.feed_id == feed.feed_id);
         let place = if same { after } else { 0 };
         info!(place, "the upstream is an edge; its changes are followed");
-        self.plan.feed = UpstreamKind::Edge(FeedCursor::new(
+        self.planners.feed = UpstreamKind::Edge(FeedCursor::new(
             feed.feed_id.clone(),
             place,
             self.settings.page_limit,
-            self.census.calls > 0,
+            self.row_counts.calls > 0,
             self.now().wall,
         ));
     }
 
     fn news(&mut self, feed: Feed, request: Verified) -> (FeedPage, Option<Coverage>) {
         let (mut calls, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        let sweep = self.plan.feed.edge().and_then(|edge| edge.sweep.as_mut());
+        let sweep = self
+            .planners
+            .feed
+            .edge()
+            .and_then(|edge| edge.sweep.as_mut());
         let mut listed = sweep.map(|sweep: &mut FullPass| &mut sweep.listed);
         // Of several items about one call the last one counts.
         for item in feed.items.into_iter().rev() {
@@ -141,13 +146,13 @@ impl<S: CallSource> Engine<S> {
     async fn commit_news(&mut self, news: FeedPage, coverage: Option<Coverage>) -> Option<Merged> {
         let written = self.writer.run(|writer| {
             let merged = writer.follow(news)?;
-            Ok::<_, StoreError>((merged, writer.census(), writer.details_counts()))
+            Ok::<_, StoreError>((merged, writer.row_counts(), writer.details_counts()))
         });
         match written.await {
-            Ok((merged, census, books)) => {
+            Ok((merged, row_counts, books)) => {
                 self.stored();
-                self.census = census;
-                self.plan.details.calls_written(&merged, books);
+                self.row_counts = row_counts;
+                self.planners.details.calls_written(&merged, books);
                 if let Some(coverage) = coverage {
                     self.publish_coverage(coverage);
                 }

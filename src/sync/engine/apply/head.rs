@@ -27,7 +27,7 @@ impl<S: CallSource> Engine<S> {
         begun: Instant,
         page: Page,
     ) -> Result<(), ApplyError> {
-        let from = match self.plan.page_size.reach(query, &page) {
+        let from = match self.planners.page_size.reach(query, &page) {
             Reach::Whole => Timestamp::MIN,
             Reach::Above(oldest) => oldest + INSTANT,
             Reach::Nowhere if page.calls.is_empty() => {
@@ -36,16 +36,16 @@ impl<S: CallSource> Engine<S> {
             Reach::Nowhere => {
                 // Calls without a start fill the page: they are read as a group, and the head below
                 // them.
-                self.plan.head.page.range();
-                return self.apply_loose(request, page).await;
+                self.planners.head.page.range();
+                return self.apply_incomplete(request, page).await;
             }
         };
         if self
-            .plan
+            .planners
             .deletion_guard
             .is_too_short(query.limit, self.now().instant)
         {
-            self.apply_loose(request, page).await?;
+            self.apply_incomplete(request, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl<S: CallSource> Engine<S> {
         };
         let until = until.map(|newest| newest.map_or(Timestamp::MIN, |newest| newest - INSTANT));
         if until.is_some_and(|until| until < from || page.calls.is_empty()) {
-            self.apply_loose(request, page).await?;
+            self.apply_incomplete(request, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl<S: CallSource> Engine<S> {
             started: Some(from..=until.unwrap_or(Timestamp::MAX)),
             without_start: head.without_start.is_some(),
             listed: page.calls.iter().map(|call| call.id).collect(),
-            belief: match self.plan.deletion_guard.believes_list(now.instant) {
+            belief: match self.planners.deletion_guard.believes_list(now.instant) {
                 true => Trust::Whole,
                 false => Trust::UnlessMany,
             },
@@ -99,11 +99,11 @@ impl<S: CallSource> Engine<S> {
         };
         if merged.unbelieved > 0 {
             if cut_unseen
-                && self.plan.deletion_guard.is_list_doubted()
-                && !self.plan.deletion_guard.lacks_witness()
+                && self.planners.deletion_guard.is_list_doubted()
+                && !self.planners.deletion_guard.lacks_witness()
             {
                 // It is the right upstream, and has more than it lists: it now cuts its pages.
-                self.plan.page_size.was_cut_at(rows);
+                self.planners.page_size.was_cut_at(rows);
             }
             self.doubt(merged.unbelieved, begun, request.seq, query.limit);
             let error = UpstreamError::new(ErrorKind::ShortList);
@@ -113,29 +113,29 @@ impl<S: CallSource> Engine<S> {
         // Judged before the release ends with the list: it covers the deletions of what the list
         // leaves out.
         self.judge();
-        self.plan.deletion_guard.list_believed();
-        self.plan.unreadable.head_read(from);
+        self.planners.deletion_guard.list_believed();
+        self.planners.unreadable.head_read(from);
         if !ranged && until.is_none() {
             // The head lists calls without a start too, and no reading of their own will end their
             // hole.
-            self.plan.unreadable.answered(&(NEVER..=NEVER));
+            self.planners.unreadable.answered(&(NEVER..=NEVER));
         }
         if let Some(until) = until {
             let above = until + INSTANT..=Timestamp::MAX;
-            self.plan
+            self.planners
                 .unreadable
                 .add_hole_above_head(above.clone(), query.skip, begun);
             self.look_above_head(above, begun).await;
         }
-        self.plan.head.was_read = true;
+        self.planners.head.was_read = true;
         self.go_on_with_head(begun);
-        self.plan.date_format.head_read(&starts);
+        self.planners.date_format.head_read(&starts);
         self.compare_total(total).await;
         // Calls without a start leave too little room: the next head is read below them.
-        if from > Timestamp::MIN && without_start > self.plan.page_size.room() / 2 {
-            self.plan.head.page.range();
+        if from > Timestamp::MIN && without_start > self.planners.page_size.room() / 2 {
+            self.planners.head.page.range();
         }
-        self.plan.open_calls.groups = match from {
+        self.planners.open_calls.groups = match from {
             Timestamp::MIN => Vec::new(),
             from => self.open_calls_until(from - INSTANT).await,
         };
@@ -145,7 +145,7 @@ impl<S: CallSource> Engine<S> {
 
     /// Has the next head read after a poll, or at once if a longer page is to be tried.
     fn go_on_with_head(&mut self, begun: Instant) {
-        self.plan.head.read_at = match self.plan.head.page.succeeded() {
+        self.planners.head.read_at = match self.planners.head.page.succeeded() {
             true => None,
             false => Some(begun),
         };
@@ -154,17 +154,17 @@ impl<S: CallSource> Engine<S> {
     /// Has stored calls above the head requested by id now and then: rows there can't be read.
     async fn look_above_head(&mut self, above: RangeInclusive<Timestamp>, now: Instant) {
         const MOST: usize = 20;
-        if self.plan.head.above_due.is_some_and(|due| due > now) {
+        if self.planners.head.above_due.is_some_and(|due| due > now) {
             return;
         }
-        self.plan.head.above_due = Some(now + self.hole_rest(*above.start()));
+        self.planners.head.above_due = Some(now + self.hole_rest(*above.start()));
         let (from, to) = above.into_inner();
         let held = self
             .writer
             .run(move |writer| writer.ids_between(from, to, MOST))
             .await;
         match held {
-            Ok(ids) => self.plan.vanished.push_ids(ids),
+            Ok(ids) => self.planners.vanished.push_ids(ids),
             Err(error) => {
                 self.store_failed(&error);
             }
@@ -172,8 +172,8 @@ impl<S: CallSource> Engine<S> {
     }
 
     fn doubt(&mut self, missing: usize, begun: Instant, seq: u64, limit: usize) {
-        self.plan.identity.is_due |= self.plan.identity.organization_id.is_some();
-        if self.plan.deletion_guard.doubt_list(begun, seq, limit) {
+        self.planners.identity.is_due |= self.planners.identity.organization_id.is_some();
+        if self.planners.deletion_guard.doubt_list(begun, seq, limit) {
             warn!(
                 missing,
                 "the list leaves out so many held calls that it is not believed until it does so \
@@ -184,13 +184,13 @@ impl<S: CallSource> Engine<S> {
 
     /// Compares the total of a page with what is stored, once the page is merged.
     async fn compare_total(&mut self, total: Option<u64>) {
-        self.plan.head.has_total = total.is_some();
+        self.planners.head.has_total = total.is_some();
         // A cached total is not compared with what is stored now.
         let total = total.filter(|_| self.answer.age.is_zero());
         let Some(total) = total else {
             return;
         };
-        self.plan.backfill.total = Some(total);
+        self.planners.backfill.total = Some(total);
         if !self.has_read_all() || self.settings.history.is_some() {
             return;
         }
@@ -201,14 +201,14 @@ impl<S: CallSource> Engine<S> {
                 return self.store_failed(&error);
             }
         };
-        self.plan
+        self.planners
             .deletion_guard
-            .counted(total, self.census.calls + unreadable);
-        let held = self.census.calls - self.census.suspects + unreadable;
+            .counted(total, self.row_counts.calls + unreadable);
+        let held = self.row_counts.calls - self.row_counts.suspects + unreadable;
         let difference = total.cast_signed() - held.cast_signed();
-        self.plan
+        self.planners
             .count_check
-            .head_counted(difference, self.census.suspects == 0);
+            .head_counted(difference, self.row_counts.suspects == 0);
     }
 
     /// The young open calls below the head. An older one's status may be final: it is only

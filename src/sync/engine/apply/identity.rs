@@ -18,16 +18,16 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         organization: Option<i64>,
     ) -> Result<(), ApplyError> {
-        if self.plan.identity.organization_id.is_none()
-            && !self.plan.identity.key_is_known
-            && self.census.calls > 0
+        if self.planners.identity.organization_id.is_none()
+            && !self.planners.identity.key_is_known
+            && self.row_counts.calls > 0
         {
             // The file names no organization: only its calls can show whose the key is.
-            self.plan.identity.is_known = false;
-            self.plan.identity.witness.begin();
+            self.planners.identity.is_known = false;
+            self.planners.identity.witness.begin();
             return Ok(());
         }
-        match (organization, self.plan.identity.organization_id) {
+        match (organization, self.planners.identity.organization_id) {
             (Some(organization), _) => {
                 let stamped = self
                     .writer
@@ -36,7 +36,7 @@ impl<S: CallSource> Engine<S> {
                 match stamped {
                     Ok(()) => {}
                     // A running edge goes on serving the replica: the key may be corrected.
-                    Err(StoreError::OtherOrganization { .. }) if self.plan.head.was_read => {
+                    Err(StoreError::OtherOrganization { .. }) if self.planners.head.was_read => {
                         return Err(self.shut_key_out());
                     }
                     Err(error @ StoreError::OtherOrganization { .. }) => {
@@ -48,7 +48,7 @@ impl<S: CallSource> Engine<S> {
                         return Ok(());
                     }
                 }
-                self.plan.identity.organization_id = Some(organization);
+                self.planners.identity.organization_id = Some(organization);
             }
             (None, Some(_)) => {
                 return Err(bad_answer(
@@ -60,7 +60,7 @@ impl<S: CallSource> Engine<S> {
         if !self.know_key().await {
             return Ok(());
         }
-        self.plan.identity.confirmed(request.seq);
+        self.planners.identity.confirmed(request.seq);
         Ok(())
     }
 
@@ -80,11 +80,11 @@ impl<S: CallSource> Engine<S> {
         match found {
             Ok(true) => {
                 if self.know_key().await {
-                    self.plan.identity.witness.found();
+                    self.planners.identity.witness.found();
                 }
                 Ok(())
             }
-            Ok(false) if self.plan.identity.witness.missing() => Err(self.shut_key_out()),
+            Ok(false) if self.planners.identity.witness.missing() => Err(self.shut_key_out()),
             Ok(false) => Ok(()),
             Err(error) => {
                 self.store_failed(&error);
@@ -96,13 +96,13 @@ impl<S: CallSource> Engine<S> {
     /// Stores that the key is the file's organization's, and admits its clients. Returns whether it
     /// is stored.
     async fn know_key(&mut self) -> bool {
-        if !self.plan.identity.key_is_known {
-            let key = self.plan.identity.key_hash;
+        if !self.planners.identity.key_is_known {
+            let key = self.planners.identity.key_hash;
             if let Err(error) = self.writer.run(move |writer| writer.know_key(key)).await {
                 self.store_failed(&error);
                 return false;
             }
-            self.plan.identity.key_is_known = true;
+            self.planners.identity.key_is_known = true;
         }
         self.channels.lets_key_in.store(true, Ordering::Relaxed);
         true
@@ -111,17 +111,17 @@ impl<S: CallSource> Engine<S> {
     /// Refuses the key, which is another organization's. Clients with other keys are still served,
     /// and the key may be corrected.
     fn shut_key_out(&mut self) -> ApplyError {
-        self.plan.identity.refused();
+        self.planners.identity.refused();
         self.channels.lets_key_in.store(false, Ordering::Relaxed);
         ApplyError::Upstream(UpstreamError::new(ErrorKind::OtherOrganization))
     }
 
     /// Chooses the stored call that a new key has to find next.
     pub(in crate::sync) async fn choose_witness(&mut self) -> Result<(), StoreError> {
-        if self.plan.identity.witness.lacks_witness() {
+        if self.planners.identity.witness.lacks_witness() {
             let draw = self.random.random();
             if let Some(id) = self.writer.run(move |writer| writer.witness(draw)).await? {
-                self.plan.identity.witness.choose(id);
+                self.planners.identity.witness.choose(id);
             }
         }
         Ok(())

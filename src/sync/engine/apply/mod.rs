@@ -1,4 +1,4 @@
-//! What an answer means for the replica: one file per kind of answer, one transaction per answer.
+//! What an answer means for the replica: a file for each larger kind of answer.
 //!
 //! In the order of the ladder: `identity`, `feed`, `head`, `call` (also of the proxy's answers, and
 //! open calls), `outbox`, `range`, `same_instant`, `detail`.
@@ -54,32 +54,35 @@ impl<S: CallSource> Engine<S> {
                 true => self.now().wall.since(request.at),
                 false => self.answer.age,
             };
-            if self.plan.page_size.served(query.limit, page.rows, now) {
-                self.ask_for_shorter_pages();
+            if self.planners.page_size.served(query.limit, page.rows, now) {
+                self.apply_page_limit();
             }
             // The call itself shows which of its two texts is right.
-            self.plan.vanished.push_ids(page.doubled.iter().copied());
+            self.planners
+                .vanished
+                .push_ids(page.doubled.iter().copied());
         }
         match (job, answer) {
             // Dates are not read as assumed, so what the page leaves out means nothing.
             (job, Answer::Page(page))
-                if job.depends_on_dates() && self.plan.date_format.is_refuted_by(page.starts()) =>
+                if job.depends_on_dates()
+                    && self.planners.date_format.is_refuted_by(page.starts()) =>
             {
-                self.apply_loose(request, page).await
+                self.apply_incomplete(request, page).await
             }
             (Job::Identify, Answer::Identity(None))
                 if *asked == Request::Identity(IdentityEndpoint::User) =>
             {
                 // A self-hosted server has no users. Another endpoint names the organization.
-                self.plan.identity.identity_endpoint = IdentityEndpoint::Assistants;
+                self.planners.identity.identity_endpoint = IdentityEndpoint::Assistants;
                 Ok(())
             }
             (Job::Identify, Answer::Identity(organization)) => {
                 if organization.is_none() {
-                    self.plan.identity.identity_endpoint = IdentityEndpoint::User;
+                    self.planners.identity.identity_endpoint = IdentityEndpoint::User;
                 }
                 self.apply_identity(request, organization).await?;
-                self.plan.identity.is_known &= self.plan.feed.answered(organization);
+                self.planners.identity.is_known &= self.planners.feed.answered(organization);
                 Ok(())
             }
             (Job::Feed, answer) => self.apply_feed(asked, request, begun, answer).await,
@@ -90,7 +93,7 @@ impl<S: CallSource> Engine<S> {
             (Job::DateFormat(instant, form), Answer::Page(page)) => {
                 // The client has already refused a page with other calls.
                 self.note_probe((*instant, *form), !page.calls.is_empty());
-                self.apply_loose(request, page).await
+                self.apply_incomplete(request, page).await
             }
             (Job::Range(range), Answer::Page(page)) => {
                 self.apply_range(range, query, request, page).await
@@ -107,12 +110,12 @@ impl<S: CallSource> Engine<S> {
                 Ok(())
             }
             (Job::Total, Answer::Count(total)) => {
-                self.plan.backfill.total = Some(total);
+                self.planners.backfill.total = Some(total);
                 Ok(())
             }
             (Job::Count(_), Answer::Count(_)) if !self.answer.age.is_zero() => {
                 // A cached count is not compared with what is stored now.
-                self.plan.count_check.give_up(Instant::now());
+                self.planners.count_check.give_up(Instant::now());
                 Ok(())
             }
             (Job::Count(range), Answer::Count(count)) => {
@@ -139,7 +142,9 @@ impl<S: CallSource> Engine<S> {
 
     async fn apply_assistants(&mut self, page: Option<Vec<(i64, String)>>) {
         let now = self.now();
-        self.plan.assistants.listed(page.as_deref(), now.instant);
+        self.planners
+            .assistants
+            .listed(page.as_deref(), now.instant);
         let told = page.unwrap_or_default();
         let kept = self
             .writer
@@ -147,7 +152,7 @@ impl<S: CallSource> Engine<S> {
             .await;
         if let Err(error) = kept {
             self.store_failed(&error);
-            self.plan.assistants.failed(now.instant);
+            self.planners.assistants.failed(now.instant);
         }
     }
 
@@ -162,32 +167,35 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         match held.and_then(|held| Ok(held + unread?)) {
             Ok(held) => {
-                if self.plan.count_check.is_root(range) && !self.plan.count_check.is_whole(range) {
-                    self.plan
+                if self.planners.count_check.is_root(range)
+                    && !self.planners.count_check.is_whole(range)
+                {
+                    self.planners
                         .deletion_guard
                         .lacks(held.saturating_sub(upstream));
                     self.judge();
-                } else if !self.plan.head.has_total && self.plan.count_check.is_whole(range) {
-                    self.plan
+                } else if !self.planners.head.has_total && self.planners.count_check.is_whole(range)
+                {
+                    self.planners
                         .deletion_guard
-                        .counted(upstream, held + self.census.suspects);
+                        .counted(upstream, held + self.row_counts.suspects);
                     self.judge();
-                    if self.plan.deletion_guard.is_held() {
+                    if self.planners.deletion_guard.is_held() {
                         // A hold has everything read again, twice.
-                        self.plan.count_check.give_up(now.instant);
+                        self.planners.count_check.give_up(now.instant);
                     }
                 }
-                let found = self.plan.count_check.absorb(
+                let found = self.planners.count_check.absorb(
                     range,
                     upstream,
                     held,
                     self.coverage.windows(),
                     now.instant,
                 );
-                self.plan.discrepancies.ranges.extend(found);
+                self.planners.discrepancies.ranges.extend(found);
             }
             Err(error) => {
-                self.plan.count_check.give_up(now.instant);
+                self.planners.count_check.give_up(now.instant);
                 self.store_failed(&error);
             }
         }
@@ -200,7 +208,7 @@ impl<S: CallSource> Engine<S> {
         range: &RangeInclusive<Timestamp>,
     ) -> Result<u64, StoreError> {
         let mut unread = 0;
-        for hole in self.plan.unreadable.holes_within(range) {
+        for hole in self.planners.unreadable.holes_within(range) {
             let (from, to) = (*hole.range.start(), *hole.range.end());
             let held = self
                 .writer

@@ -25,7 +25,7 @@ impl<S: CallSource> Engine<S> {
         match self.change_outbox(|writer| writer.queue_write(new)).await {
             Some(Queued::Accepted { write_id, body }) => Ok((write_id, body)),
             Some(Queued::Full) => Err(NotQueued::Full),
-            Some(Queued::NotHeld) => Err(NotQueued::NotHeld),
+            Some(Queued::NotStored) => Err(NotQueued::NotStored),
             None => Err(NotQueued::Unavailable),
         }
     }
@@ -54,7 +54,7 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         answer: Answer,
     ) {
-        let Some(write) = self.plan.outbox.find(write_id).cloned() else {
+        let Some(write) = self.planners.outbox.find(write_id).cloned() else {
             // The change was dropped meanwhile.
             if let Answer::Call(call) = answer {
                 let key = CallKey::Id(call.id);
@@ -83,7 +83,7 @@ impl<S: CallSource> Engine<S> {
         let now = self.now();
         let mark = move |writer: &mut Writer| writer.mark_sent(write_id, now.wall, &keys);
         if self.change_outbox(mark).await.is_some() {
-            self.plan.outbox.seen(write_id, now.instant);
+            self.planners.outbox.seen(write_id, now.instant);
         }
     }
 
@@ -94,7 +94,7 @@ impl<S: CallSource> Engine<S> {
         request: Verified,
         answer: Answer,
     ) -> Result<(), ApplyError> {
-        self.plan.outbox.answered(write_id);
+        self.planners.outbox.answered(write_id);
         match answer {
             Answer::Call(call) => self.settle(write_id, request, *call).await,
             Answer::NotFound => self.deny(write_id, request).await,
@@ -113,7 +113,7 @@ impl<S: CallSource> Engine<S> {
         let (seed, now) = (self.settings.seed, self.now());
         let (why, denied) = (error.to_string(), failure_scope::is_denial(error.kind));
         if self
-            .plan
+            .planners
             .outbox
             .failed(write_id, &why, denied, seed, now.instant)
         {
@@ -128,11 +128,11 @@ impl<S: CallSource> Engine<S> {
 
     /// Gives up a change that failed too often, and one whose denial is final.
     pub(in crate::sync) async fn give_up_writes(&mut self) {
-        if let Some((write_id, why)) = self.plan.outbox.take_exhausted() {
+        if let Some((write_id, why)) = self.planners.outbox.take_exhausted() {
             self.fail_write(write_id, why).await;
         }
-        let confirmed = self.plan.identity.confirmed.map_or(0, |(seq, _)| seq);
-        if let Some(write_id) = self.plan.outbox.take_denied(confirmed) {
+        let confirmed = self.planners.identity.confirmed.map_or(0, |(seq, _)| seq);
+        if let Some(write_id) = self.planners.outbox.take_denied(confirmed) {
             self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
         }
     }
@@ -140,8 +140,8 @@ impl<S: CallSource> Engine<S> {
     /// Takes in a 404 for the call of a change. Another organization's key would get the same
     /// answer, so the organization is confirmed first.
     async fn deny(&mut self, write_id: u64, request: Verified) {
-        if self.plan.identity.organization_id.is_some() {
-            self.plan.outbox.denied(write_id, request.seq);
+        if self.planners.identity.organization_id.is_some() {
+            self.planners.outbox.denied(write_id, request.seq);
             return;
         }
         self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
@@ -149,7 +149,10 @@ impl<S: CallSource> Engine<S> {
 
     async fn fail_write(&mut self, write_id: u64, reason: String) {
         let (call, why) = (
-            self.plan.outbox.find(write_id).map(|write| write.call_id),
+            self.planners
+                .outbox
+                .find(write_id)
+                .map(|write| write.call_id),
             reason.clone(),
         );
         let failed = self
@@ -175,11 +178,11 @@ impl<S: CallSource> Engine<S> {
         let written = self
             .change_outbox(move |writer| {
                 let (_, settled) = writer.merge_written(learned, write_id)?;
-                Ok((settled, writer.census()))
+                Ok((settled, writer.row_counts()))
             })
             .await;
-        if let Some((settled, census)) = written {
-            self.census = census;
+        if let Some((settled, row_counts)) = written {
+            self.row_counts = row_counts;
             if settled {
                 tracing::debug!(write_id, "a change that a client left here is made");
             }
@@ -210,7 +213,7 @@ impl<S: CallSource> Engine<S> {
     }
 
     fn publish_writes(&mut self, outbox: &Outbox) {
-        self.plan.outbox.refresh(outbox);
+        self.planners.outbox.refresh(outbox);
         self.channels
             .pending
             .store(PendingWrites::of(outbox).into());

@@ -28,18 +28,18 @@ impl<S: CallSource> Engine<S> {
     ) -> Result<(), ApplyError> {
         let (start, end) = (*range.start(), *range.end());
         let now = self.now();
-        self.plan.unreadable.answered(range);
+        self.planners.unreadable.answered(range);
         if query.skip > 0 {
             let tier = self.hole_rest(end);
             let below = page.calls.first().and_then(|call| call.started_at);
-            self.plan
+            self.planners
                 .unreadable
                 .stepped_over(range, query.skip, below, now.instant + tier);
-            return self.apply_loose(request, page).await;
+            return self.apply_incomplete(request, page).await;
         }
         let rows = page.calls.len();
-        let narrow = query.limit < self.plan.page_size.limit();
-        let below = match self.plan.page_size.reach(query, &page) {
+        let narrow = query.limit < self.planners.page_size.limit();
+        let below = match self.planners.page_size.reach(query, &page) {
             Reach::Whole => None,
             Reach::Above(oldest) if oldest < end => {
                 if !narrow {
@@ -49,13 +49,13 @@ impl<S: CallSource> Engine<S> {
                 Some(oldest)
             }
             Reach::Above(_) if narrow && start < end => {
-                self.plan.unreadable.read_instant(end);
-                return self.apply_loose(request, page).await;
+                self.planners.unreadable.read_instant(end);
+                return self.apply_incomplete(request, page).await;
             }
             // No date bound separates calls that start at one instant.
             Reach::Above(_) => {
                 self.read_apart(end, now.instant);
-                return self.apply_loose(request, page).await;
+                return self.apply_incomplete(request, page).await;
             }
             Reach::Nowhere => return Err(bad_answer("an empty page of a range that is not empty")),
         };
@@ -75,7 +75,7 @@ impl<S: CallSource> Engine<S> {
             started: Some(from..=end),
             without_start: false,
             listed: page.calls.iter().map(|call| call.id).collect(),
-            belief: match self.plan.unreadable.is_doubted(range) {
+            belief: match self.planners.unreadable.is_doubted(range) {
                 true => Trust::Whole,
                 false => Trust::UpTo(DOUBTED_ABOVE),
             },
@@ -92,27 +92,29 @@ impl<S: CallSource> Engine<S> {
         let Some(merged) = self.commit(learned, Some(coverage)).await else {
             return Ok(());
         };
-        self.plan.note_explained(&(from..=end), merged.new);
+        self.planners.note_explained(&(from..=end), merged.new);
         if merged.unbelieved > 0 {
-            self.plan
+            self.planners
                 .unreadable
                 .doubt(range, self.settings.poll_interval, now.instant);
             return Ok(());
         }
-        self.plan.unreadable.read(range, below, now.instant);
+        self.planners.unreadable.read(range, below, now.instant);
         let more = self
-            .plan
+            .planners
             .discrepancies
             .ranges
             .iter()
             .any(|found| found.range == *range && found.difference > 0);
         let below_a_cut = self
-            .plan
+            .planners
             .discrepancies
             .below_a_cut
             .take_if(|below| below == range)
             .is_some();
-        self.plan.discrepancies.resolve(&(from..=end), merged.new);
+        self.planners
+            .discrepancies
+            .resolve(&(from..=end), merged.new);
         if below_a_cut && merged.new > 0 {
             // The page was cut, and so may others have been.
             let coverage = self.forget_history();
@@ -127,9 +129,9 @@ impl<S: CallSource> Engine<S> {
         {
             // The upstream counts more than it lists, so it may have cut the page. Reading below
             // the page shows whether it did.
-            self.plan.page_size.was_cut_at(rows);
-            self.plan.discrepancies.below_a_cut = Some(start..=oldest);
-            self.plan.discrepancies.ranges.push(Discrepancy {
+            self.planners.page_size.was_cut_at(rows);
+            self.planners.discrepancies.below_a_cut = Some(start..=oldest);
+            self.planners.discrepancies.ranges.push(Discrepancy {
                 range: start..=oldest,
                 difference: 0,
             });
@@ -140,13 +142,15 @@ impl<S: CallSource> Engine<S> {
 
     /// Reads the calls that start at this instant as a same-instant group.
     pub(in crate::sync) fn read_apart(&mut self, instant: Timestamp, now: Instant) {
-        let page_limit = self.plan.page_size.limit();
-        self.plan.same_instant.read_apart(instant, page_limit);
-        self.plan.unreadable.read(&(instant..=instant), None, now);
+        let page_limit = self.planners.page_size.limit();
+        self.planners.same_instant.read_apart(instant, page_limit);
+        self.planners
+            .unreadable
+            .read(&(instant..=instant), None, now);
     }
 
     /// Stores the calls of a page that is not known to be complete.
-    pub(in crate::sync) async fn apply_loose(
+    pub(in crate::sync) async fn apply_incomplete(
         &mut self,
         request: Verified,
         page: Page,

@@ -24,7 +24,7 @@ impl<S: CallSource> Engine<S> {
         begun: Instant,
         answer: Answer,
     ) -> Result<(), ApplyError> {
-        let Some(mut group) = self.plan.same_instant.groups.remove(&instant) else {
+        let Some(mut group) = self.planners.same_instant.groups.remove(&instant) else {
             return Ok(());
         };
         let has_age = !self.answer.age.is_zero();
@@ -32,9 +32,9 @@ impl<S: CallSource> Engine<S> {
             group.cached_answer(Instant::now());
         }
         if has_age || (self.answer.is_cached && group.is_too_soon(begun)) {
-            self.plan.same_instant.groups.insert(instant, group);
+            self.planners.same_instant.groups.insert(instant, group);
             return match answer {
-                Answer::Page(page) => self.apply_loose(request, page).await,
+                Answer::Page(page) => self.apply_incomplete(request, page).await,
                 _ => Ok(()),
             };
         }
@@ -51,28 +51,30 @@ impl<S: CallSource> Engine<S> {
             // Calls that were not stored count as not seen: the reading starts again.
             return Ok(());
         };
-        self.plan.note_explained(&(instant..=instant), merged.new);
+        self.planners
+            .note_explained(&(instant..=instant), merged.new);
         match progress {
             Progress::More => {
-                self.plan.same_instant.groups.insert(instant, group);
+                self.planners.same_instant.groups.insert(instant, group);
             }
             // Some rows could not be read, so no call of the instant becomes a suspect.
             Progress::Read(_) if !group.is_whole() => {
                 let now = Instant::now();
                 let tier = self.hole_rest(instant);
                 let range = instant..=instant;
-                let rows = group.unreadable(self.plan.unreadable.unreadable_above_head());
-                self.plan
+                let rows = group.unreadable(self.planners.unreadable.unreadable_above_head());
+                self.planners
                     .unreadable
                     .add_hole(range.clone(), rows, now + tier);
-                self.plan.discrepancies.resolve(&(range), 0);
+                self.planners.discrepancies.resolve(&(range), 0);
                 if instant == NEVER {
                     // Until they are read, the head is read below them and reports no total.
-                    self.plan.same_instant.without_start_due = Some(now + tier.min(UNDATED_REST));
+                    self.planners.same_instant.without_start_due =
+                        Some(now + tier.min(UNDATED_REST));
                 }
             }
             Progress::Read(window) => {
-                self.plan.unreadable.answered(&(instant..=instant));
+                self.planners.unreadable.answered(&(instant..=instant));
                 if instant == NEVER {
                     // With this rest they cost one request per poll. But no window waits longer
                     // than it may, and a reading that got false answers took hundreds of requests.
@@ -80,13 +82,13 @@ impl<S: CallSource> Engine<S> {
                     let rest = rest.min(self.settings.reconcile_interval);
                     // What was read before the operator's release is read again at once.
                     let again = self
-                        .plan
+                        .planners
                         .deletion_guard
                         .read_below_list(window.verified.seq);
-                    self.plan.same_instant.without_start_due =
+                    self.planners.same_instant.without_start_due =
                         (!again).then(|| Instant::now() + rest);
-                    if window.rows * 2 <= self.plan.page_size.room() {
-                        self.plan.head.page.unrange();
+                    if window.rows * 2 <= self.planners.page_size.room() {
+                        self.planners.head.page.unrange();
                     }
                 }
                 let complete = Complete {
@@ -105,7 +107,7 @@ impl<S: CallSource> Engine<S> {
                 if self.commit(learned, Some(coverage)).await.is_some() {
                     // Nothing else reads the instant. A discrepancy would have it read over and
                     // over.
-                    self.plan.discrepancies.resolve(&(instant..=instant), 0);
+                    self.planners.discrepancies.resolve(&(instant..=instant), 0);
                 }
                 self.judge();
             }
