@@ -133,17 +133,22 @@ async fn a_body_and_what_follows_it_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_upgrade_is_taken_up_either() {
     let edge = edge().await;
-    for upgrade in [
-        "Connection: UPGRADE\r\nUpgrade: h2c",
-        "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
-        "X: upgrade\r\nConnection: keep-alive, Upgrade\r\nUpgrade: TLS/1.0",
-    ] {
+    let refused = |upgrade: &str| {
         let request = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n");
         let answer = exchange(&edge, &request).to_lowercase();
         assert!(answer.starts_with("http/1.1 200"), "{upgrade}: {answer}");
         assert!(!answer.contains("upgrade"), "{upgrade}: {answer}");
         assert!(answer.ends_with('}'), "{upgrade}: {answer}");
-    }
+    };
+    std::thread::scope(|scope| {
+        for upgrade in [
+            "Connection: UPGRADE\r\nUpgrade: h2c",
+            "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13",
+            "X: upgrade\r\nConnection: keep-alive, Upgrade\r\nUpgrade: TLS/1.0",
+        ] {
+            scope.spawn(|| refused(upgrade));
+        }
+    });
 }
 
 /// An upstream that answers whatever is passed on to it in one way.

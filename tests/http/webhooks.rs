@@ -64,16 +64,22 @@ async fn with_a_wrong_secret_or_without_one_there_is_no_such_path() {
         assert_eq!(answer.header("www-authenticate"), None);
         assert_eq!(answer.header("allow"), None);
     };
-    for secret in [
-        "0123456789abcdef~hooK",
-        "0123456789abcdef~hook0",
-        "0123456789abcdef",
-        "x",
-    ] {
-        is_unknown(edge.post(&target(secret), STATUS_UPDATE.as_bytes()));
-        is_unknown(edge.send("GET", &target(secret), None, &[]));
-    }
-    is_unknown(none.post(&target(SECRET), STATUS_UPDATE.as_bytes()));
+    // A stranger's body is waited for a while.
+    std::thread::scope(|scope| {
+        for secret in [
+            "0123456789abcdef~hooK",
+            "0123456789abcdef~hook0",
+            "0123456789abcdef",
+            "x",
+        ] {
+            let (edge, is_unknown) = (&edge, &is_unknown);
+            scope.spawn(move || {
+                is_unknown(edge.post(&target(secret), STATUS_UPDATE.as_bytes()));
+                is_unknown(edge.send("GET", &target(secret), None, &[]));
+            });
+        }
+        scope.spawn(|| is_unknown(none.post(&target(SECRET), STATUS_UPDATE.as_bytes())));
+    });
     // As any other that nobody has.
     let key = format!("Bearer {KEY}");
     let (wrong, unknown) = (
