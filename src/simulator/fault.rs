@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn ordered_faults_come_before_standing_ones_and_only_where_they_are_meant() {
+    fn ordered_faults_come_first_and_only_where_they_are_meant() {
         let mut faults = Faults::default();
         faults.always(Fault::Garbage);
         faults.times_where(1, "skip=5", Fault::Hang);

@@ -545,7 +545,7 @@ fn said(path: &str, source: &str) -> String {
 }
 
 #[test]
-fn a_layer_that_reaches_past_its_neighbour_is_found_however_it_is_spelled() {
+fn a_layer_that_reaches_past_its_neighbour_is_found() {
     let found = "http names upstream";
     assert_eq!(
         said("http/calls.rs", "use crate::upstream::Request;"),
@@ -678,4 +678,28 @@ fn comments_literals_and_tests_name_nothing() {
     assert_eq!(said("model/call.rs", after), "names rusqlite");
     let quote = "const Q: char = '\"'; use rusqlite::Connection; const R: char = '\"';";
     assert_eq!(said("model/call.rs", quote), "names rusqlite");
+}
+
+#[test]
+fn a_tests_name_is_scanned_at_a_glance() {
+    const LONGEST_NAME: usize = 69;
+    let mut files = all_sources();
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    sources(&tests, "tests/", &mut files);
+    let mut found = 0;
+    for (path, source) in &files {
+        let after_test = source.split("#[test]").skip(1);
+        let after_rstest = source.split("#[rstest]").skip(1);
+        let after_tokio = source.split("#[tokio::test").skip(1);
+        for rest in after_test.chain(after_rstest).chain(after_tokio) {
+            let name = rest
+                .split("fn ")
+                .nth(1)
+                .and_then(|rest| rest.split('(').next());
+            let name = name.unwrap_or_default();
+            found += 1;
+            assert!(name.len() <= LONGEST_NAME, "{path}: {name}");
+        }
+    }
+    assert!(found > 1000, "only {found} tests found");
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::edge_and_upstream::Site;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_writes_reads_what_was_written_also_when_the_line_breaks_right_after() {
+async fn a_write_is_read_back_also_when_the_line_breaks_right_after() {
     let site = Site::of(WorldConfig::default()).await;
     let id = site.simulator.world().newest(10)[9];
     let path = format!("/api/v1/calls/{id}/metadata/");

@@ -22,7 +22,7 @@ async fn begun(flavour: Flavour) -> Site {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_not_covered_is_asked_of_the_upstream_and_what_comes_back_is_kept() {
+async fn what_is_not_covered_is_refetched_and_stored() {
     let site = begun(Flavour::Hosted).await;
     let path = "/api/v1/calls?skip=2500&limit=3";
     let answer = site.get(path).await;
@@ -148,7 +148,7 @@ async fn who_wants_it_fresh_gets_the_upstreams_own_word() {
 
 /// A self-hosted server ignores these two filters, and its whole list is no answer to them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_wants_a_list_fresh_gets_none_whose_filter_the_upstream_does_not_apply() {
+async fn a_fresh_list_is_not_one_whose_filter_the_upstream_ignores() {
     let site = Site::of(WorldConfig {
         flavour: Flavour::SelfHosted,
         calls: 40,
@@ -194,7 +194,7 @@ async fn a_list_by_names_that_nobody_tells_says_what_it_lacks() {
 
 /// A self-hosted server's calls do not name their assistants, and it lists those apart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn filters_exports_and_analytics_by_name_are_whole_offline_where_assistants_are_listed() {
+async fn names_of_listed_assistants_work_offline_in_every_filter() {
     let mut site = Site::of(WorldConfig {
         flavour: Flavour::SelfHosted,
         calls: 200,
@@ -256,7 +256,7 @@ async fn filters_exports_and_analytics_by_name_are_whole_offline_where_assistant
 
 /// A row that the upstream can't tell makes its own list fail: to ask for it anew helps nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_row_that_cannot_be_read_costs_no_list_and_means_complete_everywhere() {
+async fn one_unreadable_row_costs_no_list_and_counts_as_complete() {
     let mut world = World::new(WorldConfig {
         flavour: Flavour::SelfHosted,
         calls: 1500,
@@ -293,7 +293,7 @@ async fn one_row_that_cannot_be_read_costs_no_list_and_means_complete_everywhere
 /// Of a full page a self-hosted server does not say how many there are in all, so that its answer
 /// can't be given in the hosted shape.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_self_hosted_upstream_is_not_asked_for_what_could_only_be_thrown_away() {
+async fn a_self_hosted_upstream_is_not_asked_in_vain() {
     let world = World::new(WorldConfig {
         flavour: Flavour::SelfHosted,
         calls: 3000,
@@ -317,7 +317,7 @@ async fn a_self_hosted_upstream_is_not_asked_for_what_could_only_be_thrown_away(
 
 /// Browsers send both: whoever wants it fresh and has it already is told that he has it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_asked_for_afresh_has_the_tag_of_the_replicas_and_is_coded_as_that_is() {
+async fn a_refetched_answer_has_the_replicas_etag_and_coding() {
     for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
         let world = WorldConfig {
             flavour,

@@ -231,7 +231,7 @@ async fn without_a_call_there_is_no_recording_and_wrong_ids_are_told_together() 
 
 /// The edge has read everything, and the call has begun since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_is_newer_than_the_last_poll_is_asked_for_with_its_recording() {
+async fn a_recording_of_a_call_that_is_not_stored_yet_is_found() {
     let stage = Stage::with(&[("BURKI_EDGE_SYNC__POLL_INTERVAL", "1h")]).await;
     let site = &stage.site;
     stage.studio.play(Play::Audio(audio()));

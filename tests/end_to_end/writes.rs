@@ -159,7 +159,7 @@ async fn a_restart_keeps_what_was_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_later_change_of_the_same_call_goes_behind_and_the_upstreams_refusals_are_not_kept() {
+async fn changes_of_one_call_keep_their_order_and_refusals_are_not_queued() {
     let site = Site::queueing(&[]).await;
     let id = site.simulator.world().newest(10)[9];
     site.cut().await;

@@ -70,7 +70,7 @@ async fn who_asks_for_one_at_a_time_gets_all_and_then_what_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_is_none_or_out_of_range_is_refused_in_the_upstreams_words() {
+async fn an_invalid_number_is_refused_in_the_upstreams_words() {
     let edge = Edge::synced(Upstream::holding(&BODIES)).await;
     let entry = |kind: &str, name: &str, msg: &str, input: &str| json!({"type": kind, "loc": ["query", name], "msg": msg, "input": input});
     let no_number = "Input should be a valid integer, unable to parse string as an integer";

@@ -152,7 +152,7 @@ async fn a_long_export_arrives_while_it_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_exports_keep_no_list_waiting_and_a_client_that_goes_gives_its_turn_back() {
+async fn slow_exports_delay_no_list_and_a_gone_client_frees_its_place() {
     let edge = with_many().await;
     let slow = [begin(&edge), begin(&edge)];
     assert_eq!(edge.get("/api/v1/calls?limit=1").status, 200);

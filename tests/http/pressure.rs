@@ -86,7 +86,7 @@ fn assert_refused(answer: &Received) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_beyond_the_line_is_refused_at_once_and_little_is_answered_ahead_of_it() {
+async fn a_list_beyond_the_queue_is_refused_at_once() {
     let (edge, scans) = overloaded(PATIENT).await;
     let asked: Vec<TcpStream> = (0..4).map(|_| ask(&edge, ENDLESS)).collect();
     until(|| scans.waiting() == 3).await;
@@ -192,7 +192,7 @@ async fn a_connection_beyond_the_served_is_refused_and_closed_until_one_ends() {
 
 /// Pages of 60 MB that nobody reads: four of them are held, no more, and small answers go on.
 #[tokio::test(flavor = "multi_thread")]
-async fn large_pages_that_nobody_reads_take_no_more_memory_than_there_is_for_them() {
+async fn unread_large_pages_stay_within_their_memory() {
     let upstream = Upstream::default();
     let text = "x".repeat(60_000);
     for id in 1..=1000 {

@@ -72,7 +72,7 @@ async fn a_miss_asks_the_upstream_once_and_is_a_hit_from_then_on() {
 
 /// "Can't store" is not "can't ask".
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_another_program_has_locked_costs_no_client_the_upstreams_word() {
+async fn while_the_file_is_locked_clients_get_the_upstreams_answer() {
     let edge = Edge::synced(Upstream::holding(&[FIRST])).await;
     edge.upstream.put(NEW);
     edge.pass(60);

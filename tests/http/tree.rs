@@ -224,7 +224,7 @@ fn remove(path: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_edge_that_begins_anew_takes_back_what_it_never_tells_of_again() {
+async fn an_upstream_edge_with_a_new_file_removes_what_it_never_lists() {
     let tree = Tree::new(1500);
     let first = tree.first();
     let second = tree.second(&first);

@@ -71,7 +71,7 @@ async fn a_log_that_cant_be_written_costs_lines_and_not_the_edge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_removed_or_replaced_is_noticed_and_nothing_is_lost_in_it() {
+async fn a_removed_or_replaced_file_is_noticed_and_loses_nothing() {
     let simulator = serve(world(Flavour::Hosted, 100));
     for replaced in [false, true] {
         let mut site = Site::of(&simulator);
@@ -201,7 +201,7 @@ async fn status_with(edge: &Edge, token: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hangup_takes_tokens_origins_and_level_anew_and_keeps_them_where_it_cant() {
+async fn a_hangup_reloads_tokens_origins_and_level_or_keeps_them() {
     let simulator = serve(world(Flavour::Hosted, 100));
     let site = Site::of(&simulator);
     site.write("config.toml", "");
@@ -247,7 +247,7 @@ async fn a_hangup_takes_tokens_origins_and_level_anew_and_keeps_them_where_it_ca
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_exchanged_in_its_file_is_taken_for_the_sync_and_for_who_may_read() {
+async fn a_key_exchanged_in_its_file_is_used_by_the_sync_and_for_reading() {
     let simulator = serve(world(Flavour::Hosted, 100));
     let mut site = Site::of(&simulator);
     site.unset("BURKI_API_KEY");

@@ -179,7 +179,7 @@ fn an_address_that_is_taken_is_refused() {
 }
 
 #[test]
-fn polls_that_take_the_whole_budget_are_told_at_the_start_with_the_remedy() {
+fn polls_that_take_the_whole_budget_are_warned_of_at_the_start() {
     let simulator = serve(world(Flavour::Hosted, 10));
     let mut site = Site::of(&simulator);
     site.set("BURKI_EDGE_SYNC__POLL_INTERVAL", "1s");

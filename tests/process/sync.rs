@@ -85,7 +85,7 @@ async fn interrupted_it_keeps_what_it_read() {
 }
 
 #[test]
-fn what_is_left_of_the_details_is_told_and_waited_for_where_that_is_wanted() {
+fn details_that_are_due_are_reported_and_waited_for_on_request() {
     let simulator = serve(world(Flavour::Hosted, 60));
     let mut site = Site::of(&simulator);
     site.set("BURKI_EDGE_SYNC__DETAILS", r#"["transcripts"]"#);

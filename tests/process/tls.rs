@@ -98,7 +98,7 @@ async fn who_never_ends_a_handshake_keeps_nobody_out() {
 
 /// Certificates are renewed while an edge runs.
 #[tokio::test]
-async fn a_hangup_takes_another_certificate_and_keeps_the_old_where_there_is_none() {
+async fn a_hangup_reloads_the_certificate_or_keeps_the_old_one() {
     let simulator = serve(world(Flavour::Hosted, 10));
     let site = Site::of(&simulator);
     let write = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {

@@ -86,7 +86,7 @@ fn analytics_are_over_the_period_and_all_that_is_dated_after_it() {
 }
 
 #[test]
-fn the_top_assistants_are_those_with_most_calls_and_of_as_many_the_lowest_ids() {
+fn the_top_assistants_have_most_calls_and_then_the_lowest_ids() {
     let mut world = world(Flavour::Hosted, 0);
     let start = world.now();
     for assistant in (1..=12).rev() {

@@ -200,7 +200,7 @@ fn a_page_may_tell_a_row_twice() {
 }
 
 #[tokio::test]
-async fn dates_bound_a_list_inclusively_in_every_form_and_a_raw_plus_is_refused() {
+async fn dates_bound_a_list_inclusively_and_a_raw_plus_is_refused() {
     let upstream = Upstream::hosted();
     let instant = Timestamp::parse("2026-11-01T12:00:00.250000").unwrap();
     let id = upstream.simulator.world().start_call(Some(instant));
@@ -241,7 +241,7 @@ async fn the_self_hosted_server_redirects_between_slash_forms() {
 }
 
 #[tokio::test]
-async fn an_assistant_the_self_hosted_server_does_not_know_is_a_500_on_list_and_count() {
+async fn an_unknown_assistant_is_a_500_on_a_self_hosted_list_and_count() {
     let upstream = Upstream::self_hosted();
     for target in [
         "/api/v1/calls/?assistant_id=99",
@@ -467,7 +467,7 @@ async fn latency_delays_the_right_answer() {
 }
 
 #[tokio::test]
-async fn an_unreadable_record_spoils_every_answer_that_contains_it_and_no_other() {
+async fn an_unreadable_record_spoils_only_answers_that_contain_it() {
     let upstream = Upstream::hosted();
     let ids = upstream.simulator.world().newest(300);
     let bad = ids[150];
@@ -483,7 +483,7 @@ async fn an_unreadable_record_spoils_every_answer_that_contains_it_and_no_other(
 }
 
 #[tokio::test]
-async fn a_cut_line_drops_every_connection_until_it_is_restored_over_the_wire_as_well() {
+async fn a_cut_line_drops_every_connection_until_it_is_restored() {
     let upstream = Upstream::hosted();
     let control = async |what: &str| {
         let url = upstream.url(&format!("/simulator/{what}"));
@@ -502,7 +502,7 @@ async fn a_cut_line_drops_every_connection_until_it_is_restored_over_the_wire_as
 }
 
 #[tokio::test]
-async fn a_stopped_upstream_refuses_connections_and_its_port_can_be_taken_again() {
+async fn a_stopped_upstream_refuses_connections_and_frees_its_port() {
     let mut upstream = Upstream::hosted();
     assert_eq!(upstream.ids("/api/v1/calls").await.len(), 100);
     let address = ("127.0.0.1", upstream.simulator.port());

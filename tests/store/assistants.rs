@@ -24,7 +24,7 @@ fn named(reader: &Reader, part: &str) -> Vec<i64> {
 }
 
 #[test]
-fn calls_that_name_no_assistant_are_found_by_the_name_it_is_listed_with_and_renamed_with_it() {
+fn calls_are_found_by_their_assistants_listed_name_and_renamed_with_it() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("edge.db");
     let mut writer = Writer::open(&path, URL).unwrap();

@@ -108,7 +108,7 @@ fn an_older_answer_never_revives_a_tombstone_and_a_later_one_does() {
 }
 
 #[test]
-fn a_mass_deletion_is_carried_out_in_pieces_and_spares_who_was_heard_of_since() {
+fn a_mass_deletion_runs_in_pieces_and_spares_calls_seen_since() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("edge.db");
     let mut writer = Writer::open(&path, URL).unwrap();

@@ -92,7 +92,7 @@ fn a_file_of_another_upstream_or_organization_is_refused() {
 }
 
 #[test]
-fn a_file_of_another_kind_or_a_newer_version_is_refused_and_left_as_it_is() {
+fn a_foreign_or_newer_file_is_refused_and_left_unchanged() {
     let folder = TempDir::new().unwrap();
     let text = folder.path().join("notes.txt");
     fs::write(

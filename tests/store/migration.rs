@@ -114,7 +114,7 @@ const OLD_COLUMNS: &str = "SELECT id, call_sid, assistant_id, assistant_name,
 const SCHEMA: &str = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid";
 
 #[test]
-fn a_file_of_an_older_version_keeps_all_it_holds_and_gets_the_schema_of_a_fresh_one() {
+fn an_older_file_keeps_its_rows_and_gets_the_current_schema() {
     for old in OLD {
         let folder = TempDir::new().unwrap();
         let path = copy(&old, &folder);

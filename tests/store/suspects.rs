@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::store_file::*;
 
 #[test]
-fn a_call_the_upstream_denies_is_a_suspect_and_served_until_it_is_seen_again() {
+fn a_denied_call_is_a_suspect_and_served_until_it_is_seen_again() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("edge.db");
     let mut writer = Writer::open(&path, URL).unwrap();
@@ -33,7 +33,7 @@ fn a_call_the_upstream_denies_is_a_suspect_and_served_until_it_is_seen_again() {
 }
 
 #[test]
-fn what_a_complete_list_leaves_out_is_a_suspect_and_what_it_does_not_cover_is_not() {
+fn only_what_a_complete_list_covers_and_leaves_out_is_a_suspect() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("edge.db");
     let mut writer = Writer::open(&path, URL).unwrap();

@@ -180,7 +180,7 @@ async fn a_server_that_misreads_dates_of_one_form_is_mirrored_by_the_other() {
 
 /// A fresh fill, a late call, a deletion and an edit; the same again after a restart.
 #[tokio::test(start_paused = true)]
-async fn texts_that_are_cut_off_at_a_coarser_unit_than_filters_compare_are_mirrored_all_the_same() {
+async fn texts_cut_off_at_a_coarser_unit_than_filters_are_mirrored() {
     for flavour in FLAVOURS {
         for unit in ["12:00:00.001", "12:00:00.1", "12:00:01"] {
             let unit = Timestamp::parse(&format!("2026-11-20T{unit}"))
@@ -315,7 +315,7 @@ async fn a_probe_that_breaks_off_changes_no_form() {
 
 /// A call whose start is not found in any form is no proof that ranges are read right.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_finds_no_call_by_its_start_is_told_as_one_that_makes_no_progress() {
+async fn a_server_that_finds_no_call_by_its_start_is_reported_as_stalled() {
     let mut stage = Stage::at_rest(WorldConfig {
         calls: 200,
         ..WorldConfig::default()

@@ -118,7 +118,7 @@ async fn several_changes_at_once_are_all_found_by_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_counts_what_it_does_not_list_is_not_searched_for_ever() {
+async fn a_count_above_the_list_is_not_searched_for_ever() {
     for flavour in FLAVOURS {
         let mut stage = Stage::at_rest(WorldConfig {
             flavour,
@@ -232,7 +232,7 @@ async fn a_server_that_begins_to_cut_its_pages_is_mirrored_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_deep_in_history_are_each_found_in_time_however_closely_they_follow() {
+async fn changes_deep_in_history_are_each_found_in_time() {
     for flavour in FLAVOURS {
         let (stage, running) = hundreds_of_windows(flavour).await;
         for (turn, days) in [900, 901, 700, 500, 499, 300, 100, 890]
@@ -323,7 +323,7 @@ async fn two_changes_whose_counts_cancel_are_told_apart_by_a_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn deletions_among_more_calls_of_one_instant_than_a_page_are_found_in_twelve_polls() {
+async fn deletions_in_a_same_instant_group_are_found_in_twelve_polls() {
     for flavour in FLAVOURS {
         let mut stage = Stage::at_rest(WorldConfig {
             flavour,

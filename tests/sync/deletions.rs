@@ -248,7 +248,7 @@ async fn of_deletions_that_are_not_too_many_to_ask_for_each_is_proven() {
 
 /// What lies beyond `sync.history` is read no more, and deletions do not wait until it is.
 #[tokio::test(start_paused = true)]
-async fn many_deletions_are_followed_where_the_file_reaches_further_back_than_it_is_to() {
+async fn many_deletions_are_followed_in_a_file_older_than_its_history() {
     for flavour in FLAVOURS {
         let (mut stage, running) = mirrored(flavour, 600).await;
         running.stop().await.unwrap();
@@ -387,7 +387,7 @@ async fn a_list_that_is_not_believed_is_asked_for_as_it_was() {
 
 /// A list that is not believed comes back, and can't be read as it was asked for.
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_not_believed_is_asked_for_by_shorter_pages_where_longer_ones_fail() {
+async fn a_list_that_is_not_trusted_is_read_by_shorter_pages_where_it_fails() {
     for flavour in FLAVOURS {
         for is_row in [false, true] {
             let (stage, running) = mirrored(flavour, 600).await;

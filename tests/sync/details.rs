@@ -128,7 +128,7 @@ async fn under_a_tiny_budget_polls_and_clients_do_not_wait_for_details() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_told_late_is_found_once_the_call_is_twice_as_old_until_it_is_a_day_old() {
+async fn late_details_are_found_until_a_call_is_a_day_old() {
     let stage = stage(40, &[Transcripts]);
     let running = stage.start();
     until_kept(&running).await;

@@ -303,7 +303,7 @@ fn seeds() -> std::ops::Range<u64> {
 /// Random faults on three of ten requests, calls that begin and end meanwhile, and an engine that
 /// is dropped where it stands, with whatever it was about to do, again and again.
 #[tokio::test(start_paused = true)]
-async fn whatever_fails_and_however_often_it_is_killed_the_replica_becomes_equal() {
+async fn after_any_failures_and_kills_the_replica_becomes_equal() {
     for seed in seeds() {
         println!("seed {seed}");
         let mut rng = StdRng::seed_from_u64(seed);

@@ -257,7 +257,7 @@ async fn a_call_whose_start_moves_is_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_moved_is_told_by_the_answer_that_has_it_though_a_later_one_missed_it() {
+async fn a_call_that_moved_keeps_its_text_though_a_later_answer_missed_it() {
     let stage = at_rest(Flavour::SelfHosted, 600);
     let running = stage.start();
     running.until_live().await;

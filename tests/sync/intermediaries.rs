@@ -130,7 +130,7 @@ async fn what_a_kept_page_tells_is_as_old_as_it_was_true() {
 
 /// What is kept counts for the second pass no sooner for being asked for again and again.
 #[tokio::test(start_paused = true)]
-async fn many_deletions_behind_a_cache_are_waited_for_and_not_asked_for_all_the_while() {
+async fn many_deletions_behind_a_cache_are_waited_for() {
     for flavour in [Flavour::Hosted, Flavour::SelfHosted] {
         let stage = stage(flavour);
         let running = stage.start();
@@ -160,7 +160,7 @@ async fn many_deletions_behind_a_cache_are_waited_for_and_not_asked_for_all_the_
 /// A crowd is read although every answer says `Age: 0`, which an answer of a moment ago says too:
 /// the newest page, when the calls without a start are read by themselves.
 #[tokio::test(start_paused = true)]
-async fn what_a_crowd_tells_is_no_younger_than_a_page_that_was_kept_for_less_than_a_second() {
+async fn a_same_instant_group_is_no_fresher_than_a_page_cached_a_second() {
     let mut stage = Stage::at_rest(WorldConfig {
         calls: 50,
         without_start: 50,

@@ -152,7 +152,7 @@ async fn while_the_line_is_down_only_the_key_that_filled_the_file_opens_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_of_a_version_that_knew_no_keys_is_opened_by_its_own_and_stores_nothing_of_others() {
+async fn a_file_that_knows_no_key_takes_its_own_and_stores_no_others_calls() {
     let stage = filled(false).await;
     assert!(is_stamped(&stage));
     forget_key(&stage);

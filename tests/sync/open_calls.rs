@@ -79,7 +79,7 @@ async fn an_open_call_far_below_the_head_is_followed_until_it_ends() {
 
 /// The list of the open ones fails for it: they are asked for one by one.
 #[tokio::test(start_paused = true)]
-async fn an_open_call_beside_one_that_can_not_be_read_is_followed_until_it_ends() {
+async fn an_open_call_beside_an_unreadable_one_is_followed_to_its_end() {
     let mut stage = Stage::at_rest(WorldConfig {
         calls: 600,
         span: Duration::from_secs(20 * 3600),
@@ -219,7 +219,7 @@ async fn calls_without_a_start_are_followed_though_they_fill_the_first_page() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_without_a_start_are_compared_once_a_reconcile_interval_however_long_that_takes() {
+async fn calls_without_a_start_are_revalidated_each_reconcile_interval() {
     let mut stage = Stage::new(WorldConfig {
         calls: 300,
         without_start: 200,

@@ -322,7 +322,7 @@ async fn a_call_that_the_upstream_fails_to_change_holds_up_no_other() {
 
 /// `sync/writes.rs` states how often it is tried.
 #[tokio::test(start_paused = true)]
-async fn a_change_that_fails_on_and_on_is_kept_for_the_operator_with_its_reason() {
+async fn a_change_that_keeps_failing_is_kept_for_the_operator() {
     let stage = stage();
     let broken = stage.ids()[7];
     let running = stage.start();

@@ -112,7 +112,7 @@ async fn unreadable_calls_at_the_top_leave_all_others_followed() {
 /// The row that was stepped over may start when the one below it does: nothing is known of that
 /// instant, nor above it, and what is held there is asked for by id once a minute.
 #[tokio::test(start_paused = true)]
-async fn what_is_held_above_the_newest_page_is_asked_for_once_a_minute_and_claimed_by_no_window() {
+async fn calls_above_the_head_are_asked_for_once_a_minute() {
     for flavour in FLAVOURS {
         let stage = stage(world(flavour, 60));
         let running = stage.start();
@@ -152,7 +152,7 @@ async fn what_is_held_above_the_newest_page_is_asked_for_once_a_minute_and_claim
 
 /// The page is read below it, and says nothing of it.
 #[tokio::test(start_paused = true)]
-async fn a_call_without_a_start_that_can_not_be_read_is_told_for_as_long_as_it_can_not() {
+async fn an_unreadable_call_without_a_start_is_reported_until_it_is_read() {
     for flavour in FLAVOURS {
         let stage = stage(WorldConfig {
             without_start: 5,
@@ -183,7 +183,7 @@ async fn a_call_without_a_start_that_can_not_be_read_is_told_for_as_long_as_it_c
 
 /// None of them can be read, and nobody can tell them from a row with a start that can't either.
 #[tokio::test(start_paused = true)]
-async fn no_bound_is_told_before_the_calls_without_a_start_that_could_not_be_read_are() {
+async fn no_bound_is_reported_while_calls_without_a_start_are_unreadable() {
     for flavour in FLAVOURS {
         let stage = stage(WorldConfig {
             without_start: 5,
@@ -353,7 +353,7 @@ async fn a_list_without_a_total_or_with_a_false_one_is_mirrored_all_the_same() {
 
 /// Soon after history was read, and a day later.
 #[tokio::test(start_paused = true)]
-async fn a_total_that_is_capped_far_below_what_the_list_holds_delays_no_deletion() {
+async fn a_capped_total_delays_no_deletion() {
     let mut stage = stage(WorldConfig {
         total: Total::Capped(500),
         ..world(Flavour::Hosted, 2000)

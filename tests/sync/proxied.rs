@@ -86,7 +86,7 @@ async fn however_much_clients_pass_on_the_head_is_read_and_history_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_was_read_before_the_change_and_comes_after_it_does_not_undo_it() {
+async fn a_list_read_before_a_change_does_not_undo_it() {
     let stage = Stage::at_rest(WorldConfig {
         calls: 40,
         ..WorldConfig::default()

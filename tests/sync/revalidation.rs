@@ -84,7 +84,7 @@ async fn a_change_anywhere_is_seen_within_the_bound_that_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn windows_are_split_when_they_outgrow_a_page_and_joined_when_they_shrink() {
+async fn windows_split_when_they_outgrow_a_page_and_join_when_they_shrink() {
     for flavour in FLAVOURS {
         let mut stage = sixty_days(flavour, 1000);
         stage.settings.reconcile_interval = HOUR;

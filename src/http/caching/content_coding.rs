@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_body_is_compressed_only_for_a_client_that_wants_it_no_other_way() {
+    fn a_small_body_is_compressed_only_where_identity_is_refused() {
         for (value, small) in [
             ("gzip", Coding::Identity),
             ("gzip, identity;q=0", Coding::Gzip),

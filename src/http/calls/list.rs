@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_what_lies_between_its_rows_and_what_lies_beyond_an_end_it_reaches() {
+    fn a_page_covers_what_lies_between_its_rows_and_beyond_its_ends() {
         let (least, most) = (Timestamp::MIN, Timestamp::MAX);
         let rows = [Some(20), Some(10)];
         assert_eq!(shown("limit=2", &rows), (true, Some((at(10), most))));

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_as_old_as_its_text_or_its_window_but_a_suspect_only_as_its_text() {
+    fn a_change_is_as_old_as_its_window_and_a_suspects_as_its_text() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
         let window = Window {
             from: at(0),

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_more_than_the_line_holds_is_refused_at_once_and_the_others_in_time() {
+    async fn one_beyond_the_queue_is_refused_at_once_and_others_are_served() {
         let turns = Admission::new(1, 2, PATIENCE);
         let first = turns.next().await.unwrap();
         let begun = tokio::time::Instant::now();

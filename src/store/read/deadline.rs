@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_of_the_data_is_another_after_each_commit_of_another_connection() {
+    fn the_data_version_changes_with_another_connections_commit() {
         let (folder, reader) = file();
         let before = reader.data_version().unwrap();
         assert_eq!(reader.data_version().unwrap(), before);

@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_can_not_be_written_rests_until_then_or_until_it_was_written() {
+    fn a_file_that_can_not_be_written_is_left_alone_for_a_while() {
         let (start, mut health) = (Instant::now(), Health::new(1));
         let full = StoreError::Locked("edge.db".into());
         health.store_failed(&full, moment(0, start));

@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_is_unread_at_its_top_leaves_what_is_below_and_ends_what_was_above() {
+    fn a_head_below_unreadable_rows_claims_nothing_above_them() {
         let mut coverage = Coverage::default();
         coverage.insert_head(head(100, &[150, 120], 1));
         coverage.insert(window(10, 99, 2));

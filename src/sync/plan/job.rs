@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_may_be_asked_again_and_what_is_bounded_by_dates_depends_on_them() {
+    fn each_job_says_whether_it_reads_and_depends_on_dates() {
         let range = Timestamp::MIN..=Timestamp::MAX;
         let group = OpenCalls {
             status: "ongoing".to_owned(),

@@ -542,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_is_due_takes_its_neighbours_along_while_they_fit_one_page() {
+    fn a_window_that_is_due_takes_its_neighbours_along() {
         let rows = |from, to, rows, seq| Window {
             rows,
             verified: Verified {
@@ -644,7 +644,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fill_asks_from_its_newest_end_and_for_no_lower_bound_at_the_beginning_of_time() {
+    fn the_fill_asks_from_its_newest_end_without_a_lower_bound() {
         let state = state(&[]);
         let list = |job| match request(&state.plan, &job) {
             Some(Request::List(query)) => (query.from, query.to, query.skip, query.limit),

@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_search_that_left_its_difference_rests_for_a_minute_without_another_count() {
+    fn a_search_that_explained_nothing_rests_for_a_minute() {
         let now = Instant::now();
         let mut counting = counting();
         let two_heads = |counting: &mut CountCheck, difference, now| {

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newest_page_that_is_coarser_than_what_is_held_is_asked_for_as_that_is_first() {
+    fn a_coarser_newest_page_is_probed_in_the_stored_unit_first() {
         let page = [at(5_000_000), at(4_000_000)];
         let mut dates = DateFormat::of_texts(Unit::MICROSECOND);
         dates.head_read(&page);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn where_no_form_finds_the_calls_every_newest_page_is_tried_and_nothing_is_known() {
+    fn where_no_date_form_finds_the_calls_none_is_known() {
         let mut dates = nothing_held();
         for _ in 0..3 {
             dates.head_read(&[at(2 * MILLI), at(MILLI)]);

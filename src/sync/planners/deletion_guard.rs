@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_are_all_there_is_are_held_until_none_is_suspected_or_they_are_released() {
+    fn a_deletion_of_every_call_is_held_until_it_is_released() {
         let mut holds = DeletionGuard::default();
         assert!(holds.is_alone() && !holds.is_alone(), "said once");
         holds.judge(row_counts(2, 2), at(0));

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_without_a_start_that_can_not_be_read_is_tried_again_every_ten_polls() {
+    fn an_unreadable_row_without_a_start_is_retried_every_ten_polls() {
         for bad in [0, 1] {
             let mut newest = HeadPage::new(1000);
             for _ in 0..3 {
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_full_length_is_read_from_the_top_again_once_few_have_no_start() {
+    fn a_full_page_is_read_from_the_top_once_few_calls_lack_a_start() {
         let mut newest = HeadPage::new(1000);
         newest.range();
         newest.unrange();

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_the_upstream_fails_at_on_and_on_is_told_once_and_given_to_the_operator() {
+    fn a_change_that_keeps_failing_is_reported_once_and_set_aside() {
         let (mut now, mut replay) = (Instant::now(), replay());
         let begun = now;
         for failure in 1..=MOST_FAILURES {

@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_total_above_the_rows_tells_a_cut_page_also_where_longer_ones_were_seen() {
+    fn a_total_above_the_rows_shows_a_cut_page() {
         let mut size = PageSize::new(1000, None, Instant::now());
         assert!(is_whole(&mut size, 8, Some(8)));
         assert!(!is_whole(&mut size, 5, Some(6)));
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_page_is_tried_ever_more_rarely_and_what_is_served_is_the_limit() {
+    fn a_longer_page_is_tried_ever_more_rarely() {
         let mut now = Instant::now();
         let mut size = PageSize::new(1000, Some(100), now);
         assert_eq!((size.limit(), size.longer(now)), (100, None));

@@ -428,7 +428,7 @@ mod tests {
 
     /// One instant is one page, which can't be narrowed: whichever of its rows fails, it fails.
     #[test]
-    fn an_instant_that_fails_on_and_on_is_a_hole_that_is_tried_again_on_its_tier() {
+    fn an_instant_that_keeps_failing_is_a_hole_that_is_retried() {
         let now = Instant::now();
         let mut troubles = Unreadable::new(1000);
         let instant = at(5)..=at(5);
@@ -462,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_narrowly_goes_on_twice_as_widely_below_and_no_wider_than_is_served() {
+    fn a_narrow_read_goes_on_twice_as_widely_below() {
         let now = Instant::now();
         let mut troubles = Unreadable::new(1000);
         for _ in 0..3 {
@@ -497,7 +497,7 @@ mod tests {
 
     /// The range has been narrowed further than the read that continues below the instant.
     #[test]
-    fn a_range_that_is_narrowed_already_stays_so_when_the_instant_above_it_was_read() {
+    fn a_narrowed_range_stays_so_when_the_instant_above_it_is_read() {
         let now = Instant::now();
         let mut troubles = Unreadable::new(16);
         for _ in 0..2 {

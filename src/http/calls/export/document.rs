@@ -253,7 +253,7 @@ mod tests {
     const CALL: &str = r#"{"call_sid":"CA\u0031","customer_phone_number":"a,\"b\"","call_meta":{"id":9},"id":1, "assistant_name":"予\ud83d\ude00\n\u007f/","status":"completed","duration":null,"started_at":"2026-11-22T05:12:49.500000Z","ended_at":null}"#;
 
     #[test]
-    fn a_csv_file_quotes_what_it_must_and_ends_its_lines_as_the_upstream_does() {
+    fn a_csv_file_has_the_upstreams_quotes_and_line_ends() {
         let head = "Call ID,Call SID,Assistant Name,Customer Phone,Status,Duration (seconds),Started At,Ended At\r\n";
         assert_eq!(written(Format::Csv, &[]), head);
         assert_eq!(

@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_fails_again_is_a_quarter_as_long_until_what_failed_is_behind() {
+    fn a_page_that_fails_again_is_read_a_quarter_as_long() {
         let now = Instant::now();
         let (mut group, request) = counted(100);
         group.absorb(request, &page(0..100), Instant::now());
@@ -605,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_may_be_of_before_the_last_one_is_asked_for_a_second_after_it() {
+    fn an_answer_that_may_be_older_is_asked_for_a_second_later() {
         let now = Instant::now();
         let mut group = SameInstantGroup::new(NEVER, 100);
         assert!(!group.is_too_soon(now), "it is the first");
@@ -621,7 +621,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_answer_is_asked_for_by_other_lengths_down_to_half_and_then_rests() {
+    fn a_cached_answer_is_asked_for_by_other_lengths_and_then_rests() {
         let now = Instant::now();
         for (page_limit, lengths) in [(100, [88, 77, 68, 60, 53].as_slice()), (4, &[3, 2])] {
             let (mut group, _) = counted(page_limit);
@@ -704,7 +704,7 @@ mod tests {
 
     /// Skipped rows just before those with a start may have none: nothing shows that none exist.
     #[test]
-    fn rows_that_can_not_be_told_from_the_others_leave_it_open_whether_they_are_all() {
+    fn rows_that_may_have_a_start_leave_the_group_incomplete() {
         let (mut group, now) = (SameInstantGroup::new(NEVER, 4), Instant::now());
         let absorbed = (1..1000).find_map(|seq| {
             let request = Verified {
