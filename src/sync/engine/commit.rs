@@ -27,10 +27,10 @@ impl<S: CallSource> Engine<S> {
         if self.answer.is_cached {
             // A cached answer says nothing of calls that were verified after it was true, and
             // without those calls it is no complete list.
-            let (request, told) = (learned.request, learned.calls.len());
+            let (stamp, told) = (learned.request, learned.calls.len());
             learned.calls.retain(|call| {
                 let known = self.coverage.known(call.started_at);
-                known.is_none_or(|known| known.seq <= request.seq)
+                known.is_none_or(|known| known.seq <= stamp.seq)
             });
             if learned.calls.len() < told {
                 (learned.complete, learned.windows, coverage) = (None, None, None);
@@ -84,12 +84,12 @@ impl<S: CallSource> Engine<S> {
         self.channels.published.store(Arc::clone(&self.coverage));
     }
 
-    /// An observation of `request` that contains nothing yet.
-    pub(in crate::sync) fn learned(&self, request: Verified) -> Observation {
+    /// An observation of `stamp` that contains nothing yet.
+    pub(in crate::sync) fn learned(&self, stamp: Verified) -> Observation {
         Observation {
-            oldest_in_flight: self.in_flight.oldest_seq(request),
+            oldest_in_flight: self.in_flight.oldest_seq(stamp),
             newest_seq: self.in_flight.newest_seq(),
-            ..Observation::of(request)
+            ..Observation::of(stamp)
         }
     }
 }

@@ -33,29 +33,29 @@ impl<S: CallSource> Engine<S> {
         &mut self,
         completed: Completed,
     ) -> Result<(), SyncError> {
-        self.in_flight.end(completed.request.seq);
+        self.in_flight.end(completed.stamp.seq);
         // The clock may have been set while the request was in flight.
         self.check_clock();
         let Completed {
             job,
-            asked,
-            mut request,
+            request,
+            mut stamp,
             start,
             repeated,
             dates,
             result,
         } = completed;
-        request.at = request.at - (self.clock.put_back() - start.put_back);
+        stamp.at = stamp.at - (self.clock.put_back() - start.put_back);
         if let Ok(reply) = &result {
             // A cached answer is as old as its `Age` (RFC 9111, section 5.1), also in the order of
             // requests. An edge's answers have an order of their own.
             self.answer.age = reply.age.unwrap_or_default();
-            request.at = request.at - self.answer.age;
+            stamp.at = stamp.at - self.answer.age;
             self.answer.is_cached = reply.age.is_some() && !self.planners.feed.is_edge();
             if self.answer.is_cached {
                 let true_at = start.now.checked_sub(self.answer.age + AGE_UNIT);
                 let place = true_at.and_then(|at| self.in_flight.place_as_of(at));
-                request = place.map_or(BEFORE_PROCESS, |(at, seq)| Verified {
+                stamp = place.map_or(BEFORE_PROCESS, |(at, seq)| Verified {
                     at: start.wall
                         - (self.clock.put_back() - start.put_back)
                         - start.now.duration_since(at),
@@ -64,7 +64,7 @@ impl<S: CallSource> Engine<S> {
             }
         }
         let result = match result {
-            Err(error) if self.does_not_tell(&asked, &error) => Ok(Reply {
+            Err(error) if self.does_not_tell(&request, &error) => Ok(Reply {
                 answer: Answer::Identity(None),
                 retry_after: error.retry_after,
                 age: None,
@@ -77,11 +77,11 @@ impl<S: CallSource> Engine<S> {
                 return Ok(());
             }
             Ok(reply) if self.health.store_rests(Instant::now()) && job.is_read() => {
-                self.hand_over(&job, request, reply.answer);
+                self.hand_over(&job, stamp, reply.answer);
                 return Ok(());
             }
             Ok(reply) => match self
-                .apply(&job, &asked, request, start.now, reply.answer)
+                .apply(&job, &request, stamp, start.now, reply.answer)
                 .await
             {
                 Ok(()) => {
@@ -108,15 +108,15 @@ impl<S: CallSource> Engine<S> {
             }
             Err(error) => error,
         };
-        self.fail(&job, &asked, &error);
+        self.fail(&job, &request, &error);
         Ok(())
     }
 
     /// Whether a server that keeps failing to name the key's organization counts as one that never
     /// does: its other endpoints may well answer.
-    fn does_not_tell(&self, asked: &Request, error: &UpstreamError) -> bool {
+    fn does_not_tell(&self, request: &Request, error: &UpstreamError) -> bool {
         const TRIES: u32 = 3;
-        *asked == Request::Identity(IdentityEndpoint::Assistants)
+        *request == Request::Identity(IdentityEndpoint::Assistants)
             && self.planners.identity.organization_id.is_none()
             && error.status.is_some()
             && failure_scope::may_not_be_known(error.kind)
@@ -160,13 +160,13 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Charges a failure to what it stands for, by the table of [`failure_scope::scope`].
-    fn fail(&mut self, job: &Job, asked: &Request, error: &UpstreamError) {
+    fn fail(&mut self, job: &Job, request: &Request, error: &UpstreamError) {
         let answered = error.status.is_some();
         if self.planners.feed.failed(job, error.kind, answered) {
             return;
         }
         let scope = match failure_scope::scope(error.kind, RequestKind::of(job)) {
-            scope @ (Scope::Length | Scope::Rows) => self.fail_by_page(job, asked, error, scope),
+            scope @ (Scope::Length | Scope::Rows) => self.fail_by_page(job, request, error, scope),
             scope => Some(scope),
         };
         let Some(scope) = scope else {
@@ -260,12 +260,12 @@ impl<S: CallSource> Engine<S> {
     fn fail_by_page(
         &mut self,
         job: &Job,
-        asked: &Request,
+        request: &Request,
         error: &UpstreamError,
         scope: Scope,
     ) -> Option<Scope> {
         let now = self.now().instant;
-        let rows = match asked {
+        let rows = match request {
             Request::List(query) => Some(query.limit),
             _ => None,
         };
@@ -301,7 +301,7 @@ impl<S: CallSource> Engine<S> {
             Job::Range(range) => {
                 // The failure says nothing of a page that is by now requested in another way.
                 let narrowed = self.planners.unreadable.narrowed(range);
-                let is_as_asked = matches!(asked, Request::List(query)
+                let is_as_asked = matches!(request, Request::List(query)
                     if (query.limit, query.skip) == (narrowed.limit, narrowed.skip));
                 if !is_as_asked {
                     return None;
@@ -369,8 +369,8 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Takes in whether a call was found by its known start, requested in this form.
-    pub(in crate::sync) fn note_probe(&mut self, asked: (Timestamp, DateForm), found: bool) {
-        match self.planners.date_format.probed(asked, found) {
+    pub(in crate::sync) fn note_probe(&mut self, request: (Timestamp, DateForm), found: bool) {
+        match self.planners.date_format.probed(request, found) {
             Probed::GoesOn | Probed::Known => {}
             // Ranges that were read in the former form may have left calls out.
             Probed::Changed => {
@@ -379,7 +379,7 @@ impl<S: CallSource> Engine<S> {
             }
             Probed::Nothing => {
                 self.note_failure(
-                    &Job::DateFormat(asked.0, asked.1),
+                    &Job::DateFormat(request.0, request.1),
                     wire::json::bad_answer().kind,
                 );
             }

@@ -11,8 +11,8 @@ use crate::upstream::{DateForm, Reply, Request, UpstreamError};
 pub struct Completed {
     pub job: Job,
     /// The request as it was sent.
-    pub asked: Request,
-    pub request: Verified,
+    pub request: Request,
+    pub stamp: Verified,
     pub start: StartTime,
     /// True if it was sent before and its connection broke.
     pub repeated: bool,

@@ -147,17 +147,13 @@ impl<S: CallSource> Engine<S> {
     }
 
     async fn remove(&mut self, gone: Vec<(i64, Verified)>) {
-        let Some(request) = gone
-            .iter()
-            .map(|(_, request)| *request)
-            .max_by_key(|r| r.seq)
-        else {
+        let Some(stamp) = gone.iter().map(|(_, stamp)| *stamp).max_by_key(|r| r.seq) else {
             return;
         };
         let (calls, now) = (gone.len(), self.now());
         let learned = Observation {
             denied: gone,
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         if self.commit(learned, None).await.is_some() {
             info!(calls, "calls were deleted upstream, and are deleted here");
@@ -169,13 +165,13 @@ impl<S: CallSource> Engine<S> {
 
     async fn remove_all(&mut self) -> Result<(), StoreError> {
         let now = self.now();
-        let request = Verified {
+        let stamp = Verified {
             at: now.wall,
             seq: self.in_flight.newest_seq(),
         };
         // Only suspects that one complete reading left out, and then another that started later.
         let before = match self.planners.deletion_guard.is_released() {
-            true => request.seq + 1,
+            true => stamp.seq + 1,
             false => self.coverage.oldest_seq().unwrap_or(0),
         };
         let mut calls = 0;
@@ -183,7 +179,7 @@ impl<S: CallSource> Engine<S> {
             let removed = self
                 .writer
                 .run(move |writer| {
-                    let removed = writer.remove_suspects(request, before, REMOVED_AT_ONCE);
+                    let removed = writer.remove_suspects(stamp, before, REMOVED_AT_ONCE);
                     removed.map(|removed| (removed, writer.row_counts()))
                 })
                 .await?;

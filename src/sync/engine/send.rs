@@ -61,8 +61,8 @@ impl<S: CallSource> Engine<S> {
             let result = source.fetch(&request, dates).await;
             Completed {
                 job,
-                asked: request,
-                request: begun.request,
+                request,
+                stamp: begun.request,
                 start,
                 repeated: begun.repeated,
                 dates,

@@ -11,7 +11,7 @@ use crate::upstream::{Answer, CallSource};
 
 impl<S: CallSource> Engine<S> {
     /// Answers clients with what can't be stored, and has the call requested again.
-    pub(in crate::sync) fn hand_over(&mut self, job: &Job, request: Verified, answer: Answer) {
+    pub(in crate::sync) fn hand_over(&mut self, job: &Job, stamp: Verified, answer: Answer) {
         if let Job::Canary(_) = job {
             self.planners.deletion_proof.canary_missing(Instant::now());
         }
@@ -34,7 +34,7 @@ impl<S: CallSource> Engine<S> {
         let fetched = match text {
             Some(text) => FetchOutcome::Unstored {
                 text: text.into(),
-                at: request.at,
+                at: stamp.at,
             },
             None => self.not_found(),
         };

@@ -21,7 +21,7 @@ impl<S: CallSource> Engine<S> {
         &mut self,
         group: &OpenCalls,
         query: &ListQuery,
-        request: Verified,
+        stamp: Verified,
         page: Page,
     ) -> Result<(), ApplyError> {
         let listed: HashSet<i64> = page.calls.iter().map(|call| call.id).collect();
@@ -42,7 +42,7 @@ impl<S: CallSource> Engine<S> {
         };
         let learned = Observation {
             calls: page.calls,
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         self.commit(learned, None).await;
         match self
@@ -85,7 +85,7 @@ impl<S: CallSource> Engine<S> {
         if !self.planners.identity.is_known || !self.in_flight.knows(permit) {
             return false;
         }
-        let request = Verified {
+        let stamp = Verified {
             seq: self.in_flight.number(),
             ..permit.request
         };
@@ -93,7 +93,7 @@ impl<S: CallSource> Engine<S> {
         let learned = Observation {
             singly: true,
             calls: vec![call],
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         self.planners.hints.push(key);
         self.commit(learned, None).await.is_some()
@@ -102,12 +102,12 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn apply_call(
         &mut self,
         key: &CallKey,
-        request: Verified,
+        stamp: Verified,
         answer: Answer,
     ) {
         let learned = Observation {
             singly: true,
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         let (learned, stored, unstored) = match answer {
             Answer::Call(call) => {
@@ -117,7 +117,7 @@ impl<S: CallSource> Engine<S> {
                     calls: vec![*call],
                     ..learned
                 };
-                let at = request.at;
+                let at = stamp.at;
                 (
                     learned,
                     FetchOutcome::Found,
@@ -126,7 +126,7 @@ impl<S: CallSource> Engine<S> {
             }
             _ => {
                 if let CallKey::Id(id) = key {
-                    self.planners.deletion_proof.denied(*id, request);
+                    self.planners.deletion_proof.denied(*id, stamp);
                 }
                 let learned = Observation {
                     absent: Some(key.clone()),
@@ -145,16 +145,16 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Takes in a canary. A missing one proves nothing about itself: the list does.
-    pub(in crate::sync) async fn apply_canary(&mut self, request: Verified, answer: Answer) {
+    pub(in crate::sync) async fn apply_canary(&mut self, stamp: Verified, answer: Answer) {
         match answer {
             Answer::Call(call) => {
                 let learned = Observation {
                     calls: vec![*call],
-                    ..self.learned(request)
+                    ..self.learned(stamp)
                 };
                 if self.commit(learned, None).await.is_some() {
-                    self.planners.deletion_proof.canary_found(request);
-                    self.planners.deletion_guard.witness(request.seq);
+                    self.planners.deletion_proof.canary_found(stamp);
+                    self.planners.deletion_guard.witness(stamp.seq);
                 }
             }
             _ => self

@@ -17,7 +17,7 @@ impl<S: CallSource> Engine<S> {
         &mut self,
         id: i64,
         kind: Detail,
-        request: Verified,
+        stamp: Verified,
         answer: Answer,
     ) -> Result<(), ApplyError> {
         let (body, fetched) = match answer {
@@ -34,10 +34,10 @@ impl<S: CallSource> Engine<S> {
         };
         let unstored = body.as_deref().map(|body| FetchOutcome::Unstored {
             text: Arc::from(body),
-            at: request.at,
+            at: stamp.at,
         });
         let learned = DetailObservation {
-            request,
+            request: stamp,
             newest_seq: self.in_flight.newest_seq(),
             call_id: id,
             kind,

@@ -20,12 +20,12 @@ use crate::upstream::{Answer, CallSource, Feed, Request, Told};
 impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn apply_feed(
         &mut self,
-        asked: &Request,
-        request: Verified,
+        request: &Request,
+        stamp: Verified,
         begun: Instant,
         answer: Answer,
     ) -> Result<(), ApplyError> {
-        let (feed, after) = match (answer, asked) {
+        let (feed, after) = match (answer, request) {
             (Answer::Feed(feed), Request::Changes { after, .. }) => (*feed, *after),
             (Answer::NoFeed, _) => {
                 // If it was an edge before, everything is read again, as from a Burki.
@@ -36,7 +36,7 @@ impl<S: CallSource> Engine<S> {
             }
             _ => return Err(bad_answer("an answer to another question")),
         };
-        self.apply_identity(request, feed.organization_id).await?;
+        self.apply_identity(stamp, feed.organization_id).await?;
         if !self.planners.identity.is_known {
             return Ok(());
         }
@@ -49,7 +49,7 @@ impl<S: CallSource> Engine<S> {
         let (more, ends) = (feed.more, !feed.more && feed.complete);
         edge.bound = feed.freshness_bound;
         edge.limit = (edge.limit * 2).min(self.settings.page_limit);
-        let (news, coverage) = self.news(feed, request);
+        let (news, coverage) = self.news(feed, stamp);
         let place = news.followed.place;
         if self.commit_news(news, coverage).await.is_none() {
             return Ok(());
@@ -85,7 +85,7 @@ impl<S: CallSource> Engine<S> {
         ));
     }
 
-    fn news(&mut self, feed: Feed, request: Verified) -> (FeedPage, Option<Coverage>) {
+    fn news(&mut self, feed: Feed, stamp: Verified) -> (FeedPage, Option<Coverage>) {
         let (mut calls, mut gone, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         let sweep = self
             .planners
@@ -95,7 +95,7 @@ impl<S: CallSource> Engine<S> {
         let mut listed = sweep.map(|sweep: &mut FullPass| &mut sweep.listed);
         // Of several items about one call the last one counts.
         for item in feed.items.into_iter().rev() {
-            let at = request.at - item.age;
+            let at = stamp.at - item.age;
             match item.told {
                 Told::Call(call) if seen.insert(call.id) => {
                     if let Some(listed) = &mut listed {
@@ -121,12 +121,12 @@ impl<S: CallSource> Engine<S> {
         };
         let coverage = (whole && !feed.more).then(|| {
             let mut coverage = (*self.coverage).clone();
-            coverage.take_over(&feed.coverage, request);
+            coverage.take_over(&feed.coverage, stamp);
             coverage
         });
         let news = FeedPage {
-            request,
-            oldest_in_flight: self.in_flight.oldest_seq(request),
+            request: stamp,
+            oldest_in_flight: self.in_flight.oldest_seq(stamp),
             newest_seq: self.in_flight.newest_seq(),
             calls,
             gone,

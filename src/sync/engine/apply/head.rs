@@ -23,7 +23,7 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn apply_head(
         &mut self,
         query: &ListQuery,
-        request: Verified,
+        stamp: Verified,
         begun: Instant,
         page: Page,
     ) -> Result<(), ApplyError> {
@@ -37,7 +37,7 @@ impl<S: CallSource> Engine<S> {
                 // Calls without a start fill the page: they are read as a group, and the head below
                 // them.
                 self.planners.head.page.range();
-                return self.apply_incomplete(request, page).await;
+                return self.apply_incomplete(stamp, page).await;
             }
         };
         if self
@@ -45,7 +45,7 @@ impl<S: CallSource> Engine<S> {
             .deletion_guard
             .is_too_short(query.limit, self.now().instant)
         {
-            self.apply_incomplete(request, page).await?;
+            self.apply_incomplete(stamp, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
@@ -57,7 +57,7 @@ impl<S: CallSource> Engine<S> {
         };
         let until = until.map(|newest| newest.map_or(Timestamp::MIN, |newest| newest - INSTANT));
         if until.is_some_and(|until| until < from || page.calls.is_empty()) {
-            self.apply_incomplete(request, page).await?;
+            self.apply_incomplete(stamp, page).await?;
             self.go_on_with_head(begun);
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl<S: CallSource> Engine<S> {
             until,
             starts: starts.iter().copied().filter(is_within).collect(),
             without_start: (!ranged && query.skip == 0).then_some(without_start),
-            verified: request,
+            verified: stamp,
         };
         let now = self.now();
         let complete = Complete {
@@ -92,7 +92,7 @@ impl<S: CallSource> Engine<S> {
         let learned = Observation {
             calls: page.calls,
             complete: Some(complete),
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         let Some(merged) = self.commit(learned, Some(coverage)).await else {
             return Ok(());
@@ -105,7 +105,7 @@ impl<S: CallSource> Engine<S> {
                 // It is the right upstream, and has more than it lists: it now cuts its pages.
                 self.planners.page_size.was_cut_at(rows);
             }
-            self.doubt(merged.unbelieved, begun, request.seq, query.limit);
+            self.doubt(merged.unbelieved, begun, stamp.seq, query.limit);
             let error = UpstreamError::new(ErrorKind::ShortList);
             let missing = format!("{} that are held", merged.unbelieved);
             return Err(ApplyError::Upstream(error.caused_by(missing)));

@@ -15,7 +15,7 @@ impl<S: CallSource> Engine<S> {
     /// Takes in the key's organization. Nothing is stored before it is known.
     pub(in crate::sync) async fn apply_identity(
         &mut self,
-        request: Verified,
+        stamp: Verified,
         organization: Option<i64>,
     ) -> Result<(), ApplyError> {
         if self.planners.identity.organization_id.is_none()
@@ -60,7 +60,7 @@ impl<S: CallSource> Engine<S> {
         if !self.know_key().await {
             return Ok(());
         }
-        self.planners.identity.confirmed(request.seq);
+        self.planners.identity.confirmed(stamp.seq);
         Ok(())
     }
 

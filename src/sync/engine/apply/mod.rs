@@ -38,20 +38,20 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn apply(
         &mut self,
         job: &Job,
-        asked: &Request,
-        request: Verified,
+        request: &Request,
+        stamp: Verified,
         begun: Instant,
         answer: Answer,
     ) -> Result<(), ApplyError> {
         let no_list = ListQuery::default();
-        let query = match asked {
+        let query = match request {
             Request::List(query) => query,
             _ => &no_list,
         };
-        if let (Request::List(query), Answer::Page(page)) = (asked, &answer) {
+        if let (Request::List(query), Answer::Page(page)) = (request, &answer) {
             let now = Instant::now();
             self.answer.list_age = match self.answer.is_cached {
-                true => self.now().wall.since(request.at),
+                true => self.now().wall.since(stamp.at),
                 false => self.answer.age,
             };
             if self.planners.page_size.served(query.limit, page.rows, now) {
@@ -68,10 +68,10 @@ impl<S: CallSource> Engine<S> {
                 if job.depends_on_dates()
                     && self.planners.date_format.is_refuted_by(page.starts()) =>
             {
-                self.apply_incomplete(request, page).await
+                self.apply_incomplete(stamp, page).await
             }
             (Job::Identify, Answer::Identity(None))
-                if *asked == Request::Identity(IdentityEndpoint::User) =>
+                if *request == Request::Identity(IdentityEndpoint::User) =>
             {
                 // A self-hosted server has no users. Another endpoint names the organization.
                 self.planners.identity.identity_endpoint = IdentityEndpoint::Assistants;
@@ -81,28 +81,28 @@ impl<S: CallSource> Engine<S> {
                 if organization.is_none() {
                     self.planners.identity.identity_endpoint = IdentityEndpoint::User;
                 }
-                self.apply_identity(request, organization).await?;
+                self.apply_identity(stamp, organization).await?;
                 self.planners.identity.is_known &= self.planners.feed.answered(organization);
                 Ok(())
             }
-            (Job::Feed, answer) => self.apply_feed(asked, request, begun, answer).await,
+            (Job::Feed, answer) => self.apply_feed(request, stamp, begun, answer).await,
             (Job::KeyWitness(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
                 self.apply_key_witness(answer).await
             }
-            (Job::Head, Answer::Page(page)) => self.apply_head(query, request, begun, page).await,
+            (Job::Head, Answer::Page(page)) => self.apply_head(query, stamp, begun, page).await,
             (Job::DateFormat(instant, form), Answer::Page(page)) => {
                 // The client has already refused a page with other calls.
                 self.note_probe((*instant, *form), !page.calls.is_empty());
-                self.apply_incomplete(request, page).await
+                self.apply_incomplete(stamp, page).await
             }
             (Job::Range(range), Answer::Page(page)) => {
-                self.apply_range(range, query, request, page).await
+                self.apply_range(range, query, stamp, page).await
             }
             (Job::OpenCalls(group), Answer::Page(page)) => {
-                self.apply_open(group, query, request, page).await
+                self.apply_open(group, query, stamp, page).await
             }
             (Job::SameInstant(instant), answer) => {
-                self.apply_same_instant(*instant, request, begun, answer)
+                self.apply_same_instant(*instant, stamp, begun, answer)
                     .await
             }
             (Job::Assistants(_), Answer::Assistants(page)) => {
@@ -122,20 +122,20 @@ impl<S: CallSource> Engine<S> {
                 self.apply_count(range, count).await;
                 Ok(())
             }
-            (Job::Detail(id, kind), answer) => self.apply_detail(*id, *kind, request, answer).await,
+            (Job::Detail(id, kind), answer) => self.apply_detail(*id, *kind, stamp, answer).await,
             (Job::Canary(_), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.apply_canary(request, answer).await;
+                self.apply_canary(stamp, answer).await;
                 Ok(())
             }
             (Job::Call(key), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.apply_call(key, request, answer).await;
+                self.apply_call(key, stamp, answer).await;
                 Ok(())
             }
             (Job::Review(id), answer @ (Answer::Call(_) | Answer::NotFound)) => {
-                self.apply_review(*id, request, answer).await;
+                self.apply_review(*id, stamp, answer).await;
                 Ok(())
             }
-            (Job::Write(id), answer) => self.apply_written(*id, request, answer).await,
+            (Job::Write(id), answer) => self.apply_written(*id, stamp, answer).await,
             _ => Err(bad_answer("an answer to another question")),
         }
     }

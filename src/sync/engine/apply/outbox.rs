@@ -51,35 +51,35 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn apply_review(
         &mut self,
         write_id: u64,
-        request: Verified,
+        stamp: Verified,
         answer: Answer,
     ) {
         let Some(write) = self.planners.outbox.find(write_id).cloned() else {
             // The change was dropped meanwhile.
             if let Answer::Call(call) = answer {
                 let key = CallKey::Id(call.id);
-                self.apply_call(&key, request, Answer::Call(call)).await;
+                self.apply_call(&key, stamp, Answer::Call(call)).await;
             }
             return;
         };
         let key = CallKey::Id(write.call_id);
         let Answer::Call(call) = answer else {
-            self.apply_call(&key, request, answer).await;
-            self.deny(write_id, request).await;
+            self.apply_call(&key, stamp, answer).await;
+            self.deny(write_id, stamp).await;
             return;
         };
         if call.call_sid != write.call_sid {
-            self.apply_call(&key, request, Answer::Call(call)).await;
+            self.apply_call(&key, stamp, Answer::Call(call)).await;
             self.fail_write(write_id, ANOTHER_CALL.to_owned()).await;
             return;
         }
         let meta = metadata_merge::call_meta(&call.body);
         if write.sent_at.is_some() && metadata_merge::is_done(meta, &write.metadata) {
-            self.settle(write_id, request, *call).await;
+            self.settle(write_id, stamp, *call).await;
             return;
         }
         let keys = metadata_merge::conflicts(write.before.as_deref(), meta, &write.metadata);
-        self.apply_call(&key, request, Answer::Call(call)).await;
+        self.apply_call(&key, stamp, Answer::Call(call)).await;
         let now = self.now();
         let mark = move |writer: &mut Writer| writer.mark_sent(write_id, now.wall, &keys);
         if self.change_outbox(mark).await.is_some() {
@@ -91,13 +91,13 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn apply_written(
         &mut self,
         write_id: u64,
-        request: Verified,
+        stamp: Verified,
         answer: Answer,
     ) -> Result<(), ApplyError> {
         self.planners.outbox.answered(write_id);
         match answer {
-            Answer::Call(call) => self.settle(write_id, request, *call).await,
-            Answer::NotFound => self.deny(write_id, request).await,
+            Answer::Call(call) => self.settle(write_id, stamp, *call).await,
+            Answer::NotFound => self.deny(write_id, stamp).await,
             Answer::Refused(status) => {
                 let reason = format!("the upstream refused it (status {status})");
                 self.fail_write(write_id, reason).await;
@@ -139,9 +139,9 @@ impl<S: CallSource> Engine<S> {
 
     /// Takes in a 404 for the call of a change. Another organization's key would get the same
     /// answer, so the organization is confirmed first.
-    async fn deny(&mut self, write_id: u64, request: Verified) {
+    async fn deny(&mut self, write_id: u64, stamp: Verified) {
         if self.planners.identity.organization_id.is_some() {
-            self.planners.outbox.denied(write_id, request.seq);
+            self.planners.outbox.denied(write_id, stamp.seq);
             return;
         }
         self.fail_write(write_id, NO_SUCH_CALL.to_owned()).await;
@@ -169,11 +169,11 @@ impl<S: CallSource> Engine<S> {
     }
 
     /// Stores the answer that shows the change, and removes the change.
-    async fn settle(&mut self, write_id: u64, request: Verified, call: Call) {
+    async fn settle(&mut self, write_id: u64, stamp: Verified, call: Call) {
         let learned = Observation {
             singly: true,
             calls: vec![call],
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         let written = self
             .change_outbox(move |writer| {

@@ -23,7 +23,7 @@ impl<S: CallSource> Engine<S> {
         &mut self,
         range: &RangeInclusive<Timestamp>,
         query: &ListQuery,
-        request: Verified,
+        stamp: Verified,
         page: Page,
     ) -> Result<(), ApplyError> {
         let (start, end) = (*range.start(), *range.end());
@@ -35,7 +35,7 @@ impl<S: CallSource> Engine<S> {
             self.planners
                 .unreadable
                 .stepped_over(range, query.skip, below, now.instant + tier);
-            return self.apply_incomplete(request, page).await;
+            return self.apply_incomplete(stamp, page).await;
         }
         let rows = page.calls.len();
         let narrow = query.limit < self.planners.page_size.limit();
@@ -50,12 +50,12 @@ impl<S: CallSource> Engine<S> {
             }
             Reach::Above(_) if narrow && start < end => {
                 self.planners.unreadable.read_instant(end);
-                return self.apply_incomplete(request, page).await;
+                return self.apply_incomplete(stamp, page).await;
             }
             // No date bound separates calls that start at one instant.
             Reach::Above(_) => {
                 self.read_apart(end, now.instant);
-                return self.apply_incomplete(request, page).await;
+                return self.apply_incomplete(stamp, page).await;
             }
             Reach::Nowhere => return Err(bad_answer("an empty page of a range that is not empty")),
         };
@@ -67,7 +67,7 @@ impl<S: CallSource> Engine<S> {
         let window = Window {
             from,
             to: end,
-            verified: request,
+            verified: stamp,
             rows: within.count(),
             open_ended: false,
         };
@@ -87,7 +87,7 @@ impl<S: CallSource> Engine<S> {
         let learned = Observation {
             calls: page.calls,
             complete: Some(complete),
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         let Some(merged) = self.commit(learned, Some(coverage)).await else {
             return Ok(());
@@ -152,12 +152,12 @@ impl<S: CallSource> Engine<S> {
     /// Stores the calls of a page that is not known to be complete.
     pub(in crate::sync) async fn apply_incomplete(
         &mut self,
-        request: Verified,
+        stamp: Verified,
         page: Page,
     ) -> Result<(), ApplyError> {
         let learned = Observation {
             calls: page.calls,
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         self.commit(learned, None).await;
         Ok(())

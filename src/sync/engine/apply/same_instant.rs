@@ -20,7 +20,7 @@ impl<S: CallSource> Engine<S> {
     pub(in crate::sync) async fn apply_same_instant(
         &mut self,
         instant: Timestamp,
-        request: Verified,
+        stamp: Verified,
         begun: Instant,
         answer: Answer,
     ) -> Result<(), ApplyError> {
@@ -34,18 +34,18 @@ impl<S: CallSource> Engine<S> {
         if has_age || (self.answer.is_cached && group.is_too_soon(begun)) {
             self.planners.same_instant.groups.insert(instant, group);
             return match answer {
-                Answer::Page(page) => self.apply_incomplete(request, page).await,
+                Answer::Page(page) => self.apply_incomplete(stamp, page).await,
                 _ => Ok(()),
             };
         }
-        let progress = group.absorb(request, &answer, Instant::now());
+        let progress = group.absorb(stamp, &answer, Instant::now());
         let calls = match answer {
             Answer::Page(page) => page.calls,
             _ => Vec::new(),
         };
         let learned = Observation {
             calls,
-            ..self.learned(request)
+            ..self.learned(stamp)
         };
         let Some(merged) = self.commit(learned, None).await else {
             // Calls that were not stored count as not seen: the reading starts again.
