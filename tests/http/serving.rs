@@ -248,6 +248,7 @@ async fn only_if_cached_is_answered_from_what_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_went_back_makes_no_age_that_nobody_can_know_a_small_one() {
     let edge = Edge::synced(Upstream::holding(&[FIRST])).await;
+    edge.quiet().await;
     edge.pass(-1);
     let little = (200, "burki-edge; hit", Some(0));
     assert_eq!(provenance(&edge.get(BY_ID)), little);

@@ -233,6 +233,14 @@ impl Edge {
         edge
     }
 
+    /// Waits until the engine has nothing to do before its next poll: what the clock does from then
+    /// on, it does not notice until it is asked for something.
+    pub async fn quiet(&self) {
+        const QUIET: Duration = Duration::from_millis(200);
+        let mut status = self.handle.status();
+        while tokio::time::timeout(QUIET, status.changed()).await.is_ok() {}
+    }
+
     pub fn start(upstream: Upstream, adjust: impl FnOnce(&mut Shared)) -> Edge {
         Edge::start_from(upstream, Beginning::default(), adjust)
     }

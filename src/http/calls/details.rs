@@ -10,18 +10,19 @@ use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, Head
 
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::call_cache::CachedCall;
-use crate::http::caching::freshness::{EntityTag, Freshness, Origin};
+use crate::http::caching::freshness::{EntityTag, Freshness};
 use crate::http::calls::detail_filter::{Filter, Item, last};
-use crate::http::calls::read_through;
+use crate::http::calls::get;
+use crate::http::calls::read_through::{self, Known, Resource};
 use crate::http::calls::transcript;
 use crate::http::calls::transcript::Format;
-use crate::http::error::{ApiError, RETRY_SOON};
+use crate::http::error::ApiError;
 use crate::http::params::call_key;
 use crate::http::params::validation_error::Invalid;
 use crate::http::reading::worker::Worker;
 use crate::http::respond;
 use crate::http::routing::path::Name;
-use crate::model::{CallKey, Detail, text_hash};
+use crate::model::{CallKey, Detail, Timestamp, text_hash};
 use crate::store::StoredDetail;
 use crate::sync::FetchOutcome;
 
@@ -99,8 +100,7 @@ fn valid<T>(
     }
 }
 
-/// Reads through: from the replica, or from the upstream if the replica lacks it or the request
-/// wants it fresher.
+/// The call and its detail, as fresh as the request demands.
 async fn find(
     worker: &Worker,
     headers: &HeaderMap,
@@ -108,59 +108,63 @@ async fn find(
     kind: Detail,
 ) -> Result<(Rc<CachedCall>, StoredDetail, Freshness), ApiError> {
     let directives = Directives::of(headers);
-    let call = read_through::resolve(worker, directives.of_any_age(), key)
-        .await?
-        .call;
-    let held = || worker.reader().detail(call.id, kind);
-    let told = |detail: &StoredDetail, origin| Freshness {
-        origin,
-        age: worker.age(detail.seen_at),
-        stored: true,
+    let call = get::find(worker, directives.of_any_age(), key).await?;
+    let detail = OneDetail {
+        worker,
+        key,
+        call_id: call.id,
+        kind,
     };
-    let asked = match held()? {
-        Some(detail) => {
-            let freshness = told(&detail, worker.origin());
-            let current = detail.ended || directives.only_if_cached || freshness.age <= CURRENT;
-            if current && directives.accept(freshness.age) {
-                return Ok((call, detail, freshness));
-            }
-            Origin::Request
-        }
-        None => Origin::Miss,
-    };
-    if directives.only_if_cached {
-        return Err(ApiError::OnlyIfCached);
+    let (detail, freshness) = read_through::resolve(worker, directives, &detail).await?;
+    Ok((call, detail, freshness))
+}
+
+/// One kind of detail of one call.
+struct OneDetail<'a> {
+    worker: &'a Worker,
+    key: &'a CallKey,
+    call_id: i64,
+    kind: Detail,
+}
+
+impl Resource for OneDetail<'_> {
+    type Value = StoredDetail;
+
+    fn call(&self) -> &CallKey {
+        self.key
     }
-    let fetched = worker.shared().handle.fetch_detail(call.id, kind);
-    let (origin, retry_after) = match read_through::in_time(fetched).await {
-        FetchOutcome::Found => (asked, RETRY_SOON),
-        FetchOutcome::Unstored { text, at } => {
-            let detail = StoredDetail {
-                body_hash: text_hash(&text),
-                body: text.to_string(),
-                seen_at: at,
-                ended: false,
-            };
-            let freshness = Freshness {
-                stored: false,
-                ..told(&detail, asked)
-            };
-            return Ok((call, detail, freshness));
-        }
-        FetchOutcome::Unavailable { retry_after } => (Origin::ReplicaOffline, retry_after),
-        FetchOutcome::NotFound => return Err(ApiError::absent(key, 0, asked)),
-        FetchOutcome::NotFoundAsOf { age } => return Err(ApiError::absent(key, age, asked)),
-        FetchOutcome::NoSuchDetail => return Err(ApiError::UnknownPath),
-    };
-    match held()? {
-        Some(detail) => {
-            let freshness = told(&detail, origin);
-            Ok((call, detail, freshness))
-        }
-        None => Err(ApiError::NotStored {
-            what: what(kind),
+
+    fn look_up(&self) -> Result<Known<StoredDetail>, ApiError> {
+        let detail = self.worker.reader().detail(self.call_id, self.kind)?;
+        Ok(detail.map_or(Known::Nothing, |detail| {
+            let age = self.worker.age(detail.seen_at);
+            Known::Stored(detail, age)
+        }))
+    }
+
+    fn is_current(&self, detail: &StoredDetail, age: u64) -> bool {
+        detail.ended || age <= CURRENT
+    }
+
+    async fn fetch(&self) -> FetchOutcome {
+        let handle = &self.worker.shared().handle;
+        handle.fetch_detail(self.call_id, self.kind).await
+    }
+
+    fn unstored(&self, text: &str, at: Timestamp) -> Result<StoredDetail, ApiError> {
+        Ok(StoredDetail {
+            body_hash: text_hash(text),
+            body: text.to_owned(),
+            seen_at: at,
+            ended: false,
+        })
+    }
+
+    fn unavailable(&self, retry_after: u64) -> ApiError {
+        ApiError::NotStored {
+            what: what(self.kind),
             retry_after,
-        }),
+        }
     }
 }
 

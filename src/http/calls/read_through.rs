@@ -1,130 +1,117 @@
-//! Read-through: a call from the replica, or from the upstream if the replica lacks it or the
-//! request wants it fresher. Every resource of a call is looked up in this way.
+//! Read-through: a resource from the replica, or from the upstream if the replica lacks it or the
+//! request wants it fresher. Calls and their details are looked up in this one way.
 
-use std::rc::Rc;
+use std::future::Future;
 use std::time::Duration;
 
-use actix_web::http::header::HeaderValue;
-
 use crate::http::caching::cache_control::Directives;
-use crate::http::caching::call_cache::CachedCall;
-use crate::http::caching::freshness::Origin;
+use crate::http::caching::freshness::{Freshness, Origin};
 use crate::http::error::{ApiError, RETRY_SOON};
-use crate::http::reading::worker::{Lookup, Worker};
-use crate::model::CallKey;
+use crate::http::reading::worker::Worker;
+use crate::model::{CallKey, Timestamp};
 use crate::sync::FetchOutcome;
 
 /// The longest time that a client waits for the upstream.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The replica does not have the call, and the upstream gave no answer that can be passed on.
-const UNAVAILABLE: ApiError = ApiError::Unavailable {
-    retry_after: RETRY_SOON,
-};
-
-/// A call, and where it comes from.
-pub struct Resolved {
-    pub call: Rc<CachedCall>,
-    /// The ids of the changes that its text includes.
-    pub pending: Option<HeaderValue>,
-    /// In seconds.
-    pub age: u64,
-    pub origin: Origin,
-    /// True if the replica has this text.
-    pub stored: bool,
+/// What the replica knows of a resource. Ages are in seconds.
+pub enum Known<T> {
+    Stored(T, u64),
+    /// There is none, unless its call is newer than what was read.
+    Absent {
+        age: u64,
+        may_be_new: bool,
+    },
+    Nothing,
 }
 
-impl Resolved {
-    /// The replica's call, or `failure` if it has none.
-    fn held(known: Lookup, origin: Origin, failure: ApiError) -> Result<Resolved, ApiError> {
-        match known {
-            Lookup::Call { call, age, pending } => Ok(Resolved {
-                call,
-                pending,
-                age,
-                origin,
-                stored: true,
-            }),
-            Lookup::Absent { .. } | Lookup::Nothing => Err(failure),
-        }
-    }
+/// A resource of one call.
+pub trait Resource {
+    type Value;
+
+    fn call(&self) -> &CallKey;
+
+    fn look_up(&self) -> Result<Known<Self::Value>, ApiError>;
+
+    /// True if a stored value needs no other reason to be served than what the request demands.
+    fn is_current(&self, value: &Self::Value, age: u64) -> bool;
+
+    /// Asks the upstream, which stores what it says.
+    fn fetch(&self) -> impl Future<Output = FetchOutcome>;
+
+    /// The value in the upstream's text of the instant `at`, which could not be stored.
+    fn unstored(&self, text: &str, at: Timestamp) -> Result<Self::Value, ApiError>;
+
+    /// The failure if there is neither a stored value nor an answer.
+    fn unavailable(&self, retry_after: u64) -> ApiError;
 }
 
-/// Looks up a call that is as fresh as the request demands.
-pub async fn resolve(
+/// A value that is as fresh as the request demands, or that says how old it is.
+pub async fn resolve<R: Resource>(
     worker: &Worker,
     directives: Directives,
-    key: &CallKey,
-) -> Result<Resolved, ApiError> {
-    let asked = match worker.look_up(key)? {
-        known @ Lookup::Call { age, .. } if directives.accept(age) => {
-            return Resolved::held(known, worker.origin(), UNAVAILABLE);
+    resource: &R,
+) -> Result<(R::Value, Freshness), ApiError> {
+    let origin = match resource.look_up()? {
+        Known::Stored(value, age)
+            if directives.accept(age)
+                && (directives.only_if_cached || resource.is_current(&value, age)) =>
+        {
+            return Ok((value, stored(age, worker.origin())));
         }
         // Without `only-if-cached` the upstream is asked: the call may be new.
-        Lookup::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
-            return Err(ApiError::absent(key, age, worker.origin()));
+        Known::Absent { age, .. } if directives.only_if_cached && directives.accept(age) => {
+            return Err(ApiError::absent(resource.call(), age, worker.origin()));
         }
         _ if directives.only_if_cached => return Err(ApiError::OnlyIfCached),
-        Lookup::Call { .. } => Origin::Request,
-        Lookup::Absent { .. } | Lookup::Nothing => Origin::Miss,
+        Known::Stored(..) => Origin::Request,
+        Known::Absent { .. } | Known::Nothing => Origin::Miss,
     };
     // The replica is read again after the wait, because it may know more by now.
-    match in_time(worker.shared().handle.fetch(key.clone())).await {
+    match in_time(resource.fetch()).await {
         // If the call changed in between, the key may belong to no call.
-        FetchOutcome::Found => Resolved::held(worker.look_up(key)?, asked, UNAVAILABLE),
+        FetchOutcome::Found => match resource.look_up()? {
+            Known::Stored(value, age) => Ok((value, stored(age, origin))),
+            Known::Absent { .. } | Known::Nothing => Err(resource.unavailable(RETRY_SOON)),
+        },
         FetchOutcome::Unstored { text, at } => {
-            // The engine has parsed it as a call already.
-            let call = CachedCall::unstored(&text, at).map_err(|_| UNAVAILABLE)?;
-            let (call, pending) = worker.overlaid(call);
-            Ok(Resolved {
-                call,
-                pending,
+            let freshness = Freshness {
+                origin,
                 age: worker.age(at),
-                origin: asked,
                 stored: false,
-            })
+            };
+            Ok((resource.unstored(&text, at)?, freshness))
         }
-        FetchOutcome::NotFound => Err(ApiError::absent(key, 0, asked)),
-        FetchOutcome::NotFoundAsOf { age } => Err(ApiError::absent(key, age, asked)),
-        FetchOutcome::Unavailable { retry_after } => match worker.look_up(key)? {
-            Lookup::Absent {
+        FetchOutcome::NotFound => Err(ApiError::absent(resource.call(), 0, origin)),
+        FetchOutcome::NotFoundAsOf { age } => Err(ApiError::absent(resource.call(), age, origin)),
+        FetchOutcome::Unavailable { retry_after } => match resource.look_up()? {
+            Known::Stored(value, age) => Ok((value, stored(age, Origin::ReplicaOffline))),
+            Known::Absent {
                 age,
                 may_be_new: false,
-            } => Err(ApiError::absent(key, age, Origin::ReplicaOffline)),
-            known => {
-                let unavailable = ApiError::Unavailable { retry_after };
-                Resolved::held(known, Origin::ReplicaOffline, unavailable)
+            } => {
+                let origin = Origin::ReplicaOffline;
+                Err(ApiError::absent(resource.call(), age, origin))
             }
+            Known::Absent { .. } | Known::Nothing => Err(resource.unavailable(retry_after)),
         },
         // Only details have this outcome.
         FetchOutcome::NoSuchDetail => Err(ApiError::UnknownPath),
     }
 }
 
-/// Whether there is such a call, of whatever age its text is. A new one may be on its way.
-pub async fn exists(
-    worker: &Worker,
-    directives: Directives,
-    key: &CallKey,
-) -> Result<(), ApiError> {
-    match resolve(worker, directives.of_any_age(), key).await {
-        Ok(_) => Ok(()),
-        Err(ApiError::NoSuchCall {
-            freshness: Some(freshness),
-            ..
-        }) if directives.only_if_cached && !directives.accept(freshness.age) => {
-            Err(ApiError::OnlyIfCached)
-        }
-        Err(failure) => Err(failure),
+fn stored(age: u64, origin: Origin) -> Freshness {
+    Freshness {
+        origin,
+        age,
+        stored: true,
     }
 }
 
 /// The outcome, if it comes while the client waits.
-pub async fn in_time(answer: impl Future<Output = FetchOutcome>) -> FetchOutcome {
-    match tokio::time::timeout(FETCH_DEADLINE, answer).await {
-        Ok(fetched) => fetched,
-        Err(_) => FetchOutcome::Unavailable {
-            retry_after: RETRY_SOON,
-        },
-    }
+async fn in_time(answer: impl Future<Output = FetchOutcome>) -> FetchOutcome {
+    let in_time = tokio::time::timeout(FETCH_DEADLINE, answer).await;
+    in_time.unwrap_or(FetchOutcome::Unavailable {
+        retry_after: RETRY_SOON,
+    })
 }

@@ -21,7 +21,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::http::caching::cache_control::Directives;
 use crate::http::caching::freshness::{CACHE_STATUS, Freshness, Origin};
-use crate::http::calls::read_through;
+use crate::http::calls::get;
 use crate::http::error::ApiError;
 use crate::http::middleware::auth::Caller;
 use crate::http::params;
@@ -57,7 +57,7 @@ pub async fn get(
         }
     };
     let directives = Directives::of(request.headers());
-    if let Err(failure) = read_through::exists(worker, directives, &CallKey::Id(call)).await {
+    if let Err(failure) = get::find(worker, directives, &CallKey::Id(call)).await {
         if let (ApiError::NoSuchCall { .. }, Some(cache)) = (&failure, &worker.shared().audio.cache)
         {
             let cache = Arc::clone(cache);
