@@ -70,7 +70,7 @@ pub fn is_done(meta: Option<&str>, change: &str) -> bool {
 }
 
 /// The keys of the change whose values differ both from before and from what the change would set:
-/// somebody else wrote them.
+/// another client wrote them.
 pub fn conflicts(before: Option<&str>, now: Option<&str>, change: &str) -> Vec<String> {
     let object = |meta: Option<&'_ str>| meta.map(str::to_owned).unwrap_or_default();
     let (before, now) = (object(before), object(now));

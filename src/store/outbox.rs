@@ -55,7 +55,7 @@ pub enum Queued {
     NotStored,
 }
 
-/// A change of the same keys by somebody else, without the values.
+/// A change of the same keys by another client, without the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     pub write_id: u64,

@@ -17,14 +17,14 @@ pub struct InFlight {
     under_way: Vec<(u64, Job)>,
     /// Jobs whose connection broke, to be sent once more.
     again: Vec<Job>,
-    passes: ProxyPermits,
+    permits: ProxyPermits,
     next_seq: u64,
     /// When each request was sent that is not known to have ended, by request number.
     sent: BTreeMap<u64, Instant>,
     /// Which requests had ended, sampled once per [`APART`] at most.
     ended: VecDeque<Ended>,
     at_once: usize,
-    budget: RateLimit,
+    rate_limit: RateLimit,
 }
 
 /// The requests that had ended at some time.
@@ -67,12 +67,12 @@ impl InFlight {
         InFlight {
             under_way: Vec::new(),
             again: Vec::new(),
-            passes: ProxyPermits::default(),
+            permits: ProxyPermits::default(),
             next_seq: last_seq + 1,
             sent: BTreeMap::new(),
             ended: VecDeque::new(),
             at_once: settings.max_concurrency,
-            budget: RateLimit::new(settings.max_requests_per_minute),
+            rate_limit: RateLimit::new(settings.max_requests_per_minute),
         }
     }
 
@@ -95,7 +95,7 @@ impl InFlight {
     /// The lowest request number in flight, or that of `request`, which has just ended.
     pub fn oldest_seq(&self, request: Verified) -> u64 {
         let oldest = self.under_way.first().map(|(seq, _)| *seq);
-        let passed = self.passes.oldest_seq();
+        let passed = self.permits.oldest_seq();
         let under_way = oldest.into_iter().chain(passed);
         under_way.fold(request.seq, u64::min)
     }
@@ -107,8 +107,8 @@ impl InFlight {
             at: start.wall,
             seq: self.next_seq,
         };
-        let permit = self.passes.permit(request).ok_or(None)?;
-        self.budget.take(start.now)?;
+        let permit = self.permits.permit(request).ok_or(None)?;
+        self.rate_limit.take(start.now)?;
         self.note_ended(start.now);
         self.next_seq += 1;
         Ok(permit)
@@ -135,7 +135,7 @@ impl InFlight {
             return;
         }
         let oldest = self.under_way.first().map(|(seq, _)| *seq);
-        let oldest = oldest.into_iter().chain(self.passes.oldest_seq()).min();
+        let oldest = oldest.into_iter().chain(self.permits.oldest_seq()).min();
         let next = oldest.unwrap_or(self.next_seq);
         self.sent = self.sent.split_off(&next);
         self.ended.push_back(Ended {
@@ -156,7 +156,7 @@ impl InFlight {
 
     /// Whether this engine issued the permit.
     pub fn knows(&self, permit: &Permit) -> bool {
-        self.passes.knows(permit)
+        self.permits.knows(permit)
     }
 
     /// Numbers a request and takes its token. Fails with the instant at which the budget allows
@@ -165,7 +165,7 @@ impl InFlight {
         if self.under_way.len() >= self.at_once {
             return Err(None);
         }
-        self.budget.take(start.now)?;
+        self.rate_limit.take(start.now)?;
         self.note_ended(start.now);
         let before = self.again.len();
         self.again.retain(|again| again != job);
@@ -201,11 +201,11 @@ impl InFlight {
 
     /// When there is a token for background work, if the next head is due at `needed`.
     pub fn spare_at(&self, now: Instant, needed: Instant) -> Instant {
-        self.budget.spare_at(now, needed)
+        self.rate_limit.spare_at(now, needed)
     }
 
     pub fn spent_last_hour(&mut self, now: Instant) -> u32 {
-        self.budget.spent_last_hour(now)
+        self.rate_limit.spent_last_hour(now)
     }
 }
 

@@ -703,3 +703,14 @@ fn a_tests_name_is_scanned_at_a_glance() {
     }
     assert!(found > 1000, "only {found} tests found");
 }
+
+#[test]
+fn the_longest_place_that_fits_says_the_floor_of_a_file() {
+    let of = |path| floor(path).unwrap();
+    assert!(of("sync/plan/job.rs") < of("sync/health/stall.rs"));
+    assert!(of("sync/health/stall.rs") < of("sync/plan/mod.rs"));
+    assert!(of("sync/planners/head.rs") < of("sync/engine/mod.rs"));
+    assert!(of("store/outbox.rs") < of("store/write/outbox.rs"));
+    assert!(of("http/calls/recordings/store.rs") < of("http/calls/recordings/mod.rs"));
+    assert_eq!(floor("model/call.rs"), None);
+}

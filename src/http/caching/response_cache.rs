@@ -75,7 +75,7 @@ pub struct ResponseCache {
 }
 
 /// An answer and its size in bytes when it was cached: a coding that is added later makes it larger,
-/// and the cache must not notice before it is told.
+/// and until it is inserted again the cache has to count what it counted.
 #[derive(Clone)]
 struct Weighed {
     answer: Rc<CachedResponse>,

@@ -42,7 +42,7 @@ enum State {
     Failed,
 }
 
-/// Keys that a change overwrote after somebody else had changed them. Values are not reported.
+/// Keys that a change overwrote after another client had changed them. Values are not reported.
 #[derive(Serialize)]
 struct Met<'a> {
     write_id: u64,

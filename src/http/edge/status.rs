@@ -44,7 +44,7 @@ struct ReadersReport {
 struct WritesReport {
     pending: usize,
     failed: usize,
-    /// Changes that overwrote somebody else's change of the same keys, since the file was created.
+    /// Changes that overwrote another client's change of the same keys, since the file was created.
     conflicts: u64,
 }
 

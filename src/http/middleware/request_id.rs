@@ -8,7 +8,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Nobody reads a longer id.
+/// A longer id is replaced: it would fill the log.
 const LONGEST: usize = 128;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Wrong tokens: an address that sends many waits for each further answer.
 //!
 //! A token has 256 bits, so no guess hits it; this bounds what guessing costs, and reports it to
-//! the operator. It locks nobody out: a valid token is accepted before any of this.
+//! the operator. No client is locked out: a valid token is accepted before any of this.
 
 use std::net::IpAddr;
 use std::num::NonZero;

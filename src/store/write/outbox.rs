@@ -78,7 +78,7 @@ impl Writer {
     }
 
     /// Marks a change as sent: from now on it may have arrived, even if the process dies. `keys`
-    /// are those that somebody else changed meanwhile; one change is one conflict at most.
+    /// are those that another client changed meanwhile; one change is one conflict at most.
     pub fn mark_sent(
         &mut self,
         write_id: u64,

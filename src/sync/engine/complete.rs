@@ -274,7 +274,7 @@ impl<S: CallSource> Engine<S> {
                 true => self.planners.page_size.refused(rows, error.most_rows, now),
                 false => self.planners.page_size.strained(rows),
             }
-            self.apply_page_limit();
+            self.planners.set_page_limit();
         }
         match job {
             Job::Head => {
@@ -329,11 +329,6 @@ impl<S: CallSource> Engine<S> {
             }
             _ => Some(Scope::One),
         }
-    }
-
-    /// Applies the page length that the server serves, which may have changed.
-    pub(in crate::sync) fn apply_page_limit(&mut self) {
-        self.planners.set_page_limit();
     }
 
     /// Pauses the kind of request whose answer asked for a pause.

@@ -52,11 +52,9 @@ use crate::sync::planners::Planners;
 use crate::sync::planners::date_format::DateFormat;
 use crate::sync::planners::details::Details;
 use crate::sync::planners::feed::UpstreamKind;
-use crate::sync::planners::head_page::HeadPage;
 use crate::sync::planners::outbox::OutboxReplay;
 use crate::sync::planners::page_extent::PageSize;
 use crate::sync::planners::revalidation::RevalidationPolicy;
-use crate::sync::planners::unreadable::Unreadable;
 use crate::sync::settings::{Settings, SyncError};
 use crate::upstream::CallSource;
 
@@ -235,8 +233,7 @@ fn planners<S: CallSource>(
     plan.identity.key_is_known = known.is_some_and(|known| *known == key_hash.to_string());
     plan.feed = UpstreamKind::resume(writer.followed().cloned());
     plan.page_size = PageSize::new(settings.page_limit, writer.page_rows(), now);
-    plan.head.page = HeadPage::new(plan.page_size.limit());
-    plan.unreadable = Unreadable::new(plan.page_size.limit());
+    plan.set_page_limit();
     plan.date_format = DateFormat::of_texts(writer.finest_start());
     plan.details = Details::new(
         settings.details.clone(),

@@ -67,11 +67,13 @@ const CLIENTS: &[Rung] = &[
 ];
 
 /// What no client waits for, in the order of the turn.
-const HISTORY: fn(Turn) -> &'static [Rung] = |turn| match turn {
-    Turn::Urgent => &[urgent, backfill, revalidate],
-    Turn::Backfill => &[backfill, urgent, revalidate],
-    Turn::Revalidation => &[revalidate, urgent, backfill],
-};
+const fn in_turn(turn: Turn) -> &'static [Rung] {
+    match turn {
+        Turn::Urgent => &[urgent, backfill, revalidate],
+        Turn::Backfill => &[backfill, urgent, revalidate],
+        Turn::Revalidation => &[revalidate, urgent, backfill],
+    }
+}
 
 /// What is known to have changed.
 const URGENT: &[Rung] = &[
@@ -199,7 +201,7 @@ fn history(p: &Planners, c: &Context<'_>) -> Step {
         // Other pages of the list may be as wrong. One stored call that is found proves more.
         return p.deletion_proof.canary_next(c);
     }
-    climb(HISTORY(p.shares.turn()), p, c)
+    climb(in_turn(p.shares.turn()), p, c)
 }
 
 fn urgent(p: &Planners, c: &Context<'_>) -> Step {

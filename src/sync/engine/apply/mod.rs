@@ -55,7 +55,7 @@ impl<S: CallSource> Engine<S> {
                 false => self.answer.age,
             };
             if self.planners.page_size.served(query.limit, page.rows, now) {
-                self.apply_page_limit();
+                self.planners.set_page_limit();
             }
             // The call itself shows which of its two texts is right.
             self.planners
